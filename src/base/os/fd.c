@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/os/fd.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void fd_close(int fd)
+{
+	if (fd < 0)
+		return;
+	int saved = errno;
+	(void)close(fd); /* Linux releases the fd even on EINTR: never twice */
+	errno = saved;
+}
+
+void fd_close_p(int *fd)
+{
+	fd_close(*fd);
+	*fd = -EBADF;
+}
+
+int fd_take(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -EBADF;
+	return taken;
+}
+
+int fd_write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+
+	while (len) {
+		ssize_t n = write(fd, p, len);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int fd_read_all(int fd, size_t max, struct buf *buf)
+{
+	size_t start = buf->len;
+
+	for (;;) {
+		int r = buf_reserve(buf, 4096);
+		if (r < 0)
+			return r;
+		ssize_t n = read(fd, buf->data + buf->len, buf->cap - buf->len - 1);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return -errno;
+		}
+		buf->len += (size_t)n;
+		buf->data[buf->len] = '\0';
+		if (buf->len - start > max)
+			return -EFBIG;
+		if (n == 0)
+			return 0;
+	}
+}
+
+int fd_open_in(int dirfd, const char *path, int flags, mode_t mode)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC),
+		.mode = (flags & (O_CREAT | __O_TMPFILE)) ? mode : 0,
+		.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS,
+	};
+
+	/* EAGAIN: a rename raced with "..", openat2(2); an enemy may keep it up, so not for ever. */
+	for (int tries = 0; tries < 128; tries++) {
+		long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+		if (fd >= 0)
+			return (int)fd;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+	}
+	return -EAGAIN;
+}
+
+int fd_mkdir_in(int dirfd, const char *path, mode_t mode)
+{
+	int done = fd_open_in(dirfd, path, O_PATH | O_DIRECTORY, 0);
+	if (done >= 0 || done != -ENOENT)
+		return done;
+
+	char part[PATH_MAX];
+	size_t len = strlen(path);
+	if (len >= sizeof(part))
+		return -ENAMETOOLONG;
+
+	AUTO(fd_close_p) int at = fd_open_in(dirfd, ".", O_PATH | O_DIRECTORY, 0);
+	if (at < 0)
+		return at;
+	for (const char *p = path; *p;) {
+		p += strspn(p, "/");
+		size_t n = strcspn(p, "/");
+		if (!n)
+			break;
+		/* Open the whole prefix from the root again, so that a link in it stays inside. */
+		size_t prefix = (size_t)(p - path) + n;
+		memcpy(part, path, prefix);
+		part[prefix] = '\0';
+		int next = fd_open_in(dirfd, part, O_PATH | O_DIRECTORY, 0);
+		if (next == -ENOENT) {
+			char name[NAME_MAX + 1];
+			if (n > NAME_MAX)
+				return -ENAMETOOLONG;
+			memcpy(name, p, n);
+			name[n] = '\0';
+			if (mkdirat(at, name, mode) < 0 && errno != EEXIST)
+				return -errno;
+			next = fd_open_in(dirfd, part, O_PATH | O_DIRECTORY, 0);
+		}
+		if (next < 0)
+			return next;
+		fd_close(at);
+		at = next;
+		p += n;
+	}
+	return fd_take(&at);
+}
+
+int pidfd_of(pid_t pid)
+{
+	long fd = syscall(SYS_pidfd_open, pid, 0);
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+int pidfd_signal(int pidfd, int sig)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* File descriptors: an unset one is -EBADF, each is O_CLOEXEC at birth and closed once. */
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/core/buf.h"
+#include "base/core/err.h"
+
+void fd_close(int fd);	  /* negative is a no-op; errno is kept */
+void fd_close_p(int *fd); /* for AUTO */
+int fd_take(int *fd);	  /* hands the fd on, leaves -EBADF */
+
+/* fd_write_all() - all of it, or a negative errno (the fd may hold a part). */
+int fd_write_all(int fd, const void *data, size_t len);
+/* fd_read_all() - appends until end of file; -EFBIG past max bytes. */
+int fd_read_all(int fd, size_t max, struct buf *buf);
+
+/*
+ * fd_open_in() - open a path below a directory as if that directory were the root
+ * @dirfd: the root   @path: absolute or relative, chosen by an enemy   @flags: as open(2)
+ * Symbolic links are followed but never leave dirfd; /proc's magic links are refused.
+ * Return: the fd, or a negative errno.
+ * Source: openat2(2), RESOLVE_IN_ROOT and RESOLVE_NO_MAGICLINKS.
+ */
+int fd_open_in(int dirfd, const char *path, int flags, mode_t mode);
+/* fd_mkdir_in() - like mkdir -p below dirfd; returns an O_PATH fd of the last directory. */
+int fd_mkdir_in(int dirfd, const char *path, mode_t mode);
+
+/* pidfd_open(2) and pidfd_send_signal(2), as negative errno. */
+int pidfd_of(pid_t pid);
+int pidfd_signal(int pidfd, int sig);

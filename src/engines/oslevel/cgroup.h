@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Control groups, version 2, version 1, and both mounted side by side: each controller is used where it is found.
+ *
+ * A layout is read once from /proc/self/mountinfo (and cgroup.controllers of the v2 mount). An instance's
+ * group is <parent>/<name> in the v2 tree, where there is one, and in those v1 hierarchies
+ * that hold a controller we use (memory, cpu, cpuacct, pids, cpuset and blkio when limited, devices and freezer where v2 cannot
+ * serve): no more, each costs the start.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/core/err.h"
+#include "engines/spec.h"
+
+enum cgroup_controller {
+	CGROUP_CPU,
+	CGROUP_CPUACCT,
+	CGROUP_CPUSET,
+	CGROUP_MEMORY,
+	CGROUP_PIDS,
+	CGROUP_BLKIO, /* "io" in v2 */
+	CGROUP_DEVICES,
+	CGROUP_FREEZER,
+	CGROUP_CONTROLLER_MAX,
+};
+
+#define CGROUP_HIERARCHIES 12
+
+struct cgroup_hierarchy {
+	char mount[256]; /* where it is mounted, and our place in it: the root of what we may use */
+	char options[64]; /* v1: "cpu,cpuacct": what a mount of it must ask */
+	uint32_t
+		controllers; /* bit n: enum cgroup_controller n; 0 for v2's may be: still good for kill and freeze */
+	bool v2;
+	bool used; /* an instance gets a group here */
+};
+
+struct cgroup_layout {
+	struct cgroup_hierarchy hierarchies[CGROUP_HIERARCHIES];
+	unsigned n;
+	int v2; /* index of the v2 hierarchy, or -1 */
+};
+
+/* cgroup_layout_read() - @mountinfo: NULL for /proc/self/mountinfo; tests give another. */
+int cgroup_layout_read(const char *mountinfo, struct cgroup_layout *ret, struct err *err);
+/* cgroup_layout_parse() - the same from text; for tests and the fuzzer. */
+int cgroup_layout_parse(const char *mountinfo, size_t len, struct cgroup_layout *ret,
+			struct err *err);
+
+struct cgroup {
+	const struct cgroup_layout *layout; /* borrowed */
+	char path[256];			    /* "strata/ID" */
+	int fds[CGROUP_HIERARCHIES];	    /* O_DIRECTORY; -EBADF where unused */
+};
+
+/*
+ * cgroup_create() - the group in every used hierarchy, limits set, device rules in force
+ * @limits: a limit that no mounted controller can give is an error (-ENOTSUP) that names it
+ * @devices, @n: allowed on top of the default devices (null zero full random urandom tty console ptmx, pts/n; mknod of any);
+ * @all_devices: no device rules at all (--privileged)
+ * Errors: nothing is left behind. -EEXIST where the group exists and has processes; an empty one is taken over.
+ */
+int cgroup_create(const struct cgroup_layout *layout, const char *path,
+		  const struct spec_limits *limits, const struct spec_device *devices, size_t n,
+		  bool all_devices, struct cgroup *ret, struct err *err);
+/* cgroup_open() - an existing one; -ENOENT where no hierarchy has it. */
+int cgroup_open(const struct cgroup_layout *layout, const char *path, struct cgroup *ret,
+		struct err *err);
+void cgroup_close(struct cgroup *cgroup);
+/* cgroup_v2_fd() - for clone3's CLONE_INTO_CGROUP; -EBADF without v2. */
+int cgroup_v2_fd(const struct cgroup *cgroup);
+/* cgroup_attach() - move a process into every hierarchy; skip_v2: it was cloned into that one. pid 0: the caller. */
+int cgroup_attach(const struct cgroup *cgroup, pid_t pid, bool skip_v2, struct err *err);
+/* cgroup_freeze() - and wait until every process is frozen or thawed; -ENOTSUP. */
+int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err);
+int cgroup_is_frozen(const struct cgroup *cgroup); /* 1, 0, or negative errno */
+/* cgroup_kill() - SIGKILL to every process in it, frozen ones too; returns when none is left, -ETIMEDOUT after 10 s. */
+int cgroup_kill(const struct cgroup *cgroup, struct err *err);
+/* cgroup_destroy() - remove the directories (children too); kills first what is left. Absent is fine. */
+int cgroup_destroy(const struct cgroup_layout *layout, const char *path, struct err *err);
+/* cgroup_update() - new limits on a living group; members that are 0 are left alone. */
+int cgroup_update(const struct cgroup *cgroup, const struct spec_limits *limits, struct err *err);
+
+struct cgroup_stats {
+	uint64_t cpu_ns, memory_bytes, memory_limit_bytes, pids,
+		pids_limit; /* a limit of 0: none */
+	uint64_t io_read_bytes, io_write_bytes;
+	uint64_t oom_kills;
+};
+int cgroup_stats_read(const struct cgroup *cgroup, struct cgroup_stats *ret, struct err *err);
+/* cgroup_pids() - every process in it, host's numbering; *ret is the caller's to free(). */
+int cgroup_pids(const struct cgroup *cgroup, pid_t **ret, size_t *ret_n, struct err *err);
+/* cgroup_report() - one line on what can be limited here, for `strata info`. */
+int cgroup_report(const struct cgroup_layout *layout, char *ret, size_t size);

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What is to run, whichever architecture runs it. A spec is a JSON object (docs/spec.md): the command line
+ * and the image's config are merged into one, the state database keeps it, `inspect` prints it, the
+ * monitor reads it. This struct is its checked view: strings are borrowed from the JSON.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/core/err.h"
+
+enum spec_mount_type { SPEC_MOUNT_BIND, SPEC_MOUNT_VOLUME, SPEC_MOUNT_TMPFS };
+enum spec_restart {
+	SPEC_RESTART_NO,
+	SPEC_RESTART_ON_FAILURE,
+	SPEC_RESTART_ALWAYS,
+	SPEC_RESTART_UNLESS_STOPPED
+};
+enum spec_network { SPEC_NETWORK_NONE, SPEC_NETWORK_HOST, SPEC_NETWORK_BRIDGE };
+
+struct spec_mount {
+	enum spec_mount_type type;
+	const char *
+		source; /* host path; a volume's name until the manager put its path here; NULL: tmpfs */
+	const char *target;	 /* absolute, inside */
+	const char *propagation; /* "rprivate", "private", "rslave", "slave", "rshared", "shared" */
+	const char *options;	 /* tmpfs: "size=64m,mode=1777"; or NULL */
+	bool read_only;
+	bool recursive; /* bind: with the mounts below source */
+	bool copy_up;	/* volume: fill an empty one from the image's directory */
+};
+
+struct spec_device {
+	const char *source; /* host path */
+	const char *target;
+	const char *permissions; /* of "rwm" */
+};
+
+struct spec_ulimit {
+	int resource;	     /* RLIMIT_x */
+	const char *name;    /* "nofile" */
+	uint64_t soft, hard; /* RLIM_INFINITY is UINT64_MAX */
+};
+
+struct spec_limits { /* 0: no limit asked, but for pids and swap as noted */
+	int64_t memory_bytes;
+	int64_t memory_swap_bytes; /* memory and swap together; -1: no limit */
+	int64_t memory_reservation_bytes;
+	int64_t cpu_quota_us; /* in each cpu_period_us */
+	int64_t cpu_period_us;
+	int64_t cpu_shares; /* 2..262144, 1024 is the norm (cgroup v1 cpu.shares) */
+	const char *cpuset; /* "0-1", or NULL */
+	int64_t pids;	    /* > 0; 0 none asked */
+};
+
+struct spec_idmap {
+	uint32_t inside, outside, size;
+};
+
+struct spec_port {
+	const char *host_ip; /* NULL: every address */
+	uint16_t host, guest;
+	const char *protocol; /* "tcp", "udp" */
+};
+
+struct spec_endpoint { /* filled by the manager before the start; all NULL without a bridge */
+	const char *network;
+	const char *bridge;  /* interface name on the host */
+	const char *address; /* "10.201.0.2" */
+	unsigned prefix;
+	const char *gateway; /* NULL on an internal network */
+	const char *mac;
+	const char *host_if; /* the veth's name on the host */
+};
+
+struct spec {
+	json_t *json;	/* owns every string below */
+	const char *id; /* 64 hex digits */
+	const char *name;
+	const char *image;   /* as the user typed it */
+	const char *virt;    /* "os-level" */
+	const char **layers; /* absolute directories, lowest first */
+	size_t n_layers;
+	const char **args; /* NULL-ended, at least one */
+	size_t n_args;
+	const char **env; /* "K=V", NULL-ended */
+	size_t n_env;
+	const char *cwd;     /* absolute */
+	const char *user;    /* "", "uid", "name", with ":group": looked up inside */
+	const char **groups; /* --group-add, NULL-ended */
+	size_t n_groups;
+	const char *hostname;
+	bool tty, stdin_open, read_only, init, no_new_privileges, remove, privileged;
+	uint64_t caps;		   /* bit n: capability n */
+	const char *seccomp;	   /* path of the compiled filter, or NULL: unconfined */
+	const char *cgroup_parent; /* "strata" */
+	struct spec_mount *mounts;
+	size_t n_mounts;
+	struct spec_device *devices;
+	size_t n_devices;
+	struct spec_ulimit *ulimits;
+	size_t n_ulimits;
+	struct spec_limits limits;
+	struct spec_idmap *uid_map, *gid_map;
+	size_t n_uid_map, n_gid_map;
+	int64_t shm_bytes;
+	enum spec_network network;
+	struct spec_endpoint endpoint;
+	struct spec_port *ports;
+	size_t n_ports;
+	enum spec_restart restart;
+	unsigned restart_max; /* on-failure: 0 is no bound */
+	int stop_signal;
+	unsigned stop_timeout_ms;
+	int64_t log_max_bytes; /* a log file is rotated past this */
+	unsigned log_files;    /* kept, the current one included */
+};
+
+/*
+ * spec_load() - check a spec and make its view
+ * @json: a new reference is taken
+ * Errors: -EINVAL with the member's name; -ENOMEM. *ret needs spec_fini().
+ */
+int spec_load(json_t *json, struct spec *ret, struct err *err);
+void spec_fini(struct spec *spec); /* a zeroed one is a no-op */

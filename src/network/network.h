@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Networks: a bridge on the host each, with a subnet, addresses handed out from the state database, NAT and
+ * published ports by nftables, names by hosts files.
+ *
+ * Three steps, in three processes: the command plans (database: network_plan) and publishes (nftables:
+ * network_publish), the monitor plumbs (netlink, no database: network/link.h), and whoever records the
+ * instance's end releases (network_release).
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/core/buf.h"
+#include "base/os/db.h"
+#include "base/os/store.h"
+
+#define NETWORK_DEFAULT "bridge" /* the network of instances that name none; made at first use */
+
+extern const struct db_schema network_schema;
+
+struct network {
+	char *name;
+	char bridge[16]; /* interface name */
+	char subnet[20]; /* "10.201.0.0/24" */
+	char gateway[16];
+	bool internal; /* no way out: no NAT, no default route, no published ports */
+	json_t *labels;
+	int64_t created_ns;
+};
+void network_fini(struct network *network);
+
+struct network_opts {
+	const char *
+		subnet; /* NULL: the first free /24 of 10.201.0.0/16 that no route of the host meets */
+	const char *gateway; /* NULL: the subnet's first address */
+	bool internal;
+	const json_t *labels;
+};
+int network_create(struct store *store, const char *name, const struct network_opts *opts,
+		   struct network *ret, struct err *err);
+int network_find(struct store *store, const char *name, struct network *ret, struct err *err);
+int network_list(struct store *store, struct network **ret, size_t *ret_n, struct err *err);
+/* network_remove() - -EBUSY while an instance has an address there. Bridge and rules go too. */
+int network_remove(struct store *store, const char *name, struct err *err);
+int network_prune(struct store *store, json_t **ret_names, struct err *err);
+
+struct network_port {
+	char host_ip[16]; /* "" : every address */
+	uint16_t host;	  /* 0: choose a free one; written back */
+	uint16_t guest;
+	bool udp;
+};
+
+struct network_plan {
+	/* in */
+	const char *network;
+	const char *instance;	     /* id */
+	const char *name, *hostname; /* what others may call it */
+	const char *const *aliases;  /* --network-alias, NULL-ended, or NULL */
+	const char *address;	     /* --ip, or NULL */
+	struct network_port *ports;
+	unsigned n_ports;
+	/* out */
+	char bridge[16], host_if[16], mac[18], ip[16], gateway[16];
+	unsigned prefix;
+	bool internal;
+};
+/*
+ * network_plan() - reserve an address and the ports; idempotent for one instance (it keeps its address)
+ * Errors: -EADDRINUSE naming the port and who has it (an instance, or another program: found out by bind(2));
+ *         -ENOENT; -ENOSPC when the subnet is full. Own transaction, unless the caller has begun one.
+ */
+int network_plan(struct store *store, struct network_plan *plan, struct err *err);
+/* network_publish() - bridge up (after a reboot it is gone), NAT and port rules in place; idempotent. */
+int network_publish(struct store *store, const char *instance, struct err *err);
+/* network_release() - rules, address and ports of one instance; idempotent, not an error for unknown ids. */
+int network_release(struct store *store, const char *instance, struct err *err);
+/* network_address() - of an instance, "" while it has none. */
+int network_address(struct store *store, const char *instance, char ret[16], struct err *err);
+
+/*
+ * network_hosts_write() - rewrite <run_root>/instances/ID/hosts of every instance on the network of this one, in
+ * place (they are bind-mounted), so that names resolve both ways. Missing files are skipped.
+ */
+int network_hosts_write(struct store *store, const char *instance, struct err *err);
+/* network_resolv() - content for /etc/resolv.conf: the host's, without name servers on loopback. */
+int network_resolv(bool host_network, struct buf *ret, struct err *err);
