@@ -90,9 +90,17 @@ struct attach_opts {
 };
 /*
  * attach_run() - copy standard streams until the workload ends or the user detaches
- * @fd: taken. Return: 0 with *ret_status the exit status, or -1 in it when detached; negative errno.
+ * @fd: stays the caller's: manager_end() or close(2)
+ * Return: 0 with *ret_status the exit status, or -1 in it when detached; negative errno.
  */
 int attach_run(int fd, const struct attach_opts *opts, int *ret_status, struct err *err);
+
+/*
+ * manager_end() - record the end of what this process has started and attached to, and with --rm remove it
+ * @attach: manager_start()'s socket; taken   @exit_status: attach_run()'s
+ */
+int manager_end(struct manager *manager, struct instance *instance, int attach, int exit_status,
+		struct err *err);
 
 /* manager_stop() - stop signal, then SIGKILL after the grace; timeout_ms < 0: the instance's own. */
 int manager_stop(struct manager *manager, struct instance *instance, int64_t timeout_ms,

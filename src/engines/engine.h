@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the manager asks of any architecture. One table each, listed by hand in engines.c.
+ *
+ * Two kinds of process call it. The instance's monitor owns the guest: create, start, reap, destroy. Any command
+ * may act on a guest that a monitor runs, by its spec and pid alone: freeze, stats, processes, exec, sweep.
+ */
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/core/err.h"
+#include "engines/spec.h"
+
+struct engine_report {
+	bool available;
+	char how[128]; /* how well: "native speed, the host's kernel" */
+	char why[240]; /* why not, or what is limited; "" when nothing */
+};
+
+/* The directories of one instance; borrowed. */
+struct guest_dirs {
+	const char *state;       /* <root>/instances/ID: upper and work live here */
+	const char *run;         /* <run_root>/instances/ID: hosts, hostname, resolv.conf */
+};
+
+/* The guest's ends of its standard streams: borrowed; -EBADF all three with a terminal. */
+struct guest_io {
+	int in, out, err;
+};
+
+/* A guest of this process. Engines embed it. */
+struct guest {
+	const struct engine_ops *ops;
+	pid_t pid;   /* first process, host's numbering */
+	int wait_fd; /* readable once it has ended */
+	int tty;     /* the terminal's master side, or -EBADF */
+};
+
+struct guest_end {
+	int status; /* exit status, 128+n for signal n */
+	bool oom_killed;
+};
+
+struct guest_stats {
+	uint64_t cpu_ns, memory_bytes, memory_limit_bytes, pids, pids_limit; /* a limit of 0: none */
+	uint64_t net_rx_bytes, net_tx_bytes, io_read_bytes, io_write_bytes;
+};
+
+/* Another process in a running guest. */
+struct guest_exec {
+	const struct spec *spec; /* of the guest; args, env, cwd, user, caps, seccomp are the new process's */
+	pid_t pid;               /* the guest's */
+	struct guest_io io;
+};
+
+struct engine_ops {
+	const char *name; /* "os-level": the value of --virt */
+
+	/* Mandatory. No side effects. */
+	void (*probe)(struct engine_report *ret_report);
+
+	/*
+	 * Mandatory, in the monitor. create() makes everything but the first instruction of the
+	 * workload; start() lets it run. *ret_status is 126 or 127 where the command is the cause, else 125.
+	 * Return: 0, or a negative errno with nothing left behind.
+	 */
+	int (*create)(const struct spec *spec, const struct guest_dirs *dirs,
+		      const struct guest_io *io, struct guest **ret_guest, struct err *err);
+	int (*start)(struct guest *guest, int *ret_status, struct err *err);
+	int (*reap)(struct guest *guest, struct guest_end *ret_end); /* after wait_fd was readable */
+	void (*destroy)(struct guest *guest);                        /* kills what is left; NULL is a no-op */
+
+	/* Mandatory, in any process. */
+	int (*freeze)(const struct spec *spec, bool frozen, struct err *err);
+	int (*stats)(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
+	int (*processes)(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err);
+	/* The root file system, of a running guest (pid > 0) or one at rest: an O_PATH fd, or -errno. */
+	int (*root_open)(const struct spec *spec, pid_t pid, const char *state_dir, struct err *err);
+	/* Kill and remove what a dead monitor's guest left on the host; absent is fine. */
+	int (*sweep)(const char *id, const char *cgroup_parent, struct err *err);
+};
+
+extern const struct engine_ops *const engines[]; /* NULL-ended */
+
+/* engine_find() - by name; NULL for one that this build does not have. */
+const struct engine_ops *engine_find(const char *name);
+/* engine_auto() - what `--virt auto` means for an OCI image (DESIGN: OS level). */
+const struct engine_ops *engine_auto(void);

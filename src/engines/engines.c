@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "engines/engine.h"
+#include "engines/oslevel/oslevel.h"
+
+const struct engine_ops *const engines[] = { &oslevel_engine, NULL };
+
+const struct engine_ops *engine_find(const char *name)
+{
+	if (!strcmp(name, "auto"))
+		return engine_auto();
+	for (size_t i = 0; engines[i]; i++) {
+		if (!strcmp(engines[i]->name, name))
+			return engines[i];
+	}
+	return NULL;
+}
+
+const struct engine_ops *engine_auto(void)
+{
+	return &oslevel_engine;
+}

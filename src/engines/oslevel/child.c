@@ -1,0 +1,466 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The first process of a container, from its birth in new namespaces to its execve(2). It trusts nothing below
+ * the root it was given: every target is resolved inside that root, every source is an fd from the monitor.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "engines/oslevel/private.h"
+#include "network/link.h"
+
+/*
+ * Where the new root hangs for the moment before pivot_root(2), in this process's own mount namespace: any directory that
+ * every Linux has and whose parents an unprivileged user may pass, which the state directory's need not be.
+ */
+#define CHILD_PIVOT "/usr"
+
+#define CHILD_NOTHING (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+
+struct child_fs {
+	const char *target, *type;
+	uint64_t attrs;
+	struct mount_option options[4];
+	bool exact; /* see mount_at() */
+};
+
+static const struct child_fs child_fs[] = {
+	{ "/proc", "proc", CHILD_NOTHING, { { NULL, NULL } }, true },
+	{ "/dev", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+	  { { "mode", "755" }, { "size", "64k" }, { NULL, NULL } }, true },
+	{ "/dev/pts", "devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+	  { { "newinstance", NULL }, { "ptmxmode", "0666" }, { "mode", "0620" }, { NULL, NULL } },
+	  false },
+	{ "/dev/mqueue", "mqueue", CHILD_NOTHING, { { NULL, NULL } }, false },
+	{ "/sys", "sysfs", CHILD_NOTHING | MOUNT_ATTR_RDONLY, { { NULL, NULL } }, true },
+};
+
+/* Docker's lists: moby, oci/defaults.go, "MaskedPaths" and "ReadonlyPaths". */
+static const char *const child_masked[] = {
+	"/proc/acpi",	     "/proc/asound",	   "/proc/interrupts",	"/proc/kcore",
+	"/proc/keys",	     "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
+	"/proc/timer_list",  "/proc/timer_stats",  "/sys/devices/virtual/powercap",
+	"/sys/firmware",
+};
+static const char *const child_read_only[] = {
+	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
+};
+
+static const struct {
+	const char *name;
+	unsigned major, minor;
+} child_nodes[] = {
+	{ "null", 1, 3 },   { "zero", 1, 5 },	 { "full", 1, 7 },
+	{ "random", 1, 8 }, { "urandom", 1, 9 }, { "tty", 5, 0 },
+};
+static const struct {
+	const char *name, *to;
+} child_links[] = {
+	{ "fd", "/proc/self/fd" },	 { "stdin", "/proc/self/fd/0" },
+	{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
+	{ "ptmx", "pts/ptmx" },
+};
+
+static bool child_mounted_by_user(const struct launch *launch, const char *target)
+{
+	for (size_t i = 0; i < launch->n_mounts; i++) {
+		if (!strcmp(launch->mounts[i].target, target))
+			return true;
+	}
+	return false;
+}
+
+/* sysfs shows the network namespace: in a user namespace beside the host's network it cannot be mounted. */
+static int child_mount_fs(const struct launch *launch, const struct child_fs *fs, struct err *err)
+{
+	if (child_mounted_by_user(launch, fs->target))
+		return 0;
+	AUTO(fd_close_p) int fd = mount_new(fs->type, fs->options, fs->attrs, err);
+	if (fd == -EPERM && !strcmp(fs->type, "sysfs")) {
+		fd = mount_clone(AT_FDCWD, "/sys", true, err);
+		if (fd >= 0)
+			(void)mount_attrs(fd, true, fs->attrs, 0); /* locked flags are set already */
+	}
+	if (fd < 0)
+		return fd;
+	return mount_at(fd, launch->root, fs->target, MOUNT_TARGET_DIR, fs->exact, err);
+}
+
+static int child_mount_shm(const struct launch *launch, struct err *err)
+{
+	char size[24];
+
+	if (child_mounted_by_user(launch, "/dev/shm"))
+		return 0;
+	(void)snprintf(size, sizeof(size), "%lld", (long long)launch->spec->shm_bytes); /* fits */
+	const struct mount_option options[] = { { "mode", "1777" }, { "size", size }, { NULL, NULL } };
+	AUTO(fd_close_p) int fd = mount_new("tmpfs", options, CHILD_NOTHING, err);
+	return fd < 0 ? fd : mount_at(fd, launch->root, "/dev/shm", MOUNT_TARGET_DIR, false, err);
+}
+
+static int child_node(int dev, const char *name, mode_t mode, dev_t rdev, struct err *err)
+{
+	if (mknodat(dev, name, mode, rdev) < 0)
+		return err_set(err, errno, "make device /dev/%s", name);
+	/* The umask of whoever started us is not the guest's. */
+	if (fchmodat(dev, name, mode & 07777, 0) < 0)
+		return err_set(err, errno, "make device /dev/%s", name);
+	return 0;
+}
+
+static int child_device(const struct launch *launch, const struct spec_device *device,
+			struct err *err)
+{
+	struct stat st;
+
+	if (stat(device->source, &st) < 0)
+		return err_set(err, errno, "device %s", device->source);
+	if (!S_ISCHR(st.st_mode) && !S_ISBLK(st.st_mode))
+		return err_say(err, ENODEV, "device %s: not a device", device->source);
+
+	char path[512];
+	const char *slash = strrchr(device->target, '/');
+	size_t len = (size_t)(slash - device->target);
+	if (len >= sizeof(path) || !slash[1])
+		return err_say(err, EINVAL, "device %s: bad target", device->target);
+	memcpy(path, device->target, len);
+	path[len] = '\0';
+	AUTO(fd_close_p) int dir = fd_mkdir_in(launch->root, path, 0755);
+	if (dir < 0)
+		return err_set(err, -dir, "device %s", device->target);
+	if (unlinkat(dir, slash + 1, 0) < 0 && errno != ENOENT)
+		return err_set(err, errno, "device %s", device->target);
+	return child_node(dir, slash + 1, st.st_mode & (S_IFMT | 0777), st.st_rdev, err);
+}
+
+/* Host paths of --device are read here, while the host's /dev can still be seen. */
+static int child_devices(const struct launch *launch, struct err *err)
+{
+	AUTO(fd_close_p) int dev = fd_open_in(launch->root, "/dev", O_PATH | O_DIRECTORY, 0);
+	if (dev < 0)
+		return err_set(err, -dev, "open /dev");
+
+	for (size_t i = 0; i < ARRAY_SIZE(child_links); i++) {
+		if (symlinkat(child_links[i].to, dev, child_links[i].name) < 0 && errno != EEXIST)
+			return err_set(err, errno, "make /dev/%s", child_links[i].name);
+	}
+	for (size_t i = 0; i < launch->n_devices; i++) {
+		int r = mount_at(launch->devices[i].fd, launch->root, launch->devices[i].target,
+				 MOUNT_TARGET_FILE, false, err);
+		if (r < 0)
+			return r;
+	}
+	if (launch->userns)
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(child_nodes); i++) {
+		int r = child_node(dev, child_nodes[i].name, S_IFCHR | 0666,
+				   makedev(child_nodes[i].major, child_nodes[i].minor), err);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < launch->spec->n_devices; i++) {
+		int r = child_device(launch, &launch->spec->devices[i], err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int child_mask(const struct launch *launch, const char *path, int *empty, struct err *err)
+{
+	AUTO(fd_close_p) int target = fd_open_in(launch->root, path, O_PATH, 0);
+	if (target < 0)
+		return target == -ENOENT || target == -ENOTDIR ? 0 : err_set(err, -target, "mask %s", path);
+
+	struct stat st;
+	if (fstat(target, &st) < 0)
+		return err_set(err, errno, "mask %s", path);
+	AUTO(fd_close_p) int cover = -EBADF;
+	if (!S_ISDIR(st.st_mode)) {
+		cover = mount_clone(launch->null, "", false, err);
+	} else if (*empty < 0) {
+		static const struct mount_option options[] = { { "size", "0" },
+							       { "mode", "555" },
+							       { NULL, NULL } };
+		*empty = mount_new("tmpfs", options, CHILD_NOTHING | MOUNT_ATTR_RDONLY, err);
+		if (*empty < 0)
+			return *empty;
+		cover = mount_clone(*empty, "", false, err);
+	} else {
+		cover = mount_clone(*empty, "", false, err);
+	}
+	if (cover < 0)
+		return cover;
+	int r = mount_onto(cover, target);
+	return r < 0 ? err_set(err, -r, "mask %s", path) : 0;
+}
+
+static int child_protect(const struct launch *launch, struct err *err)
+{
+	AUTO(fd_close_p) int empty = -EBADF;
+
+	for (size_t i = 0; i < ARRAY_SIZE(child_read_only); i++) {
+		const char *path = child_read_only[i];
+		AUTO(fd_close_p) int target = fd_open_in(launch->root, path, O_PATH, 0);
+		if (target == -ENOENT)
+			continue;
+		if (target < 0)
+			return err_set(err, -target, "make %s read-only", path);
+		AUTO(fd_close_p) int copy = mount_clone(target, "", true, err);
+		if (copy < 0)
+			return copy;
+		int r = mount_attrs(copy, true, MOUNT_ATTR_RDONLY, 0);
+		if (r == 0)
+			r = mount_onto(copy, target);
+		if (r < 0)
+			return err_set(err, -r, "make %s read-only", path);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(child_masked); i++) {
+		int r = child_mask(launch, child_masked[i], &empty, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* A published port's guest may bind low ports and ping without more capabilities, as Docker arranges. */
+static void child_sysctls(const struct launch *launch)
+{
+	if (launch->spec->network != SPEC_NETWORK_BRIDGE)
+		return;
+	AUTO(fd_close_p) int ipv4 = fd_open_in(launch->root, "/proc/sys/net/ipv4", O_PATH, 0);
+	if (ipv4 < 0)
+		return;
+	(void)file_write(ipv4, "ip_unprivileged_port_start", "0");      /* a convenience, not a promise */
+	(void)file_write(ipv4, "ping_group_range", "0 2147483647");     /* likewise */
+}
+
+static int child_mounts(const struct launch *launch, struct err *err)
+{
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return err_set(err, errno, "make the mount namespace private");
+
+	AUTO(fd_close_p) int pivot = open(CHILD_PIVOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int r = pivot < 0 ? -errno : mount_onto(launch->root, pivot);
+	if (r < 0)
+		return err_set(err, -r, "mount the root file system");
+
+	for (size_t i = 0; i < ARRAY_SIZE(child_fs); i++) {
+		r = child_mount_fs(launch, &child_fs[i], err);
+		if (r < 0)
+			return r;
+	}
+	r = child_mount_shm(launch, err);
+	if (r < 0)
+		return r;
+	if (!child_mounted_by_user(launch, "/dev")) {
+		r = child_devices(launch, err);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < launch->n_mounts; i++) {
+		const struct launch_mount *m = &launch->mounts[i];
+		r = mount_at(m->fd, launch->root, m->target, m->kind, false, err);
+		if (r < 0)
+			return r;
+	}
+	child_sysctls(launch);
+	return launch->spec->privileged ? 0 : child_protect(launch, err);
+}
+
+static int child_mount_cgroup(const struct launch *launch, const struct cgroup_hierarchy *h,
+			      const char *target, struct err *err)
+{
+	uint64_t attrs = CHILD_NOTHING | (launch->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
+	struct mount_option options[CGROUP_CONTROLLER_MAX + 1] = { { NULL, NULL } };
+	char text[sizeof(h->options)];
+	char *save = NULL;
+	size_t n = 0;
+
+	memcpy(text, h->options, sizeof(text));
+	text[sizeof(text) - 1] = '\0';
+	for (char *o = strtok_r(text, ",", &save); o && !h->v2 && n < CGROUP_CONTROLLER_MAX;
+	     o = strtok_r(NULL, ",", &save))
+		options[n++] = (struct mount_option){ o, NULL };
+
+	AUTO(fd_close_p) int fd = mount_new(h->v2 ? "cgroup2" : "cgroup", options, attrs, err);
+	return fd < 0 ? fd : mount_at(fd, launch->root, target, MOUNT_TARGET_DIR, false, err);
+}
+
+/* Only the hierarchies that hold a group of ours: in any other the guest would see the host's tree. */
+static int child_cgroups(const struct launch *launch, unsigned used, struct err *err)
+{
+	static const struct mount_option dir[] = { { "mode", "755" }, { "size", "64k" }, { NULL, NULL } };
+	const struct cgroup_layout *layout = &launch->layout;
+
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		return err_set(err, errno, "cgroup namespace");
+	if (child_mounted_by_user(launch, "/sys/fs/cgroup") || child_mounted_by_user(launch, "/sys"))
+		return 0;
+
+	unsigned v1 = 0;
+	for (unsigned i = 0; i < layout->n; i++)
+		v1 += used >> i & 1 && !layout->hierarchies[i].v2;
+	if (!v1) {
+		return layout->v2 < 0 ? 0 :
+					child_mount_cgroup(launch, &layout->hierarchies[layout->v2],
+							   "/sys/fs/cgroup", err);
+	}
+	AUTO(fd_close_p) int top = mount_new("tmpfs", dir, CHILD_NOTHING, err);
+	if (top < 0)
+		return top;
+	int r = mount_at(top, launch->root, "/sys/fs/cgroup", MOUNT_TARGET_DIR, false, err);
+	for (unsigned i = 0; r == 0 && i < layout->n; i++) {
+		const struct cgroup_hierarchy *h = &layout->hierarchies[i];
+		char target[96];
+		if (!(used >> i & 1))
+			continue;
+		(void)snprintf(target, sizeof(target), "/sys/fs/cgroup/%s",
+			       h->v2 ? "unified" : h->options); /* options has 64 bytes */
+		r = child_mount_cgroup(launch, h, target, err);
+	}
+	if (r == 0 && !launch->spec->privileged) {
+		r = mount_attrs(top, false, MOUNT_ATTR_RDONLY, 0);
+		if (r < 0)
+			return err_set(err, -r, "make /sys/fs/cgroup read-only");
+	}
+	return r;
+}
+
+static int child_pivot(const struct launch *launch, struct err *err)
+{
+	/* The old root lands on top of the new one; detaching it leaves nothing of the host behind. */
+	if (fchdir(launch->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
+		return err_set(err, errno, "pivot_root");
+	if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		return err_set(err, errno, "leave the host's file systems");
+	if (launch->spec->read_only) {
+		int r = mount_attrs(launch->root, false, MOUNT_ATTR_RDONLY, 0);
+		if (r < 0)
+			return err_set(err, -r, "make the root file system read-only");
+	}
+	if (sethostname(launch->spec->hostname, strlen(launch->spec->hostname)) < 0)
+		return err_set(err, errno, "set host name %s", launch->spec->hostname);
+	/* Keys of whoever started us are not the guest's to list; without keyrings there is nothing to hide. */
+	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	return 0;
+}
+
+static int child_console(int *ret_slave, int *ret_master, struct err *err)
+{
+	AUTO(fd_close_p) int master = -EBADF;
+	AUTO(fd_close_p) int slave = -EBADF;
+	int r = process_tty(&master, &slave, err);
+	if (r < 0)
+		return r;
+
+	AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO(fd_close_p) int copy = mount_clone(slave, "", false, err);
+	if (copy < 0)
+		return copy;
+	r = mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, false, err);
+	if (r < 0)
+		return r;
+	*ret_slave = fd_take(&slave);
+	*ret_master = fd_take(&master);
+	return 0;
+}
+
+static int child_user_namespace(struct launch *launch, struct err *err)
+{
+	if (!launch->userns)
+		return 0;
+	int r = sync_expect(launch->sync, SYNC_MAPPED, NULL, NULL, err);
+	if (r != 0)
+		return r < 0 ? r : err_say(err, EPIPE, "the monitor is gone");
+	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_set(err, errno, "become root of the user namespace");
+	return 0;
+}
+
+/* Everything up to the moment before privileges go. */
+static int child_setup(struct launch *launch, struct process *process, int *ret_slave, int *status,
+		       struct err *err)
+{
+	AUTO(fd_close_p) int master = -EBADF;
+	int hierarchies = 0;
+	int r = child_user_namespace(launch, err);
+
+	if (r == 0)
+		r = child_mounts(launch, err);
+	if (r == 0)
+		r = sync_expect(launch->sync, SYNC_CGROUPS, NULL, &hierarchies, err);
+	if (r > 0)
+		return err_say(err, EPIPE, "the monitor is gone");
+	if (r == 0)
+		r = child_cgroups(launch, (unsigned)hierarchies, err);
+	if (r == 0 && launch->spec->network == SPEC_NETWORK_NONE)
+		r = link_lo_up(err);
+	if (r == 0)
+		r = child_pivot(launch, err);
+	if (r == 0 && launch->spec->tty)
+		r = child_console(ret_slave, &master, err);
+	if (r == 0)
+		r = process_prepare(launch->spec, process, status, err);
+	if (r == 0)
+		r = process_limits(process, status, err);
+	if (r < 0)
+		return r;
+
+	sync_send_fd(launch->sync, SYNC_READY, master);
+	r = sync_expect(launch->sync, SYNC_GO, NULL, NULL, err);
+	return r > 0 ? err_say(err, EPIPE, "the monitor is gone") : r;
+}
+
+/* --init: the workload is a child of pid 1, which stays to reap and to pass signals on. */
+static void child_fork_workload(const struct launch *launch)
+{
+	if (!launch->spec->init)
+		return;
+	pid_t pid = fork();
+	if (pid > 0) {
+		(void)close_range(0, ~0U, 0); /* what stays open here would never end for the reader */
+		init_run(pid);
+	}
+	if (pid < 0)
+		_exit(125);
+	(void)setsid(); /* a child of a session leader or not: it never is one itself yet */
+}
+
+_Noreturn void child_main(struct launch *launch)
+{
+	struct process process = { .seccomp = launch->seccomp };
+	struct err err = { 0 };
+	int status = 125;
+	int slave = -EBADF;
+	sigset_t none;
+
+	(void)umask(0); /* modes below are meant as written; the workload gets 022 */
+	int r = child_setup(launch, &process, &slave, &status, &err);
+	if (r == 0) {
+		child_fork_workload(launch);
+		(void)umask(0022);
+		(void)sigemptyset(&none);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
+		r = process_stdio(&launch->io, slave, &err);
+	}
+	if (r == 0)
+		(void)process_become(&process, &status, &err);
+	sync_send_error(launch->sync, status, &err);
+	_exit(status);
+}

@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "engines/oslevel/oslevel.h"
+#include "engines/oslevel/private.h"
+
+struct exec_run {
+	const struct guest_exec *exec;
+	int tty_socket, sync, seccomp;
+};
+
+static int exec_namespaces(const struct spec *spec)
+{
+	int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWCGROUP;
+
+	if (spec->network != SPEC_NETWORK_HOST)
+		flags |= CLONE_NEWNET;
+	if (spec->n_uid_map)
+		flags |= CLONE_NEWUSER;
+	return flags;
+}
+
+static int exec_setup(const struct exec_run *run, struct process *process, int *slave, int *status,
+		      struct err *err)
+{
+	const struct spec *spec = run->exec->spec;
+
+	if (spec->n_uid_map && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+		return err_set(err, errno, "become root of the user namespace");
+	if (chdir("/") < 0)
+		return err_set(err, errno, "enter the container's root");
+	if (spec->tty) {
+		AUTO(fd_close_p) int master = -EBADF;
+		int r = process_tty(&master, slave, err);
+		if (r < 0)
+			return r;
+		sync_send_fd(run->tty_socket, SYNC_READY, master);
+	}
+	int r = process_prepare(spec, process, status, err);
+	return r < 0 ? r : process_limits(process, status, err);
+}
+
+static _Noreturn void exec_child(const struct exec_run *run)
+{
+	struct process process = { .seccomp = run->seccomp };
+	struct err err = { 0 };
+	int status = 125;
+	int slave = -EBADF;
+	sigset_t none;
+
+	/* Until execve(2), nobody inside may look at this process through /proc (CVE-2019-5736). */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	int r = exec_setup(run, &process, &slave, &status, &err);
+	if (r == 0) {
+		(void)umask(0022);
+		(void)sigemptyset(&none);
+		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
+		r = process_stdio(&run->exec->io, slave, &err);
+	}
+	if (r == 0)
+		(void)process_become(&process, &status, &err);
+	sync_send_error(run->sync, status, &err);
+	_exit(status);
+}
+
+/* Into the container's cgroups first: what runs there, even setup, is on its account. */
+static int exec_enter(const struct guest_exec *exec, struct err *err)
+{
+	const struct spec *spec = exec->spec;
+	struct cgroup_layout layout;
+	struct cgroup cgroup;
+	char path[256];
+
+	AUTO(fd_close_p) int pidfd = pidfd_of(exec->pid);
+	if (pidfd < 0)
+		return err_set(err, -pidfd, "open the container's first process");
+	(void)snprintf(path, sizeof(path), "%s/%s", spec->cgroup_parent, spec->id); /* checked at create */
+	int r = cgroup_layout_read(NULL, &layout, err);
+	if (r == 0)
+		r = cgroup_open(&layout, path, &cgroup, err);
+	if (r < 0)
+		return r;
+	r = cgroup_attach(&cgroup, 0, false, err);
+	cgroup_close(&cgroup);
+	if (r < 0)
+		return r;
+	if (setns(pidfd, exec_namespaces(spec)) < 0)
+		return err_set(err, errno, "enter the container's namespaces");
+	return 0;
+}
+
+static int exec_wait(pid_t pid)
+{
+	int status;
+
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return 125;
+	}
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, struct err *err)
+{
+	struct exec_run run = { .exec = exec, .tty_socket = tty_socket, .seccomp = -EBADF };
+	int pair[2];
+	int status = 125;
+
+	if (exec->spec->seccomp) {
+		run.seccomp = open(exec->spec->seccomp, O_RDONLY | O_CLOEXEC);
+		if (run.seccomp < 0) {
+			(void)err_set(err, errno, "seccomp filter %s", exec->spec->seccomp);
+			return 125;
+		}
+	}
+	if (exec_enter(exec, err) < 0)
+		return 125;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		(void)err_set(err, errno, "socket pair");
+		return 125;
+	}
+	run.sync = pair[1];
+	pid_t pid = fork();
+	if (pid < 0) {
+		(void)err_set(err, errno, "start a process in the container");
+		return 125;
+	}
+	if (pid == 0) {
+		fd_close(pair[0]);
+		exec_child(&run);
+	}
+	fd_close(pair[1]);
+	for (int i = 0; i < 3; i++)
+		fd_close(i == 0 ? exec->io.in : i == 1 ? exec->io.out : exec->io.err);
+
+	int r = sync_expect(pair[0], SYNC_READY, NULL, &status, err);
+	fd_close(pair[0]);
+	if (r > 0)
+		(void)fd_write_all(started_fd, "", 1); /* a reader that left has no use for it */
+	int ended = exec_wait(pid);
+	return r > 0 ? ended : status;
+}

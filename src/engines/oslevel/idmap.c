@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/core/buf.h"
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "engines/oslevel/private.h"
+
+static int idmap_write_one(pid_t pid, const char *file, const struct spec_idmap *map, size_t n,
+			   struct err *err)
+{
+	AUTO(buf_fini) struct buf text = { 0 };
+	char path[64];
+
+	for (size_t i = 0; i < n; i++) {
+		if (buf_printf(&text, "%u %u %u\n", map[i].inside, map[i].outside, map[i].size) < 0)
+			return err_set(err, ENOMEM, "user namespace");
+	}
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file); /* fits */
+	int r = file_write(AT_FDCWD, path, buf_str(&text));
+	return r < 0 ? err_set(err, -r, "user namespace: write %s", file) : 0;
+}
+
+int idmap_write(const struct spec *spec, pid_t pid, struct err *err)
+{
+	int r = idmap_write_one(pid, "uid_map", spec->uid_map, spec->n_uid_map, err);
+
+	return r < 0 ? r : idmap_write_one(pid, "gid_map", spec->gid_map, spec->n_gid_map, err);
+}
+
+int idmap_userns(const struct spec *spec, struct err *err)
+{
+	/* A namespace needs a process to be born in: one that only waits to be killed. */
+	long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0)
+		return err_set(err, errno, "make a user namespace");
+	if (pid == 0) {
+		for (;;)
+			(void)pause(); /* returns only for signals */
+	}
+
+	char path[64];
+	(void)snprintf(path, sizeof(path), "/proc/%ld/ns/user", pid); /* fits */
+	int r = idmap_write(spec, (pid_t)pid, err);
+	int fd = r < 0 ? r : open(path, O_RDONLY | O_CLOEXEC);
+	if (r == 0 && fd < 0)
+		fd = err_set(err, errno, "open %s", path);
+	(void)kill((pid_t)pid, SIGKILL); /* our own child: it is there until waited for */
+	while (waitpid((pid_t)pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return fd;
+}

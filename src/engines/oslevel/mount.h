@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The kernel's mount API by file descriptor (fsopen(2), open_tree(2), move_mount(2), mount_setattr(2)). */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/core/err.h"
+
+struct mount_option {
+	const char *key;
+	const char *value; /* NULL: a flag */
+};
+
+/*
+ * mount_new() - a new file system as a detached mount
+ * @options: ended by a NULL key   @attrs: MOUNT_ATTR_x of mount_setattr(2)
+ * Return: the mount's fd, or a negative errno.
+ */
+int mount_new(const char *type, const struct mount_option *options, uint64_t attrs,
+	      struct err *err);
+/* mount_clone() - a detached copy of what is mounted at path, with the mounts below it when recursive. */
+int mount_clone(int dirfd, const char *path, bool recursive, struct err *err);
+/* mount_attrs() - set and clear MOUNT_ATTR_x on a mount fd; 0 or -errno. */
+int mount_attrs(int mount_fd, bool recursive, uint64_t set, uint64_t clear);
+/* mount_propagation() - MS_PRIVATE, MS_SLAVE, MS_SHARED; 0 or -errno. */
+int mount_propagation(int mount_fd, bool recursive, uint64_t propagation);
+/* mount_idmap() - let the ids of a user namespace stand for the file system's; 0 or -errno. */
+int mount_idmap(int mount_fd, bool recursive, int userns_fd);
+/* mount_onto() - attach a detached mount at an O_PATH fd (target fd stays the caller's); 0 or -errno. */
+int mount_onto(int mount_fd, int target_fd);
+
+enum mount_target { MOUNT_TARGET_DIR, MOUNT_TARGET_FILE };
+/*
+ * mount_at() - attach a detached mount below a root, making the target where it is missing
+ * @root_fd: nothing outside is ever touched, whatever links the target holds
+ * @exact: no link is followed at all: for /proc, /sys and /dev, which an image must not redirect
+ */
+int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target kind, bool exact,
+	     struct err *err);

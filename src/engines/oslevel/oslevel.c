@@ -1,0 +1,369 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engines/oslevel/oslevel.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "engines/oslevel/private.h"
+#include "network/link.h"
+
+struct oslevel_guest {
+	struct guest guest;
+	struct launch launch;
+	struct cgroup cgroup;
+	char cgroup_path[256];
+	int sync; /* our end */
+	bool reaped;
+};
+
+static void oslevel_probe(struct engine_report *ret)
+{
+	struct cgroup_layout layout;
+	struct engine_report report = { .available = true };
+	struct err err = { 0 };
+
+	if (geteuid() != 0) {
+		report.available = false;
+		(void)snprintf(report.why, sizeof(report.why),
+			       "needs root for now: run strata with sudo");
+	} else if (cgroup_layout_read(NULL, &layout, &err) < 0) {
+		report.available = false;
+		(void)snprintf(report.why, sizeof(report.why), "%.200s", err.text);
+	} else {
+		(void)cgroup_report(&layout, report.why, sizeof(report.why)); /* a line, cut at worst */
+	}
+	if (report.available)
+		(void)snprintf(report.how, sizeof(report.how), "native speed, on the host's own kernel");
+	*ret = report;
+}
+
+static int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struct err *err)
+{
+	int n = snprintf(ret, 256, "%s/%s", parent, id);
+
+	return n < 0 || n >= 256 ? err_say(err, ENAMETOOLONG, "cgroup parent %s: too long", parent) : 0;
+}
+
+/* A time namespace gets its offsets before its first process: they are set on the namespace for children. */
+static uint64_t oslevel_namespaces(const struct spec *spec)
+{
+	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
+
+	if (spec->network != SPEC_NETWORK_HOST)
+		flags |= CLONE_NEWNET;
+	if (spec->n_uid_map)
+		flags |= CLONE_NEWUSER;
+	return flags;
+}
+
+static int oslevel_clone(struct oslevel_guest *g, struct err *err)
+{
+	int pidfd = -EBADF;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(err, errno, "socket pair");
+	g->sync = pair[0];
+	g->launch.sync = pair[1];
+
+	struct clone_args args = {
+		.flags = oslevel_namespaces(g->launch.spec) | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return err_set(err, errno, "make the container's namespaces");
+	if (pid == 0) {
+		fd_close(g->sync);
+		child_main(&g->launch);
+	}
+	g->guest.pid = (pid_t)pid;
+	g->guest.wait_fd = pidfd;
+	fd_close(g->launch.sync);
+	g->launch.sync = -EBADF;
+	return 0;
+}
+
+static int oslevel_connect(const struct spec *spec, pid_t pid, struct err *err)
+{
+	char path[64];
+
+	if (spec->network != SPEC_NETWORK_BRIDGE)
+		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid); /* fits */
+	AUTO(fd_close_p) int netns = open(path, O_RDONLY | O_CLOEXEC);
+	if (netns < 0)
+		return err_set(err, errno, "open %s", path);
+	const struct link_endpoint endpoint = {
+		.bridge = spec->endpoint.bridge,
+		.host_if = spec->endpoint.host_if,
+		.mac = spec->endpoint.mac,
+		.address = spec->endpoint.address,
+		.gateway = spec->endpoint.gateway,
+		.prefix = spec->endpoint.prefix,
+	};
+	return link_connect(&endpoint, netns, err);
+}
+
+static int oslevel_hierarchies(const struct cgroup *cgroup)
+{
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < CGROUP_HIERARCHIES; i++)
+		used |= cgroup->fds[i] >= 0 ? 1U << i : 0;
+	return (int)used;
+}
+
+/* The parent's half: what the child waits for, in the order in which it waits. */
+static int oslevel_raise(struct oslevel_guest *g, struct err *err)
+{
+	const struct spec *spec = g->launch.spec;
+	int r = 0;
+
+	if (g->launch.userns) {
+		r = idmap_write(spec, g->guest.pid, err);
+		if (r == 0)
+			r = sync_send(g->sync, SYNC_MAPPED, 0);
+	}
+	if (r == 0)
+		r = cgroup_create(&g->launch.layout, g->cgroup_path, &spec->limits, spec->devices,
+				  spec->n_devices, spec->privileged, &g->cgroup, err);
+	if (r == 0)
+		r = cgroup_attach(&g->cgroup, g->guest.pid, false, err);
+	if (r == 0)
+		r = oslevel_connect(spec, g->guest.pid, err);
+	if (r < 0)
+		return r;
+	r = sync_send(g->sync, SYNC_CGROUPS, oslevel_hierarchies(&g->cgroup));
+	if (r < 0 && r != -EPIPE)
+		return err_set(err, -r, "talk to the container's first process");
+	r = sync_expect(g->sync, SYNC_READY, &g->guest.tty, NULL, err);
+	return r > 0 ? err_say(err, ECHILD, "the container's first process died while it was set up") :
+		       r;
+}
+
+static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs,
+			  const struct guest_io *io, struct guest **ret, struct err *err)
+{
+	struct oslevel_guest *g = calloc(1, sizeof(*g));
+	if (!g)
+		return err_set(err, ENOMEM, "container");
+	g->guest = (struct guest){ .ops = &oslevel_engine, .wait_fd = -EBADF, .tty = -EBADF };
+	g->sync = -EBADF;
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		g->cgroup.fds[i] = -EBADF;
+
+	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, g->cgroup_path, err);
+	if (r == 0)
+		r = launch_prepare(spec, dirs, io, &g->launch, err);
+	if (r < 0) {
+		free(g);
+		return r;
+	}
+	r = oslevel_clone(g, err);
+	if (r == 0)
+		r = oslevel_raise(g, err);
+	if (r < 0) {
+		oslevel_engine.destroy(&g->guest);
+		return r;
+	}
+	*ret = &g->guest;
+	return 0;
+}
+
+static int oslevel_start(struct guest *guest, int *ret_status, struct err *err)
+{
+	struct oslevel_guest *g = container_of(guest, struct oslevel_guest, guest);
+
+	*ret_status = 125;
+	int r = sync_send(g->sync, SYNC_GO, 0);
+	if (r == 0)
+		r = sync_expect(g->sync, SYNC_READY, NULL, ret_status, err);
+	else
+		r = err_set(err, -r, "start the workload");
+	/* The end of file is execve(2)'s: it closed the child's end. */
+	fd_close(g->sync);
+	g->sync = -EBADF;
+	if (r <= 0)
+		return r < 0 ? r : err_say(err, EPROTO, "start the workload: unexpected answer");
+	launch_fini(&g->launch);
+	return 0;
+}
+
+static int oslevel_reap(struct guest *guest, struct guest_end *ret)
+{
+	struct oslevel_guest *g = container_of(guest, struct oslevel_guest, guest);
+	struct cgroup_stats stats = { 0 };
+	siginfo_t info = { 0 };
+
+	while (waitid(P_PID, (id_t)guest->pid, &info, WEXITED) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	g->reaped = true;
+	ret->status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
+	ret->oom_killed = false;
+	if (info.si_code != CLD_EXITED && info.si_status == SIGKILL &&
+	    cgroup_stats_read(&g->cgroup, &stats, NULL) == 0)
+		ret->oom_killed = stats.oom_kills > 0;
+	return 0;
+}
+
+static void oslevel_destroy(struct guest *guest)
+{
+	if (!guest)
+		return;
+	struct oslevel_guest *g = container_of(guest, struct oslevel_guest, guest);
+
+	fd_close(g->sync);
+	if (guest->pid > 0 && !g->reaped) {
+		(void)pidfd_signal(guest->wait_fd, SIGKILL); /* gone already: then the wait returns at once */
+		while (waitid(P_PID, (id_t)guest->pid, NULL, WEXITED) < 0 && errno == EINTR)
+			;
+	}
+	if (guest->pid > 0)
+		(void)cgroup_destroy(&g->launch.layout, g->cgroup_path, NULL); /* sweep tries again */
+	cgroup_close(&g->cgroup);
+	launch_fini(&g->launch);
+	fd_close(guest->wait_fd);
+	fd_close(guest->tty);
+	free(g);
+}
+
+static int oslevel_open_cgroup(const struct spec *spec, struct cgroup_layout *layout,
+			       struct cgroup *ret, struct err *err)
+{
+	char path[256];
+	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, path, err);
+
+	if (r == 0)
+		r = cgroup_layout_read(NULL, layout, err);
+	return r < 0 ? r : cgroup_open(layout, path, ret, err);
+}
+
+static int oslevel_freeze(const struct spec *spec, bool frozen, struct err *err)
+{
+	struct cgroup_layout layout;
+	struct cgroup cgroup;
+	int r = oslevel_open_cgroup(spec, &layout, &cgroup, err);
+
+	if (r < 0)
+		return r;
+	r = cgroup_freeze(&cgroup, frozen, err);
+	cgroup_close(&cgroup);
+	return r;
+}
+
+/* The interfaces of another network namespace, as one of its processes sees them. */
+static void oslevel_net_stats(pid_t pid, struct guest_stats *stats)
+{
+	AUTO(buf_fini) struct buf text = { 0 };
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/net/dev", (int)pid); /* fits */
+	if (file_read(AT_FDCWD, path, 1 << 20, &text) < 0)
+		return;
+	char *save = NULL;
+	for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		char name[32];
+		unsigned long long rx, tx;
+		if (sscanf(line, " %31[^:]: %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &rx, &tx) == 3 &&
+		    strcmp(name, "lo") != 0) {
+			stats->net_rx_bytes += rx;
+			stats->net_tx_bytes += tx;
+		}
+	}
+}
+
+static int oslevel_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret,
+			 struct err *err)
+{
+	struct cgroup_layout layout;
+	struct cgroup cgroup;
+	struct cgroup_stats cg = { 0 };
+	int r = oslevel_open_cgroup(spec, &layout, &cgroup, err);
+
+	if (r < 0)
+		return r;
+	r = cgroup_stats_read(&cgroup, &cg, err);
+	cgroup_close(&cgroup);
+	if (r < 0)
+		return r;
+	struct guest_stats stats = {
+		.cpu_ns = cg.cpu_ns,
+		.memory_bytes = cg.memory_bytes,
+		.memory_limit_bytes = cg.memory_limit_bytes,
+		.pids = cg.pids,
+		.pids_limit = cg.pids_limit,
+		.io_read_bytes = cg.io_read_bytes,
+		.io_write_bytes = cg.io_write_bytes,
+	};
+	if (spec->network != SPEC_NETWORK_HOST)
+		oslevel_net_stats(pid, &stats);
+	*ret = stats;
+	return 0;
+}
+
+static int oslevel_processes(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err)
+{
+	struct cgroup_layout layout;
+	struct cgroup cgroup;
+	int r = oslevel_open_cgroup(spec, &layout, &cgroup, err);
+
+	if (r < 0)
+		return r;
+	r = cgroup_pids(&cgroup, ret, ret_n, err);
+	cgroup_close(&cgroup);
+	return r;
+}
+
+static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *state_dir,
+			     struct err *err)
+{
+	char path[64];
+
+	if (pid <= 0)
+		return rootfs_mount(spec, state_dir, -EBADF, err);
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid); /* fits */
+	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 ? err_set(err, errno, "open the root of %s", spec->name) : fd;
+}
+
+static int oslevel_sweep(const char *id, const char *cgroup_parent, struct err *err)
+{
+	struct cgroup_layout layout;
+	char path[256];
+	int r = oslevel_cgroup_path(cgroup_parent, id, path, err);
+
+	if (r == 0)
+		r = cgroup_layout_read(NULL, &layout, err);
+	return r < 0 ? r : cgroup_destroy(&layout, path, err);
+}
+
+const struct engine_ops oslevel_engine = {
+	.name = "os-level",
+	.probe = oslevel_probe,
+	.create = oslevel_create,
+	.start = oslevel_start,
+	.reap = oslevel_reap,
+	.destroy = oslevel_destroy,
+	.freeze = oslevel_freeze,
+	.stats = oslevel_stats,
+	.processes = oslevel_processes,
+	.root_open = oslevel_root_open,
+	.sweep = oslevel_sweep,
+};

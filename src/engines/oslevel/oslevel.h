@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * OS-level virtualization: the host's kernel divides itself. The door of this room.
+ *
+ * Theory of operation. Everything that touches a path of the host happens in the monitor before the clone: the
+ * overlay root file system and every bind source become detached mounts, the seccomp filter and /dev/null
+ * become fds. The child, born into its new namespaces, only moves those mounts below its root (each target
+ * resolved by the kernel within that root, openat2(2) RESOLVE_IN_ROOT), so no link or race in an image or a volume
+ * leads outside, and no mount is ever visible on the host. Meanwhile the parent makes the cgroups and the
+ * network. They talk over one socket pair:
+ *
+ *   monitor                                  child (pid 1 of its namespace)
+ *   clone3 ------------------------------->  waits for its user mapping (user namespace only)
+ *   uid_map, gid_map; 'M' ---------------->  mounts
+ *   cgroups, network; 'C' ---------------->  cgroup namespace, cgroup mounts, pivot_root, devices, user lookup
+ *   (tty master) <-----------------  'R'     ready
+ *   'G' ---------------------------------->  capabilities, seccomp, execve
+ *   end of file: it runs; or 'E' <---------  what went wrong, and 125, 126 or 127
+ */
+#include "engines/engine.h"
+
+extern const struct engine_ops oslevel_engine;
+
+/*
+ * oslevel_exec() - run another process in a guest; called in a process of its own that becomes its parent
+ * @tty_socket: -EBADF, or a socket over which the new terminal's master side is sent (the io is unused then)
+ * @started_fd: one byte is written once it runs
+ * Return: the process's exit status, 125, 126 or 127 with err set.
+ */
+int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, struct err *err);

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside this room: what the monitor prepares (launch.c) and the child uses (child.c, process.c). */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "engines/engine.h"
+#include "engines/oslevel/cgroup.h"
+#include "engines/oslevel/mount.h"
+
+/* A detached mount on its way to its place. */
+struct launch_mount {
+	int fd;
+	const char *target;
+	enum mount_target kind;
+};
+
+struct launch {
+	const struct spec *spec;     /* borrowed */
+	struct cgroup_layout layout;
+	struct guest_io io;          /* borrowed */
+	bool userns;
+	int root;                    /* the root file system, a detached mount */
+	int null;                    /* the host's /dev/null, checked */
+	int seccomp;                 /* compiled filter, or -EBADF */
+	struct launch_mount *mounts; /* in the order of their depth */
+	size_t n_mounts;
+	struct launch_mount *devices; /* bound, in a user namespace; else made by mknod */
+	size_t n_devices;
+	int sync; /* the child's end */
+};
+
+int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
+		   const struct guest_io *io, struct launch *ret, struct err *err);
+void launch_fini(struct launch *launch);
+
+/* rootfs_mount() - overlay of the layers and the instance's upper directory; an fd or negative errno. */
+int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, struct err *err);
+/* idmap_userns() - a user namespace with the spec's mappings, to map mounts by; an fd or negative errno. */
+int idmap_userns(const struct spec *spec, struct err *err);
+/* idmap_write() - uid_map and gid_map of a process. */
+int idmap_write(const struct spec *spec, pid_t pid, struct err *err);
+
+/* child_main() - the rest of the clone's life, in every mode; never returns. */
+_Noreturn void child_main(struct launch *launch);
+
+/* What parent and child say to each other; SOCK_SEQPACKET keeps one message one. */
+enum sync_tag {
+	SYNC_MAPPED = 'M',
+	SYNC_CGROUPS = 'C',
+	SYNC_READY = 'R',
+	SYNC_GO = 'G',
+	SYNC_ERROR = 'E',
+};
+struct sync_message {
+	char tag;
+	int status;     /* SYNC_ERROR: 125, 126 or 127; SYNC_CGROUPS: bit n: hierarchy n is used; else 0 */
+	struct err err; /* SYNC_ERROR */
+};
+int sync_send(int fd, char tag, int status);
+void sync_send_error(int fd, int status, const struct err *err);
+void sync_send_fd(int fd, char tag, int passed); /* passed < 0: none */
+/*
+ * sync_expect() - wait for one tag
+ * @ret_status: what came with it; may be NULL
+ * @ret_fd: takes an fd that came along, -EBADF when none; may be NULL
+ * Return: 0; 1 at end of file; or the negative errno of the error the other side reported, its words in err.
+ */
+int sync_expect(int fd, char tag, int *ret_fd, int *ret_status, struct err *err);
+
+/* The last steps of any process in a container: see process.c. */
+struct process {
+	const struct spec *spec;
+	int seccomp; /* fd of the filter, or -EBADF */
+	uint32_t uid, gid;
+	uint32_t *groups;
+	unsigned n_groups;
+	char **env; /* NULL-ended */
+};
+/* process_prepare() - look up the user and the command in the current root. *ret_status: 125, 126, 127. */
+int process_prepare(const struct spec *spec, struct process *ret, int *ret_status,
+		    struct err *err);
+/* process_limits() - rlimits and cwd; before privileges go. */
+int process_limits(const struct process *process, int *ret_status, struct err *err);
+/* process_become() - give up privileges and execute; returns only on failure. */
+int process_become(const struct process *process, int *ret_status, struct err *err);
+/* process_stdio() - io or the terminal become 0, 1, 2; every other fd closes at execve. */
+int process_stdio(const struct guest_io *io, int tty, struct err *err);
+/* process_tty() - a new terminal from the current root's /dev/ptmx; both sides' fds. */
+int process_tty(int *ret_master, int *ret_slave, struct err *err);
+
+/* init_run() - --init: be pid 1 for a child: reap, forward signals; its exit status. Never returns. */
+_Noreturn void init_run(pid_t child);

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The last steps of any process in a container, its first or one of `exec`: who it is, what it runs, and giving
+ * up every right that this does not need. Runs inside the container's root.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "engines/oslevel/caps.h"
+#include "engines/oslevel/private.h"
+#include "engines/oslevel/rlimits.h"
+#include "engines/oslevel/seccomp.h"
+#include "engines/oslevel/users.h"
+
+#define PROCESS_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+static const char *process_getenv(const char *const *env, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; *env; env++) {
+		if (!strncmp(*env, name, len) && (*env)[len] == '=')
+			return *env + len + 1;
+	}
+	return NULL;
+}
+
+/* 126 and 127 as a shell means them: not executable, not found. */
+static int process_cannot(int code, const char *command, int *ret_status, struct err *err)
+{
+	*ret_status = code == ENOENT || code == ENOTDIR ? 127 : 126;
+	if (code == ENOENT && !strchr(command, '/'))
+		return err_say(err, ENOENT, "run %s: not found in the image's PATH", command);
+	return err_set(err, code, "run %s", command);
+}
+
+static bool process_executable(const char *path, int *ret_code)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			*ret_code = errno;
+		return false;
+	}
+	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111)) {
+		*ret_code = EACCES;
+		return false;
+	}
+	return true;
+}
+
+/* Like execvp(3), but the environment is the guest's. */
+static int process_find(const char *command, const char *path, char **ret, int *ret_status,
+			struct err *err)
+{
+	char full[PATH_MAX];
+	int code = ENOENT;
+
+	if (!command[0])
+		return process_cannot(ENOENT, "\"\"", ret_status, err);
+	if (strchr(command, '/')) {
+		*ret = strdup(command);
+		return *ret ? 0 : err_set(err, ENOMEM, "run %s", command);
+	}
+	for (const char *p = path;; p++) {
+		size_t n = strcspn(p, ":");
+		int len = snprintf(full, sizeof(full), "%.*s/%s", (int)n, n ? p : ".", command);
+		if (len > 0 && (size_t)len < sizeof(full) && process_executable(full, &code)) {
+			*ret = strdup(full);
+			return *ret ? 0 : err_set(err, ENOMEM, "run %s", command);
+		}
+		p += n;
+		if (!*p)
+			return process_cannot(code, command, ret_status, err);
+	}
+}
+
+/* The image's environment, and HOME where it names none: as Docker, from the user's passwd entry. */
+static int process_environment(const struct spec *spec, const char *home, struct process *process,
+			       struct err *err)
+{
+	size_t n = 0;
+
+	process->env = calloc(spec->n_env + 3, sizeof(char *));
+	if (!process->env)
+		return err_set(err, ENOMEM, "environment");
+	for (size_t i = 0; i < spec->n_env; i++)
+		process->env[n++] = (char *)(uintptr_t)spec->env[i]; /* execve(2) takes them so */
+	if (!process_getenv(spec->env, "HOME") &&
+	    asprintf(&process->env[n++], "HOME=%s", home && home[0] ? home : "/") < 0)
+		return err_set(err, ENOMEM, "environment");
+	if (spec->tty && !process_getenv(spec->env, "TERM") &&
+	    !(process->env[n++] = strdup("TERM=xterm")))
+		return err_set(err, ENOMEM, "environment");
+	return 0;
+}
+
+int process_prepare(const struct spec *spec, struct process *process, int *ret_status,
+		    struct err *err)
+{
+	struct user user = { 0 };
+
+	*ret_status = 125;
+	process->spec = spec;
+	int r = users_resolve(spec->user, spec->groups, &user, err);
+	if (r < 0) {
+		*ret_status = 126;
+		return r;
+	}
+	process->uid = user.uid;
+	process->gid = user.gid;
+	process->groups = user.groups;
+	process->n_groups = user.n_groups;
+	r = process_environment(spec, user.home, process, err);
+	free(user.home);
+	return r;
+}
+
+/* WORKDIR is made where the image lacks it, as Docker does; it belongs to root. */
+static int process_cwd(const struct process *process, int *ret_status, struct err *err)
+{
+	const char *cwd = process->spec->cwd;
+	char real[PATH_MAX];
+
+	if (chdir(cwd) < 0 && errno == ENOENT) {
+		AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		AUTO(fd_close_p) int dir = fd_mkdir_in(root, cwd, 0755);
+		if (dir < 0)
+			return err_set(err, -dir, "make working directory %s", cwd);
+		if (fchdir(dir) < 0)
+			return err_set(err, errno, "working directory %s", cwd);
+	} else if (strcmp(cwd, "/") != 0 && chdir(cwd) < 0) {
+		*ret_status = 126;
+		return err_set(err, errno, "working directory %s", cwd);
+	}
+	/* A leaked host directory would show as a path that is not below this root (CVE-2024-21626). */
+	if (!getcwd(real, sizeof(real)) || real[0] != '/')
+		return err_say(err, EPERM, "working directory %s leads out of the container", cwd);
+	return 0;
+}
+
+int process_limits(const struct process *process, int *ret_status, struct err *err)
+{
+	int r = rlimits_apply(process->spec->ulimits, process->spec->n_ulimits, err);
+
+	return r < 0 ? r : process_cwd(process, ret_status, err);
+}
+
+int process_tty(int *ret_master, int *ret_slave, struct err *err)
+{
+	int unlock = 0;
+	AUTO(fd_close_p) int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+
+	if (master < 0 || fstat(master, &st) < 0)
+		return err_set(err, errno, "open /dev/ptmx");
+	/* An image's own /dev could have anything there. */
+	if (!S_ISCHR(st.st_mode) || ioctl(master, TIOCSPTLCK, &unlock) < 0)
+		return err_say(err, ENOTTY, "the container's /dev/ptmx is not a terminal multiplexer");
+	AUTO(fd_close_p) int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return err_set(err, errno, "open a terminal");
+	*ret_master = fd_take(&master);
+	*ret_slave = fd_take(&slave);
+	return 0;
+}
+
+int process_stdio(const struct guest_io *io, int tty, struct err *err)
+{
+	const int from[3] = { tty >= 0 ? tty : io->in, tty >= 0 ? tty : io->out,
+			      tty >= 0 ? tty : io->err };
+
+	(void)setsid(); /* fails only for a leader, and then it is one */
+	if (tty >= 0 && ioctl(tty, TIOCSCTTY, 0) < 0)
+		return err_set(err, errno, "take the terminal");
+	for (int i = 0; i < 3; i++) {
+		/* dup2(fd, fd) would keep the close-on-exec flag. */
+		if (from[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(from[i], i) < 0)
+			return err_set(err, errno, "standard streams");
+	}
+	/* Whatever we may have missed must not reach the workload (CVE-2024-21626). */
+	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		return err_set(err, errno, "close_range");
+	return 0;
+}
+
+/* /dev/stdout and /proc/self/fd/1 can be opened again by the workload's own user. */
+static void process_own_stdio(const struct process *process)
+{
+	for (int fd = 0; process->uid && fd < 3; fd++) {
+		struct stat st;
+		if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || process->spec->tty))
+			(void)fchown(fd, process->uid, (gid_t)-1); /* a convenience, not a promise */
+	}
+}
+
+int process_become(const struct process *process, int *ret_status, struct err *err)
+{
+	const struct spec *spec = process->spec;
+	char *path = NULL;
+
+	*ret_status = 125;
+	process_own_stdio(process);
+	/* Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes on before the capabilities go. */
+	if (!spec->no_new_privileges && process->seccomp >= 0) {
+		int r = seccomp_load(process->seccomp, err);
+		if (r < 0)
+			return r;
+	}
+	int r = caps_apply(spec->caps, process->uid, process->gid, process->groups,
+			   process->n_groups, err);
+	if (r < 0)
+		return r;
+	/* Changing ids cleared it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(err, errno, "tie the workload to its monitor");
+	const char *search = process_getenv(spec->env, "PATH");
+	r = process_find(spec->args[0], search ? search : PROCESS_PATH, &path, ret_status, err);
+	if (r < 0)
+		return r;
+	if (spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(err, errno, "no_new_privs");
+	if (spec->no_new_privileges && process->seccomp >= 0) {
+		r = seccomp_load(process->seccomp, err);
+		if (r < 0)
+			return r;
+	}
+	(void)execve(path, (char *const *)(uintptr_t)spec->args, process->env); /* returns on error */
+	return process_cannot(errno, spec->args[0], ret_status, err);
+}

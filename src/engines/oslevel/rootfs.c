@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "engines/oslevel/private.h"
+
+/*
+ * Overlay takes its directories as one string that fsconfig(2) cuts at 255 bytes before Linux 6.7 brought
+ * "lowerdir+". A directory's fd is a name of two or three digits when the current directory is
+ * /proc/self/fd, so some 80 layers fit; and no path of the host shows in the guest's mountinfo.
+ */
+#define ROOTFS_STRING_MAX 255
+
+struct rootfs_fds {
+	int *fds; /* layers from the top down, then upper, then work */
+	size_t n;
+};
+
+static void rootfs_fds_fini(struct rootfs_fds *set)
+{
+	for (size_t i = 0; i < set->n; i++)
+		fd_close(set->fds[i]);
+	free(set->fds);
+}
+
+/* A directory of the overlay, its owners mapped where the guest has a user namespace. */
+static int rootfs_dir(const char *path, int idmap_fd, struct err *err)
+{
+	if (idmap_fd < 0) {
+		int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		return fd < 0 ? err_set(err, errno, "layer %s", path) : fd;
+	}
+	AUTO(fd_close_p) int fd = mount_clone(AT_FDCWD, path, false, err);
+	if (fd < 0)
+		return fd;
+	int r = mount_idmap(fd, false, idmap_fd);
+	if (r < 0)
+		return err_set(err, -r, "map the owners of %s", path);
+	return fd_take(&fd);
+}
+
+static int rootfs_upper(const char *state_dir, const char *name, int idmap_fd, struct err *err)
+{
+	char path[4096];
+	int n = snprintf(path, sizeof(path), "%s/%s", state_dir, name);
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return err_set(err, ENAMETOOLONG, "state directory %s", state_dir);
+	/* The root directory's mode is the guest's "/": any of its users must be able to pass. */
+	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+		return err_set(err, errno, "make %s", path);
+	return rootfs_dir(path, idmap_fd, err);
+}
+
+static int rootfs_open_all(const struct spec *spec, const char *state_dir, int idmap_fd,
+			   struct rootfs_fds *set, struct err *err)
+{
+	set->fds = calloc(spec->n_layers + 2, sizeof(int));
+	if (!set->fds)
+		return err_set(err, ENOMEM, "root file system");
+	for (size_t i = spec->n_layers; i > 0; i--) {
+		int fd = rootfs_dir(spec->layers[i - 1], idmap_fd, err);
+		if (fd < 0)
+			return fd;
+		set->fds[set->n++] = fd;
+	}
+	static const char *const names[] = { "upper", "work" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		int fd = rootfs_upper(state_dir, names[i], idmap_fd, err);
+		if (fd < 0)
+			return fd;
+		set->fds[set->n++] = fd;
+	}
+	return 0;
+}
+
+static int rootfs_lower_string(const struct rootfs_fds *set, char ret[ROOTFS_STRING_MAX + 1])
+{
+	size_t len = 0;
+
+	for (size_t i = 0; i + 2 < set->n; i++) {
+		int n = snprintf(ret + len, ROOTFS_STRING_MAX + 1 - len, "%s%d", i ? ":" : "",
+				 set->fds[i]);
+		if (n < 0 || len + (size_t)n > ROOTFS_STRING_MAX)
+			return -E2BIG;
+		len += (size_t)n;
+	}
+	return 0;
+}
+
+/* The new way, one call a layer: only where the string is too short for them all. */
+static int rootfs_mount_many(const struct rootfs_fds *set, const char *upper, const char *work,
+			     struct err *err)
+{
+	size_t n = set->n - 2;
+	struct mount_option *options = calloc(n + 3, sizeof(*options));
+	char(*names)[12] = calloc(n, sizeof(*names));
+	int fd = -ENOMEM;
+
+	if (options && names) {
+		for (size_t i = 0; i < n; i++) {
+			(void)snprintf(names[i], sizeof(names[i]), "%d", set->fds[i]); /* fits */
+			options[i] = (struct mount_option){ "lowerdir+", names[i] };
+		}
+		options[n] = (struct mount_option){ "upperdir", upper };
+		options[n + 1] = (struct mount_option){ "workdir", work };
+		fd = mount_new("overlay", options, 0, err);
+	} else {
+		fd = err_set(err, ENOMEM, "root file system");
+	}
+	free(options);
+	free(names);
+	return fd;
+}
+
+static int rootfs_mount_in_fds(const struct rootfs_fds *set, struct err *err)
+{
+	char lower[ROOTFS_STRING_MAX + 1], upper[12], work[12];
+
+	(void)snprintf(upper, sizeof(upper), "%d", set->fds[set->n - 2]); /* fits */
+	(void)snprintf(work, sizeof(work), "%d", set->fds[set->n - 1]);   /* fits */
+	if (rootfs_lower_string(set, lower) < 0)
+		return rootfs_mount_many(set, upper, work, err);
+
+	const struct mount_option options[] = {
+		{ "lowerdir", lower }, { "upperdir", upper }, { "workdir", work }, { NULL, NULL }
+	};
+	return mount_new("overlay", options, 0, err);
+}
+
+int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, struct err *err)
+{
+	AUTO(rootfs_fds_fini) struct rootfs_fds set = { 0 };
+	int r = rootfs_open_all(spec, state_dir, idmap_fd, &set, err);
+	if (r < 0)
+		return err_wrap(err, "root file system");
+	if (set.n < 3)
+		return err_say(err, EINVAL, "root file system: the image has no layers");
+
+	AUTO(fd_close_p) int old = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (old < 0 || chdir("/proc/self/fd") < 0)
+		return err_set(err, errno, "enter /proc/self/fd");
+	int fd = rootfs_mount_in_fds(&set, err);
+	if (fchdir(old) < 0) {
+		fd_close(fd);
+		return err_set(err, errno, "leave /proc/self/fd");
+	}
+	if (fd == -EINVAL)
+		return err_wrap(err,
+				"root file system of %s (is %s itself on an overlay? choose a --root "
+				"on another file system)",
+				spec->name, state_dir);
+	return fd;
+}

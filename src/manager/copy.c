@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* strata cp, with Docker's rules for the target (docs of `docker cp`, "Extended description"). */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "manager/private.h"
+#include "storage/copy.h"
+
+struct copy_target {
+	char dir[4096];
+	const char *name; /* NULL: keep the source's */
+	char last[256];
+};
+
+/* The instance's root, running or not. */
+static int copy_root(struct manager *manager, const struct instance *instance, struct err *err)
+{
+	const struct engine_ops *engine;
+	struct spec spec;
+	char state_dir[4096];
+	int r = instance_engine(instance, &engine, err);
+
+	if (r == 0 && instance_dir(manager, instance->id, false, state_dir) < 0)
+		r = err_set(err, ENAMETOOLONG, "copy");
+	if (r == 0)
+		r = instance_spec(manager, instance, &spec, err);
+	if (r < 0)
+		return r;
+	r = engine->root_open(&spec, instance->pid, state_dir, err);
+	spec_fini(&spec);
+	return r;
+}
+
+static bool copy_is_dir(int root, const char *path)
+{
+	AUTO(fd_close_p) int fd = fd_open_in(root, path, O_PATH, 0);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* An existing directory takes the source under its own name; else the last part is the new name. */
+static int copy_target(int root, const char *path, struct copy_target *ret, struct err *err)
+{
+	size_t len = strlen(path);
+
+	*ret = (struct copy_target){ .name = NULL };
+	if (len == 0 || len >= sizeof(ret->dir))
+		return err_set(err, ENAMETOOLONG, "copy to %s", path);
+	memcpy(ret->dir, path, len + 1);
+	if (copy_is_dir(root, path))
+		return 0;
+	if (path[len - 1] == '/')
+		return err_say(err, ENOENT, "copy to %s: no such directory", path);
+	char *slash = strrchr(ret->dir, '/');
+	const char *last = slash ? slash + 1 : ret->dir;
+	if (strlen(last) >= sizeof(ret->last))
+		return err_set(err, ENAMETOOLONG, "copy to %s", path);
+	memcpy(ret->last, last, strlen(last) + 1);
+	ret->name = ret->last;
+	if (slash == ret->dir)
+		ret->dir[1] = '\0';
+	else if (slash)
+		*slash = '\0';
+	else
+		memcpy(ret->dir, ".", 2);
+	if (!copy_is_dir(root, ret->dir))
+		return err_say(err, ENOENT, "copy to %s: no directory %s", path, ret->dir);
+	return 0;
+}
+
+/* Paths of the host are looked up from its root, so relative ones become absolute first. */
+static int copy_host_path(const char *path, char ret[4096], struct err *err)
+{
+	char cwd[2048];
+	int n;
+
+	if (path[0] == '/')
+		n = snprintf(ret, 4096, "%s", path);
+	else if (!getcwd(cwd, sizeof(cwd)))
+		return err_set(err, errno, "current directory");
+	else
+		n = snprintf(ret, 4096, "%s/%s", cwd, path);
+	return n < 0 || n >= 4096 ? err_set(err, ENAMETOOLONG, "%s", path) : 0;
+}
+
+int manager_copy_in(struct manager *manager, const struct instance *instance, const char *host_path,
+		    const char *path, struct err *err)
+{
+	struct copy_target target;
+	char source[4096];
+	AUTO(fd_close_p) int root = copy_root(manager, instance, err);
+
+	if (root < 0)
+		return root;
+	if (!strcmp(host_path, "-"))
+		return copy_tar_in(root, path, STDIN_FILENO, err);
+	AUTO(fd_close_p) int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (host < 0)
+		return err_set(err, errno, "open /");
+	int r = copy_host_path(host_path, source, err);
+	if (r == 0)
+		r = copy_target(root, path, &target, err);
+	return r < 0 ? r : copy_across(host, source, false, root, target.dir, target.name, err);
+}
+
+int manager_copy_out(struct manager *manager, const struct instance *instance, const char *path,
+		     const char *host_path, bool follow, struct err *err)
+{
+	struct copy_target target;
+	char to[4096];
+	AUTO(fd_close_p) int root = copy_root(manager, instance, err);
+
+	if (root < 0)
+		return root;
+	if (!strcmp(host_path, "-"))
+		return copy_tar_out(root, path, follow, NULL, STDOUT_FILENO, err);
+	AUTO(fd_close_p) int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (host < 0)
+		return err_set(err, errno, "open /");
+	int r = copy_host_path(host_path, to, err);
+	if (r == 0)
+		r = copy_target(host, to, &target, err);
+	return r < 0 ? r : copy_across(root, path, follow, host, target.dir, target.name, err);
+}

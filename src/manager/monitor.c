@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/monitor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os/clock.h"
+#include "base/os/fd.h"
+#include "base/os/json.h"
+#include "manager/monitor_args.h"
+
+#define MONITOR_SPEC_MAX (8 << 20)
+
+enum { SLOT_GUEST, SLOT_LISTEN, SLOT_SIGNAL, SLOT_OUT, SLOT_ERR, SLOT_IN, SLOT_CLIENTS };
+
+static int monitor_load_spec(struct spec *ret, struct err *err)
+{
+	AUTO(buf_fini) struct buf text = { 0 };
+	AUTO(json_decref_p) json_t *json = NULL;
+
+	if (lseek(MONITOR_SPEC_FD, 0, SEEK_SET) < 0)
+		return err_set(err, errno, "read the spec");
+	int r = fd_read_all(MONITOR_SPEC_FD, MONITOR_SPEC_MAX, &text);
+	if (r < 0)
+		return err_set(err, -r, "read the spec");
+	(void)close(MONITOR_SPEC_FD); /* read only */
+	r = json_parse(buf_str(&text), text.len, "spec", &json, err);
+	return r < 0 ? r : spec_load(json, ret, err);
+}
+
+static int monitor_open_dirs(struct monitor *m, struct err *err)
+{
+	m->state_fd = open(m->dirs.state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->state_fd < 0)
+		return err_set(err, errno, "open %s", m->dirs.state);
+	m->run_fd = open(m->dirs.run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (m->run_fd < 0)
+		return err_set(err, errno, "open %s", m->dirs.run);
+	int r = status_lock(m->run_fd);
+	if (r == -EWOULDBLOCK)
+		return err_say(err, EALREADY, "%s is running already", m->spec.name);
+	if (r < 0)
+		return err_set(err, -r, "lock %s", m->dirs.run);
+	return 0;
+}
+
+static int monitor_open(struct monitor *m, struct err *err)
+{
+	sigset_t mask;
+	int r = monitor_open_dirs(m, err);
+
+	if (r < 0)
+		return r;
+	m->listen_fd = wire_listen(m->run_fd, "sock");
+	if (m->listen_fd < 0)
+		return err_set(err, -m->listen_fd, "listen in %s", m->dirs.run);
+	/* Whoever wants this instance ended asks for that; a stray signal does not end a monitor. */
+	(void)sigemptyset(&mask);
+	(void)sigaddset(&mask, SIGTERM);
+	(void)sigaddset(&mask, SIGINT);
+	(void)sigaddset(&mask, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &mask, NULL); /* valid arguments: cannot fail */
+	m->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->signal_fd < 0)
+		return err_set(err, errno, "signalfd");
+	logfile_init(&m->log, m->state_fd, m->spec.log_max_bytes, m->spec.log_files);
+	m->status = (struct status){ .state = STATUS_STARTING, .monitor = getpid() };
+	return 0;
+}
+
+static void monitor_fill_polls(const struct monitor *m, struct pollfd *polls)
+{
+	bool in_pending = m->in_at < m->in_len;
+	int in = m->spec.tty && m->guest ? m->guest->tty : m->in;
+
+	polls[SLOT_GUEST] = (struct pollfd){ m->guest ? m->guest->wait_fd : -1, POLLIN, 0 };
+	polls[SLOT_LISTEN] = (struct pollfd){ m->listen_fd, POLLIN, 0 };
+	polls[SLOT_SIGNAL] = (struct pollfd){ m->signal_fd, POLLIN, 0 };
+	for (unsigned i = 0; i < 2; i++) {
+		bool read = m->streams[i].fd >= 0 && !m->streams[i].waiting;
+		polls[SLOT_OUT + i] = (struct pollfd){ read ? m->streams[i].fd : -1, POLLIN, 0 };
+	}
+	polls[SLOT_IN] = (struct pollfd){ in_pending ? in : -1, POLLOUT, 0 };
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
+		short events = in_pending ? 0 : POLLIN;
+		if ((m->streams[0].waiting | m->streams[1].waiting) & (1U << i))
+			events |= POLLOUT;
+		polls[SLOT_CLIENTS + i] = (struct pollfd){ m->clients[i].fd, events, 0 };
+	}
+}
+
+static void monitor_dispatch(struct monitor *m, const struct pollfd *polls)
+{
+	struct signalfd_siginfo info;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (polls[SLOT_OUT + i].revents)
+			monitor_read_stream(m, i);
+	}
+	if (polls[SLOT_IN].revents)
+		monitor_write_in(m);
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
+		short got = polls[SLOT_CLIENTS + i].revents;
+		if (m->clients[i].fd < 0 || !got)
+			continue;
+		if (got & POLLIN)
+			monitor_read_client(m, i);
+		else if (got & (POLLHUP | POLLERR))
+			monitor_drop_client(m, i);
+	}
+	monitor_flush_streams(m);
+	if (polls[SLOT_LISTEN].revents)
+		monitor_accept(m);
+	if (polls[SLOT_SIGNAL].revents && read(m->signal_fd, &info, sizeof(info)) == sizeof(info) &&
+	    info.ssi_signo == SIGTERM)
+		monitor_stop(m, 0, m->spec.stop_timeout_ms); /* the host shuts down */
+	if (polls[SLOT_GUEST].revents && m->guest)
+		monitor_guest_ended(m);
+}
+
+static int monitor_poll_ms(const struct monitor *m)
+{
+	int64_t next = monitor_next_ns(m);
+	if (!next)
+		return -1;
+	int64_t ms = (next - clock_mono_ns() + NS_PER_MS - 1) / NS_PER_MS;
+	return ms < 0 ? 0 : ms > 3600000 ? 3600000 : (int)ms;
+}
+
+/* Until nothing will run again, every byte is delivered, and the owner, where there is one, is done. */
+static void monitor_loop(struct monitor *m)
+{
+	struct pollfd polls[SLOT_CLIENTS + MONITOR_CLIENTS];
+	bool told = false;
+
+	for (;;) {
+		if (m->finished) {
+			monitor_drain(m);
+			bool drained = m->streams[0].fd < 0 && m->streams[1].fd < 0 && monitor_idle(m);
+			if (drained && !told) {
+				monitor_tell_end(m);
+				told = true;
+			}
+			if (told && m->owner < 0)
+				return;
+		}
+		monitor_fill_polls(m, polls);
+		if (poll(polls, ARRAY_SIZE(polls), m->finished && !told ? 100 : monitor_poll_ms(m)) < 0 &&
+		    errno != EINTR)
+			return;
+		monitor_dispatch(m, polls);
+		monitor_timers(m);
+	}
+}
+
+static void monitor_tell_failed(int fd, int status, const struct err *err)
+{
+	struct wire_failure failure = { .status = status, .code = err->code };
+
+	(void)snprintf(failure.text, sizeof(failure.text), "%s", err->text); /* both hold 480 bytes */
+	(void)wire_send(fd, WIRE_FAILED, &failure, sizeof(failure)); /* nobody left to tell */
+}
+
+/* The database is not this process's business: a command records the end, and cleans up after it. */
+static void monitor_record(const struct monitor *m, char **args)
+{
+	char *argv[] = { args[MONITOR_ARG_STRATA], "--root",	 args[MONITOR_ARG_ROOT],
+			 "--run-root",		   args[MONITOR_ARG_RUN_ROOT], "record",
+			 (char *)(uintptr_t)m->spec.id, NULL };
+	char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	pid_t pid;
+
+	if (faccessat(m->run_fd, "status", F_OK, 0) < 0)
+		return; /* the owner has removed it all */
+	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, env) == 0) {
+		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	} /* else: the next command finds the status file */
+}
+
+static void monitor_detach(void)
+{
+	(void)prctl(PR_SET_NAME, "strata-monitor"); /* it was executed by fd: that would be its name */
+	(void)setsid();                             /* never a leader: just forked */
+	(void)umask(0077);
+	(void)signal(SIGPIPE, SIG_IGN);
+	if (chdir("/") < 0)
+		_exit(125);
+}
+
+static void monitor_init(struct monitor *m, char **args)
+{
+	*m = (struct monitor){ .owner = -1, .state_fd = -EBADF, .run_fd = -EBADF, .in = -EBADF };
+	m->streams[0].fd = m->streams[1].fd = -EBADF;
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)
+		m->clients[i].fd = -EBADF;
+	m->dirs = (struct guest_dirs){ .state = args[MONITOR_ARG_STATE], .run = args[MONITOR_ARG_RUN] };
+}
+
+int monitor_run(char **args)
+{
+	struct monitor *m = calloc(1, sizeof(*m)); /* lives as long as the process */
+	struct err err = { 0 };
+	int status = 125;
+	int r = m ? 0 : err_set(&err, ENOMEM, "monitor");
+
+	monitor_detach();
+	(void)fcntl(MONITOR_SOCKET_FD, F_SETFD, FD_CLOEXEC); /* valid: the starter gave it */
+	if (r == 0) {
+		monitor_init(m, args);
+		r = monitor_load_spec(&m->spec, &err);
+	}
+	if (r == 0)
+		r = monitor_open(m, &err);
+	if (r == 0)
+		r = monitor_start_guest(m, &status, &err);
+	if (r < 0) {
+		monitor_tell_failed(MONITOR_SOCKET_FD, status, &err);
+		return status;
+	}
+	int32_t pid = m->guest->pid;
+	m->owner = monitor_adopt(m, MONITOR_SOCKET_FD);
+	(void)wire_send(MONITOR_SOCKET_FD, WIRE_STARTED, &pid, sizeof(pid)); /* a dead starter shows in poll */
+	/* What the starter asked before we were born comes first: attached so, it misses no output. */
+	monitor_read_client(m, (unsigned)m->owner);
+	monitor_loop(m);
+	monitor_record(m, args);
+	return 0;
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * An instance's monitor: the process that owns the guest.
+ *
+ * Theory of operation. One thread, one poll(2) loop. It holds the guest's standard streams: what the workload
+ * writes goes to the log first and then to every attached client; a chunk stays pending until each of them
+ * has taken it, and meanwhile that stream is not read, so a slow reader slows the workload as a
+ * pipe would. It reaps the guest, applies the restart policy, keeps the status file true, and at the end has a
+ * strata command record it (argv "record ID"), unless the command that started it is still there to do so: that
+ * "owner" closes its socket when it is done.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "engines/engine.h"
+#include "manager/logfile.h"
+#include "manager/status.h"
+#include "manager/wire.h"
+
+#define MONITOR_CLIENTS 32
+
+struct monitor_client {
+	int fd;          /* -EBADF: free slot */
+	bool attached;   /* gets output */
+	bool wants_end;  /* gets WIRE_ENDED */
+};
+
+struct monitor_stream {
+	int fd;              /* our end of the guest's pipe or terminal; -EBADF: ended */
+	uint32_t waiting;    /* bit n: client n has not taken the pending chunk */
+	size_t len;          /* of the pending chunk; 0: none */
+	char data[WIRE_DATA];
+};
+
+struct monitor {
+	struct spec spec;
+	struct guest_dirs dirs;
+	int state_fd, run_fd;
+	int listen_fd;
+	int signal_fd;
+	struct status status;
+	struct guest *guest; /* NULL while none runs */
+	struct logfile log;
+	bool log_failed;                  /* said once */
+	struct monitor_stream streams[2]; /* standard output or terminal, standard error */
+	int in;                           /* our end of standard input; -EBADF: closed or none */
+	struct wire_message in_pending;   /* what a client sent and the guest has not read */
+	size_t in_len, in_at;
+	struct monitor_client clients[MONITOR_CLIENTS];
+	int owner;           /* index into clients; -1: none */
+	bool stopping;       /* by the user: no restart */
+	bool finished;       /* nothing will run again: drain, tell, leave */
+	int64_t kill_at_ns;  /* monotonic; 0: no stop under way */
+	int64_t start_at_ns; /* monotonic; 0: no restart pending */
+	int64_t begun_ns;    /* monotonic: of the last start */
+	int64_t delay_ns;    /* of the next restart */
+};
+
+/* monitor_io.c */
+int monitor_open_io(struct monitor *m, struct guest_io *ret, struct err *err);
+void monitor_close_guest_io(const struct guest_io *io);
+void monitor_read_stream(struct monitor *m, unsigned index);
+void monitor_flush_streams(struct monitor *m);
+void monitor_drain(struct monitor *m); /* what the guest left in its pipes when it died */
+bool monitor_idle(const struct monitor *m); /* nothing pending for any client */
+void monitor_accept(struct monitor *m);
+void monitor_read_client(struct monitor *m, unsigned index);
+void monitor_write_in(struct monitor *m);
+void monitor_drop_client(struct monitor *m, unsigned index);
+void monitor_tell_end(struct monitor *m);
+int monitor_adopt(struct monitor *m, int fd); /* the socket we were born with; its index */
+
+/* monitor_life.c */
+int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err);
+void monitor_guest_ended(struct monitor *m);
+void monitor_stop(struct monitor *m, int sig, int64_t grace_ms);
+void monitor_signal(struct monitor *m, int sig);
+void monitor_timers(struct monitor *m);
+int64_t monitor_next_ns(const struct monitor *m); /* monotonic time of the next timer; 0: none */
+void monitor_say(struct monitor *m);              /* status file */

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside this room. */
+#include "engines/engine.h"
+#include "manager/manager.h"
+#include "manager/status.h"
+
+extern const struct db_schema manager_schema;
+
+/* instance_dir() - "<root>/instances/ID" or, run, "<run_root>/instances/ID"; -ENAMETOOLONG. */
+int instance_dir(const struct manager *manager, const char *id, bool run, char ret[4096]);
+/*
+ * instance_lock() - serialise changes of one instance: a flock on its state directory, which is made
+ * @wait: false: -EWOULDBLOCK where another command is at it
+ * Return: an fd whose closing unlocks, or a negative errno.
+ */
+int instance_lock(struct manager *manager, const char *id, bool wait, struct err *err);
+/* instance_reload() - the row as it is now, under the lock; -ENOENT where it is gone. */
+int instance_reload(struct manager *manager, struct instance *instance, struct err *err);
+/* instance_set_state() - one small transaction. */
+int instance_set_state(struct manager *manager, const char *id, enum instance_state state,
+		       struct err *err);
+
+/* instance_sync() - compare a row that says "running" with its monitor; see reconcile.c. */
+int instance_sync(struct manager *manager, struct instance *instance, struct err *err);
+/* instance_settle() - the same under the lock, from a fresh row; -ENOENT where that is gone. */
+int instance_settle(struct manager *manager, struct instance *instance, struct err *err);
+/* instance_ended() - under the lock: fold the end into the database and remove what only a run needs. */
+int instance_ended(struct manager *manager, struct instance *instance, const struct status *status,
+		   struct err *err);
+/* instance_erase() - under the lock: volumes, row, directories. */
+int instance_erase(struct manager *manager, struct instance *instance, bool volumes,
+		   struct err *err);
+/* instance_sweep_orphans() - directories that a killed command left without a row. */
+void instance_sweep_orphans(struct manager *manager);
+
+/* instance_engine() - never NULL: a spec names one that this build has, or -ENOTSUP was said. */
+int instance_engine(const struct instance *instance, const struct engine_ops **ret,
+		    struct err *err);
+/* instance_spec() - the spec as the engines want it: absolute layers and volume paths, the filter's path. */
+int instance_spec(struct manager *manager, const struct instance *instance, struct spec *ret,
+		  struct err *err);
+/* instance_connect() - a socket to a living monitor; -ESRCH where none lives. */
+int instance_connect(struct manager *manager, const struct instance *instance, struct err *err);
+
+/* event_add() - one line in <root>/events; failing to is not worth failing for. */
+void event_add(struct manager *manager, const char *action, const struct instance *instance,
+	       const char *key, int64_t value);
+
+/* spawn_monitor() - strata-monitor with these fds from 3 up; its pid, or -errno. */
+struct spawn_fds {
+	int fds[6]; /* what becomes 0, 1, 2, 3, 4, 5; -EBADF: /dev/null for 0..2, closed above */
+};
+int spawn_monitor(char *const *argv, const struct spawn_fds *fds, pid_t *ret_pid, struct err *err);
+/* spawn_memfd() - a sealed memfd with this text; an fd or -errno. */
+int spawn_memfd(const char *name, const char *text, struct err *err);
+
+/* instance_name_check() - -EINVAL, with the rule. */
+int instance_name_check(const char *name, struct err *err);

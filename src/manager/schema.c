@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/private.h"
+
+static const char *const schema_versions[] = {
+	"CREATE TABLE instance ("
+	" id TEXT PRIMARY KEY,"
+	" name TEXT NOT NULL UNIQUE,"
+	" image TEXT NOT NULL,"    /* id, hex */
+	" spec TEXT NOT NULL,"     /* JSON, docs/spec.md */
+	" state INTEGER NOT NULL," /* enum instance_state */
+	" exit_code INTEGER NOT NULL DEFAULT 0,"
+	" oom_killed INTEGER NOT NULL DEFAULT 0,"
+	" restarts INTEGER NOT NULL DEFAULT 0,"
+	" stopped INTEGER NOT NULL DEFAULT 0," /* by the user */
+	" error TEXT NOT NULL DEFAULT '',"
+	" created_ns INTEGER NOT NULL,"
+	" started_ns INTEGER NOT NULL DEFAULT 0,"
+	" finished_ns INTEGER NOT NULL DEFAULT 0"
+	") WITHOUT ROWID;",
+};
+
+const struct db_schema manager_schema = {
+	.room = "manager",
+	.versions = schema_versions,
+	.count = ARRAY_SIZE(schema_versions),
+};

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * <run_root>/instances/ID/status: what an instance's monitor says of it, replaced whole at each change; and the
+ * lock on the directory itself, which says that a monitor lives. The monitor writes, everybody reads.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/core/err.h"
+
+enum status_state { STATUS_STARTING, STATUS_RUNNING, STATUS_RESTARTING, STATUS_ENDED };
+
+struct status {
+	enum status_state state;
+	pid_t pid;     /* of the workload; 0 while none */
+	pid_t monitor;
+	int exit_code; /* of the last end */
+	bool oom_killed;
+	bool stopped_by_user;
+	unsigned restarts;
+	int64_t started_ns, finished_ns; /* since the epoch, of the last start and end; 0: never */
+	char error[256];
+};
+
+int status_write(int run_fd, const struct status *status); /* 0 or -errno */
+int status_read(int run_fd, struct status *ret);           /* 0; -ENOENT; -EBADMSG */
+/* status_parse() - of the file's text, for status_read() and the fuzzer. */
+int status_parse(const char *text, size_t len, struct status *ret);
+
+/*
+ * status_lock() - the monitor's claim on its run directory, held until the fd closes; -EWOULDBLOCK if another has it
+ * status_alive() - 1: a monitor holds it; 0: none does; or -errno
+ */
+int status_lock(int run_fd);
+int status_alive(int run_fd);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What a command and a monitor say to each other over <run_root>/instances/ID/sock, or over the socket the
+ * monitor was born with: SOCK_SEQPACKET, one message a packet, a tag and up to WIRE_DATA bytes. Both ends
+ * belong to the same user and the same version; lengths are checked all the same.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/core/err.h"
+
+#define WIRE_DATA 32768
+
+enum wire_tag {
+	/* from the monitor */
+	WIRE_STARTED = 's', /* int32 pid */
+	WIRE_FAILED = 'f',  /* struct wire_failure */
+	WIRE_OUT = 'o',     /* bytes of standard output, or of the terminal */
+	WIRE_ERR = 'e',
+	WIRE_ENDED = 'x', /* int32 exit status; the last message */
+	WIRE_ATTACHED = 'A',
+	/* to the monitor */
+	WIRE_ATTACH = 'a',
+	WIRE_IN = 'i',
+	WIRE_IN_END = 'c',
+	WIRE_SIZE = 'w',   /* uint16 rows, uint16 columns */
+	WIRE_SIGNAL = 'k', /* int32 signal; by the user's hand: no restart afterwards */
+	WIRE_PROXY = 'p',  /* int32 signal that reached the attached command: restarts as always */
+	WIRE_STOP = 't',   /* int32 signal, int32 milliseconds of grace */
+	WIRE_WAIT = 'q',   /* answer WIRE_ENDED at the end */
+};
+
+struct wire_failure {
+	int32_t status; /* 125, 126, 127 */
+	int32_t code;
+	char text[480];
+};
+
+struct wire_message {
+	char tag;
+	char data[WIRE_DATA];
+};
+
+/* wire_send() - 0, or a negative errno: -EAGAIN where the socket does not block and is full. */
+int wire_send(int fd, char tag, const void *data, size_t len);
+/* wire_receive() - data bytes received; -EPIPE at end of file; or another negative errno. */
+ssize_t wire_receive(int fd, struct wire_message *ret);
+/* wire_connect() - to a socket in a directory (its path may be longer than sun_path holds); an fd or -errno. */
+int wire_connect(int dirfd, const char *name);
+int wire_listen(int dirfd, const char *name);
