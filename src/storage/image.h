@@ -30,6 +30,7 @@ struct image {
 	char **layers;		 /* diff ids in hex, lowest first; NULL-ended */
 	int64_t size_bytes;	 /* unpacked */
 	int64_t created_ns;
+	char *note; /* of an import: what this host could not keep, one line; NULL mostly */
 };
 void image_fini(struct image *image);
 

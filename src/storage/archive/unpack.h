@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Unpack a hostile tar below a directory: nothing outside it is ever named, followed or changed.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/core/err.h"
+#include "storage/archive/reader.h"
+
+#define UNPACK_ENTRIES_MAX 1000000
+
+struct unpack_opts {
+	const char *prefix; /* directory below root that paths start from; "" is root itself */
+	bool overlay;	    /* a layer: ".wh." names become overlayfs whiteouts */
+};
+
+struct unpack_report {
+	int64_t bytes; /* of file data written */
+	uint64_t entries;
+	uint64_t skipped;  /* entries or attributes that this host did not allow */
+	char example[256]; /* the first of them, and why */
+};
+
+/*
+ * unpack() - all entries of a tar
+ * @root: the directory that absolute paths, ".." and links are resolved in
+ * @report: counted up, also on failure
+ * Errors: one line with the tar, the entry and the cause; root then holds a part.
+ */
+int unpack(int root, struct reader *reader, const struct unpack_opts *opts,
+	   struct unpack_report *report, struct err *err);

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Files in and out of a root file system as tars, by strata-archive: whoever lives inside cannot
+ * lead it out. What `strata cp` is made of: a tar that one call writes, another reads.
+ */
+#include <stdbool.h>
+
+#include "base/core/err.h"
+
+/*
+ * copy_tar_out() - a path below a directory as a tar
+ * @root: the directory that absolute paths and links are resolved in   @out_fd: gets the tar
+ * @follow: where path is a link, what it points to   @as: name in the tar; NULL: path's last part
+ * A path that ends in "/." gives what the directory holds.
+ */
+int copy_tar_out(int root, const char *path, bool follow, const char *as, int out_fd,
+		 struct err *err);
+/* copy_tar_in() - unpack a tar from in_fd into the directory path below root; made where missing. */
+int copy_tar_in(int root, const char *path, int in_fd, struct err *err);
+/*
+ * copy_across() - from one root to another, both at once: neither holds the whole tar
+ * @as: the name in to_dir; NULL: that of from_path
+ */
+int copy_across(int from_root, const char *from_path, bool follow, int to_root, const char *to_dir,
+		const char *as, struct err *err);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/volume.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/core/buf.h"
+#include "base/os/clock.h"
+#include "base/os/digest.h"
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "base/os/json.h"
+#include "storage/staging.h"
+
+#define VOLUME_NAME_MAX 200
+
+void volume_fini(struct volume *volume)
+{
+	free(volume->name);
+	free(volume->path);
+	json_decref(volume->labels);
+	*volume = (struct volume){ 0 };
+}
+
+/* Docker's rule, and with it no "." or "..", no "/" and no flag. */
+static int volume_check_name(const char *name, struct err *err)
+{
+	size_t n = strlen(name);
+	bool ok = n >= 1 && n <= VOLUME_NAME_MAX && isalnum((unsigned char)name[0]);
+
+	for (size_t i = 1; ok && i < n; i++)
+		ok = isalnum((unsigned char)name[i]) || strchr("_.-", name[i]);
+	return ok ? 0
+		  : err_say(err, EINVAL,
+			    "volume name \"%.220s\": must start with a letter or digit and hold only "
+			    "letters, digits, _ . -, at most %d",
+			    name, VOLUME_NAME_MAX);
+}
+
+static int volume_random_name(char ret[DIGEST_HEX + 1], struct err *err)
+{
+	unsigned char random[32];
+
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+		return err_set(err, EIO, "random volume name");
+	digest_of(random, sizeof(random), ret);
+	return 0;
+}
+
+static int volume_row(struct store *store, sqlite3_stmt *stmt, struct volume *ret, struct err *err)
+{
+	AUTO(volume_fini)
+	struct volume volume = { .anonymous = db_col_int(stmt, 2) != 0,
+				 .created_ns = db_col_int(stmt, 3) };
+	AUTO(buf_fini) struct buf path = { 0 };
+	const char *labels = db_col_str(stmt, 1);
+
+	volume.name = strdup(db_col_str(stmt, 0));
+	(void)buf_printf(&path, "%s/volumes/%s/data", store->root, db_col_str(stmt, 0));
+	volume.path = buf_steal(&path);
+	if (!volume.name || !volume.path)
+		return err_set(err, ENOMEM, "read volume");
+	int r = json_parse(labels, strlen(labels), "volume labels", &volume.labels, err);
+	if (r < 0)
+		return r;
+	*ret = volume;
+	volume = (struct volume){ 0 };
+	return 0;
+}
+
+int volume_find(struct store *store, const char *name, struct volume *ret, struct err *err)
+{
+	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
+
+	int r = db_prepare(&store->db, &stmt, err,
+			   "SELECT name, labels, anonymous, created_ns FROM volumes WHERE name = ?",
+			   "s", name);
+	if (r == 0)
+		r = db_step(&store->db, stmt, err);
+	if (r == 0)
+		return err_say(err, ENOENT, "no such volume: %.200s", name);
+	return r < 0 ? r : volume_row(store, stmt, ret, err);
+}
+
+static int volume_make_dirs(struct store *store, const char *name, struct err *err)
+{
+	AUTO(fd_close_p) int volumes = -EBADF;
+	AUTO(buf_fini) struct buf data = { 0 };
+
+	int r = storage_dir(store, "volumes", 0711, &volumes, err);
+	if (r < 0)
+		return r;
+	if (buf_printf(&data, "%s/data", name) < 0)
+		return err_set(err, ENOMEM, "make volume %s", name);
+	/* Left by a create that was killed before its commit: empty, as nobody was told of it. */
+	if ((mkdirat(volumes, name, 0711) < 0 && errno != EEXIST) ||
+	    (mkdirat(volumes, data.data, 0755) < 0 && errno != EEXIST) ||
+	    /* Whatever the umask is: an unprivileged user inside must be able to enter. */
+	    fchmodat(volumes, name, 0711, 0) < 0 || fchmodat(volumes, data.data, 0755, 0) < 0)
+		return err_set(err, errno, "make volume %s", name);
+	AUTO(fd_close_p) int dir = openat(volumes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fsync(dir) < 0 || fsync(volumes) < 0)
+		return err_set(err, errno, "make volume %s", name);
+	return 0;
+}
+
+static int volume_insert(struct store *store, const char *name, bool anonymous,
+			 const json_t *labels, struct err *err)
+{
+	AUTO(buf_fini) struct buf text = { .data = labels ? json_text(labels, 0) : strdup("{}") };
+
+	if (!text.data)
+		return err_set(err, ENOMEM, "make volume %s", name);
+	int r = db_run(
+		&store->db, err,
+		"INSERT INTO volumes (name, labels, anonymous, created_ns) VALUES (?, ?, ?, ?)",
+		"ssii", name, text.data, (int64_t)anonymous, clock_real_ns());
+	if (r == -EEXIST)
+		return err_say(err, EEXIST, "volume %s exists already", name);
+	return r == 0 ? volume_make_dirs(store, name, err) : r;
+}
+
+/* Whether the caller has a transaction open already, which is then the one to end it. */
+static bool volume_in_transaction(struct store *store)
+{
+	return !sqlite3_get_autocommit(store->db.handle);
+}
+
+int volume_create(struct store *store, const char *name, const json_t *labels, struct volume *ret,
+		  struct err *err)
+{
+	char random[DIGEST_HEX + 1];
+	bool nested = volume_in_transaction(store);
+
+	int r = name ? volume_check_name(name, err) : volume_random_name(random, err);
+	if (r == 0 && !nested)
+		r = db_begin(&store->db, true, err);
+	if (r < 0)
+		return r;
+	r = volume_insert(store, name ? name : random, !name, labels, err);
+	if (r == 0)
+		r = volume_find(store, name ? name : random, ret, err);
+	if (nested)
+		return r;
+	if (r == 0) {
+		r = db_commit(&store->db, err);
+		if (r < 0)
+			volume_fini(ret);
+	}
+	if (r < 0)
+		db_rollback(&store->db);
+	return r;
+}
+
+int volume_list(struct store *store, struct volume **ret, size_t *ret_n, struct err *err)
+{
+	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
+	struct volume *volumes = NULL;
+	size_t n = 0;
+
+	int r = db_prepare(&store->db, &stmt, err,
+			   "SELECT name, labels, anonymous, created_ns FROM volumes ORDER BY name",
+			   "");
+	while (r == 0 && (r = db_step(&store->db, stmt, err)) == 1) {
+		struct volume *more = reallocarray(volumes, n + 1, sizeof(*volumes));
+		if (more)
+			volumes = more;
+		r = more ? volume_row(store, stmt, &volumes[n], err)
+			 : err_set(err, ENOMEM, "list volumes");
+		n += r == 0;
+	}
+	if (r < 0) {
+		for (size_t i = 0; i < n; i++)
+			volume_fini(&volumes[i]);
+		free(volumes);
+		return r;
+	}
+	*ret = volumes;
+	*ret_n = n;
+	return 0;
+}
+
+int volume_use(struct store *store, const char *name, const char *user, struct err *err)
+{
+	AUTO(volume_fini) struct volume volume = { 0 };
+
+	int r = volume_find(store, name, &volume, err);
+	if (r < 0)
+		return r;
+	r = db_run(&store->db, err,
+		   "INSERT OR IGNORE INTO volume_users (volume, user) VALUES (?, ?)", "ss", name,
+		   user);
+	/* A remove that was killed half-way has taken the directory: see volume_remove_in(). */
+	if (r == 0 && access(volume.path, F_OK) < 0 && errno == ENOENT)
+		r = volume_make_dirs(store, name, err);
+	return r;
+}
+
+int volume_unuse(struct store *store, const char *user, struct err *err)
+{
+	return db_run(&store->db, err, "DELETE FROM volume_users WHERE user = ?", "s", user);
+}
+
+static int volume_check_unused(struct store *store, const char *name, struct err *err)
+{
+	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
+
+	int r = db_prepare(&store->db, &stmt, err,
+			   "SELECT user FROM volume_users WHERE volume = ? LIMIT 1", "s", name);
+	if (r == 0)
+		r = db_step(&store->db, stmt, err);
+	if (r == 1)
+		return err_say(err, EBUSY,
+			       "volume %s is in use by instance %.12s: remove that first", name,
+			       db_col_str(stmt, 0));
+	return r;
+}
+
+/*
+ * The directory leaves its name before the commit that forgets it, under the database's write lock:
+ * killed in between, the volume is still listed, and empty, as whoever removed it wanted. So a
+ * directory that no row names can only be the empty one of a create that was killed.
+ */
+static int volume_remove_in(struct store *store, struct staging *staging, const char *name,
+			    struct err *err)
+{
+	AUTO(fd_close_p) int volumes = -EBADF;
+	AUTO(volume_fini) struct volume volume = { 0 };
+
+	int r = volume_find(store, name, &volume, err);
+	if (r == 0)
+		r = volume_check_unused(store, name, err);
+	if (r == 0)
+		r = storage_dir(store, "volumes", 0711, &volumes, err);
+	if (r == 0)
+		r = db_run(&store->db, err, "DELETE FROM volumes WHERE name = ?", "s", name);
+	return r == 0 ? storage_discard(staging, volumes, name, err) : r;
+}
+
+/* The commit failed (a full disk, mostly): nothing was removed, so nothing may be lost. */
+static void volume_put_back(struct store *store, struct staging *staging, const char *name)
+{
+	AUTO(fd_close_p) int volumes = -EBADF;
+
+	if (storage_dir(store, "volumes", 0711, &volumes, NULL) == 0)
+		(void)renameat(staging->fd, name, volumes, name); /* the commit's error counts */
+}
+
+int volume_remove(struct store *store, const char *name, struct err *err)
+{
+	AUTO(staging_close) struct staging staging = STAGING_NONE;
+	bool nested = volume_in_transaction(store);
+
+	int r = staging_open(store, "volume", &staging, err);
+	if (r == 0 && !nested)
+		r = db_begin(&store->db, true, err);
+	if (r < 0)
+		return r;
+	r = volume_remove_in(store, &staging, name, err);
+	if (nested)
+		return r;
+	if (r == 0) {
+		r = db_commit(&store->db, err);
+		if (r < 0)
+			volume_put_back(store, &staging, name);
+	}
+	if (r < 0)
+		db_rollback(&store->db);
+	return r;
+}
+
+static int volume_unused(struct store *store, bool all, json_t *names, struct err *err)
+{
+	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
+
+	int r = db_prepare(&store->db, &stmt, err,
+			   "SELECT name FROM volumes WHERE (anonymous OR ?) AND NOT EXISTS "
+			   "(SELECT 1 FROM volume_users WHERE volume = name) ORDER BY name",
+			   "i", (int64_t)all);
+	while (r == 0 && (r = db_step(&store->db, stmt, err)) == 1)
+		r = json_array_append_new(names, json_string(db_col_str(stmt, 0))) < 0
+			    ? err_set(err, ENOMEM, "list volumes")
+			    : 0;
+	return r;
+}
+
+int volume_prune(struct store *store, bool all, json_t **ret_names, struct err *err)
+{
+	AUTO(staging_close) struct staging staging = STAGING_NONE;
+	AUTO(json_decref_p) json_t *names = json_array();
+
+	int r = names ? staging_open(store, "volume", &staging, err)
+		      : err_set(err, ENOMEM, "list volumes");
+	if (r == 0)
+		r = db_begin(&store->db, true, err);
+	if (r < 0)
+		return r;
+	r = volume_unused(store, all, names, err);
+	for (size_t i = 0; r == 0 && i < json_array_size(names); i++)
+		r = volume_remove_in(store, &staging, json_string_value(json_array_get(names, i)),
+				     err);
+	if (r == 0)
+		r = db_commit(&store->db, err);
+	if (r < 0) {
+		for (size_t i = 0; i < json_array_size(names); i++)
+			volume_put_back(store, &staging,
+					json_string_value(json_array_get(names, i)));
+		db_rollback(&store->db);
+		return r;
+	}
+	*ret_names = TAKE(names);
+	return 0;
+}
