@@ -26,10 +26,12 @@ int64_t clock_mono_ns(void)
 
 void clock_rfc3339(int64_t real_ns, char ret[36])
 {
+	time_t seconds = (time_t)(real_ns / NS_PER_S);
 	int64_t rest = real_ns % NS_PER_S;
-	if (rest < 0)
-		rest += NS_PER_S; /* before 1970, the fraction still counts forward */
-	time_t seconds = (time_t)((real_ns - rest) / NS_PER_S);
+	if (rest < 0) { /* before 1970 the fraction still counts forward */
+		rest += NS_PER_S;
+		seconds--;
+	}
 	struct tm tm;
 	char date[24];
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -165,11 +166,13 @@ static void remove_does_not_follow_links(void **state)
 /* Deeper than any path, any stack and any fd table: 100,000 levels. */
 static void remove_survives_a_very_deep_tree(void **state)
 {
-	const struct scratch *s = *state;
 	struct rlimit old;
+	char top[] = "/dev/shm/strata-unit-XXXXXX"; /* a disk would take a minute */
 
-	assert_int_equal(mkdirat(s->fd, "t", 0700), 0);
-	int at = openat(s->fd, "t", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	(void)state;
+	if (!mkdtemp(top))
+		skip();
+	int at = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (int i = 0; i < 100000; i++) {
 		assert_int_equal(mkdirat(at, "d", 0700), 0);
 		int next = openat(at, "d", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -182,10 +185,10 @@ static void remove_survives_a_very_deep_tree(void **state)
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
 	struct rlimit few = { .rlim_cur = 64, .rlim_max = old.rlim_max };
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-	int r = dir_remove(s->fd, "t");
+	int r = dir_remove(AT_FDCWD, top);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 	assert_int_equal(r, 0);
-	assert_int_equal(count(s->fd), 0);
+	assert_int_equal(access(top, F_OK), -1);
 }
 
 static void remove_gets_past_names_made_to_stop_it(void **state)
@@ -261,7 +264,7 @@ int main(void)
 		SCRATCH_TEST(remove_takes_files_trees_and_nothing),
 		SCRATCH_TEST(remove_refuses_dots),
 		SCRATCH_TEST(remove_does_not_follow_links),
-		SCRATCH_TEST(remove_survives_a_very_deep_tree),
+		cmocka_unit_test(remove_survives_a_very_deep_tree),
 		SCRATCH_TEST(remove_gets_past_names_made_to_stop_it),
 		SCRATCH_TEST(remove_does_not_empty_a_bind_mount),
 	};
