@@ -22,5 +22,12 @@ struct scratch {
 int scratch_setup(void **state);
 int scratch_teardown(void **state);
 
+/* Leaves the case, and tells tools/test why. */
+#define SKIP(reason)                                                                               \
+	do {                                                                                       \
+		print_message("skip: %s\n", reason);                                               \
+		skip();                                                                            \
+	} while (0)
+
 /* A case that has a scratch directory. */
 #define SCRATCH_TEST(name) cmocka_unit_test_setup_teardown(name, scratch_setup, scratch_teardown)

@@ -171,7 +171,7 @@ static void remove_survives_a_very_deep_tree(void **state)
 
 	(void)state;
 	if (!mkdtemp(top))
-		skip();
+		SKIP("no /dev/shm to make it in");
 	int at = open(top, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	for (int i = 0; i < 100000; i++) {
 		assert_int_equal(mkdirat(at, "d", 0700), 0);
@@ -247,7 +247,7 @@ static void remove_does_not_empty_a_bind_mount(void **state)
 		_exit(mounts_child(s));
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	if (WEXITSTATUS(status) == 77)
-		skip();
+		SKIP("needs root: it makes a mount namespace");
 	assert_int_equal(status, 0);
 }
 

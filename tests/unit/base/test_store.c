@@ -68,7 +68,7 @@ static void foreign_directory_is_refused(void **state)
 	struct err err = { 0 };
 
 	if (geteuid() != 0)
-		skip();
+		SKIP("needs root: it gives a directory away");
 	snprintf(root, sizeof(root), "%s/foreign", s->path);
 	assert_int_equal(mkdir(root, 0777), 0);
 	assert_int_equal(chown(root, 12345, 12345), 0);
