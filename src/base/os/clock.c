@@ -27,6 +27,11 @@ int64_t clock_mono_ns(void)
 void clock_rfc3339(int64_t real_ns, char ret[36])
 {
 	time_t seconds = (time_t)(real_ns / NS_PER_S);
+	int64_t rest = real_ns % NS_PER_S;
+	if (rest < 0) { /* before 1970 the fraction still counts forward */
+		rest += NS_PER_S;
+		seconds--;
+	}
 	struct tm tm;
 	char date[24];
 
@@ -34,7 +39,7 @@ void clock_rfc3339(int64_t real_ns, char ret[36])
 		ret[0] = '\0';
 		return;
 	}
-	(void)snprintf(ret, 36, "%s.%09dZ", date, (int)(real_ns % NS_PER_S)); /* fits: 19+1+9+1 */
+	(void)snprintf(ret, 36, "%s.%09dZ", date, (int)rest); /* fits: 19+1+9+1 */
 }
 
 void clock_ago(int64_t real_ns, char ret[32])
@@ -46,7 +51,7 @@ void clock_ago(int64_t real_ns, char ret[32])
 		{ 365 * 86400, "year" }, { 30 * 86400, "month" }, { 7 * 86400, "week" },
 		{ 86400, "day" },	 { 3600, "hour" },	  { 60, "minute" },
 	};
-	int64_t s = (clock_real_ns() - real_ns) / NS_PER_S;
+	int64_t s = clock_real_ns() / NS_PER_S - real_ns / NS_PER_S;
 
 	for (size_t i = 0; i < ARRAY_SIZE(units); i++) {
 		if (s >= units[i].seconds) {

@@ -4,10 +4,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -71,27 +74,43 @@ int file_replace(int dirfd, const char *name, mode_t mode, const void *data, siz
 	return 0;
 }
 
+/* mkdir(2), content with a directory, or a link to one, that is there already. */
+static int dir_make_one(int dirfd, const char *path, mode_t mode)
+{
+	struct stat st;
+
+	if (mkdirat(dirfd, path, mode) == 0)
+		return 0;
+	if (errno != EEXIST)
+		return -errno;
+	if (fstatat(dirfd, path, &st, 0) < 0)
+		return -errno;
+	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
+}
+
 int dir_make(int dirfd, const char *path, mode_t mode)
 {
 	char part[PATH_MAX];
 	size_t len = strlen(path);
 
-	if (mkdirat(dirfd, path, mode) == 0 || errno == EEXIST)
-		return 0;
-	if (errno != ENOENT)
-		return -errno;
+	int r = dir_make_one(dirfd, path, mode);
+	if (r != -ENOENT)
+		return r;
 	if (len >= sizeof(part))
 		return -ENAMETOOLONG;
+	if (len == 0)
+		return -ENOENT;
 	memcpy(part, path, len + 1);
 	for (char *p = part + 1; *p; p++) {
 		if (*p != '/')
 			continue;
 		*p = '\0';
-		if (mkdirat(dirfd, part, mode) < 0 && errno != EEXIST)
-			return -errno;
+		r = dir_make_one(dirfd, part, mode);
+		if (r < 0)
+			return r;
 		*p = '/';
 	}
-	return mkdirat(dirfd, part, mode) < 0 && errno != EEXIST ? -errno : 0;
+	return dir_make_one(dirfd, part, mode);
 }
 
 static void dir_close_p(DIR **dir)
@@ -101,10 +120,73 @@ static void dir_close_p(DIR **dir)
 }
 
 /*
- * Removes what fd, a directory on device dev, holds. Takes ownership of fd. Recursion is bounded by
- * the depth that the file system let somebody make; each level holds one fd.
+ * How deep dir_empty() recurses, each level holding one fd. What lies deeper is moved up to the top
+ * first: whoever made the tree chose its depth, and must not choose our stack and our fds.
  */
-static int dir_empty(int fd, dev_t dev)
+#define DIR_DEPTH 24
+
+struct dir_top {
+	int fd;	       /* the directory that is being emptied; borrowed */
+	uint64_t next; /* number in the next name that is made up */
+	bool moved;    /* something was moved up since the last round: look again */
+};
+
+/* A sub-directory, never through a link or into a mount: not even one of the same file system. */
+static int dir_open_sub(int dirfd, const char *name)
+{
+	struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+		.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS,
+	};
+	long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+
+	return fd < 0 ? -errno : (int)fd;
+}
+
+static int dir_move_up(struct dir_top *top, int dirfd, const char *name)
+{
+	/* Somebody may have taken the names on purpose; a few hundred are skipped, not for ever. */
+	for (int tries = 0; tries < 1024; tries++) {
+		char temp[64];
+		(void)snprintf(temp, sizeof(temp), ".remove.%ld.%llx", (long)getpid(),
+			       (unsigned long long)top->next++); /* fits */
+		if (renameat2(dirfd, name, top->fd, temp, RENAME_NOREPLACE) == 0) {
+			top->moved = true;
+			return 0;
+		}
+		if (errno != EEXIST)
+			return -errno;
+	}
+	return -EEXIST;
+}
+
+static int dir_empty(int fd, unsigned depth, struct dir_top *top);
+
+static int dir_remove_entry(int dirfd, const char *name, unsigned depth, struct dir_top *top)
+{
+	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
+		return 0;
+	int r = -errno;
+	if (r != -EISDIR && r != -EPERM)
+		return r;
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	if (errno == ENOTDIR)
+		return r; /* a file that may not be removed: immutable, or not ours */
+	if (depth == DIR_DEPTH)
+		return dir_move_up(top, dirfd, name);
+
+	int sub = dir_open_sub(dirfd, name);
+	if (sub < 0)
+		return sub == -ENOENT ? 0 : sub;
+	r = dir_empty(sub, depth + 1, top);
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return 0;
+	return r < 0 ? r : -errno;
+}
+
+/* Removes what fd holds, as far as it can, and says what first stood in the way. Takes ownership of fd. */
+static int dir_empty(int fd, unsigned depth, struct dir_top *top)
 {
 	AUTO(dir_close_p) DIR *dir = fdopendir(fd);
 	if (!dir) {
@@ -121,52 +203,73 @@ static int dir_empty(int fd, dev_t dev)
 			return errno && !first ? -errno : first;
 		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
 			continue;
-		if (unlinkat(dirfd(dir), e->d_name, 0) == 0)
-			continue;
-		int r = -errno;
-		if (r == -EISDIR || r == -EPERM) {
-			int sub = openat(dirfd(dir), e->d_name,
-					 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			struct stat st;
-			if (sub < 0) {
-				r = -errno;
-			} else if (fstat(sub, &st) < 0) {
-				r = -errno;
-				fd_close(sub);
-			} else if (st.st_dev != dev) {
-				r = -EXDEV;
-				fd_close(sub);
-			} else {
-				r = dir_empty(sub, dev);
-				if (unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) == 0)
-					r = 0;
-				else if (r == 0)
-					r = -errno;
-			}
-		}
-		if (r < 0 && r != -ENOENT && first == 0)
+		int r = dir_remove_entry(dirfd(dir), e->d_name, depth, top);
+		if (r < 0 && first == 0)
 			first = r;
 	}
 }
 
+/* Each round removes DIR_DEPTH levels at least, or ends. */
+static int dir_empty_top(int fd)
+{
+	struct dir_top top = { .fd = fd };
+	int r;
+
+	do {
+		int again = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (again < 0)
+			return -errno;
+		top.moved = false;
+		r = dir_empty(again, 0, &top);
+	} while (top.moved);
+	return r;
+}
+
+/* The directory that holds path's last name, and that name. */
+static int dir_open_parent(int dirfd, const char *path, const char **ret_name)
+{
+	char parent[PATH_MAX];
+	const char *slash = strrchr(path, '/');
+	size_t len = slash ? (size_t)(slash - path) : 0;
+
+	if (len >= sizeof(parent))
+		return -ENAMETOOLONG;
+	if (!slash)
+		memcpy(parent, ".", 2);
+	else if (len == 0)
+		memcpy(parent, "/", 2);
+	else {
+		memcpy(parent, path, len);
+		parent[len] = '\0';
+	}
+	int fd = openat(dirfd, parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	*ret_name = slash ? slash + 1 : path;
+	return fd;
+}
+
 int dir_remove(int dirfd, const char *path)
 {
-	if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
+	const char *name;
+	AUTO(fd_close_p) int parent = dir_open_parent(dirfd, path, &name);
+	if (parent < 0)
+		return parent == -ENOENT ? 0 : parent;
+	if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
+		return -EINVAL;
+
+	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
 		return 0;
 	if (errno != EISDIR && errno != EPERM)
 		return -errno;
-
-	int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = -errno;
+	AUTO(fd_close_p) int fd = dir_open_sub(parent, name);
+	if (fd == -ENOENT)
+		return 0;
 	if (fd < 0)
-		return errno == ENOENT ? 0 : -errno;
-	struct stat st;
-	if (fstat(fd, &st) < 0) {
-		int r = -errno;
-		fd_close(fd);
-		return r;
-	}
-	int r = dir_empty(fd, st.st_dev);
-	if (unlinkat(dirfd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
+		return fd == -ENOTDIR ? r : fd;
+	r = dir_empty_top(fd);
+	if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	return r < 0 ? r : -errno;
 }

@@ -22,5 +22,11 @@ int file_replace(int dirfd, const char *name, mode_t mode, const void *data, siz
 		 bool durable);
 /* dir_make() - mkdir -p of a trusted path; 0 or -errno. */
 int dir_make(int dirfd, const char *path, mode_t mode);
-/* dir_remove() - rm -rf without leaving the tree: links are removed, not followed; mounts are not crossed. */
+/*
+ * dir_remove() - rm -rf of a tree that an enemy made and may still be changing
+ * @path: the directories that lead to its last name are trusted; "." and ".." are -EINVAL
+ * Links are removed, not followed; mounts, bind mounts too, are not crossed (-EXDEV, -EBUSY): the
+ * rest is removed and the first obstacle reported. Stack and fds do not grow with the tree's depth.
+ * Return: 0, also where nothing is there, or a negative errno.
+ */
 int dir_remove(int dirfd, const char *path);

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+# A thin layer over meson and ninja: `make help` lists what there is. Nothing is installed but by
+# `make setup` (Debian packages), `make demo` and `make test` (the same, first), and `make install`.
+
+BUILD   ?= build
+prefix  ?= /usr/local
+DESTDIR ?=
+MINUTES ?= 10
+
+.DEFAULT_GOAL := all
+.PHONY: all help setup demo test bench fuzz soak install format tidy clean
+
+## all: build/strata, usable in place
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+
+$(BUILD)/build.ninja:
+	@tools/setup --check build
+	@rm -rf $(BUILD)
+	@meson setup $(BUILD)
+
+## setup: install what is missing of Debian's packages (tools/packages.txt)
+setup:
+	@tools/setup
+
+## demo: one image under every architecture there is, beside a plain process, measured
+demo:
+	@tools/setup build run
+	@$(MAKE) --no-print-directory all
+	@tools/demo $(BUILD)
+
+## test: everything, about ten minutes; tools/test lint unit runs a part
+test:
+	@tools/setup
+	@tools/test
+
+## bench: our figures beside their peers', and the targets
+bench:
+	@tools/setup
+	@$(MAKE) --no-print-directory all
+	@tools/bench
+
+## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600)
+fuzz:
+	@tools/setup build test
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test build fuzz
+
+## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
+soak:
+	@tools/setup build run
+	@$(MAKE) --no-print-directory all
+	@tools/soak $(MINUTES)
+
+## install: to $(DESTDIR)$(prefix), with man page, completion and systemd unit
+install:
+	@tools/setup --check build
+	@[ -e build-install/build.ninja ] || { rm -rf build-install; meson setup build-install; }
+	@meson configure build-install -Dprefix=$(abspath $(prefix)) -Dbuildtype=release
+	@ninja -C build-install
+	@DESTDIR=$(DESTDIR) meson install -C build-install --no-rebuild
+
+## format: clang-format on every C file
+format:
+	@find src tests fuzz bench -name '*.[ch]' -exec clang-format -i {} +
+
+## tidy: clang-tidy on every C file of src/ (apt-get install clang-tidy)
+tidy: $(BUILD)/build.ninja
+	@find src -name '*.c' -exec clang-tidy --quiet -p $(BUILD) {} +
+
+## clean: remove every build directory
+clean:
+	@rm -rf build build-*
+
+help:
+	@sed -n 's/^## /  make /p' $(MAKEFILE_LIST)

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scratch.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+
+static void close_of_an_unset_fd_keeps_errno(void **state)
+{
+	int fd = -EBADF;
+
+	(void)state;
+	errno = E2BIG;
+	fd_close(fd);
+	fd_close_p(&fd);
+	assert_int_equal(errno, E2BIG);
+}
+
+static void close_and_take_leave_ebadf(void **state)
+{
+	(void)state;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	int taken = fd_take(&fd);
+	assert_int_equal(fd, -EBADF);
+	assert_true(taken >= 0);
+	errno = E2BIG;
+	int copy = taken;
+	fd_close_p(&taken);
+	assert_int_equal(taken, -EBADF);
+	assert_int_equal(errno, E2BIG);
+	assert_int_equal(fcntl(copy, F_GETFD), -1);
+}
+
+static void read_all_stops_at_the_bound(void **state)
+{
+	AUTO(buf_fini) struct buf buf = { 0 };
+	AUTO(fd_close_p) int zero = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+
+	(void)state;
+	assert_int_equal(fd_read_all(zero, 10000, &buf), -EFBIG);
+}
+
+static void write_all_read_all_round_trip(void **state)
+{
+	const struct scratch *s = *state;
+	AUTO(buf_fini) struct buf buf = { 0 };
+	char text[10000];
+
+	memset(text, 'z', sizeof(text));
+	AUTO(fd_close_p) int fd = openat(s->fd, "f", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(fd_write_all(fd, text, sizeof(text)), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(buf_adds(&buf, "head"), 0);
+	assert_int_equal(fd_read_all(fd, sizeof(text), &buf), 0);
+	assert_int_equal(buf.len, 4 + sizeof(text));
+	assert_int_equal(buf.data[buf.len], '\0');
+	AUTO(fd_close_p) int ro = openat(s->fd, "f", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fd_write_all(ro, "x", 1), -EBADF);
+}
+
+static void open_in_never_leaves_the_root(void **state)
+{
+	const struct scratch *s = *state;
+	struct stat inside, got;
+
+	assert_int_equal(mkdirat(s->fd, "etc", 0755), 0);
+	assert_int_equal(symlinkat("/etc", s->fd, "abs"), 0);
+	assert_int_equal(symlinkat("../../../../../etc", s->fd, "up"), 0);
+	assert_int_equal(fstatat(s->fd, "etc", &inside, 0), 0);
+	static const char *const paths[] = { "abs", "up", "/../../etc", "etc/../../etc" };
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		AUTO(fd_close_p) int fd = fd_open_in(s->fd, paths[i], O_PATH, 0);
+		assert_true(fd >= 0);
+		assert_int_equal(fstat(fd, &got), 0);
+		assert_int_equal(got.st_ino, inside.st_ino);
+		assert_int_equal(fcntl(fd, F_GETFD), FD_CLOEXEC);
+	}
+	assert_int_equal(fd_open_in(s->fd, "none", O_RDONLY, 0), -ENOENT);
+}
+
+static void open_in_refuses_magic_links(void **state)
+{
+	(void)state;
+	AUTO(fd_close_p) int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(fd_open_in(proc, "self/fd/0", O_PATH, 0), -ELOOP);
+	assert_int_equal(fd_open_in(proc, "self/root/etc", O_PATH, 0), -ELOOP);
+}
+
+static void mkdir_in_follows_links_inside_only(void **state)
+{
+	const struct scratch *s = *state;
+
+	assert_int_equal(mkdirat(s->fd, "real", 0755), 0);
+	assert_int_equal(symlinkat("/real", s->fd, "link"), 0);
+	AUTO(fd_close_p) int made = fd_mkdir_in(s->fd, "/link/a//b", 0750);
+	assert_true(made >= 0);
+	assert_int_equal(faccessat(s->fd, "real/a/b", F_OK, 0), 0);
+	AUTO(fd_close_p) int again = fd_mkdir_in(s->fd, "real/a/b/", 0750);
+	assert_true(again >= 0);
+	AUTO(fd_close_p) int up = fd_mkdir_in(s->fd, "../../x", 0750);
+	assert_true(up >= 0);
+	assert_int_equal(faccessat(s->fd, "x", F_OK, 0), 0);
+}
+
+static void mkdir_in_says_what_stands_in_the_way(void **state)
+{
+	const struct scratch *s = *state;
+	char longest[300];
+
+	fd_close(openat(s->fd, "f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(fd_mkdir_in(s->fd, "f", 0755), -ENOTDIR);
+	assert_int_equal(fd_mkdir_in(s->fd, "f/g", 0755), -ENOTDIR);
+	memset(longest, 'n', sizeof(longest) - 1);
+	longest[sizeof(longest) - 1] = '\0';
+	assert_int_equal(fd_mkdir_in(s->fd, longest, 0755), -ENAMETOOLONG);
+	assert_int_equal(symlinkat("nowhere", s->fd, "dangling"), 0);
+	assert_true(fd_mkdir_in(s->fd, "dangling/x", 0755) < 0);
+	assert_int_equal(faccessat(s->fd, "nowhere", F_OK, 0), -1);
+}
+
+static void pidfd_signals_its_process(void **state)
+{
+	int status = 0;
+
+	(void)state;
+	pid_t pid = fork();
+	if (pid == 0) {
+		pause();
+		_exit(1);
+	}
+	AUTO(fd_close_p) int pidfd = pidfd_of(pid);
+	assert_true(pidfd >= 0);
+	assert_int_equal(pidfd_signal(pidfd, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(pidfd_signal(pidfd, 0), -ESRCH);
+	assert_int_equal(pidfd_of(-1), -EINVAL);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(close_of_an_unset_fd_keeps_errno),
+		cmocka_unit_test(close_and_take_leave_ebadf),
+		cmocka_unit_test(read_all_stops_at_the_bound),
+		SCRATCH_TEST(write_all_read_all_round_trip),
+		SCRATCH_TEST(open_in_never_leaves_the_root),
+		cmocka_unit_test(open_in_refuses_magic_links),
+		SCRATCH_TEST(mkdir_in_follows_links_inside_only),
+		SCRATCH_TEST(mkdir_in_says_what_stands_in_the_way),
+		cmocka_unit_test(pidfd_signals_its_process),
+	};
+
+	return cmocka_run_group_tests_name("base/fd", tests, NULL, NULL);
+}
