@@ -147,11 +147,9 @@ static void monitor_loop(struct monitor *m)
 	for (;;) {
 		if (m->finished) {
 			monitor_drain(m);
-			bool drained = m->streams[0].fd < 0 && m->streams[1].fd < 0 && monitor_idle(m);
-			if (drained && !told) {
-				monitor_tell_end(m);
-				told = true;
-			}
+			told = told || (m->streams[0].fd < 0 && m->streams[1].fd < 0 && monitor_idle(m));
+			if (told)
+				monitor_tell_end(m); /* who asks only now as well */
 			if (told && m->owner < 0)
 				return;
 		}

@@ -263,7 +263,9 @@ void monitor_tell_end(struct monitor *m)
 
 	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
 		struct monitor_client *client = &m->clients[i];
-		if (client->fd >= 0 && client->wants_end)
-			(void)wire_send(client->fd, WIRE_ENDED, &status, sizeof(status)); /* it may be gone */
+		if (client->fd < 0 || !client->wants_end)
+			continue;
+		client->wants_end = false;
+		(void)wire_send(client->fd, WIRE_ENDED, &status, sizeof(status)); /* it may be gone */
 	}
 }

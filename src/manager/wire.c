@@ -32,11 +32,12 @@ ssize_t wire_receive(int fd, struct wire_message *ret)
 {
 	ssize_t n;
 
+	/* A peer that left without reading all we sent: said once, before what it sent itself. */
 	do {
 		n = recv(fd, ret, sizeof(*ret), 0);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET ? -EPIPE : -errno;
+		return -errno;
 	return n == 0 ? -EPIPE : n - 1;
 }
 

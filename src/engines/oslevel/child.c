@@ -181,61 +181,86 @@ static int child_devices(const struct launch *launch, struct err *err)
 	return 0;
 }
 
-static int child_mask(const struct launch *launch, const char *path, int *empty, struct err *err)
+/* Covers of masked paths: a read-only empty directory, and the null device. */
+struct child_covers {
+	int empty; /* a mount, attached at its first use */
+	int null;
+};
+
+static void child_covers_fini(struct child_covers *covers)
+{
+	fd_close(covers->empty);
+	fd_close(covers->null);
+}
+
+/* What masks a path must be the real thing: a swapped /dev/null would bind something else (CVE-2025-31133). */
+static int child_null(struct err *err)
+{
+	AUTO(fd_close_p) int fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, errno, "open /dev/null");
+	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
+		return err_say(err, EPERM, "the host's /dev/null is not the null device");
+	return fd_take(&fd);
+}
+
+static int child_cover(struct child_covers *covers, bool dir, int target, struct err *err)
+{
+	static const struct mount_option options[] = { { "size", "4k" },
+						       { "nr_inodes", "2" },
+						       { "mode", "555" },
+						       { NULL, NULL } };
+
+	if (dir && covers->empty < 0) {
+		covers->empty = mount_new("tmpfs", options, CHILD_NOTHING | MOUNT_ATTR_RDONLY, err);
+		return covers->empty < 0 ? covers->empty : mount_onto(covers->empty, target);
+	}
+	AUTO(fd_close_p) int copy = mount_clone(dir ? covers->empty : covers->null, "", false, err);
+	return copy < 0 ? copy : mount_onto(copy, target);
+}
+
+static int child_mask(const struct launch *launch, const char *path, struct child_covers *covers,
+		      struct err *err)
 {
 	AUTO(fd_close_p) int target = fd_open_in(launch->root, path, O_PATH, 0);
-	if (target < 0)
-		return target == -ENOENT || target == -ENOTDIR ? 0 : err_set(err, -target, "mask %s", path);
-
 	struct stat st;
-	if (fstat(target, &st) < 0)
-		return err_set(err, errno, "mask %s", path);
-	AUTO(fd_close_p) int cover = -EBADF;
-	if (!S_ISDIR(st.st_mode)) {
-		cover = mount_clone(launch->null, "", false, err);
-	} else if (*empty < 0) {
-		static const struct mount_option options[] = { { "size", "0" },
-							       { "mode", "555" },
-							       { NULL, NULL } };
-		*empty = mount_new("tmpfs", options, CHILD_NOTHING | MOUNT_ATTR_RDONLY, err);
-		if (*empty < 0)
-			return *empty;
-		cover = mount_clone(*empty, "", false, err);
-	} else {
-		cover = mount_clone(*empty, "", false, err);
-	}
-	if (cover < 0)
-		return cover;
-	int r = mount_onto(cover, target);
+
+	if (target == -ENOENT || target == -ENOTDIR)
+		return 0;
+	if (target < 0 || fstat(target, &st) < 0)
+		return err_set(err, target < 0 ? -target : errno, "mask %s", path);
+	int r = child_cover(covers, S_ISDIR(st.st_mode), target, err);
 	return r < 0 ? err_set(err, -r, "mask %s", path) : 0;
 }
 
-static int child_protect(const struct launch *launch, struct err *err)
+static int child_make_read_only(const struct launch *launch, const char *path, struct err *err)
 {
-	AUTO(fd_close_p) int empty = -EBADF;
+	AUTO(fd_close_p) int target = fd_open_in(launch->root, path, O_PATH, 0);
+	if (target == -ENOENT)
+		return 0;
+	if (target < 0)
+		return err_set(err, -target, "make %s read-only", path);
+	AUTO(fd_close_p) int copy = mount_clone(target, "", true, err);
+	if (copy < 0)
+		return copy;
+	int r = mount_attrs(copy, true, MOUNT_ATTR_RDONLY, 0);
+	if (r == 0)
+		r = mount_onto(copy, target);
+	return r < 0 ? err_set(err, -r, "make %s read-only", path) : 0;
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(child_read_only); i++) {
-		const char *path = child_read_only[i];
-		AUTO(fd_close_p) int target = fd_open_in(launch->root, path, O_PATH, 0);
-		if (target == -ENOENT)
-			continue;
-		if (target < 0)
-			return err_set(err, -target, "make %s read-only", path);
-		AUTO(fd_close_p) int copy = mount_clone(target, "", true, err);
-		if (copy < 0)
-			return copy;
-		int r = mount_attrs(copy, true, MOUNT_ATTR_RDONLY, 0);
-		if (r == 0)
-			r = mount_onto(copy, target);
-		if (r < 0)
-			return err_set(err, -r, "make %s read-only", path);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(child_masked); i++) {
-		int r = child_mask(launch, child_masked[i], &empty, err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
+static int child_protect(const struct launch *launch, int null, struct err *err)
+{
+	AUTO(child_covers_fini) struct child_covers covers = { -EBADF, null };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(child_read_only); i++)
+		r = child_make_read_only(launch, child_read_only[i], err);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(child_masked); i++)
+		r = child_mask(launch, child_masked[i], &covers, err);
+	return r;
 }
 
 /* A published port's guest may bind low ports and ping without more capabilities, as Docker arranges. */
@@ -255,6 +280,9 @@ static int child_mounts(const struct launch *launch, struct err *err)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_set(err, errno, "make the mount namespace private");
 
+	AUTO(fd_close_p) int null = child_null(err);
+	if (null < 0)
+		return null;
 	AUTO(fd_close_p) int pivot = open(CHILD_PIVOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int r = pivot < 0 ? -errno : mount_onto(launch->root, pivot);
 	if (r < 0)
@@ -280,7 +308,7 @@ static int child_mounts(const struct launch *launch, struct err *err)
 			return r;
 	}
 	child_sysctls(launch);
-	return launch->spec->privileged ? 0 : child_protect(launch, err);
+	return launch->spec->privileged ? 0 : child_protect(launch, fd_take(&null), err);
 }
 
 static int child_mount_cgroup(const struct launch *launch, const struct cgroup_hierarchy *h,

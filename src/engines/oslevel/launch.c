@@ -6,7 +6,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -191,19 +190,6 @@ static int launch_add_devices(struct launch *launch, struct err *err)
 	return 0;
 }
 
-/* What masks a path must be the real thing: a swapped /dev/null would bind something else (CVE-2025-31133). */
-static int launch_null(struct err *err)
-{
-	AUTO(fd_close_p) int fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set(err, errno, "open /dev/null");
-	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
-		return err_say(err, EPERM, "the host's /dev/null is not the null device");
-	return fd_take(&fd);
-}
-
 int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 		   const struct guest_io *io, struct launch *ret, struct err *err)
 {
@@ -212,7 +198,6 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 		.io = *io,
 		.userns = spec->n_uid_map > 0,
 		.root = -EBADF,
-		.null = -EBADF,
 		.seccomp = -EBADF,
 		.sync = -EBADF,
 	};
@@ -223,8 +208,6 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 		r = idmap;
 	if (r == 0 && (launch.root = rootfs_mount(spec, dirs->state, idmap, err)) < 0)
 		r = launch.root;
-	if (r == 0 && (launch.null = launch_null(err)) < 0)
-		r = launch.null;
 	if (r == 0)
 		r = launch_add_mounts(&launch, dirs->run, idmap, err);
 	if (r == 0)
@@ -251,11 +234,10 @@ void launch_fini(struct launch *launch)
 	free(launch->mounts);
 	free(launch->devices);
 	fd_close(launch->root);
-	fd_close(launch->null);
 	fd_close(launch->seccomp);
 	fd_close(launch->sync);
 	launch->mounts = NULL;
 	launch->devices = NULL;
 	launch->n_mounts = launch->n_devices = 0;
-	launch->root = launch->null = launch->seccomp = launch->sync = -EBADF;
+	launch->root = launch->seccomp = launch->sync = -EBADF;
 }

@@ -24,7 +24,6 @@ struct launch {
 	struct guest_io io;          /* borrowed */
 	bool userns;
 	int root;                    /* the root file system, a detached mount */
-	int null;                    /* the host's /dev/null, checked */
 	int seccomp;                 /* compiled filter, or -EBADF */
 	struct launch_mount *mounts; /* in the order of their depth */
 	size_t n_mounts;

@@ -68,11 +68,12 @@ static ssize_t sync_receive(int fd, struct sync_message *message, int *ret_fd)
 	};
 	ssize_t n;
 
+	/* A peer that died without reading all we sent: said once, before what it sent itself. */
 	do {
 		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && errno == EINTR);
+	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 
 	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
