@@ -90,7 +90,7 @@ class Lab:
 
     def monitor(self, name):
         """The monitor's pid: what inspect says, else the parent of the container's first process."""
-        said = find_key(self.inspect(name), "monitor")
+        said = find_key(self.inspect(name), "monitor_pid")
         if isinstance(said, int) and said > 0:
             return said
         with open(f"/proc/{self.pid(name)}/stat", encoding="utf-8") as stat:
