@@ -30,7 +30,7 @@ def read_layers(path):
 
 def room_of(path, rights):
     """The longest room that holds the file src/<path>."""
-    parts = path.split("/")[:-1]
+    parts = path.split("/")[:-1]  # a line for a file is no room
     while parts:
         if "/".join(parts) in rights:
             return "/".join(parts)

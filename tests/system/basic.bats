@@ -29,7 +29,7 @@ load helper
 }
 
 @test "a command that is not there is 127" {
-	run strata run --rm --network none demo /bin/no-such-thing
+	run -127 strata run --rm --network none demo /bin/no-such-thing
 	[ "$status" -eq 127 ]
 	one_line_error "no-such-thing"
 }

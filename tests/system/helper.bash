@@ -75,13 +75,15 @@ strata_leaks()
 strata_teardown_file()
 {
 	[ -n "${SCRATCH:-}" ] || return 0
-	strata_remove_all
+	local status=0
+	strata_remove_all || status=1
 	if ! strata_leaks; then
 		echo "left behind by ${BATS_TEST_FILENAME##*/}:" >&2
 		cat "$SCRATCH/leaks" >&2
-		return 1
+		status=1
 	fi
 	rm -rf --one-file-system "$SCRATCH"
+	return "$status"
 }
 
 setup_file()
