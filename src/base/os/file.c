@@ -100,11 +100,51 @@ static void dir_close_p(DIR **dir)
 		(void)closedir(*dir);
 }
 
+/* Deeper than this a directory is moved up to the top before it is emptied. */
+#define DIR_DEPTH_MAX 64
+
+struct dir_top {
+	int fd;		/* of the tree being removed */
+	dev_t dev;	/* mounts are not crossed */
+	unsigned moved; /* directories moved up so far: makes their names differ */
+};
+
+static int dir_empty(struct dir_top *top, int fd, unsigned depth);
+
 /*
- * Removes what fd, a directory on device dev, holds. Takes ownership of fd. Recursion is bounded by
- * the depth that the file system let somebody make; each level holds one fd.
+ * An enemy's tree may be deeper than a process may have fds: past a bound a directory is moved up,
+ * where the top's next pass finds it.
  */
-static int dir_empty(int fd, dev_t dev)
+static int dir_move_up(struct dir_top *top, int at, const char *name)
+{
+	char up[48];
+
+	(void)snprintf(up, sizeof(up), ".removed.%ld.%u", (long)getpid(), top->moved++); /* fits */
+	return renameat(at, name, top->fd, up) < 0 ? -errno : 0;
+}
+
+static int dir_empty_child(struct dir_top *top, int at, const char *name, unsigned depth)
+{
+	struct stat st;
+
+	if (depth >= DIR_DEPTH_MAX && fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(st.st_mode) && st.st_dev == top->dev && dir_move_up(top, at, name) == 0)
+		return 0;
+	int sub = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (sub < 0)
+		return -errno;
+	if (fstat(sub, &st) < 0 || st.st_dev != top->dev) {
+		fd_close(sub);
+		return -EXDEV;
+	}
+	int r = dir_empty(top, sub, depth + 1);
+	if (unlinkat(at, name, AT_REMOVEDIR) == 0)
+		return 0;
+	return r < 0 ? r : -errno;
+}
+
+/* Removes what fd, a directory, holds. Takes ownership of fd. */
+static int dir_empty(struct dir_top *top, int fd, unsigned depth)
 {
 	AUTO(dir_close_p) DIR *dir = fdopendir(fd);
 	if (!dir) {
@@ -124,26 +164,8 @@ static int dir_empty(int fd, dev_t dev)
 		if (unlinkat(dirfd(dir), e->d_name, 0) == 0)
 			continue;
 		int r = -errno;
-		if (r == -EISDIR || r == -EPERM) {
-			int sub = openat(dirfd(dir), e->d_name,
-					 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-			struct stat st;
-			if (sub < 0) {
-				r = -errno;
-			} else if (fstat(sub, &st) < 0) {
-				r = -errno;
-				fd_close(sub);
-			} else if (st.st_dev != dev) {
-				r = -EXDEV;
-				fd_close(sub);
-			} else {
-				r = dir_empty(sub, dev);
-				if (unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR) == 0)
-					r = 0;
-				else if (r == 0)
-					r = -errno;
-			}
-		}
+		if (r == -EISDIR || r == -EPERM)
+			r = dir_empty_child(top, dirfd(dir), e->d_name, depth);
 		if (r < 0 && r != -ENOENT && first == 0)
 			first = r;
 	}
@@ -165,7 +187,15 @@ int dir_remove(int dirfd, const char *path)
 		fd_close(fd);
 		return r;
 	}
-	int r = dir_empty(fd, st.st_dev);
+	struct dir_top top = { .fd = fd, .dev = st.st_dev };
+	unsigned moved;
+	int r;
+	do {
+		moved = top.moved;
+		int pass = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = pass < 0 ? -errno : dir_empty(&top, pass, 0);
+	} while (top.moved != moved);
+	fd_close(fd);
 	if (unlinkat(dirfd, path, AT_REMOVEDIR) == 0 || errno == ENOENT)
 		return 0;
 	return r < 0 ? r : -errno;
