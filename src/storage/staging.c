@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -166,9 +167,27 @@ int staging_reap(struct store *store, int64_t *bytes, struct err *err)
 	return 0;
 }
 
+/* Numbered, since a plain layer's blob and its directory have the same name. */
+static void staging_discarded_name(unsigned nth, const char *name, char ret[NAME_MAX + 1])
+{
+	(void)snprintf(ret, NAME_MAX + 1, "%u-%.200s", nth, name); /* fits */
+}
+
 int storage_discard(struct staging *staging, int dir, const char *name, struct err *err)
 {
-	if (renameat(dir, name, staging->fd, name) < 0 && errno != ENOENT)
-		return err_set(err, errno, "remove %.80s from the image store", name);
+	char to[NAME_MAX + 1];
+
+	staging_discarded_name(staging->discarded++, name, to);
+	if (renameat(dir, name, staging->fd, to) < 0 && errno != ENOENT)
+		return err_set(err, errno, "remove %.80s from the store", name);
 	return 0;
+}
+
+void storage_restore(struct staging *staging, unsigned nth, int dir, const char *name)
+{
+	char from[NAME_MAX + 1];
+
+	staging_discarded_name(nth, name, from);
+	(void)renameat(staging->fd, from, dir,
+		       name); /* the error that led here is the one to report */
 }

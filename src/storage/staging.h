@@ -12,9 +12,10 @@
 #include "base/os/store.h"
 
 struct staging {
-	int root_fd;   /* borrowed from the store */
-	char path[48]; /* below root: "tmp/import-a1b2c3d4e5f6" */
-	int fd;	       /* holds the lock */
+	int root_fd;	    /* borrowed from the store */
+	char path[48];	    /* below root: "tmp/import-a1b2c3d4e5f6" */
+	int fd;		    /* holds the lock */
+	unsigned discarded; /* how many storage_discard() put here */
 };
 
 #define STAGING_NONE                                                                               \
@@ -41,5 +42,7 @@ int storage_lock(struct store *store, struct err *err);
 
 /* storage_dir() - an fd of <root>/NAME, made where it is missing. */
 int storage_dir(struct store *store, const char *name, mode_t mode, int *ret, struct err *err);
-/* storage_discard() - take a file or directory out of a directory by rename, to be reaped; -ENOENT is 0. */
+/* storage_discard() - take a file or directory out of a directory by rename; -ENOENT is 0. It goes with staging_close(). */
 int storage_discard(struct staging *staging, int dir, const char *name, struct err *err);
+/* storage_restore() - undo the nth (from 0) storage_discard() of this staging directory. */
+void storage_restore(struct staging *staging, unsigned nth, int dir, const char *name);

@@ -244,12 +244,13 @@ static int volume_remove_in(struct store *store, struct staging *staging, const 
 }
 
 /* The commit failed (a full disk, mostly): nothing was removed, so nothing may be lost. */
-static void volume_put_back(struct store *store, struct staging *staging, const char *name)
+static void volume_put_back(struct store *store, struct staging *staging, unsigned nth,
+			    const char *name)
 {
 	AUTO(fd_close_p) int volumes = -EBADF;
 
-	if (storage_dir(store, "volumes", 0711, &volumes, NULL) == 0)
-		(void)renameat(staging->fd, name, volumes, name); /* the commit's error counts */
+	if (nth < staging->discarded && storage_dir(store, "volumes", 0711, &volumes, NULL) == 0)
+		storage_restore(staging, nth, volumes, name);
 }
 
 int volume_remove(struct store *store, const char *name, struct err *err)
@@ -268,7 +269,7 @@ int volume_remove(struct store *store, const char *name, struct err *err)
 	if (r == 0) {
 		r = db_commit(&store->db, err);
 		if (r < 0)
-			volume_put_back(store, &staging, name);
+			volume_put_back(store, &staging, 0, name);
 	}
 	if (r < 0)
 		db_rollback(&store->db);
@@ -309,7 +310,7 @@ int volume_prune(struct store *store, bool all, json_t **ret_names, struct err *
 		r = db_commit(&store->db, err);
 	if (r < 0) {
 		for (size_t i = 0; i < json_array_size(names); i++)
-			volume_put_back(store, &staging,
+			volume_put_back(store, &staging, (unsigned)i,
 					json_string_value(json_array_get(names, i)));
 		db_rollback(&store->db);
 		return r;

@@ -305,5 +305,5 @@ int main(void)
 		T(hundred_thousand_entries),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, scene_group, NULL);
 }
