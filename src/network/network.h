@@ -26,7 +26,8 @@ struct network {
 	char bridge[16]; /* interface name */
 	char subnet[20]; /* "10.201.0.0/24" */
 	char gateway[16];
-	bool internal; /* no way out: no NAT, no default route, no published ports */
+	bool internal;	/* no way out: no NAT, no default route, no published ports */
+	bool automatic; /* we chose the subnet: chosen anew when the host's routes came to need it */
 	json_t *labels;
 	int64_t created_ns;
 };
@@ -39,8 +40,14 @@ struct network_opts {
 	bool internal;
 	const json_t *labels;
 };
+/*
+ * network_create() - record a network; its bridge comes up with its first instance
+ * Errors: -EINVAL a bad name or subnet, -EEXIST the name is taken or reserved, -EADDRINUSE the subnet
+ * meets another network's or a route of the host, -ENOSPC.
+ */
 int network_create(struct store *store, const char *name, const struct network_opts *opts,
 		   struct network *ret, struct err *err);
+/* network_find() - -ENOENT where there is none; NETWORK_DEFAULT is made when it is asked for. */
 int network_find(struct store *store, const char *name, struct network *ret, struct err *err);
 int network_list(struct store *store, struct network **ret, size_t *ret_n, struct err *err);
 /* network_remove() - -EBUSY while an instance has an address there. Bridge and rules go too. */
@@ -64,7 +71,8 @@ struct network_plan {
 	struct network_port *ports;
 	unsigned n_ports;
 	/* out */
-	char bridge[16], host_if[16], mac[18], ip[16], gateway[16];
+	char bridge[16], host_if[16], mac[18], ip[16];
+	char gateway[16]; /* "" on an internal network */
 	unsigned prefix;
 	bool internal;
 };
@@ -74,10 +82,25 @@ struct network_plan {
  *         -ENOENT; -ENOSPC when the subnet is full. Own transaction, unless the caller has begun one.
  */
 int network_plan(struct store *store, struct network_plan *plan, struct err *err);
-/* network_publish() - bridge up (after a reboot it is gone), NAT and port rules in place; idempotent. */
+/*
+ * network_publish() - bridge up (after a reboot it is gone), NAT and port rules in place; idempotent
+ * Takes <run_root>/network.lock, and the database after it: not inside a transaction (-EDEADLK).
+ * Errors: -ENOPKG where the nft program is missing. Nothing needs doing (0) for an instance without an address.
+ */
 int network_publish(struct store *store, const char *instance, struct err *err);
-/* network_release() - rules, address and ports of one instance; idempotent, not an error for unknown ids. */
+/*
+ * network_release() - rules, address and ports of one instance, and its names in its neighbours' hosts files
+ * Idempotent, one SELECT for an id without an address; lock as above. The row goes last: where this is
+ * killed half-way, the next call does it all again.
+ */
 int network_release(struct store *store, const char *instance, struct err *err);
+/* network_rename() - others find it by the new name; 0 for an id without an address. */
+int network_rename(struct store *store, const char *instance, const char *name, struct err *err);
+/*
+ * network_blockers() - names of other programs' chains that drop forwarded packets and that Strata leaves
+ * alone ("inet filter forward"), one a line, for `strata info` and `run -v`; nothing where nft is missing.
+ */
+int network_blockers(struct buf *ret, struct err *err);
 /* network_address() - of an instance, "" while it has none. */
 int network_address(struct store *store, const char *instance, char ret[16], struct err *err);
 
