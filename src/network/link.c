@@ -232,6 +232,25 @@ static int link_inside(const struct link_endpoint *e, int netns_fd, struct err *
 		     : 0;
 }
 
+/*
+ * With br_netfilter loaded, a bridge applies NAT itself and does not hand the packet up to be routed: an
+ * instance's own published port would lead out by the port it came in by, which a bridge refuses.
+ */
+static int link_hairpin(int fd, int index)
+{
+	struct ifinfomsg ifi = { .ifi_index = index };
+	struct nl_msg msg;
+
+	nl_begin(&msg, RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+	size_t info = nl_nest(&msg, IFLA_LINKINFO);
+	nl_str(&msg, IFLA_INFO_SLAVE_KIND, "bridge");
+	size_t data = nl_nest(&msg, IFLA_INFO_SLAVE_DATA);
+	nl_u8(&msg, IFLA_BRPORT_MODE, 1);
+	nl_nest_end(&msg, data);
+	nl_nest_end(&msg, info);
+	return nl_call(fd, &msg, NULL, 0);
+}
+
 static int link_host_up(int fd, const char *name, struct err *err)
 {
 	struct link_info info;
@@ -239,8 +258,10 @@ static int link_host_up(int fd, const char *name, struct err *err)
 
 	if (r == 0) {
 		link_quiet(fd, info.index);
-		r = link_up(fd, info.index);
+		r = link_hairpin(fd, info.index);
 	}
+	if (r == 0)
+		r = link_up(fd, info.index);
 	return r < 0 ? err_set(err, -r, "link %s up", name) : 0;
 }
 

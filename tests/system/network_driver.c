@@ -5,13 +5,17 @@
  *
  *   network_driver DIR create NETWORK [SUBNET|-] [internal]
  *   network_driver DIR up NETWORK ID NAME NETNS [HOST_IP:HOST:GUEST[/udp]]...   prints "IP PORT..."
- *   network_driver DIR down ID | remove NETWORK | plan NETWORK ID NAME | list
+ *   network_driver DIR down ID | remove NETWORK | plan NETWORK ID NAME [NETNS PORT...] | list
+ *   network_driver DIR echo-udp PORT     answers each datagram, until it is killed
+ *   network_driver DIR ask-udp ADDRESS PORT OWN-PORT     prints the answer, fails after a second
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
@@ -97,6 +101,44 @@ static int driver_list(struct store *store, struct err *err)
 	return r;
 }
 
+static int driver_echo(const char *port, struct err *err)
+{
+	struct sockaddr_in sa = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)strtoul(port, NULL, 10)) };
+	AUTO(fd_close_p) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)
+		return err_set(err, errno, "bind UDP port %s", port);
+	for (;;) {
+		char data[512];
+		socklen_t len = sizeof(sa);
+		ssize_t n = recvfrom(fd, data, sizeof(data), 0, (struct sockaddr *)&sa, &len);
+		if (n < 0 || sendto(fd, data, (size_t)n, 0, (const struct sockaddr *)&sa, len) < 0)
+			return err_set(err, errno, "answer on UDP port %s", port);
+	}
+}
+
+static int driver_ask(char **argv, struct err *err)
+{
+	struct sockaddr_in own = { .sin_family = AF_INET,
+				   .sin_port = htons((uint16_t)strtoul(argv[2], NULL, 10)) };
+	struct sockaddr_in to = { .sin_family = AF_INET,
+				  .sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10)) };
+	struct timeval second = { .tv_sec = 1 };
+	char data[16];
+
+	AUTO(fd_close_p) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || inet_pton(AF_INET, argv[0], &to.sin_addr) != 1 ||
+	    bind(fd, (const struct sockaddr *)&own, sizeof(own)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second)) < 0 ||
+	    sendto(fd, "hi", 2, 0, (const struct sockaddr *)&to, sizeof(to)) < 0)
+		return err_set(err, errno, "ask");
+	ssize_t n = recv(fd, data, sizeof(data), 0);
+	if (n < 0)
+		return err_set(err, errno, "answer");
+	printf("%.*s\n", (int)n, data);
+	return 0;
+}
+
 static int driver_run(struct store *store, int argc, char **argv, struct err *err)
 {
 	const char *verb = argv[0];
@@ -119,6 +161,10 @@ static int driver_run(struct store *store, int argc, char **argv, struct err *er
 		return network_release(store, argv[1], err);
 	if (!strcmp(verb, "remove") && argc == 2)
 		return network_remove(store, argv[1], err);
+	if (!strcmp(verb, "echo-udp") && argc == 2)
+		return driver_echo(argv[1], err);
+	if (!strcmp(verb, "ask-udp") && argc == 4)
+		return driver_ask(argv + 1, err);
 	if (!strcmp(verb, "list"))
 		return driver_list(store, err);
 	return err_say(err, EINVAL, "usage: see the head of network_driver.c");
