@@ -18,6 +18,11 @@ int network_tx(struct store *store, bool durable, bool *ret_own, struct err *err
 int network_tx_end(struct store *store, bool own, int r, struct err *err);
 /* network_lookup() - as network_find(), inside the caller's transaction. */
 int network_lookup(struct store *store, const char *name, struct network *ret, struct err *err);
+/* network_place() - choose or check the bridge's name, the subnet and the gateway of a new network. */
+int network_place(struct store *store, struct network *network, const struct network_opts *opts,
+		  struct err *err);
+/* network_bridge_usable() - is the interface's name free, or our own bridge's? */
+bool network_bridge_usable(const char *name, const char *owner);
 /* network_settle() - a network without instances: does its subnet still suit the host? Else another. */
 int network_settle(struct store *store, struct network *network, struct err *err);
 /* network_owner() - the alias of this store's bridges: "strata /var/lib/strata". */
