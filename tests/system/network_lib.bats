@@ -293,3 +293,28 @@ state() {
 	net down $A
 	ip -n ${T}h -d link show strata0 | grep -q veth
 }
+
+@test "killed at any moment, a start or a release is put right by the next release" {
+	before=$(state)
+	for ms in 1 2 3 4 6 8 10 13 16 20 25 30 40; do
+		timeout -s KILL "0.0$(printf %02d $ms)" ip netns exec ${T}h "$DRIVER" "$DIR" \
+			up bridge $A one ${T}a :8080:80 >/dev/null 2>&1 || true
+		timeout -s KILL "0.0$(printf %02d $ms)" ip netns exec ${T}h "$DRIVER" "$DIR" \
+			down $A >/dev/null 2>&1 || true
+		net down $A
+		[ "$(state)" = "$before" ]
+	done
+	[ "$(up bridge $A one a :8080:80)" = "10.201.0.2 8080" ]
+}
+
+@test "without nft: one clear line, and nothing is left" {
+	mkdir "$DIR/empty"
+	run on h unshare -m sh -c 'mount --bind "$1/empty" /usr/sbin && exec "$2" "$1" up bridge "$3" one "$4"' \
+		- "$DIR" "$DRIVER" $A ${T}a
+	[ "$status" = 1 ]
+	[[ "$output" == *"apt-get install nftables"* ]]
+	before=$(on h nft list ruleset)
+	net down $A
+	[ -z "$before" ]
+	no on h ip link show strata0
+}
