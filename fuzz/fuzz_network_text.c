@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Texts this room did not write: nft's lists, resolv.conf, /proc/net/route, subnets. First byte: which. */
+/*
+ * Texts this room did not write: nft's lists, resolv.conf, /proc/net/route, subnets. First byte:
+ * which.
+ */
 #include <stdlib.h>
 #include <string.h>
 

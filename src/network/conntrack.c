@@ -8,7 +8,10 @@
 #include "network/nl.h"
 #include "network/private.h"
 
-/* One message with a filter instead of a list of all flows; kernels before 5.8 refuse it, which costs nothing. */
+/*
+ * One message with a filter instead of a list of all flows; kernels before 5.8 refuse it, which
+ * costs nothing.
+ */
 static void conntrack_delete(const struct nl_msg *msg)
 {
 	struct nl_msg copy = *msg;

@@ -252,14 +252,6 @@ static int endpoint_find(struct store *store, const char *instance, char ret_net
 	return r;
 }
 
-/* Whoever holds the lock writes the database; a writer that waits for the lock would stop it. */
-static int lock_order(struct store *store, struct err *err)
-{
-	return sqlite3_get_autocommit(store->db.handle)
-		       ? 0
-		       : err_say(err, EDEADLK, "network: publish or release inside a transaction");
-}
-
 /* UDP knows no end of a connection: flows that began before the rule would never meet it. */
 static int udp_forget(struct store *store, const char *instance, struct err *err)
 {
@@ -305,9 +297,6 @@ int network_publish(struct store *store, const char *instance, struct err *err)
 	int r = endpoint_find(store, instance, network, &address, err);
 	if (r <= 0)
 		return r;
-	r = lock_order(store, err);
-	if (r < 0)
-		return r;
 	AUTO(fd_close_p) int lock = network_lock(store, err);
 	if (lock < 0)
 		return lock;
@@ -344,7 +333,10 @@ static int release_locked(struct store *store, const char *instance, const char 
 	AUTO(rules_fini) struct rules rules = { 0 };
 	char host_if[16];
 
-	/* The veth goes with the instance's namespace, in the kernel's own time: not to be waited for. */
+	/*
+	 * The veth goes with the instance's namespace, in the kernel's own time: not to be waited
+	 * for.
+	 */
 	(void)snprintf(host_if, sizeof(host_if), "veth%.11s", instance);
 	int r = if_nametoindex(host_if) ? link_remove(host_if, err) : 0;
 	if (r == 0)
@@ -378,9 +370,6 @@ int network_release(struct store *store, const char *instance, struct err *err)
 
 	int r = endpoint_find(store, instance, network, &address, err);
 	if (r <= 0)
-		return r;
-	r = lock_order(store, err);
-	if (r < 0)
 		return r;
 	AUTO(fd_close_p) int lock = network_lock(store, err);
 	if (lock < 0)

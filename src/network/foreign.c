@@ -11,8 +11,8 @@
 /*
  * Other programs' rules. An accept of ours ends our own chain only: a packet also needs every other
  * program's forward chain to let it pass. Docker sets the policy of `ip filter FORWARD` to drop and
- * offers DOCKER-USER for exactly this; there, and nowhere else, Strata puts rules into a table that is
- * not its own. Isolation does not suffer: our own chain still drops what it drops.
+ * offers DOCKER-USER for exactly this; there, and nowhere else, Strata puts rules into a table
+ * that is not its own. Isolation does not suffer: our own chain still drops what it drops.
  */
 #define RULE_MARK "strata:" /* and the bridge: the comment of our rules there */
 
@@ -179,7 +179,10 @@ int foreign_sync(struct store *store, const struct rules *rules, struct err *err
 	AUTO(buf_fini) struct buf script = { 0 };
 	struct foreign f = { 0 };
 
-	/* An nft built without JSON can do everything but look: then nothing is known, nothing touched. */
+	/*
+	 * An nft built without JSON can do everything but look: then nothing is known, nothing
+	 * touched.
+	 */
 	struct err look = { 0 };
 	if (foreign_list(&f, &look) < 0) {
 		log_debug("network: %s", look.text);

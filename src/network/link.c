@@ -87,8 +87,9 @@ static int link_get(int fd, const char *name, struct link_info *ret)
 }
 
 /*
- * No link-local address: no duplicate address detection and no multicast chatter on each start. The kernel
- * takes it for a link that exists and is down; one without IPv6 refuses, and needs it not.
+ * No link-local address: no duplicate address detection and no multicast chatter on each start.
+ * The kernel takes it for a link that exists and is down; one without IPv6 refuses, and needs it
+ * not.
  */
 static void link_quiet(int fd, int index)
 {
@@ -161,7 +162,9 @@ static int link_delete(int fd, const char *name)
 	return r == -ENODEV ? 0 : r;
 }
 
-/* Both ends at once: nobody ever sees a half of the pair, and it is on its bridge when it appears. */
+/*
+ * Both ends at once: nobody ever sees a half of the pair, and it is on its bridge when it appears.
+ */
 static int link_veth_add(int fd, const struct link_endpoint *e, int bridge, int netns_fd,
 			 const unsigned char mac[6])
 {
@@ -233,8 +236,9 @@ static int link_inside(const struct link_endpoint *e, int netns_fd, struct err *
 }
 
 /*
- * With br_netfilter loaded, a bridge applies NAT itself and does not hand the packet up to be routed: an
- * instance's own published port would lead out by the port it came in by, which a bridge refuses.
+ * With br_netfilter loaded, a bridge applies NAT itself and does not hand the packet up to be
+ * routed: an instance's own published port would lead out by the port it came in by, which a
+ * bridge refuses.
  */
 static int link_hairpin(int fd, int index)
 {
@@ -282,7 +286,10 @@ int link_connect(const struct link_endpoint *endpoint, int netns_fd, struct err 
 
 	r = link_veth_add(fd, e, bridge.index, netns_fd, mac);
 	if (r == -EEXIST) {
-		/* The kernel takes a dead namespace apart in its own time: a restart may come first. */
+		/*
+		 * The kernel takes a dead namespace apart in its own time: a restart may come
+		 * first.
+		 */
 		(void)link_delete(fd, e->host_if); /* the next attempt tells */
 		r = link_veth_add(fd, e, bridge.index, netns_fd, mac);
 	}
@@ -311,7 +318,10 @@ static int bridge_add(int fd, const char *name, const unsigned char mac[6])
 
 	nl_begin(&msg, RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, &ifi, sizeof(ifi));
 	nl_str(&msg, IFLA_IFNAME, name);
-	/* A bridge without a MAC of its own takes its ports': neighbours' caches would break at each start. */
+	/*
+	 * A bridge without a MAC of its own takes its ports': neighbours' caches would break at
+	 * each start.
+	 */
 	nl_attr(&msg, IFLA_ADDRESS, mac, 6);
 	size_t info = nl_nest(&msg, IFLA_LINKINFO);
 	nl_str(&msg, IFLA_INFO_KIND, "bridge");

@@ -79,7 +79,10 @@ static bool word_in(const char *words, const char *word, size_t n)
 	return false;
 }
 
-/* Nobody may stand for "localhost"; a name is its owner's before it is anybody's alias or hostname. */
+/*
+ * Nobody may stand for "localhost"; a name is its owner's before it is anybody's alias or
+ * hostname.
+ */
 static bool name_is_others(const struct host *hosts, size_t n, size_t self, const char *word,
 			   size_t len, bool alias)
 {
@@ -142,8 +145,8 @@ static int hosts_common(struct host *hosts, size_t n, struct buf *ret)
 }
 
 /*
- * In place, for the file is bind-mounted; the new text goes over the old before what is left of that is
- * cut off, so that a reader finds every line that did not change.
+ * In place, for the file is bind-mounted; the new text goes over the old before what is left of
+ * that is cut off, so that a reader finds every line that did not change.
  */
 static int hosts_file(struct store *store, const struct host *h, const char *text, size_t len,
 		      struct err *err)

@@ -68,6 +68,12 @@ void network_owner(const struct store *store, char ret[256])
 
 int network_lock(struct store *store, struct err *err)
 {
+	/*
+	 * Whoever holds the lock writes the database: a writer that waits for the lock would stop
+	 * it.
+	 */
+	if (!sqlite3_get_autocommit(store->db.handle))
+		return err_say(err, EDEADLK, "network: its lock is asked for inside a transaction");
 	AUTO(fd_close_p)
 	int fd = openat(store->run_fd, "network.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
 			0600);

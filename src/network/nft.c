@@ -122,7 +122,10 @@ int nft_run(const char *const args[], const char *script, size_t len, struct buf
 	return r < 0 ? err_set(err, -r, "read nft's output") : 0;
 }
 
-/* The comment is one type-length-value of those that nft keeps with a table: type 0, and NUL-ended. */
+/*
+ * The comment is one type-length-value of those that nft keeps with a table: type 0, and
+ * NUL-ended.
+ */
 static void stamp_find(const unsigned char *data, size_t len, char ret[DIGEST_HEX + 1])
 {
 	for (size_t at = 0; at + 2 <= len && data[at + 1] <= len - at - 2;

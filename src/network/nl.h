@@ -28,7 +28,8 @@ void nl_nest_end(struct nl_msg *msg, size_t start);
 
 /*
  * nl_call() - send the request and wait for its answer
- * @ret: where the answer's first message goes, netlink header included; NULL: only the outcome matters
+ * @ret: where the answer's first message goes, netlink header included; NULL: only the outcome
+ * matters
  *       (then an acknowledgement is asked for)
  * Return: bytes in ret, 0 for a bare acknowledgement, or a negative errno: the kernel's, or ours.
  */

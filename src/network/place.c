@@ -16,7 +16,10 @@
 #define BRIDGES_MAX  4096
 #define ROUTES_MAX   (4u << 20) /* a router with every route of the Internet is no place for this */
 
-/* Host and networks: who already has addresses of the subnet? @self: a network that does not count. */
+/*
+ * Host and networks: who already has addresses of the subnet? @self: a network that does not
+ * count.
+ */
 static int subnet_taken(struct store *store, const struct subnet *subnet, const char *self,
 			const char *self_bridge, const char *routes, char ret_who[96],
 			struct err *err)

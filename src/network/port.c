@@ -67,7 +67,10 @@ static int port_bind_test(const struct network_port *port)
 	int fd = socket(AF_INET, (port->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	/* Connections that only wait for their end do not count; for UDP the option would hide users. */
+	/*
+	 * Connections that only wait for their end do not count; for UDP the option would hide
+	 * users.
+	 */
 	if (!port->udp && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0)
 		return -errno;
 	if (bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0)

@@ -13,28 +13,45 @@
 #include "base/os/store.h"
 #include "network/network.h"
 
-/* network_tx() - begin a transaction unless the caller has: *ret_own says who ends it (network_tx_end). */
+/*
+ * network_tx() - begin a transaction unless the caller has: *ret_own says who ends it
+ * (network_tx_end).
+ */
 int network_tx(struct store *store, bool durable, bool *ret_own, struct err *err);
 int network_tx_end(struct store *store, bool own, int r, struct err *err);
 /* network_lookup() - as network_find(), inside the caller's transaction. */
 int network_lookup(struct store *store, const char *name, struct network *ret, struct err *err);
-/* network_place() - choose or check the bridge's name, the subnet and the gateway of a new network. */
+/*
+ * network_place() - choose or check the bridge's name, the subnet and the gateway of a new
+ * network.
+ */
 int network_place(struct store *store, struct network *network, const struct network_opts *opts,
 		  struct err *err);
 /* network_bridge_usable() - is the interface's name free, or our own bridge's? */
 bool network_bridge_usable(const char *name, const char *owner);
-/* network_settle() - a network without instances: does its subnet still suit the host? Else another. */
+/*
+ * network_settle() - a network without instances: does its subnet still suit the host? Else
+ * another.
+ */
 int network_settle(struct store *store, struct network *network, struct err *err);
 /* network_owner() - the alias of this store's bridges: "strata /var/lib/strata". */
 void network_owner(const struct store *store, char ret[256]);
-/* network_lock() - the fd that holds <run_root>/network.lock until it is closed; or a negative errno. */
+/*
+ * network_lock() - the fd that holds <run_root>/network.lock until it is closed; or a negative
+ * errno.
+ */
 int network_lock(struct store *store, struct err *err);
-/* name_check() - letters, digits, "_.-": safe in a hosts file and in a rule; what names it in the error. */
+/*
+ * name_check() - letters, digits, "_.-": safe in a hosts file and in a rule; what names it in the
+ * error.
+ */
 int name_check(const char *what, const char *name, struct err *err);
 /* names_write() - hosts files of everybody on the network; the caller holds the lock. */
 int names_write(struct store *store, const char *network, struct err *err);
 
-/* port_reserve() - the plan's ports, in the caller's transaction; replaces what the instance had. */
+/*
+ * port_reserve() - the plan's ports, in the caller's transaction; replaces what the instance had.
+ */
 int port_reserve(struct store *store, struct network_plan *plan, struct err *err);
 
 /* What the rules are made of: networks with instances, and their published ports. */
@@ -59,10 +76,15 @@ void rules_fini(struct rules *rules);
 int rules_load(struct store *store, const char *except, struct rules *ret, struct err *err);
 /* rules_text() - input for nft -f: one transaction that replaces our table, or removes it. */
 int rules_text(const struct rules *rules, struct buf *ret);
-/* rules_sync() - make the kernel agree with rules: table, host settings; does nothing where it agrees. */
+/*
+ * rules_sync() - make the kernel agree with rules: table, host settings; does nothing where it
+ * agrees.
+ */
 int rules_sync(struct store *store, const struct rules *rules, struct err *err);
 
-/* nft_run() - the nft program with a script on stdin; its output is appended to ret (may be NULL). */
+/*
+ * nft_run() - the nft program with a script on stdin; its output is appended to ret (may be NULL).
+ */
 int nft_run(const char *const args[], const char *script, size_t len, struct buf *ret,
 	    struct err *err);
 /* nft_stamp() - the comment of one of our tables: 1 and the text, 0 no such table, -errno. */
@@ -84,10 +106,15 @@ struct foreign_rule {
 /* foreign_rules_parse() - `nft -j list chain`: the rules with our comment; ret is for free(). */
 int foreign_rules_parse(const char *text, size_t len, struct foreign_rule **ret, size_t *ret_n,
 			struct err *err);
-/* foreign_sync() - accept rules for live bridges in `ip filter` where it drops; ours for others go. */
+/*
+ * foreign_sync() - accept rules for live bridges in `ip filter` where it drops; ours for others
+ * go.
+ */
 int foreign_sync(struct store *store, const struct rules *rules, struct err *err);
 
-/* resolv_filter() - name servers an instance can reach (IPv4, not loopback), and every other line. */
+/*
+ * resolv_filter() - name servers an instance can reach (IPv4, not loopback), and every other line.
+ */
 int resolv_filter(const char *text, size_t len, struct buf *ret, unsigned *ret_servers);
 
 /* conntrack_forget() - drop remembered flows to a gone address; best effort. */

@@ -10,10 +10,11 @@
 #include "network/subnet.h"
 
 /*
- * Theory of operation. The rules are a function of the database: all of our one table is rendered and
- * replaced in one transaction of the kernel, so that what a killed command left half-made is right after
- * the next one, whatever it was. The table's comment is the digest of its text: where the kernel already
- * has it, nft is not even started. docs/network.md explains the rules themselves.
+ * Theory of operation. The rules are a function of the database: all of our one table is rendered
+ * and replaced in one transaction of the kernel, so that what a killed command left half-made is
+ * right after the next one, whatever it was. The table's comment is the digest of its text: where
+ * the kernel already has it, nft is not even started. docs/network.md explains the rules
+ * themselves.
  */
 
 void rules_fini(struct rules *rules)
@@ -42,8 +43,8 @@ static int load_networks(struct store *store, const char *except, struct rules *
 	int r = db_prepare(
 		&store->db, &stmt, err,
 		"SELECT bridge, subnet, internal, EXISTS (SELECT 1 FROM endpoint e JOIN port USING "
-		"(instance) WHERE e.network = n.name AND instance != ?1) FROM network n WHERE EXISTS "
-		"(SELECT 1 FROM endpoint e WHERE e.network = n.name AND instance != ?1) ORDER BY "
+		"(instance) WHERE e.network = n.name AND instance != ?1) FROM network n WHERE "
+		"EXISTS (SELECT 1 FROM endpoint e WHERE e.network = n.name AND instance != ?1) ORDER BY "
 		"bridge",
 		"s", except);
 
@@ -152,7 +153,8 @@ static void text_ports(const struct rules *rules, bool with_ip, struct buf *out)
 static void text_nat(const struct rules *rules, struct buf *out)
 {
 	static const char dnat[] =
-		"\t\tfib daddr type local dnat ip to ip daddr . meta l4proto . th dport map @ports_at\n"
+		"\t\tfib daddr type local dnat ip to ip daddr . meta l4proto . th dport "
+		"map @ports_at\n"
 		"\t\tfib daddr type local dnat ip to meta l4proto . th dport map @ports\n";
 
 	/* From a wire nobody may reach 127.0.0.1, also not a port that is published there. */

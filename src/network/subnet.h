@@ -24,7 +24,8 @@ bool subnet_overlap(const struct subnet *a, const struct subnet *b);
 bool subnet_has_host(const struct subnet *subnet, uint32_t address);
 /*
  * routes_overlap() - does a route of the host, the default one aside, meet the subnet?
- * @text: /proc/net/route   @bridge: whose routes do not count   @ret_if: the interface, where it does
+ * @text: /proc/net/route   @bridge: whose routes do not count   @ret_if: the interface, where it
+ * does
  */
 bool routes_overlap(const char *text, const struct subnet *subnet, const char *bridge,
 		    char ret_if[16]);

@@ -118,6 +118,19 @@ state() {
 	no get b 127.0.0.1:7000
 }
 
+@test "a neighbour on the wire does not reach a port published on 127.0.0.1 by sending there" {
+	up bridge $A one a 127.0.0.1:9000:53/udp
+	ip netns exec ${T}a "$DRIVER" "$DIR/a" echo-udp 53 3>&- &
+	PIDS="$PIDS $!"
+	for _ in $(seq 50); do udp h 127.0.0.1 9000 && break || sleep 0.05; done
+	on o sysctl -q -w net.ipv4.conf.ext.route_localnet=1 net.ipv4.conf.all.route_localnet=1
+	on o ip rule add to 127.0.0.0/8 lookup 5 pref 5
+	on o ip rule add lookup local pref 10
+	on o ip rule del lookup local pref 0
+	on o ip route add 127.0.0.0/8 via 192.0.2.1 dev ext src 192.0.2.9 table 5
+	no udp o 127.0.0.1 9000
+}
+
 @test "unpublished ports are not reached from outside" {
 	up bridge $A one a :8080:80
 	web a 80

@@ -188,6 +188,7 @@ static void the_callers_transaction_is_kept(void **state)
 	assert_int_equal(network_plan(store, &plan, NULL), 0);
 	assert_int_equal(network_publish(store, "a1", NULL), -EDEADLK);
 	assert_int_equal(network_release(store, "a1", NULL), -EDEADLK);
+	assert_int_equal(network_hosts_write(store, "a1", NULL), -EDEADLK);
 	assert_int_equal(network_release(store, "unknown", NULL), 0);
 	db_rollback(&store->db);
 	assert_int_equal(network_address(store, "a1", ip, NULL), 0);
