@@ -3,20 +3,39 @@
 
 /* Links by rtnetlink, without a database or another program: the monitor links this. */
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/core/err.h"
 
 struct link_endpoint {
-	const char *bridge, *host_if, *mac, *address, *gateway; /* gateway NULL: no default route */
+	const char *bridge, *host_if, *mac, *address,
+		*gateway; /* gateway NULL or "": no default route */
 	unsigned prefix;
 };
 /*
- * link_connect() - veth from the bridge into a network namespace, there named eth0, up, addressed, routed; lo up too
- * @netns_fd: of the instance's namespace. Nothing is left on an error: the pair goes with either end.
+ * link_connect() - veth from the bridge into a network namespace, there named eth0, up, addressed,
+ * routed; lo up too
+ * @netns_fd: of the instance's namespace. Nothing is left on an error: the pair goes with either
+ * end.
+ * The calling thread enters that namespace and comes back. Errors: -ENOTRECOVERABLE where it could
+ * not come back: the process must end.
  */
 int link_connect(const struct link_endpoint *endpoint, int netns_fd, struct err *err);
 /* link_lo_up() - loopback up in the calling thread's own network namespace. */
 int link_lo_up(struct err *err);
-/* link_bridge_ensure() - make and address the bridge where it is missing. */
-int link_bridge_ensure(const char *name, const char *address, unsigned prefix, struct err *err);
+/*
+ * link_bridge_ensure() - make and address the bridge where it is missing
+ * @owner: kept as the interface's alias (`ip link` shows it), so that two state directories on one
+ * host
+ *         do not take each other's bridge
+ * Errors: -EEXIST where an interface of that name is somebody else's.
+ */
+int link_bridge_ensure(const char *name, const char *address, unsigned prefix, const char *owner,
+		       struct err *err);
 int link_remove(const char *name, struct err *err); /* absent is fine */
+/*
+ * link_owner() - the alias of an interface
+ * Return: 1 and the text ("" without one); 0: no such interface, or a bridge of ours that a killed
+ * command left half-made: free to take; or a negative errno.
+ */
+int link_owner(const char *name, char *ret, size_t size);

@@ -2,12 +2,12 @@
 #pragma once
 
 /*
- * Networks: a bridge on the host each, with a subnet, addresses handed out from the state database, NAT and
- * published ports by nftables, names by hosts files.
+ * Networks: a bridge on the host each, with a subnet, addresses handed out from the state
+ * database, NAT and published ports by nftables, names by hosts files.
  *
- * Three steps, in three processes: the command plans (database: network_plan) and publishes (nftables:
- * network_publish), the monitor plumbs (netlink, no database: network/link.h), and whoever records the
- * instance's end releases (network_release).
+ * Three steps, in three processes: the command plans (database: network_plan) and publishes
+ * (nftables: network_publish), the monitor plumbs (netlink, no database: network/link.h), and
+ * whoever records the instance's end releases (network_release).
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -26,21 +26,27 @@ struct network {
 	char bridge[16]; /* interface name */
 	char subnet[20]; /* "10.201.0.0/24" */
 	char gateway[16];
-	bool internal; /* no way out: no NAT, no default route, no published ports */
+	bool internal;	/* no way out: no NAT, no default route, no published ports */
+	bool automatic; /* we chose the subnet, and choose anew where the host needs it */
 	json_t *labels;
 	int64_t created_ns;
 };
 void network_fini(struct network *network);
 
 struct network_opts {
-	const char *
-		subnet; /* NULL: the first free /24 of 10.201.0.0/16 that no route of the host meets */
+	const char *subnet;  /* NULL: the first /24 of 10.201.0.0/16 that meets no route */
 	const char *gateway; /* NULL: the subnet's first address */
 	bool internal;
 	const json_t *labels;
 };
+/*
+ * network_create() - record a network; its bridge comes up with its first instance
+ * Errors: -EINVAL a bad name or subnet, -EEXIST the name is taken or reserved, -EADDRINUSE the
+ * subnet meets another network's or a route of the host, -ENOSPC.
+ */
 int network_create(struct store *store, const char *name, const struct network_opts *opts,
 		   struct network *ret, struct err *err);
+/* network_find() - -ENOENT where there is none; NETWORK_DEFAULT is made when it is asked for. */
 int network_find(struct store *store, const char *name, struct network *ret, struct err *err);
 int network_list(struct store *store, struct network **ret, size_t *ret_n, struct err *err);
 /* network_remove() - -EBUSY while an instance has an address there. Bridge and rules go too. */
@@ -64,26 +70,47 @@ struct network_plan {
 	struct network_port *ports;
 	unsigned n_ports;
 	/* out */
-	char bridge[16], host_if[16], mac[18], ip[16], gateway[16];
+	char bridge[16], host_if[16], mac[18], ip[16];
+	char gateway[16]; /* "" on an internal network */
 	unsigned prefix;
 	bool internal;
 };
 /*
- * network_plan() - reserve an address and the ports; idempotent for one instance (it keeps its address)
- * Errors: -EADDRINUSE naming the port and who has it (an instance, or another program: found out by bind(2));
- *         -ENOENT; -ENOSPC when the subnet is full. Own transaction, unless the caller has begun one.
+ * network_plan() - reserve an address and the ports; an instance that has an address keeps it
+ * Errors: -EADDRINUSE naming the port and who has it (an instance, or another program: found out by
+ * bind(2)); -ENOENT; -EINVAL; -ENOSPC when the subnet is full. Own transaction, unless the caller
+ * has begun one.
  */
 int network_plan(struct store *store, struct network_plan *plan, struct err *err);
-/* network_publish() - bridge up (after a reboot it is gone), NAT and port rules in place; idempotent. */
+/*
+ * network_publish() - bridge up (after a reboot it is gone), NAT and port rules in place;
+ * idempotent
+ * Takes <run_root>/network.lock, and the database after it: not inside a transaction (-EDEADLK).
+ * Errors: -ENOPKG where the nft program is missing. Nothing needs doing (0) for an instance
+ * without an address.
+ */
 int network_publish(struct store *store, const char *instance, struct err *err);
-/* network_release() - rules, address and ports of one instance; idempotent, not an error for unknown ids. */
+/*
+ * network_release() - rules, address and ports of one instance, and its names in its neighbours'
+ * hosts files
+ * Idempotent, one SELECT for an id without an address; lock as above. The row goes last: where
+ * this is killed half-way, the next call does it all again.
+ */
 int network_release(struct store *store, const char *instance, struct err *err);
+/* network_rename() - others find it by the new name; 0 for an id without an address. */
+int network_rename(struct store *store, const char *instance, const char *name, struct err *err);
+/*
+ * network_blockers() - other programs' chains that drop what is forwarded and that are left alone
+ * Names ("inet filter forward"), one a line, for `strata info` and `run -v`; nothing without nft.
+ */
+int network_blockers(struct buf *ret, struct err *err);
 /* network_address() - of an instance, "" while it has none. */
 int network_address(struct store *store, const char *instance, char ret[16], struct err *err);
 
 /*
- * network_hosts_write() - rewrite <run_root>/instances/ID/hosts of every instance on the network of this one, in
- * place (they are bind-mounted), so that names resolve both ways. Missing files are skipped.
+ * network_hosts_write() - names that resolve both ways, for everybody on this instance's network
+ * Rewrites <run_root>/instances/ID/hosts in place (they are bind-mounted). Missing files are skipped;
+ * without an address there is nothing to do (0). Lock as network_publish().
  */
 int network_hosts_write(struct store *store, const char *instance, struct err *err);
 /* network_resolv() - content for /etc/resolv.conf: the host's, without name servers on loopback. */
