@@ -5,12 +5,12 @@
  * Control groups, version 2, version 1, and both mounted side by side: each controller is used where it is found.
  *
  * A layout is read once from /proc/self/mountinfo (and cgroup.controllers of the v2 mount). An instance's
- * group is <parent>/<name> in the v2 tree, where there is one (kill, freeze, CPU time, and the controllers it
- * holds), and in as few v1 hierarchies as will do, since each costs the start (docs/cgroups.md has the figures):
+ * group is <parent>/<name> in the v2 tree, where there is one (kill, freeze, CPU time, device rules, and the controllers
+ * it holds), and in as few v1 hierarchies as will do, since each costs the start (docs/cgroups.md has the figures):
  *
- *   always                memory (use, OOM kills) and devices, unless everything is allowed
+ *   always                memory (use, OOM kills)
  *   only when limited     cpu, cpuset, pids
- *   only without v2       cpuacct, freezer
+ *   only without v2       cpuacct, freezer, devices (also where BPF is not allowed)
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -15,9 +15,9 @@
 #include "engines/oslevel/cgroup_private.h"
 
 /*
- * Theory of operation. A group denies every device but those listed. v1 has a file for that; v2 runs a small BPF program at
- * each mknod and open (BPF_PROG_TYPE_CGROUP_DEVICE). Loading the program costs three times what the whole v1
- * hierarchy costs (docs/cgroups.md), so v1 is preferred where it is mounted.
+ * Theory of operation. A group denies every device but those listed. v2 runs a small BPF program at each mknod and open
+ * (BPF_PROG_TYPE_CGROUP_DEVICE); v1 has a file for that, in a hierarchy of its own, and joining that costs more than
+ * loading the program (docs/cgroups.md). So v1 serves where there is no v2, or where BPF is not allowed.
  */
 #define DEVICE_ANY UINT32_MAX
 
@@ -130,10 +130,21 @@ static int v1_rules_set(int dirfd, const struct rule *rules, size_t n)
 	return 0;
 }
 
+/*
+ * The shape decides what loading costs: the kernel's verifier follows every branch, so a rule is one branch where it can
+ * be, all to the same two ends, where it sees that it has been (docs/cgroups.md). A device is compared whole, as the
+ * kernel's dev_t: 12 bits major, 20 bits minor.
+ */
 struct program {
 	struct bpf_insn *insns;
 	size_t n, cap;
 };
+
+enum { R0, R1, R_TYPE, R_ACCESS, R_DEVICE, R_MAJOR, R_REST }; /* R1: struct bpf_cgroup_dev_ctx */
+
+#define INSNS_PER_RULE 4
+#define INSNS_AROUND   20
+#define TO_ALLOW       INT16_MAX /* jump offset that program_link() fills in */
 
 static void emit(struct program *p, uint8_t code, unsigned dst, unsigned src, int16_t off,
 		 uint32_t imm)
@@ -147,56 +158,67 @@ static void emit(struct program *p, uint8_t code, unsigned dst, unsigned src, in
 	p->n++;
 }
 
-enum {
-	R0,
-	R1,
-	R_TYPE,
-	R_ACCESS,
-	R_MAJOR,
-	R_MINOR,
-	R_REST
-}; /* R1: the context, struct bpf_cgroup_dev_ctx */
-
-#define INSNS_PER_RULE 8
-#define INSNS_AROUND   8
-#define SKIP_UNLESS    (BPF_JMP32 | BPF_JNE | BPF_K)
-
-/* One rule: any test that fails jumps behind it; all passed: allow. */
 static void emit_rule(struct program *p, const struct rule *rule)
 {
-	size_t start = p->n;
-	uint32_t type = rule->type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR;
+	bool any_major = rule->major == DEVICE_ANY, any_minor = rule->minor == DEVICE_ANY;
 
-	emit(p, SKIP_UNLESS, R_TYPE, 0, 0, type);
-	if (rule->access != ACCESS_ALL) {
+	if (rule->access != ACCESS_ALL) { /* more is asked than it gives: on to the next rule */
 		emit(p, BPF_ALU | BPF_MOV | BPF_X, R_REST, R_ACCESS, 0, 0);
 		emit(p, BPF_ALU | BPF_AND | BPF_K, R_REST, 0, 0, ACCESS_ALL & ~rule->access);
-		emit(p, SKIP_UNLESS, R_REST, 0, 0, 0);
+		emit(p, BPF_JMP32 | BPF_JNE | BPF_K, R_REST, 0, 1, 0);
 	}
-	if (rule->major != DEVICE_ANY)
-		emit(p, SKIP_UNLESS, R_MAJOR, 0, 0, rule->major);
-	if (rule->minor != DEVICE_ANY)
-		emit(p, SKIP_UNLESS, R_MINOR, 0, 0, rule->minor);
-	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R0, 0, 0, 1);
-	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
-	for (size_t i = start; i < p->n && i < p->cap; i++) {
-		if (p->insns[i].code == SKIP_UNLESS)
-			p->insns[i].off = (int16_t)(p->n - i - 1);
-	}
+	if (any_major)
+		emit(p, BPF_JMP | BPF_JA, 0, 0, TO_ALLOW, 0);
+	else if (any_minor)
+		emit(p, BPF_JMP32 | BPF_JEQ | BPF_K, R_MAJOR, 0, TO_ALLOW, rule->major);
+	else
+		emit(p, BPF_JMP32 | BPF_JEQ | BPF_K, R_DEVICE, 0, TO_ALLOW,
+		     rule->major << 20 | rule->minor);
 }
 
-static void emit_program(struct program *p, const struct rule *rules, size_t n)
+static void emit_rules(struct program *p, char type, const struct rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (rules[i].type == type)
+			emit_rule(p, &rules[i]);
+	}
+	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R0, 0, 0, 0);
+	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
+/* Jumps to "allow" know their distance only once its place is known. */
+static int program_link(struct program *p, size_t block, size_t allow, size_t type_jump)
+{
+	if (p->n > p->cap || p->n >= INT16_MAX)
+		return -E2BIG;
+	for (size_t i = 0; i < p->n; i++) {
+		if (p->insns[i].off == TO_ALLOW)
+			p->insns[i].off = (int16_t)(allow - i - 1);
+	}
+	p->insns[type_jump].off = (int16_t)(block - type_jump - 1);
+	return 0;
+}
+
+static int program_make(struct program *p, const struct rule *rules, size_t n)
 {
 	emit(p, BPF_LDX | BPF_W | BPF_MEM, R_TYPE, R1, 0, 0);
 	emit(p, BPF_ALU | BPF_MOV | BPF_X, R_ACCESS, R_TYPE, 0, 0);
 	emit(p, BPF_ALU | BPF_AND | BPF_K, R_TYPE, 0, 0, 0xffff);
 	emit(p, BPF_ALU | BPF_RSH | BPF_K, R_ACCESS, 0, 0, 16);
 	emit(p, BPF_LDX | BPF_W | BPF_MEM, R_MAJOR, R1, 4, 0);
-	emit(p, BPF_LDX | BPF_W | BPF_MEM, R_MINOR, R1, 8, 0);
-	for (size_t i = 0; i < n; i++)
-		emit_rule(p, &rules[i]);
-	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R0, 0, 0, 0);
+	emit(p, BPF_LDX | BPF_W | BPF_MEM, R_REST, R1, 8, 0);
+	emit(p, BPF_ALU | BPF_MOV | BPF_X, R_DEVICE, R_MAJOR, 0, 0);
+	emit(p, BPF_ALU | BPF_LSH | BPF_K, R_DEVICE, 0, 0, 20);
+	emit(p, BPF_ALU | BPF_OR | BPF_X, R_DEVICE, R_REST, 0, 0);
+	size_t type_jump = p->n;
+	emit(p, BPF_JMP32 | BPF_JEQ | BPF_K, R_TYPE, 0, 0, BPF_DEVCG_DEV_BLOCK);
+	emit_rules(p, 'c', rules, n);
+	size_t block = p->n;
+	emit_rules(p, 'b', rules, n);
+	size_t allow = p->n;
+	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R0, 0, 0, 1);
 	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+	return program_link(p, block, allow, type_jump);
 }
 
 static int bpf_attach(int dirfd, const struct program *p)
@@ -223,13 +245,44 @@ static int v2_rules_set(int dirfd, const struct rule *rules, size_t n)
 	p.insns = calloc(p.cap, sizeof(*p.insns));
 	if (!p.insns)
 		return -ENOMEM;
-	emit_program(&p, rules, n);
-	int r = p.n <= p.cap ? bpf_attach(dirfd, &p) : -E2BIG;
+	int r = program_make(&p, rules, n);
+	if (r == 0)
+		r = bpf_attach(dirfd, &p);
 	free(p.insns);
 	return r;
 }
 
-int cgroup_devices_set(const struct cgroup *cgroup, const struct spec_device *devices, size_t n,
+/* The v1 hierarchy, made now where the layout has one that the group had no need of so far; else -ENOTSUP. */
+static int v1_devices_fd(struct cgroup *cgroup, struct err *err)
+{
+	int h = cgroup_find(cgroup->layout, CGROUP_DEVICES);
+
+	if (h < 0 || cgroup->layout->hierarchies[h].v2)
+		return -ENOTSUP;
+	if (cgroup->fds[h] < 0) {
+		int fd = cgroup_make(&cgroup->layout->hierarchies[h], cgroup->path, err);
+		if (fd < 0)
+			return fd;
+		cgroup->fds[h] = fd;
+	}
+	return cgroup->fds[h];
+}
+
+static int no_device_rules(struct err *err, bool v2, int why)
+{
+	if (v2)
+		return err_set(
+			err, -why,
+			"device rules: load a BPF program for cgroup v2 (it needs CAP_BPF or "
+			"CAP_SYS_ADMIN, and CONFIG_CGROUP_BPF), and the v1 devices "
+			"controller is not mounted either");
+	return err_say(err, ENOTSUP,
+		       "device rules: neither cgroup v2 nor the v1 devices controller is mounted "
+		       "for writing, so devices cannot be kept from the instance (--privileged "
+		       "does without)");
+}
+
+int cgroup_devices_set(struct cgroup *cgroup, const struct spec_device *devices, size_t n,
 		       struct err *err)
 {
 	AUTO(free_p) struct rule *rules = NULL;
@@ -238,21 +291,15 @@ int cgroup_devices_set(const struct cgroup *cgroup, const struct spec_device *de
 	if (r < 0)
 		return r;
 
-	int v1 = cgroup_find(cgroup->layout, CGROUP_DEVICES);
-	if (v1 >= 0 && cgroup->fds[v1] >= 0) {
-		r = v1_rules_set(cgroup->fds[v1], rules, n_rules);
-		return r < 0 ? err_set(err, -r, "set device rules of cgroup %s", cgroup->path) : 0;
-	}
 	int v2 = cgroup_v2_fd(cgroup);
-	if (v2 < 0)
-		return err_say(err, ENOTSUP,
-			       "device rules: neither the v1 devices controller nor cgroup v2 is "
-			       "usable here, so devices cannot be kept from the instance "
-			       "(--privileged does without)");
-	r = v2_rules_set(v2, rules, n_rules);
-	if (r == -EPERM)
-		return err_say(err, EPERM,
-			       "device rules: this process may not load BPF programs, which cgroup "
-			       "v2 needs for them (CAP_BPF and CAP_SYS_ADMIN)");
+	int why = v2 < 0 ? -ENOTSUP : v2_rules_set(v2, rules, n_rules);
+	if (why == 0)
+		return 0;
+	int v1 = v1_devices_fd(cgroup, err);
+	if (v1 == -ENOTSUP)
+		return no_device_rules(err, v2 >= 0, why);
+	if (v1 < 0)
+		return v1;
+	r = v1_rules_set(v1, rules, n_rules);
 	return r < 0 ? err_set(err, -r, "set device rules of cgroup %s", cgroup->path) : 0;
 }

@@ -224,7 +224,7 @@ static void layout_add(struct cgroup_layout *layout, const struct mount_line *li
 
 static void layout_finish(struct cgroup_layout *layout)
 {
-	uint32_t always = CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_DEVICES);
+	uint32_t always = CGROUP_BIT(CGROUP_MEMORY);
 
 	layout->v2 = -1;
 	for (unsigned i = 0; i < layout->n; i++) {
@@ -233,7 +233,8 @@ static void layout_finish(struct cgroup_layout *layout)
 		layout->read_only &= ~layout->hierarchies[i].controllers;
 	}
 	if (layout->v2 < 0)
-		always |= CGROUP_BIT(CGROUP_CPUACCT) | CGROUP_BIT(CGROUP_FREEZER);
+		always |= CGROUP_BIT(CGROUP_CPUACCT) | CGROUP_BIT(CGROUP_FREEZER) |
+			  CGROUP_BIT(CGROUP_DEVICES);
 	for (unsigned i = 0; i < layout->n; i++) {
 		struct cgroup_hierarchy *h = &layout->hierarchies[i];
 		h->used = h->v2 || h->controllers & always;

@@ -47,7 +47,8 @@ int cgroup_limits_set(const struct cgroup *cgroup, const struct spec_limits *lim
 /* cgroup_cpuset_inherit() - v1: a new cpuset has no CPU and no memory node, and so takes no process. */
 int cgroup_cpuset_inherit(int parent, int child);
 
-int cgroup_devices_set(const struct cgroup *cgroup, const struct spec_device *devices, size_t n,
+/* cgroup_devices_set() - default rules and these; may add the v1 devices group to cgroup. */
+int cgroup_devices_set(struct cgroup *cgroup, const struct spec_device *devices, size_t n,
 		       struct err *err);
 
 /* cgroup_walk() - call fn for every number in file `name` of the group and of those below it; fn <0 ends it. */

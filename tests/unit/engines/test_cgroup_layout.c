@@ -62,7 +62,7 @@ static void v2_only(void **state)
 	assert_true(l.hierarchies[0].used);
 }
 
-static void both_leave_v1_cpuacct_and_freezer_alone(void **state)
+static void both_leave_v1_alone_where_v2_serves(void **state)
 {
 	(void)state;
 	struct cgroup_layout l =
@@ -75,7 +75,7 @@ static void both_leave_v1_cpuacct_and_freezer_alone(void **state)
 	assert_int_equal(l.v2, 3);
 	assert_false(holder(&l, CGROUP_CPUACCT)->used);
 	assert_false(holder(&l, CGROUP_FREEZER)->used);
-	assert_true(holder(&l, CGROUP_DEVICES)->used);
+	assert_false(holder(&l, CGROUP_DEVICES)->used);
 }
 
 static void co_mounted(void **state)
@@ -211,7 +211,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(v1_only),
 		cmocka_unit_test(v2_only),
-		cmocka_unit_test(both_leave_v1_cpuacct_and_freezer_alone),
+		cmocka_unit_test(both_leave_v1_alone_where_v2_serves),
 		cmocka_unit_test(co_mounted),
 		cmocka_unit_test(the_mount_that_shows_most_is_taken),
 		cmocka_unit_test(read_only_is_not_ours),
