@@ -5,9 +5,12 @@
  * Control groups, version 2, version 1, and both mounted side by side: each controller is used where it is found.
  *
  * A layout is read once from /proc/self/mountinfo (and cgroup.controllers of the v2 mount). An instance's
- * group is <parent>/<name> in the v2 tree, where there is one, and in those v1 hierarchies
- * that hold a controller we use (memory, cpu, cpuacct, pids, cpuset and blkio when limited, devices and freezer where v2 cannot
- * serve): no more, each costs the start.
+ * group is <parent>/<name> in the v2 tree, where there is one (kill, freeze, CPU time, device rules, and the controllers
+ * it holds), and in as few v1 hierarchies as will do, since each costs the start (docs/cgroups.md has the figures):
+ *
+ *   always                memory (use, OOM kills)
+ *   only when limited     cpu, cpuset, pids
+ *   only without v2       cpuacct, freezer, devices (also where BPF is not allowed)
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,25 +39,29 @@ struct cgroup_hierarchy {
 	uint32_t
 		controllers; /* bit n: enum cgroup_controller n; 0 for v2's may be: still good for kill and freeze */
 	bool v2;
-	bool used; /* an instance gets a group here */
+	bool used; /* an instance gets a group here; else only when a limit needs it */
 };
 
 struct cgroup_layout {
 	struct cgroup_hierarchy hierarchies[CGROUP_HIERARCHIES];
 	unsigned n;
-	int v2; /* index of the v2 hierarchy, or -1 */
+	int v2;		    /* index of the v2 hierarchy, or -1 */
+	uint32_t read_only; /* controllers that are only mounted read-only: there, but not for us */
 };
 
-/* cgroup_layout_read() - @mountinfo: NULL for /proc/self/mountinfo; tests give another. */
+/*
+ * cgroup_layout_read() - @mountinfo: NULL for /proc/self/mountinfo; tests give another
+ * Lines whose mount is hidden below another one are left out. A host without cgroups gives an empty layout, no error.
+ */
 int cgroup_layout_read(const char *mountinfo, struct cgroup_layout *ret, struct err *err);
-/* cgroup_layout_parse() - the same from text; for tests and the fuzzer. */
+/* cgroup_layout_parse() - the same from text alone (v2 has no controllers then); for tests and the fuzzer. */
 int cgroup_layout_parse(const char *mountinfo, size_t len, struct cgroup_layout *ret,
 			struct err *err);
 
 struct cgroup {
 	const struct cgroup_layout *layout; /* borrowed */
 	char path[256];			    /* "strata/ID" */
-	int fds[CGROUP_HIERARCHIES];	    /* O_DIRECTORY; -EBADF where unused */
+	int fds[CGROUP_HIERARCHIES];	    /* O_PATH | O_DIRECTORY; -EBADF where unused */
 };
 
 /*
@@ -73,7 +80,10 @@ int cgroup_open(const struct cgroup_layout *layout, const char *path, struct cgr
 void cgroup_close(struct cgroup *cgroup);
 /* cgroup_v2_fd() - for clone3's CLONE_INTO_CGROUP; -EBADF without v2. */
 int cgroup_v2_fd(const struct cgroup *cgroup);
-/* cgroup_attach() - move a process into every hierarchy; skip_v2: it was cloned into that one. pid 0: the caller. */
+/*
+ * cgroup_attach() - move a process into every hierarchy; skip_v2: it was cloned into that one. pid 0: the caller
+ * Cheapest as pid 0 from the child itself; CLONE_INTO_CGROUP costs more than it saves (docs/cgroups.md).
+ */
 int cgroup_attach(const struct cgroup *cgroup, pid_t pid, bool skip_v2, struct err *err);
 /* cgroup_freeze() - and wait until every process is frozen or thawed; -ENOTSUP. */
 int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err);
@@ -82,17 +92,24 @@ int cgroup_is_frozen(const struct cgroup *cgroup); /* 1, 0, or negative errno */
 int cgroup_kill(const struct cgroup *cgroup, struct err *err);
 /* cgroup_destroy() - remove the directories (children too); kills first what is left. Absent is fine. */
 int cgroup_destroy(const struct cgroup_layout *layout, const char *path, struct err *err);
-/* cgroup_update() - new limits on a living group; members that are 0 are left alone. */
+/*
+ * cgroup_update() - new limits on a living group; members that are 0 are left alone
+ * A v1 hierarchy that the group had no need of so far is joined by all its processes first.
+ */
 int cgroup_update(const struct cgroup *cgroup, const struct spec_limits *limits, struct err *err);
 
 struct cgroup_stats {
-	uint64_t cpu_ns, memory_bytes, memory_limit_bytes, pids,
-		pids_limit; /* a limit of 0: none */
-	uint64_t io_read_bytes, io_write_bytes;
+	uint64_t cpu_ns;
+	uint64_t
+		memory_bytes; /* without the file cache that is given back first, as `docker stats` */
+	uint64_t memory_limit_bytes;		/* 0: none */
+	uint64_t pids;				/* threads, as pids.current counts */
+	uint64_t pids_limit;			/* 0: none */
+	uint64_t io_read_bytes, io_write_bytes; /* 0 unless v2 holds the io controller */
 	uint64_t oom_kills;
 };
 int cgroup_stats_read(const struct cgroup *cgroup, struct cgroup_stats *ret, struct err *err);
 /* cgroup_pids() - every process in it, host's numbering; *ret is the caller's to free(). */
 int cgroup_pids(const struct cgroup *cgroup, pid_t **ret, size_t *ret_n, struct err *err);
-/* cgroup_report() - one line on what can be limited here, for `strata info`. */
+/* cgroup_report() - one line on what can be limited here, for `strata info`; -ENOSPC where ret is too small. */
 int cgroup_report(const struct cgroup_layout *layout, char *ret, size_t size);
