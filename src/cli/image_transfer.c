@@ -125,9 +125,8 @@ const struct cmd cmd_image_import = {
 	.alias = "load",
 	.operands = "[SOURCE [NAME[:TAG]]]",
 	.summary = "Make an image of a directory or an archive",
-	.notes =
-		"SOURCE is a directory, a tar (plain, gzip, zstd), a docker-save archive, an OCI layout\n"
-		"directory or archive; - or nothing is standard input. What it is shows itself.",
+	.notes = "SOURCE is a directory, a tar (plain, gzip, zstd), a docker-save archive, an OCI\n"
+		 "layout directory or archive; - or nothing is standard input.",
 	.opts = image_import_opts,
 	.max_operands = 2,
 	.run = image_import_run,

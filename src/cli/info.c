@@ -9,7 +9,7 @@
 #include "cli/verbs.h"
 
 #define INFO_WIDTH  80
-#define INFO_INDENT 18
+#define INFO_INDENT 22
 
 static const struct opt info_opts[] = { OPT_FORMAT, { 0 } };
 
@@ -64,7 +64,7 @@ static void info_value(struct buf *out, const char *key, const json_t *value)
 	int len = (int)strlen(key);
 	if (len > 6 && !strcmp(key + len - 6, "_bytes"))
 		len -= 6;
-	char name[INFO_INDENT];
+	char name[INFO_INDENT - 3]; /* two blanks before, at least one after */
 	(void)snprintf(name, sizeof(name), "%.*s", len, key); /* a cut name is still one */
 	for (char *c = name; *c; c++)
 		*c = *c == '_' ? ' ' : *c;

@@ -133,9 +133,8 @@ const struct cmd cmd_inspect = {
 	.name = "inspect",
 	.operands = "NAME...",
 	.summary = "Tell all about anything",
-	.notes =
-		"Prints a JSON array with an object for each name: the spec, and what became of it\n"
-		"in \"state\". The members are in strata(1).",
+	.notes = "Prints a JSON array with an object for each name: the spec, and what became of\n"
+		 "it in \"state\". strata(1) explains the members.",
 	.opts = inspect_opts,
 	.min_operands = 1,
 	.max_operands = -1,

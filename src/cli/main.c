@@ -128,8 +128,8 @@ static int main_operands(const struct main_call *call, const struct args *args, 
 	const struct cmd *cmd = call->cmd;
 
 	if (args->argc < cmd->min_operands)
-		return err_say(err, EINVAL, "usage: strata %s [FLAGS] %s, see 'strata %s --help'",
-			       call->path, cmd->operands, call->path);
+		return err_say(err, EINVAL, "usage: strata %s%s %s, see 'strata %s --help'",
+			       call->path, cmd->opts ? " [FLAGS]" : "", cmd->operands, call->path);
 	if (cmd->max_operands >= 0 && args->argc > cmd->max_operands)
 		return err_say(err, EINVAL, "'%s' is one word too many, see 'strata %s --help'",
 			       args->argv[cmd->max_operands], call->path);

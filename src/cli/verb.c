@@ -209,8 +209,8 @@ int verb_confirm(const struct args *args, const char *question, struct err *err)
 	if (args_on(args, "force"))
 		return 0;
 	if (!isatty(STDIN_FILENO))
-		return err_say(err, ECANCELED, "%s Say --force where no terminal can be asked",
-			       question);
+		return err_say(err, ECANCELED,
+			       "nothing was removed: no terminal to ask, say --force to go ahead");
 	(void)fprintf(stderr, "%s [y/N] ", question); /* a lost question is answered no */
 	if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
 		return 0;
