@@ -30,7 +30,8 @@ static int stop_one(struct manager *manager, struct instance *instance, const st
 	if (r < 0)
 		return r;
 	/* asked for twice, or over already: it is stopped */
-	if (instance->state == INSTANCE_EXITED || instance->state == INSTANCE_CREATED)
+	if (instance->state == INSTANCE_EXITED || instance->state == INSTANCE_CREATED ||
+	    instance->state == INSTANCE_DEAD)
 		return 0;
 	return manager_stop(manager, instance, timeout_ms, err);
 }
