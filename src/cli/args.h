@@ -14,14 +14,15 @@ enum opt_type {
 	OPT_SWITCH, /* --rm, --rm=false */
 	OPT_TEXT,   /* the last one wins */
 	OPT_LIST,   /* may be repeated, order kept */
+	OPT_GROUP,  /* no flag: help is a heading */
 };
 
 struct opt {
 	char letter; /* 0: none */
 	enum opt_type type;
-	const char *name; /* without dashes; NULL ends the table */
+	const char *name; /* without dashes; "" in a group; NULL ends the table */
 	const char *arg;  /* what --help calls the value: "NAME"; NULL for a switch */
-	const char *help;
+	const char *help; /* NULL: shares the line and the help of the next flag */
 };
 
 struct args_value {
@@ -33,18 +34,20 @@ struct args_value {
 struct args {
 	const struct opt *opts;
 	struct args_value *values; /* one per opt; owned */
+	bool help;		   /* --help was given; what follows it was not read */
 	int argc;		   /* what is left: operands */
 	char **argv;		   /* borrowed, NULL-ended */
 };
 
 /*
  * args_parse() - flags of one verb
- * @argv: after the verb's name   @stop: the first operand ends the flags (run, create, exec)
+ * @argv: after the verb's name, NULL-ended; reordered in place   @stop: the first operand ends the flags
+ *        (run, create, exec)
  * Return: 0, or -EINVAL with a line that names the flag. *ret needs args_fini().
  */
 int args_parse(const struct opt *opts, bool stop, int argc, char **argv, struct args *ret,
 	       struct err *err);
-void args_fini(struct args *args);
+void args_fini(struct args *args); /* a zeroed one is a no-op */
 
 /* By long name; asking for one that is not in the table is our bug and asserts. */
 bool args_on(const struct args *args, const char *name);
@@ -52,7 +55,19 @@ bool args_given(const struct args *args, const char *name);
 const char *args_text(const struct args *args, const char *name, const char *dflt);
 const struct args_value *args_list(const struct args *args, const char *name);
 
-/* Sizes "512m" (k, m, g, t; powers of 1024; bare is bytes), plain integers, durations "1m30s" or seconds. */
+/*
+ * Values. @flag is what the error calls them: "--memory". Each returns 0 or -EINVAL.
+ * Sizes are "512m" or "1.5g" (b, k, m, g, t; powers of 1024; bare is bytes), durations "1m30s", "500ms" or
+ * seconds; a point in time is RFC 3339, seconds since the epoch, or how long ago ("10m").
+ */
 int args_size(const char *text, const char *flag, int64_t *ret_bytes, struct err *err);
 int args_int(const char *text, const char *flag, int64_t min, int64_t max, int64_t *ret,
 	     struct err *err);
+int args_bool(const char *text, const char *flag, bool *ret, struct err *err);
+int args_duration_ns(const char *text, const char *flag, int64_t *ret_ns, struct err *err);
+int args_time_ns(const char *text, const char *flag, int64_t now_ns, int64_t *ret_ns,
+		 struct err *err);
+/* args_cpus_us() - "1.5" CPUs as microseconds in each 100,000 */
+int args_cpus_us(const char *text, const char *flag, int64_t *ret_us, struct err *err);
+/* args_signal() - "TERM", "SIGTERM", "15", "RTMIN+3"; 1..64 */
+int args_signal(const char *text, const char *flag, int *ret_signal, struct err *err);

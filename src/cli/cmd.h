@@ -11,15 +11,27 @@
 #define EXIT_CANNOT_RUN 126 /* the command was found and cannot be run */
 #define EXIT_NOT_FOUND	127 /* the command was not found */
 
+struct cmd;
+
+struct cmd_alias {
+	const char *name; /* "rmi"; NULL ends the table */
+	const struct cmd *cmd;
+};
+
 struct cli {
 	const char *root;     /* --root, or NULL */
 	const char *run_root; /* --run-root, or NULL */
 	struct manager manager;
 	bool opened;
+	/* what there is to complete: main's tables */
+	const struct cmd *const *cmds;
+	const struct cmd_alias *aliases;
+	const struct opt *opts;
 };
 
 struct cmd {
 	const char *name;
+	const char *alias;    /* a second name at the same place ("ls" for "list"), or NULL */
 	const char *operands; /* "IMAGE [COMMAND [ARG...]]" */
 	const char *summary;  /* one line, no full stop */
 	const char *notes;    /* further lines for --help, or NULL */
@@ -35,3 +47,8 @@ struct cmd {
 
 /* cli_manager() - the manager, opened at first use; its fds are closed by main(). */
 int cli_manager(struct cli *cli, struct manager **ret, struct err *err);
+/* cmd_find() - by name or alias; NULL where there is none. */
+const struct cmd *cmd_find(const struct cmd *const *cmds, const char *name);
+
+/* A verb without flags; --help needs none. */
+extern const struct opt no_opts[];

@@ -8,12 +8,13 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/core/buf.h"
 #include "base/core/err.h"
 #include "cli/args.h"
 
 struct column {
-	const char *title; /* "CREATED": the header */
-	const char *key;   /* "created": member of the row; NULL title: only in JSON */
+	const char *title; /* "CREATED": the header; NULL: only in JSON */
+	const char *key;   /* "created": member of the row */
 };
 
 #define OPT_FORMAT                                                                                 \
@@ -27,5 +28,12 @@ struct column {
  */
 int table_print(const struct column *columns, unsigned n, const json_t *rows, bool json,
 		struct err *err);
+/* table_text() - the same columns as text; control characters in a cell become '?'. */
+int table_text(const struct column *columns, unsigned n, const json_t *rows, struct buf *ret,
+	       struct err *err);
 /* table_format() - reads --format; -EINVAL for anything but table and json. */
 int table_format(const struct args *args, bool *ret_json, struct err *err);
+/* print_json() - indented, and a newline, to standard output. */
+int print_json(const json_t *json, struct err *err);
+/* text_add_printable() - text with its control characters as '?'; returns the columns it takes. */
+unsigned text_add_printable(struct buf *buf, const char *text);

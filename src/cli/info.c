@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/core/macros.h"
+#include "base/os/json.h"
+#include "cli/table.h"
+#include "cli/verb.h"
+#include "cli/verbs.h"
+
+#define INFO_WIDTH  80
+#define INFO_INDENT 22
+
+static const struct opt info_opts[] = { OPT_FORMAT, { 0 } };
+
+/* words of text, folded at the screen's edge under where they began */
+static void info_fold(struct buf *out, const char *text)
+{
+	unsigned column = INFO_INDENT;
+	AUTO(buf_fini) struct buf clean = { 0 };
+
+	(void)text_add_printable(&clean, text); /* a failure is sticky */
+	for (const char *word = buf_str(&clean); *word;) {
+		size_t len = strcspn(word, " ");
+		if (column > INFO_INDENT && column + 1 + len > INFO_WIDTH) {
+			(void)buf_printf(out, "\n%*s", INFO_INDENT, "");
+			column = INFO_INDENT;
+		}
+		if (column > INFO_INDENT)
+			(void)buf_adds(out, " ");
+		(void)buf_add(out, word, len);
+		column += (unsigned)len + (column > INFO_INDENT);
+		word += len;
+		word += strspn(word, " ");
+	}
+	(void)buf_adds(out, "\n");
+}
+
+static void info_value(struct buf *out, const char *key, const json_t *value)
+{
+	AUTO(buf_fini) struct buf text = { 0 };
+
+	if (json_is_string(value)) {
+		(void)buf_adds(&text, json_string_value(value)); /* a failure is sticky */
+	} else if (json_is_integer(value)) {
+		char size[32];
+		bool bytes = strlen(key) > 6 && !strcmp(key + strlen(key) - 6, "_bytes");
+		verb_size(json_integer_value(value), size);
+		if (bytes)
+			(void)buf_adds(&text, size);
+		else
+			(void)buf_printf(&text, "%lld", (long long)json_integer_value(value));
+	} else if (json_is_boolean(value)) {
+		(void)buf_adds(&text, json_is_true(value) ? "yes" : "no");
+	} else {
+		const json_t *item;
+		size_t i;
+		json_array_foreach(value, i, item)
+		{
+			(void)buf_printf(&text, "%s%s", i ? ", " : "",
+					 json_is_string(item) ? json_string_value(item) : "?");
+		}
+	}
+	int len = (int)strlen(key);
+	if (len > 6 && !strcmp(key + len - 6, "_bytes"))
+		len -= 6;
+	char name[INFO_INDENT - 3]; /* two blanks before, at least one after */
+	(void)snprintf(name, sizeof(name), "%.*s", len, key); /* a cut name is still one */
+	for (char *c = name; *c; c++)
+		*c = *c == '_' ? ' ' : *c;
+	(void)buf_printf(out, "  %-*s", INFO_INDENT - 2, name);
+	info_fold(out, buf_str(&text));
+}
+
+static void info_section(struct buf *out, const char *title, const json_t *object)
+{
+	const char *key;
+	json_t *value;
+
+	if (!json_object_size(object))
+		return;
+	(void)buf_printf(out, "\n%s\n", title); /* a failure is sticky */
+	json_object_foreach((json_t *)object, key, value) info_value(out, key, value);
+}
+
+static void info_engines(struct buf *out, const json_t *engines)
+{
+	const json_t *engine;
+	size_t i;
+
+	(void)buf_adds(out, "Architectures this host can run (--virt)\n"); /* a failure is sticky */
+	json_array_foreach(engines, i, engine)
+	{
+		const char *why = json_str(engine, "why", "");
+		AUTO(buf_fini) struct buf text = { 0 };
+		(void)buf_printf(&text, "%s%s%s",
+				 json_bool(engine, "available", false) ? "yes" : "no",
+				 *why ? ", " : "", why);
+		(void)buf_printf(out, "  %-*s", INFO_INDENT - 2, json_str(engine, "name", "?"));
+		info_fold(out, buf_str(&text));
+	}
+}
+
+static int info_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	AUTO(json_decref_p) json_t *info = NULL;
+	AUTO(buf_fini) struct buf out = { 0 };
+	struct manager *manager;
+	bool json;
+
+	int r = table_format(args, &json, err);
+	r = r < 0 ? r : cli_manager(cli, &manager, err);
+	r = r < 0 ? r : manager_info(manager, &info, err);
+	if (r < 0 || json)
+		return r < 0 ? r : print_json(info, err);
+	info_engines(&out, json_object_get(info, "engines"));
+	info_section(&out, "Host", json_object_get(info, "host"));
+	info_section(&out, "Store", json_object_get(info, "store"));
+	(void)fputs(buf_str(&out), stdout); /* main() looks at ferror(stdout) */
+	return 0;
+}
+
+const struct cmd cmd_info = {
+	.name = "info",
+	.summary = "Say what this host can run",
+	.notes = "Of each architecture whether it can run here, how well, and if not why not.",
+	.opts = info_opts,
+	.run = info_run,
+};

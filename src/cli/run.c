@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/core/macros.h"
+#include "base/os/json.h"
+#include "base/os/log.h"
+#include "cli/create.h"
+#include "cli/run_config.h"
+#include "cli/verb.h"
+#include "cli/verbs.h"
+
+static int run_check(const struct args *args, struct verb_start *start, struct err *err)
+{
+	bool tty = args_on(args, "tty"), in = args_on(args, "interactive");
+
+	start->attach = !args_on(args, "detach");
+	start->forward_in = in;
+	start->sig_proxy = !args_given(args, "sig-proxy") || args_on(args, "sig-proxy");
+	if (start->attach && tty && in && !isatty(STDIN_FILENO))
+		return err_say(
+			err, ENOTTY,
+			"-t with -i needs a terminal, and standard input is none: leave out -t");
+	if (!start->attach)
+		return 0;
+	return verb_detach_keys(args_text(args, "detach-keys", NULL), &start->detach_keys, err);
+}
+
+/* the workload's end is what counts: an instance that would not go is only a warning */
+static void run_remove(struct manager *manager, struct instance *instance)
+{
+	struct err err = { 0 };
+	int r = manager_remove(manager, instance, true, true, &err);
+
+	if (r < 0 && r != -ENOENT) /* the monitor may have been first */
+		log_warn("remove %s: %s", instance->name, err.text);
+}
+
+static int run_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	AUTO(instance_fini) struct instance instance = { 0 };
+	struct verb_start start = { 0 };
+	struct manager *manager;
+	bool left = false;
+
+	int r = run_check(args, &start, err);
+	if (r < 0)
+		return r;
+	r = create_instance(cli, args, &manager, &instance, err);
+	if (r < 0)
+		return r;
+	int status = verb_start(manager, &instance, &start, &left);
+	bool ended = start.attach ? !left : status != 0;
+	if (args_on(args, "rm") && ended)
+		run_remove(manager, &instance);
+	else if (!start.attach && !status)
+		(void)puts(instance.id); /* main() looks at ferror(stdout) */
+	return status;
+}
+
+const struct cmd cmd_run = {
+	.name = "run",
+	.operands = "IMAGE [COMMAND [ARG...]]",
+	.summary = "Run a command in a new instance",
+	.opts = run_opts,
+	.stop_at_operand = true,
+	.min_operands = 1,
+	.max_operands = -1,
+	.run = run_run,
+};

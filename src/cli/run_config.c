@@ -1,0 +1,337 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/run_config.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/core/macros.h"
+#include "base/os/clock.h"
+#include "base/os/json.h"
+#include "cli/flags.h"
+
+struct run_member {
+	const char *opt;    /* "volume" */
+	const char *member; /* "mounts" */
+	flag_fn read;	    /* for lists */
+};
+
+static int run_texts(const struct args *args, json_t *config, struct err *err)
+{
+	static const struct run_member members[] = {
+		{ "name", "name", NULL },
+		{ "user", "user", NULL },
+		{ "workdir", "cwd", NULL },
+		{ "hostname", "hostname", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		const char *text = args_text(args, members[i].opt, NULL);
+		int r = text ? flag_set(config, members[i].member, json_string(text), err) : 0;
+		if (r < 0)
+			return r;
+	}
+	const char *cwd = args_text(args, "workdir", "/");
+	if (cwd[0] != '/')
+		return err_say(err, EINVAL, "--workdir: '%s' is not absolute", cwd);
+	const char *entry = args_text(args, "entrypoint", NULL);
+	if (!entry)
+		return 0;
+	return flag_set(config, "entrypoint", *entry ? json_pack("[s]", entry) : json_array(), err);
+}
+
+static int run_switches(const struct args *args, json_t *config, struct err *err)
+{
+	static const struct run_member members[] = {
+		{ "interactive", "stdin_open", NULL },
+		{ "tty", "tty", NULL },
+		{ "rm", "remove", NULL },
+		{ "read-only", "read_only", NULL },
+		{ "init", "init", NULL },
+		{ "privileged", "privileged", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		if (!args_given(args, members[i].opt))
+			continue;
+		int r = flag_set(config, members[i].member,
+				 json_boolean(args_on(args, members[i].opt)), err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* each value of one repeated flag into the member, which may exist: -v and --mount share one */
+static int run_list(const struct args *args, const struct run_member *m, bool object, json_t *into,
+		    struct err *err)
+{
+	const struct args_value *value = args_list(args, m->opt);
+	char flag[32] = "--";
+
+	if (!value->count)
+		return 0;
+	strncat(flag, m->opt, sizeof(flag) - 3);
+	json_t *list = json_object_get(into, m->member);
+	if (!list) {
+		int r = flag_set(into, m->member, object ? json_object() : json_array(), err);
+		if (r < 0)
+			return r;
+		list = json_object_get(into, m->member);
+	}
+	for (unsigned i = 0; i < value->count; i++) {
+		int r = m->read(value->texts[i], flag, list, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int run_lists(const struct args *args, json_t *config, struct err *err)
+{
+	/* files come first, so that a single value given beside them wins */
+	static const struct run_member arrays[] = {
+		{ "env-file", "env", flag_env_file },  { "env", "env", flag_env },
+		{ "volume", "mounts", flag_volume },   { "mount", "mounts", flag_mount },
+		{ "tmpfs", "mounts", flag_tmpfs },     { "publish", "ports", flag_publish },
+		{ "device", "devices", flag_device },  { "ulimit", "ulimits", flag_ulimit },
+		{ "uidmap", "uid_map", flag_idmap },   { "gidmap", "gid_map", flag_idmap },
+		{ "cap-add", "cap_add", flag_plain },  { "cap-drop", "cap_drop", flag_plain },
+		{ "group-add", "groups", flag_plain },
+	};
+	static const struct run_member objects[] = {
+		{ "label-file", "labels", flag_label_file },
+		{ "label", "labels", flag_label },
+		{ "log-opt", "log", flag_log_opt },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(arrays); i++)
+		r = run_list(args, &arrays[i], false, config, err);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(objects); i++)
+		r = run_list(args, &objects[i], true, config, err);
+	const struct args_value *value = args_list(args, "security-opt");
+	for (unsigned i = 0; r == 0 && i < value->count; i++)
+		r = flag_security_opt(value->texts[i], "--security-opt", config, err);
+	return r;
+}
+
+static int run_sizes(const struct args *args, json_t *limits, struct err *err)
+{
+	static const struct run_member members[] = {
+		{ "memory", "memory_bytes", NULL },
+		{ "memory-swap", "memory_swap_bytes", NULL },
+		{ "memory-reservation", "memory_reservation_bytes", NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		const char *text = args_text(args, members[i].opt, NULL);
+		char flag[32] = "--";
+		int64_t bytes = -1;
+		if (!text)
+			continue;
+		strncat(flag, members[i].opt, sizeof(flag) - 3);
+		bool unlimited = !strcmp(members[i].opt, "memory-swap") && !strcmp(text, "-1");
+		int r = unlimited ? 0 : args_size(text, flag, &bytes, err);
+		r = r < 0 ? r : flag_set(limits, members[i].member, json_integer(bytes), err);
+		if (r < 0)
+			return r;
+	}
+	int64_t memory = json_int(limits, "memory_bytes", 0);
+	int64_t swap = json_int(limits, "memory_swap_bytes", 0);
+	if (swap > 0 && swap < memory)
+		return err_say(err, EINVAL,
+			       "--memory-swap is memory and swap together: it cannot be less than "
+			       "--memory");
+	if (swap && !memory)
+		return err_say(err, EINVAL, "--memory-swap needs --memory");
+	return 0;
+}
+
+static int run_cpu(const struct args *args, json_t *limits, struct err *err)
+{
+	const char *cpus = args_text(args, "cpus", NULL);
+	const char *shares = args_text(args, "cpu-shares", NULL);
+	const char *cpuset = args_text(args, "cpuset-cpus", NULL);
+	int64_t n;
+	int r = 0;
+
+	if (cpus) {
+		r = args_cpus_us(cpus, "--cpus", &n, err);
+		r = r < 0 ? r : flag_set(limits, "cpu_quota_us", json_integer(n), err);
+		r = r < 0 ? r : flag_set(limits, "cpu_period_us", json_integer(100000), err);
+	}
+	if (r == 0 && shares) {
+		r = args_int(shares, "--cpu-shares", 2, 262144, &n, err);
+		r = r < 0 ? r : flag_set(limits, "cpu_shares", json_integer(n), err);
+	}
+	if (r == 0 && cpuset) {
+		if (!*cpuset || strspn(cpuset, "0123456789,-") != strlen(cpuset))
+			return err_say(err, EINVAL,
+				       "--cpuset-cpus: '%s' is not a list of CPUs; write 0-1,3",
+				       cpuset);
+		r = flag_set(limits, "cpuset", json_string(cpuset), err);
+	}
+	return r;
+}
+
+static int run_limits(const struct args *args, json_t *config, struct err *err)
+{
+	const char *pids = args_text(args, "pids-limit", NULL);
+	AUTO(json_decref_p) json_t *limits = json_object();
+	int64_t n;
+
+	if (!limits)
+		return err_set(err, ENOMEM, "read the flags");
+	int r = run_sizes(args, limits, err);
+	r = r < 0 ? r : run_cpu(args, limits, err);
+	if (r == 0 && pids) {
+		r = args_int(pids, "--pids-limit", -1, 4194304, &n, err);
+		r = r < 0 ? r : flag_set(limits, "pids", json_integer(n > 0 ? n : 0), err);
+	}
+	if (r < 0 || !json_object_size(limits))
+		return r;
+	return flag_set(config, "limits", TAKE(limits), err);
+}
+
+static int run_network(const struct args *args, json_t *config, struct err *err)
+{
+	static const struct run_member aliases = { "network-alias", "aliases", flag_plain };
+	const char *name = args_text(args, "network", NULL);
+	const char *ip = args_text(args, "ip", NULL);
+	bool alone = name && (!strcmp(name, "none") || !strcmp(name, "host"));
+	struct in_addr address;
+
+	if (!name && !ip && !args_given(args, "network-alias"))
+		return 0;
+	if (name && !*name)
+		return err_say(err, EINVAL, "--network: the name is empty");
+	if (alone && (ip || args_given(args, "network-alias")))
+		return err_say(err, EINVAL,
+			       "--network %s leaves no place for --ip and --network-alias", name);
+	if (ip && inet_pton(AF_INET, ip, &address) != 1)
+		return err_say(err, EINVAL, "--ip: '%s' is not an IPv4 address", ip);
+
+	AUTO(json_decref_p) json_t *network = json_pack("{s:s}", "mode", alone ? name : "bridge");
+	if (!network)
+		return err_set(err, ENOMEM, "read the flags");
+	int r = name && !alone ? flag_set(network, "network", json_string(name), err) : 0;
+	r = r < 0 || !ip ? r : flag_set(network, "ip", json_string(ip), err);
+	r = r < 0 ? r : run_list(args, &aliases, false, network, err);
+	return r < 0 ? r : flag_set(config, "network", TAKE(network), err);
+}
+
+static int run_virt(const struct args *args, json_t *config, struct err *err)
+{
+	const char *virt = args_text(args, "virt", NULL);
+
+	if (!virt)
+		return 0;
+	if (!strcmp(virt, "hosted") || !strcmp(virt, "hybrid") || !strcmp(virt, "bare-metal"))
+		return err_say(err, ENOTSUP,
+			       "--virt %s: this build has os-level only, see 'strata info'", virt);
+	if (strcmp(virt, "auto") != 0 && strcmp(virt, "os-level") != 0)
+		return err_say(err, EINVAL,
+			       "--virt: '%s' is not an architecture; write auto or os-level", virt);
+	return flag_set(config, "virt", json_string(virt), err);
+}
+
+static int run_userns(const struct args *args, json_t *config, struct err *err)
+{
+	const char *userns = args_text(args, "userns", NULL);
+	bool mapped = args_given(args, "uidmap") || args_given(args, "gidmap");
+
+	if (!userns)
+		return 0;
+	if (strcmp(userns, "host") != 0 && strcmp(userns, "auto") != 0)
+		return err_say(err, EINVAL, "--userns: '%s' is not known; write host or auto",
+			       userns);
+	if (mapped)
+		return err_say(err, EINVAL,
+			       "--userns %s and --uidmap or --gidmap exclude each other", userns);
+	return flag_set(config, "userns", json_string(userns), err);
+}
+
+/* how and when it ends */
+static int run_end(const struct args *args, json_t *config, struct err *err)
+{
+	const char *signal = args_text(args, "stop-signal", NULL);
+	const char *timeout = args_text(args, "stop-timeout", NULL);
+	const char *restart = args_text(args, "restart", NULL);
+	int64_t seconds;
+	int number, r = 0;
+
+	if (signal) {
+		r = args_signal(signal, "--stop-signal", &number, err);
+		r = r < 0 ? r : flag_set(config, "stop_signal", json_integer(number), err);
+	}
+	if (r == 0 && timeout) {
+		r = args_int(timeout, "--stop-timeout", 0, 86400, &seconds, err);
+		r = r < 0 ? r
+			  : flag_set(config, "stop_timeout_ms", json_integer(seconds * 1000), err);
+	}
+	if (r < 0 || !restart)
+		return r;
+	if (args_on(args, "rm") && strcmp(restart, "no") != 0)
+		return err_say(err, EINVAL, "--rm and --restart %s exclude each other", restart);
+	r = flag_set(config, "restart", json_object(), err);
+	return r < 0 ? r
+		     : flag_restart(restart, "--restart", json_object_get(config, "restart"), err);
+}
+
+static int run_operands(const struct args *args, json_t *config, struct err *err)
+{
+	int r = flag_set(config, "image", json_string(args->argv[0]), err);
+
+	if (r < 0 || args->argc == 1)
+		return r;
+	r = flag_set(config, "args", json_array(), err);
+	for (int i = 1; r == 0 && i < args->argc; i++)
+		r = flag_append(json_object_get(config, "args"), json_string(args->argv[i]), err);
+	return r;
+}
+
+/* JSON holds nothing else, and jansson does not say which text it refuses */
+static int run_utf8(const struct args *args, struct err *err)
+{
+	for (int i = 0; i < args->argc; i++) {
+		if (!flag_is_utf8(args->argv[i]))
+			return err_say(err, EINVAL, "'%s' is not valid UTF-8", args->argv[i]);
+	}
+	for (unsigned i = 0; args->opts[i].name; i++) {
+		const struct args_value *value = &args->values[i];
+		for (unsigned k = 0; value->texts && k < value->count; k++) {
+			if (!flag_is_utf8(value->texts[k]))
+				return err_say(err, EINVAL, "--%s '%s' is not valid UTF-8",
+					       args->opts[i].name, value->texts[k]);
+		}
+	}
+	return 0;
+}
+
+int run_config(const struct args *args, json_t **ret, struct err *err)
+{
+	static int (*const parts[])(const struct args *, json_t *, struct err *) = {
+		run_operands, run_texts, run_switches, run_lists, run_limits,
+		run_network,  run_virt,	 run_userns,   run_end,
+	};
+	const char *shm = args_text(args, "shm-size", NULL);
+	int64_t bytes;
+
+	int r = run_utf8(args, err);
+	if (r < 0)
+		return r;
+	AUTO(json_decref_p) json_t *config = json_object();
+	if (!config)
+		return err_set(err, ENOMEM, "read the flags");
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++)
+		r = parts[i](args, config, err);
+	if (r == 0 && shm) {
+		r = args_size(shm, "--shm-size", &bytes, err);
+		r = r < 0 ? r : flag_set(config, "shm_bytes", json_integer(bytes), err);
+	}
+	if (r < 0)
+		return r;
+	*ret = TAKE(config);
+	return 0;
+}

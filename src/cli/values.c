@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/args.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/core/macros.h"
+#include "cli/decimal.h"
+
+#define CPU_PERIOD_US                                                                              \
+	100000 /* the kernel's default, cpu.max in Documentation/admin-guide/cgroup-v2.rst */
+
+static bool values_size(const char *text, int64_t *ret_bytes)
+{
+	static const char units[] = "bkmgt";
+	struct decimal d;
+	unsigned shift = 0;
+
+	if (!decimal_read(&text, &d))
+		return false;
+	if (*text) {
+		const char *unit = strchr(units, tolower((unsigned char)*text));
+		if (!unit)
+			return false;
+		shift = 10 * (unsigned)(unit - units);
+		text++;
+	}
+	if (shift && !strncasecmp(text, "ib", 2))
+		text += 2;
+	else if (shift && (*text == 'b' || *text == 'B'))
+		text++;
+	return !*text && decimal_times(d, 1ULL << shift, ret_bytes);
+}
+
+int args_size(const char *text, const char *flag, int64_t *ret_bytes, struct err *err)
+{
+	if (values_size(text, ret_bytes))
+		return 0;
+	return err_say(err, EINVAL, "%s: '%s' is not a size; write bytes, or 512k, 64m, 1.5g", flag,
+		       text);
+}
+
+int args_int(const char *text, const char *flag, int64_t min, int64_t max, int64_t *ret,
+	     struct err *err)
+{
+	char *end;
+
+	errno = 0;
+	long long n = strtoll(text, &end, 10);
+	if (end == text || *end || isspace((unsigned char)*text))
+		return err_say(err, EINVAL, "%s: '%s' is not a whole number", flag, text);
+	if (errno || n < min || n > max)
+		return err_say(err, EINVAL, "%s: %s is not between %lld and %lld", flag, text,
+			       (long long)min, (long long)max);
+	*ret = n;
+	return 0;
+}
+
+int args_bool(const char *text, const char *flag, bool *ret, struct err *err)
+{
+	static const char *const yes[] = { "true", "1", "t", "yes" };
+	static const char *const no[] = { "false", "0", "f", "no" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		bool is_yes = !strcasecmp(text, yes[i]);
+		if (is_yes || !strcasecmp(text, no[i])) {
+			*ret = is_yes;
+			return 0;
+		}
+	}
+	return err_say(err, EINVAL, "%s: '%s' is neither true nor false", flag, text);
+}
+
+int args_cpus_us(const char *text, const char *flag, int64_t *ret_us, struct err *err)
+{
+	const char *c = text;
+	struct decimal d;
+	int64_t us;
+
+	if (!decimal_read(&c, &d) || *c || !decimal_times(d, CPU_PERIOD_US, &us))
+		return err_say(err, EINVAL, "%s: '%s' is not a number of CPUs; write 2 or 0.5",
+			       flag, text);
+	/* the kernel refuses a quota below 1 ms */
+	if (us && us < 1000)
+		return err_say(err, EINVAL, "%s: %s is too little; 0.01 is the least", flag, text);
+	*ret_us = us;
+	return 0;
+}
+
+/* "RTMIN+3", "RTMAX-1": they have no abbreviation of their own */
+static int values_signal_rt(const char *name)
+{
+	bool from_min = !strncasecmp(name, "RTMIN", 5);
+	int base = from_min ? SIGRTMIN : SIGRTMAX;
+	int64_t offset = 0;
+
+	if (!from_min && strncasecmp(name, "RTMAX", 5) != 0)
+		return 0;
+	name += 5;
+	if (!*name)
+		return base;
+	if (*name != (from_min ? '+' : '-') ||
+	    args_int(name, "", from_min ? 0 : -64, from_min ? 64 : 0, &offset, NULL) < 0)
+		return 0;
+	int sig = base + (int)offset;
+	return sig >= SIGRTMIN && sig <= SIGRTMAX ? sig : 0;
+}
+
+static int values_signal(const char *text)
+{
+	int64_t n;
+
+	if (isdigit((unsigned char)*text))
+		return args_int(text, "", 1, SIGRTMAX, &n, NULL) < 0 ? 0 : (int)n;
+	if (!strncasecmp(text, "SIG", 3))
+		text += 3;
+	for (int i = 1; i < 32; i++) {
+		const char *name = sigabbrev_np(i);
+		if (name && !strcasecmp(name, text))
+			return i;
+	}
+	return values_signal_rt(text);
+}
+
+int args_signal(const char *text, const char *flag, int *ret_signal, struct err *err)
+{
+	int sig = values_signal(text);
+
+	if (!sig)
+		return err_say(err, EINVAL, "%s: '%s' is not a signal; write TERM, SIGTERM or 15",
+			       flag, text);
+	*ret_signal = sig;
+	return 0;
+}

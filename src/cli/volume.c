@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/volume.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/core/macros.h"
+#include "base/os/json.h"
+#include "cli/inspect.h"
+#include "cli/table.h"
+#include "cli/verb.h"
+#include "cli/verbs.h"
+#include "storage/volume.h"
+
+static const struct opt volume_create_opts[] = {
+	{ 'l', OPT_LIST, "label", "K=V", "a note on it" },
+	{ 0 },
+};
+static const struct opt volume_list_opts[] = {
+	{ 'q', OPT_SWITCH, "quiet", NULL, "only the names" },
+	OPT_FORMAT,
+	{ 0 },
+};
+static const struct opt volume_inspect_opts[] = { OPT_INSPECT_FORMAT, { 0 } };
+static const struct opt volume_prune_opts[] = {
+	{ 'a', OPT_SWITCH, "all", NULL, "those with a name, too" },
+	{ 'f', OPT_SWITCH, "force", NULL, "do not ask" },
+	{ 0 },
+};
+
+struct volumes {
+	struct volume *list;
+	size_t n;
+};
+
+static void volumes_fini(struct volumes *volumes)
+{
+	for (size_t i = 0; i < volumes->n; i++)
+		volume_fini(&volumes->list[i]);
+	free(volumes->list);
+}
+
+static json_t *volume_json(const struct volume *volume, bool json)
+{
+	return json_pack("{s:s, s:s, s:b, s:o, s:O?}", "name", volume->name, "path", volume->path,
+			 "anonymous", (int)volume->anonymous, "created",
+			 json ? verb_time(volume->created_ns) : verb_ago(volume->created_ns),
+			 "labels", volume->labels);
+}
+
+static int volume_create_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	AUTO(volume_fini) struct volume volume = { 0 };
+	AUTO(json_decref_p) json_t *labels = NULL;
+	struct manager *manager;
+
+	int r = verb_labels(args, &labels, err);
+	r = r < 0 ? r : cli_manager(cli, &manager, err);
+	r = r < 0 ? r : volume_create(&manager->store, args->argv[0], labels, &volume, err);
+	if (r < 0)
+		return r;
+	(void)puts(volume.name); /* main() looks at ferror(stdout) */
+	return 0;
+}
+
+static int volume_list_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	static const struct column columns[] = {
+		{ "VOLUME NAME", "name" },
+		{ "CREATED", "created" },
+		{ "ANONYMOUS", "anonymous" },
+		{ "PATH", "path" },
+	};
+	AUTO(volumes_fini) struct volumes volumes = { 0 };
+	AUTO(json_decref_p) json_t *rows = json_array();
+	bool quiet = args_on(args, "quiet"), json;
+	struct manager *manager;
+
+	int r = table_format(args, &json, err);
+	r = r < 0 ? r : cli_manager(cli, &manager, err);
+	r = r < 0 ? r : volume_list(&manager->store, &volumes.list, &volumes.n, err);
+	for (size_t i = 0; r == 0 && i < volumes.n; i++) {
+		if (quiet)
+			(void)puts(volumes.list[i].name); /* main() looks at ferror(stdout) */
+		else
+			r = verb_row(rows, volume_json(&volumes.list[i], json), err);
+	}
+	if (r < 0 || quiet)
+		return r;
+	return table_print(columns, ARRAY_SIZE(columns), rows, json, err);
+}
+
+int volume_inspect(struct cli *cli, const char *ref, json_t **ret, struct err *err)
+{
+	AUTO(volume_fini) struct volume volume = { 0 };
+	struct manager *manager;
+
+	int r = cli_manager(cli, &manager, err);
+	r = r < 0 ? r : volume_find(&manager->store, ref, &volume, err);
+	if (r < 0)
+		return r;
+	json_t *object = volume_json(&volume, true);
+	if (!object)
+		return err_set(err, ENOMEM, "inspect %s", ref);
+	*ret = object;
+	return 0;
+}
+
+static int volume_inspect_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	return inspect_all(cli, args, "volume", err);
+}
+
+static int volume_rm_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	return verb_remove(cli, args, volume_remove, err);
+}
+
+static int volume_prune_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	AUTO(json_decref_p) json_t *names = NULL;
+	bool all = args_on(args, "all");
+	struct manager *manager;
+	const json_t *name;
+	size_t i;
+
+	int r = verb_confirm(args,
+			     all ? "Remove all volumes that no instance uses, and their data?"
+				 : "Remove the volumes without a name that no instance uses?",
+			     err);
+	r = r < 0 ? r : cli_manager(cli, &manager, err);
+	r = r < 0 ? r : volume_prune(&manager->store, all, &names, err);
+	if (r < 0)
+		return r;
+	json_array_foreach(names, i, name)(void)
+		puts(json_string_value(name)); /* main() looks at ferror(stdout) */
+	return 0;
+}
+
+static const struct cmd volume_create_cmd = {
+	.name = "create",
+	.operands = "[NAME]",
+	.summary = "Make a volume",
+	.opts = volume_create_opts,
+	.max_operands = 1,
+	.run = volume_create_run,
+};
+static const struct cmd volume_list_cmd = {
+	.name = "list",
+	.alias = "ls",
+	.summary = "List volumes",
+	.opts = volume_list_opts,
+	.run = volume_list_run,
+};
+static const struct cmd volume_inspect_cmd = {
+	.name = "inspect",
+	.operands = "VOLUME...",
+	.summary = "Tell all about volumes",
+	.opts = volume_inspect_opts,
+	.min_operands = 1,
+	.max_operands = -1,
+	.run = volume_inspect_run,
+};
+static const struct cmd volume_rm_cmd = {
+	.name = "rm",
+	.alias = "remove",
+	.operands = "VOLUME...",
+	.summary = "Remove volumes and their data",
+	.min_operands = 1,
+	.max_operands = -1,
+	.run = volume_rm_run,
+};
+static const struct cmd volume_prune_cmd = {
+	.name = "prune",
+	.summary = "Remove volumes that nothing uses",
+	.opts = volume_prune_opts,
+	.run = volume_prune_run,
+};
+static const struct cmd *const volume_subs[] = {
+	&volume_create_cmd, &volume_list_cmd,  &volume_inspect_cmd,
+	&volume_rm_cmd,	    &volume_prune_cmd, NULL,
+};
+
+const struct cmd cmd_volume = {
+	.name = "volume",
+	.summary = "Make, list, remove volumes",
+	.subs = volume_subs,
+};
