@@ -34,6 +34,8 @@ int cgroup_make(const struct cgroup_hierarchy *h, const char *path, struct err *
 /* cgroup_v2_enable() - let groups at path use these controllers; returns those that could be enabled, or -errno. */
 int cgroup_v2_enable(const struct cgroup_hierarchy *h, const char *path, uint32_t want,
 		     uint32_t *ret_got);
+/* cgroup_v2_refused() - 0 where nothing is missing, else -ENOTSUP with what to do about it. */
+int cgroup_v2_refused(const struct cgroup_hierarchy *h, uint32_t missing, struct err *err);
 /* cgroup_main() - index of the hierarchy whose processes are counted, frozen and killed: v2 if there is one; -1. */
 int cgroup_main(const struct cgroup *cgroup);
 
