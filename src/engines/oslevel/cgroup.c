@@ -75,8 +75,7 @@ bool cgroup_field(const char *text, const char *key, uint64_t *ret)
 	return false;
 }
 
-/* "strata/ID": relative, no empty, "." or ".." component, nothing that a shell or the kernel reads otherwise. */
-static int path_check(const char *path, struct err *err)
+int cgroup_path_check(const char *path, struct err *err)
 {
 	size_t len = strlen(path);
 
@@ -205,7 +204,7 @@ int cgroup_make(const struct cgroup_hierarchy *h, const char *path, struct err *
 static void cgroup_init(const struct cgroup_layout *layout, const char *path, struct cgroup *ret)
 {
 	ret->layout = layout;
-	(void)snprintf(ret->path, sizeof(ret->path), "%s", path); /* path_check() was before */
+	(void)snprintf(ret->path, sizeof(ret->path), "%s", path); /* checked before */
 	for (int i = 0; i < CGROUP_HIERARCHIES; i++)
 		ret->fds[i] = -EBADF;
 }
@@ -280,7 +279,7 @@ int cgroup_create(const struct cgroup_layout *layout, const char *path,
 		  const struct spec_limits *limits, const struct spec_device *devices, size_t n,
 		  bool all_devices, struct cgroup *ret, struct err *err)
 {
-	int r = path_check(path, err);
+	int r = cgroup_path_check(path, err);
 	if (r < 0)
 		return r;
 	r = cgroup_limits_check(layout, limits, err);
@@ -307,7 +306,7 @@ int cgroup_open(const struct cgroup_layout *layout, const char *path, struct cgr
 	char full[PATH_MAX];
 	bool found = false;
 
-	int r = path_check(path, err);
+	int r = cgroup_path_check(path, err);
 	if (r < 0)
 		return r;
 	struct cgroup cgroup;

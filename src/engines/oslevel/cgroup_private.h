@@ -19,6 +19,8 @@ extern const char *const cgroup_v1_names[CGROUP_CONTROLLER_MAX];
 int cgroup_find(const struct cgroup_layout *layout, enum cgroup_controller controller);
 /* cgroup_controllers_parse() - "cpuset cpu io" to bits; words we do not use are skipped. */
 uint32_t cgroup_controllers_parse(const char *words);
+/* cgroup_path_check() - "strata/ID": relative, no empty, "." or ".." part; else -EINVAL. */
+int cgroup_path_check(const char *path, struct err *err);
 /* cgroup_full_path() - mount and path in one; -ENAMETOOLONG. */
 int cgroup_full_path(const struct cgroup_hierarchy *h, const char *path, char *ret, size_t size);
 
