@@ -75,8 +75,7 @@ bool cgroup_field(const char *text, const char *key, uint64_t *ret)
 	return false;
 }
 
-/* "strata/ID": relative, no empty, "." or ".." component, nothing that a shell or the kernel reads otherwise. */
-static int path_check(const char *path, struct err *err)
+int cgroup_path_check(const char *path, struct err *err)
 {
 	size_t len = strlen(path);
 
@@ -205,7 +204,7 @@ int cgroup_make(const struct cgroup_hierarchy *h, const char *path, struct err *
 static void cgroup_init(const struct cgroup_layout *layout, const char *path, struct cgroup *ret)
 {
 	ret->layout = layout;
-	(void)snprintf(ret->path, sizeof(ret->path), "%s", path); /* path_check() was before */
+	(void)snprintf(ret->path, sizeof(ret->path), "%s", path); /* checked before */
 	for (int i = 0; i < CGROUP_HIERARCHIES; i++)
 		ret->fds[i] = -EBADF;
 }
@@ -238,6 +237,19 @@ static bool can_do_without(int r, uint32_t needed)
 	return !needed && (r == -EACCES || r == -EPERM || r == -EROFS);
 }
 
+/* What is good for statistics is enabled where it can be; what a limit needs must be. */
+static int v2_prepare(const struct cgroup_hierarchy *h, const char *path, uint32_t needed,
+		      struct err *err)
+{
+	uint32_t got = 0, want = needed | CGROUP_BIT(CGROUP_MEMORY) | CGROUP_BIT(CGROUP_PIDS) |
+				 CGROUP_BIT(CGROUP_BLKIO);
+
+	int r = cgroup_v2_enable(h, path, want & h->controllers, &got);
+	if (r < 0 && !can_do_without(r, needed))
+		return err_set(err, -r, "enable cgroup controllers below %s", h->mount);
+	return cgroup_v2_refused(h, needed & ~got, err);
+}
+
 static int cgroup_make_all(struct cgroup *cgroup, uint32_t need, bool all_devices, struct err *err)
 {
 	for (unsigned i = 0; i < cgroup->layout->n; i++) {
@@ -249,23 +261,15 @@ static int cgroup_make_all(struct cgroup *cgroup, uint32_t need, bool all_device
 		if (all_devices && !needed && h->controllers == CGROUP_BIT(CGROUP_DEVICES))
 			continue; /* no rules: no reason to be there */
 		if (h->v2 && h->controllers) {
-			uint32_t got, want = need | CGROUP_BIT(CGROUP_MEMORY) |
-					     CGROUP_BIT(CGROUP_PIDS) | CGROUP_BIT(CGROUP_BLKIO);
-			int r = cgroup_v2_enable(h, cgroup->path, want & h->controllers, &got);
-			if (r < 0 && !can_do_without(r, needed))
-				return err_set(err, -r, "enable cgroup controllers below %s",
-					       h->mount);
-			if (r == 0 && needed & ~got)
-				return err_say(
-					err, ENOTSUP,
-					"limits: %s holds processes itself, so the kernel lets it "
-					"give no controllers to groups below it; start strata in "
-					"a group of its own, or move those processes to one",
-					h->mount);
+			int r = v2_prepare(h, cgroup->path, needed, err);
+			if (r < 0)
+				return r;
 		}
 		int fd = cgroup_make(h, cgroup->path, err);
 		if (fd < 0 && !can_do_without(fd, needed))
 			return fd;
+		if (fd < 0 && err)
+			*err = (struct err){ 0 };
 		cgroup->fds[i] = fd < 0 ? -EBADF : fd;
 	}
 	return 0;
@@ -275,7 +279,7 @@ int cgroup_create(const struct cgroup_layout *layout, const char *path,
 		  const struct spec_limits *limits, const struct spec_device *devices, size_t n,
 		  bool all_devices, struct cgroup *ret, struct err *err)
 {
-	int r = path_check(path, err);
+	int r = cgroup_path_check(path, err);
 	if (r < 0)
 		return r;
 	r = cgroup_limits_check(layout, limits, err);
@@ -302,7 +306,7 @@ int cgroup_open(const struct cgroup_layout *layout, const char *path, struct cgr
 	char full[PATH_MAX];
 	bool found = false;
 
-	int r = path_check(path, err);
+	int r = cgroup_path_check(path, err);
 	if (r < 0)
 		return r;
 	struct cgroup cgroup;

@@ -19,6 +19,8 @@ extern const char *const cgroup_v1_names[CGROUP_CONTROLLER_MAX];
 int cgroup_find(const struct cgroup_layout *layout, enum cgroup_controller controller);
 /* cgroup_controllers_parse() - "cpuset cpu io" to bits; words we do not use are skipped. */
 uint32_t cgroup_controllers_parse(const char *words);
+/* cgroup_path_check() - "strata/ID": relative, no empty, "." or ".." part; else -EINVAL. */
+int cgroup_path_check(const char *path, struct err *err);
 /* cgroup_full_path() - mount and path in one; -ENAMETOOLONG. */
 int cgroup_full_path(const struct cgroup_hierarchy *h, const char *path, char *ret, size_t size);
 
@@ -34,6 +36,8 @@ int cgroup_make(const struct cgroup_hierarchy *h, const char *path, struct err *
 /* cgroup_v2_enable() - let groups at path use these controllers; returns those that could be enabled, or -errno. */
 int cgroup_v2_enable(const struct cgroup_hierarchy *h, const char *path, uint32_t want,
 		     uint32_t *ret_got);
+/* cgroup_v2_refused() - 0 where nothing is missing, else -ENOTSUP with what to do about it. */
+int cgroup_v2_refused(const struct cgroup_hierarchy *h, uint32_t missing, struct err *err);
 /* cgroup_main() - index of the hierarchy whose processes are counted, frozen and killed: v2 if there is one; -1. */
 int cgroup_main(const struct cgroup *cgroup);
 

@@ -214,8 +214,11 @@ int cgroup_destroy(const struct cgroup_layout *layout, const char *path, struct 
 	bool killed = false;
 	int64_t deadline = clock_mono_ns() + CGROUP_WAIT_MS * NS_PER_MS;
 
+	int r = cgroup_path_check(path, err);
+	if (r < 0)
+		return r;
 	for (unsigned n = 0; n < layout->n; n++) {
-		int r = cgroup_full_path(&layout->hierarchies[n], path, full, sizeof(full));
+		r = cgroup_full_path(&layout->hierarchies[n], path, full, sizeof(full));
 		if (r < 0)
 			return err_set(err, -r, "remove cgroup %s", path);
 		if (rmdir(full) == 0 || errno == ENOENT)

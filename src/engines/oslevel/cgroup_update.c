@@ -59,10 +59,12 @@ static int groups_add(const struct cgroup *cgroup, uint32_t need, struct cgroup 
 		if (!want)
 			continue;
 		int r = h->v2 ? cgroup_v2_enable(h, cgroup->path, want, &got) : 0;
-		if (r < 0 || want & ~got)
-			return err_set(err, r < 0 ? -r : EBUSY,
-				       "enable cgroup controllers above %s/%s", h->mount,
+		if (r < 0)
+			return err_set(err, -r, "enable cgroup controllers above %s/%s", h->mount,
 				       cgroup->path);
+		r = cgroup_v2_refused(h, want & ~got, err);
+		if (r < 0)
+			return r;
 		if (cgroup->fds[i] >= 0)
 			continue;
 		int fd = cgroup_make(h, cgroup->path, err);

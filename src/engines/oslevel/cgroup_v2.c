@@ -89,6 +89,21 @@ int cgroup_v2_enable(const struct cgroup_hierarchy *h, const char *path, uint32_
 	return 0;
 }
 
+int cgroup_v2_refused(const struct cgroup_hierarchy *h, uint32_t missing, struct err *err)
+{
+	for (int c = 0; c < CGROUP_CONTROLLER_MAX; c++) {
+		if (missing & CGROUP_BIT(c))
+			return err_say(
+				err, ENOTSUP,
+				"limits: %s gives no '%s' controller to the groups below it; "
+				"where it holds processes itself the kernel forbids that: move "
+				"them to a group of their own below it, or delegate the "
+				"controller",
+				h->mount, v2_name((enum cgroup_controller)c));
+	}
+	return 0;
+}
+
 int cgroup_event_wait(int dirfd, const char *key, uint64_t value, int64_t deadline_ns)
 {
 	AUTO(fd_close_p) int fd = openat(dirfd, "cgroup.events", O_RDONLY | O_CLOEXEC);

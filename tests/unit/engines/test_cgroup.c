@@ -314,6 +314,7 @@ static void bad_paths_are_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
 		assert_int_equal(cgroup_create(&f.layout, paths[i], &none, NULL, 0, true, &g, NULL),
 				 -EINVAL);
+	assert_int_equal(cgroup_destroy(&f.layout, "../x", NULL), -EINVAL);
 }
 
 static void failed_create_leaves_nothing(void **state)
@@ -632,6 +633,25 @@ static void a_host_without_cgroups(void **state)
 	assert_int_equal(cgroup_destroy(&layout, "strata/x", &err), 0);
 }
 
+/* The real kernel refuses a controller that belongs to v1: the instance does without, unless a limit needs it. */
+static void v2_controller_that_is_refused(void **state)
+{
+	AUTO(fixture_fini) struct fixture f = { 0 };
+	struct spec_limits none = { 0 }, some = { .pids = 9 };
+	struct err err = { 0 };
+
+	(void)state;
+	setup(&f, ONLY_V2);
+	skip_unless(cgroup_find(&f.layout, CGROUP_PIDS) < 0, "v2 holds the pids controller here");
+	f.layout.hierarchies[0].controllers = CGROUP_BIT(CGROUP_PIDS);
+	struct cgroup g;
+	assert_int_equal(cgroup_create(&f.layout, f.path, &some, NULL, 0, true, &g, &err),
+			 -ENOTSUP);
+	assert_non_null(strstr(err.text, "gives no 'pids' controller"));
+	assert_int_equal(cgroup_create(&f.layout, f.path, &none, NULL, 0, true, &g, &err), 0);
+	cgroup_close(&g);
+}
+
 /* A failed assertion jumps over every clean-up. */
 static int sweep(void **state)
 {
@@ -669,6 +689,7 @@ int main(void)
 		cmocka_unit_test(oom_kill_is_counted),
 		cmocka_unit_test(hidden_mounts_are_left_out),
 		cmocka_unit_test(a_host_without_cgroups),
+		cmocka_unit_test(v2_controller_that_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, sweep);
