@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/core/macros.h"
+#include "base/os/fd.h"
 #include "base/os/json.h"
 #include "cli/verb.h"
 #include "cli/verbs.h"
@@ -18,7 +19,8 @@ static int attach_verb(struct cli *cli, const struct args *args, struct err *err
 	AUTO(instance_fini) struct instance instance = { 0 };
 	struct attach_opts opts = { 0 };
 	struct manager *manager;
-	int fd, status;
+	AUTO(fd_close_p) int fd = -EBADF;
+	int status;
 
 	int r = verb_detach_keys(args_text(args, "detach-keys", NULL), &opts.detach_keys, err);
 	if (r < 0)

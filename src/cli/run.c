@@ -7,7 +7,6 @@
 
 #include "base/core/macros.h"
 #include "base/os/json.h"
-#include "base/os/log.h"
 #include "cli/create.h"
 #include "cli/run_config.h"
 #include "cli/verb.h"
@@ -29,22 +28,11 @@ static int run_check(const struct args *args, struct verb_start *start, struct e
 	return verb_detach_keys(args_text(args, "detach-keys", NULL), &start->detach_keys, err);
 }
 
-/* the workload's end is what counts: an instance that would not go is only a warning */
-static void run_remove(struct manager *manager, struct instance *instance)
-{
-	struct err err = { 0 };
-	int r = manager_remove(manager, instance, true, true, &err);
-
-	if (r < 0 && r != -ENOENT) /* the monitor may have been first */
-		log_warn("remove %s: %s", instance->name, err.text);
-}
-
 static int run_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(instance_fini) struct instance instance = { 0 };
 	struct verb_start start = { 0 };
 	struct manager *manager;
-	bool left = false;
 
 	int r = run_check(args, &start, err);
 	if (r < 0)
@@ -52,11 +40,8 @@ static int run_run(struct cli *cli, const struct args *args, struct err *err)
 	r = create_instance(cli, args, &manager, &instance, err);
 	if (r < 0)
 		return r;
-	int status = verb_start(manager, &instance, &start, &left);
-	bool ended = start.attach ? !left : status != 0;
-	if (args_on(args, "rm") && ended)
-		run_remove(manager, &instance);
-	else if (!start.attach && !status)
+	int status = verb_start(manager, &instance, &start, NULL);
+	if (!start.attach && !status)
 		(void)puts(instance.id); /* main() looks at ferror(stdout) */
 	return status;
 }

@@ -9,6 +9,7 @@
 
 #include "base/core/macros.h"
 #include "base/os/clock.h"
+#include "base/os/fd.h"
 #include "base/os/json.h"
 #include "base/os/log.h"
 #include "cli/flags.h"
@@ -111,6 +112,25 @@ int verb_detach_keys(const char *keys, const char **ret, struct err *err)
 	return 0;
 }
 
+/* the workload's end is what counts: a record that could not be made is only a warning */
+static int verb_end(struct manager *manager, struct instance *instance, int attach, int status)
+{
+	struct err err = { 0 };
+
+	if (manager_end(manager, instance, attach, status, &err) < 0)
+		log_warn("record the end of %s: %s", instance->name, err.text);
+	return status;
+}
+
+/* --rm of what could not be started: the reason is said already, so this is only a warning */
+static void verb_discard(struct manager *manager, struct instance *instance)
+{
+	struct err err = { 0 };
+
+	if (manager_remove(manager, instance, true, true, &err) < 0)
+		log_warn("remove %s: %s", instance->name, err.text);
+}
+
 int verb_start(struct manager *manager, struct instance *instance, const struct verb_start *opts,
 	       bool *ret_left)
 {
@@ -120,6 +140,8 @@ int verb_start(struct manager *manager, struct instance *instance, const struct 
 	int r = manager_start(manager, instance, opts->attach ? &attach : NULL, &status, &err);
 	if (r < 0) {
 		log_error(&err);
+		if (json_bool(instance->spec, "remove", false) && r != -EALREADY)
+			verb_discard(manager, instance);
 		return status ? status : EXIT_STRATA;
 	}
 	if (!opts->attach)
@@ -131,13 +153,16 @@ int verb_start(struct manager *manager, struct instance *instance, const struct 
 		.detach_keys = opts->detach_keys,
 	};
 	r = attach_run(attach, &attach_opts, &status, &err);
+	if (r == 0 && status >= 0)
+		return verb_end(manager, instance, attach, status);
+	fd_close(attach);
 	if (r < 0) {
 		log_error(&err);
 		return EXIT_STRATA;
 	}
 	if (ret_left)
-		*ret_left = status < 0;
-	return status < 0 ? 0 : status;
+		*ret_left = true;
+	return 0;
 }
 
 int verb_row(json_t *rows, json_t *value, struct err *err)

@@ -26,7 +26,7 @@
 #define CREATE_STOP_MS	  10000
 #define CREATE_LOG_BYTES  (10 << 20)
 #define CREATE_LOG_FILES  3
-#define CREATE_NAME_MAX	  128
+#define CREATE_NAME_MAX	  64 /* a DNS label and what the hosts files take */
 #define CREATE_NAME_TRIES 64
 
 static int create_id(char ret[DIGEST_HEX + 1], struct err *err)
@@ -168,41 +168,24 @@ static int create_signal(const char *name)
 
 static int create_caps(json_t *spec, const json_t *config, struct err *err)
 {
-	uint64_t caps = caps_default;
-	bool privileged = json_bool(config, "privileged", false);
+	const char **add = json_strings(json_object_get(config, "cap_add"));
+	const char **drop = json_strings(json_object_get(config, "cap_drop"));
 	json_t *names = json_array();
-	uint64_t add = 0, drop = 0, one;
-	size_t i;
-	json_t *name;
+	uint64_t caps = caps_held();
+	int r = add && drop && names ? 0 : err_set(err, ENOMEM, "capabilities");
 
-	json_array_foreach(json_object_get(config, "cap_add"), i, name) {
-		int r = caps_from_name(json_string_value(name), &one, err);
-		if (r < 0)
-			return r;
-		add |= one;
-		if (one && !(one & (one - 1)) && !(one & caps_held()))
-			return err_say(err, EPERM, "capability %s: this host does not hold it itself",
-				       json_string_value(name));
+	if (r == 0 && !json_bool(config, "privileged", false))
+		r = caps_parse_lists(add, drop, caps_held(), &caps, err);
+	for (unsigned cap = 0; r == 0 && cap < 64; cap++) {
+		if (caps & (1ULL << cap) && caps_name(cap) &&
+		    json_array_append_new(names, json_string(caps_name(cap))))
+			r = err_set(err, ENOMEM, "capabilities");
 	}
-	json_array_foreach(json_object_get(config, "cap_drop"), i, name) {
-		int r = caps_from_name(json_string_value(name), &one, err);
-		if (r < 0)
-			return r;
-		drop |= one;
-	}
-	uint64_t all = 0;
-	(void)caps_from_name("ALL", &all, NULL); /* a name it knows */
-	/* ALL on one side is the base for the names on the other. */
-	if (privileged)
-		caps = all;
-	else if ((drop & all) == all)
-		caps = add;
-	else
-		caps = (caps | add) & ~drop;
-	caps &= caps_held();
-	for (unsigned cap = 0; cap < 64; cap++) {
-		if (caps & (1ULL << cap) && caps_name(cap))
-			(void)json_array_append_new(names, json_string(caps_name(cap)));
+	free(add);
+	free(drop);
+	if (r < 0) {
+		json_decref(names);
+		return r;
 	}
 	return json_object_set_new(spec, "caps", names);
 }

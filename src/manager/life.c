@@ -15,6 +15,7 @@
 #include "base/os/json.h"
 #include "manager/private.h"
 #include "manager/wire.h"
+#include "network/network.h"
 
 static bool life_runs(const struct instance *instance)
 {
@@ -50,12 +51,10 @@ static int life_wait_end(int fd, int *ret_status)
 /* After its last words the monitor has the end recorded; whoever waited sees to it that it is. */
 static int life_settle(struct manager *manager, struct instance *instance, struct err *err)
 {
-	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
 	struct err gone = { 0 };
+	AUTO(fd_close_p) int lock = instance_lock_fresh(manager, instance, &gone);
+	int r = lock < 0 ? lock : instance_settle(manager, instance, &gone);
 
-	if (lock < 0)
-		return lock;
-	int r = instance_settle(manager, instance, &gone);
 	if (r < 0 && r != -ENOENT) /* with --rm it is gone, as it should be */
 		return err_say(err, -r, "%s", gone.text);
 	return 0;
@@ -122,7 +121,7 @@ static int life_freeze(struct manager *manager, struct instance *instance, bool 
 	const struct engine_ops *engine;
 	struct spec spec;
 
-	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
+	AUTO(fd_close_p) int lock = instance_lock_fresh(manager, instance, err);
 	int r = lock < 0 ? lock : life_must_run(instance, err);
 	if (r < 0)
 		return r;
@@ -195,15 +194,12 @@ int manager_remove(struct manager *manager, struct instance *instance, bool forc
 		if (r < 0 && r != -ESRCH)
 			return r;
 	}
-	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
-	if (lock < 0)
-		return lock;
 	struct err gone = { 0 };
-	int r = instance_reload(manager, instance, &gone);
-	if (r == -ENOENT)
+	AUTO(fd_close_p) int lock = instance_lock_fresh(manager, instance, &gone);
+	if (lock == -ENOENT)
 		return 0; /* somebody else removed it, or --rm did */
-	if (r < 0)
-		return err_say(err, -r, "%s", gone.text);
+	if (lock < 0)
+		return err_say(err, -lock, "%s", gone.text);
 	if (life_runs(instance))
 		return err_say(err, EBUSY, "%s was started again by another command", instance->name);
 	return instance_erase(manager, instance, volumes, err);
@@ -241,12 +237,9 @@ int manager_rename(struct manager *manager, struct instance *instance, const cha
 
 	if (r < 0)
 		return r;
-	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
+	AUTO(fd_close_p) int lock = instance_lock_fresh(manager, instance, err);
 	if (lock < 0)
 		return lock;
-	r = instance_reload(manager, instance, err);
-	if (r < 0)
-		return r;
 	if (json_object_set_new(instance->spec, "name", json_string(name)) < 0)
 		return err_set(err, ENOMEM, "rename %s", instance->name);
 	char *text = json_text(instance->spec, 0);
@@ -263,7 +256,8 @@ int manager_rename(struct manager *manager, struct instance *instance, const cha
 		db_rollback(db);
 	if (r == -EEXIST)
 		return err_say(err, EEXIST, "the name %s is taken", name);
-	if (r == 0)
-		event_add(manager, "rename", instance, NULL, 0);
-	return r;
+	if (r < 0)
+		return r;
+	event_add(manager, "rename", instance, NULL, 0);
+	return network_rename(&manager->store, instance->id, name, err);
 }

@@ -147,6 +147,21 @@ int instance_reload(struct manager *manager, struct instance *instance, struct e
 	return 0;
 }
 
+int instance_lock_fresh(struct manager *manager, struct instance *instance, struct err *err)
+{
+	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
+	char path[80];
+
+	if (lock < 0)
+		return lock;
+	int r = instance_reload(manager, instance, err);
+	if (r == -ENOENT) {
+		(void)snprintf(path, sizeof(path), "instances/%s", instance->id); /* fits */
+		(void)unlinkat(manager->store.root_fd, path, AT_REMOVEDIR); /* only if we made it: empty */
+	}
+	return r < 0 ? r : fd_take(&lock);
+}
+
 int instance_set_state(struct manager *manager, const char *id, enum instance_state state,
 		       struct err *err)
 {

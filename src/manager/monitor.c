@@ -191,7 +191,7 @@ static void monitor_detach(void)
 {
 	(void)prctl(PR_SET_NAME, "strata-monitor"); /* it was executed by fd: that would be its name */
 	(void)setsid();                             /* never a leader: just forked */
-	(void)umask(0077);
+	(void)umask(0022);
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (chdir("/") < 0)
 		_exit(125);

@@ -16,6 +16,11 @@ int instance_dir(const struct manager *manager, const char *id, bool run, char r
  * Return: an fd whose closing unlocks, or a negative errno.
  */
 int instance_lock(struct manager *manager, const char *id, bool wait, struct err *err);
+/*
+ * instance_lock_fresh() - the same, and the row as it is now
+ * Errors: -ENOENT where it is gone; then the directory is not left either.
+ */
+int instance_lock_fresh(struct manager *manager, struct instance *instance, struct err *err);
 /* instance_reload() - the row as it is now, under the lock; -ENOENT where it is gone. */
 int instance_reload(struct manager *manager, struct instance *instance, struct err *err);
 /* instance_set_state() - one small transaction. */

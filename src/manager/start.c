@@ -159,19 +159,6 @@ static int start_take_plan(json_t *spec, const struct network_plan *plan, struct
 	return 0;
 }
 
-static const char **start_strings(const json_t *array)
-{
-	const char **list = calloc(json_array_size(array) + 1, sizeof(*list));
-	size_t i;
-	json_t *text;
-
-	if (list) {
-		json_array_foreach(array, i, text)
-			list[i] = json_string_value(text);
-	}
-	return list;
-}
-
 static int start_network(struct manager *manager, const struct instance *instance, json_t *spec,
 			 struct err *err)
 {
@@ -186,7 +173,7 @@ static int start_network(struct manager *manager, const struct instance *instanc
 
 	if (strcmp(json_str(network, "mode", "bridge"), "bridge") != 0)
 		return 0;
-	const char **aliases = start_strings(json_object_get(network, "aliases"));
+	const char **aliases = json_strings(json_object_get(network, "aliases"));
 	plan.aliases = aliases;
 	int r = aliases ? start_ports(spec, &plan, err) : err_set(err, ENOMEM, "network");
 	if (r == 0)
@@ -398,7 +385,7 @@ int manager_start(struct manager *manager, struct instance *instance, int *ret_a
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
 	if (lock < 0)
 		return lock;
-	/* A row that this process has just made cannot have changed; any other may have. */
+	/* A row that nobody has started yet is checked by start_claim(). */
 	int r = instance->started_ns || instance->state != INSTANCE_CREATED ?
 			instance_reload(manager, instance, err) :
 			0;

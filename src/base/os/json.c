@@ -2,6 +2,7 @@
 #include "base/os/json.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 void json_decref_p(json_t **json)
 {
@@ -44,6 +45,21 @@ bool json_bool(const json_t *obj, const char *key, bool dflt)
 	const json_t *v = json_object_get(obj, key);
 
 	return json_is_boolean(v) ? json_is_true(v) : dflt;
+}
+
+const char **json_strings(const json_t *array)
+{
+	const char **list = calloc(json_array_size(array) + 1, sizeof(*list));
+	size_t n = 0, i;
+	json_t *member;
+
+	if (!list)
+		return NULL;
+	json_array_foreach(array, i, member) {
+		if (json_is_string(member))
+			list[n++] = json_string_value(member);
+	}
+	return list;
 }
 
 char *json_text(const json_t *json, int indent)

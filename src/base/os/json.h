@@ -27,5 +27,11 @@ const char *json_str(const json_t *obj, const char *key, const char *dflt);
 int64_t json_int(const json_t *obj, const char *key, int64_t dflt);
 bool json_bool(const json_t *obj, const char *key, bool dflt);
 
+/*
+ * json_strings() - an array's strings, NULL-ended, borrowed; members that are none are left out
+ * Return: the array, the caller's to free(); NULL on ENOMEM.
+ */
+const char **json_strings(const json_t *array);
+
 /* json_text() - compact text (indent 0) or indented by so many spaces; NULL on ENOMEM; free() it. */
 char *json_text(const json_t *json, int indent);

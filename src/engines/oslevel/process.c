@@ -214,7 +214,7 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 	process_own_stdio(process);
 	/* Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes on before the capabilities go. */
 	if (!spec->no_new_privileges && process->seccomp >= 0) {
-		int r = seccomp_load(process->seccomp, err);
+		int r = seccomp_install(process->seccomp, err);
 		if (r < 0)
 			return r;
 	}
@@ -232,7 +232,7 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 	if (spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(err, errno, "no_new_privs");
 	if (spec->no_new_privileges && process->seccomp >= 0) {
-		r = seccomp_load(process->seccomp, err);
+		r = seccomp_install(process->seccomp, err);
 		if (r < 0)
 			return r;
 	}

@@ -46,22 +46,31 @@ static int rootfs_dir(const char *path, int idmap_fd, struct err *err)
 	return fd_take(&fd);
 }
 
-static int rootfs_upper(const char *state_dir, const char *name, int idmap_fd, struct err *err)
+/* The upper directory's owner and mode are the guest's "/": at first those of the uppermost layer. */
+static int rootfs_upper(const struct spec *spec, const char *state_dir, const char *name,
+			int idmap_fd, struct err *err)
 {
 	char path[4096];
+	struct stat st;
 	int n = snprintf(path, sizeof(path), "%s/%s", state_dir, name);
 
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return err_set(err, ENAMETOOLONG, "state directory %s", state_dir);
-	/* The root directory's mode is the guest's "/": any of its users must be able to pass. */
-	if (mkdir(path, 0755) < 0 && errno != EEXIST)
+	if (mkdir(path, 0700) == 0) {
+		if (stat(spec->layers[spec->n_layers - 1], &st) < 0 ||
+		    chown(path, st.st_uid, st.st_gid) < 0 || chmod(path, st.st_mode & 07777) < 0)
+			return err_set(err, errno, "make %s", path);
+	} else if (errno != EEXIST) {
 		return err_set(err, errno, "make %s", path);
+	}
 	return rootfs_dir(path, idmap_fd, err);
 }
 
 static int rootfs_open_all(const struct spec *spec, const char *state_dir, int idmap_fd,
 			   struct rootfs_fds *set, struct err *err)
 {
+	if (!spec->n_layers)
+		return err_say(err, EINVAL, "the image has no layers");
 	set->fds = calloc(spec->n_layers + 2, sizeof(int));
 	if (!set->fds)
 		return err_set(err, ENOMEM, "root file system");
@@ -73,7 +82,7 @@ static int rootfs_open_all(const struct spec *spec, const char *state_dir, int i
 	}
 	static const char *const names[] = { "upper", "work" };
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		int fd = rootfs_upper(state_dir, names[i], idmap_fd, err);
+		int fd = rootfs_upper(spec, state_dir, names[i], idmap_fd, err);
 		if (fd < 0)
 			return fd;
 		set->fds[set->n++] = fd;
@@ -141,9 +150,6 @@ int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, s
 	int r = rootfs_open_all(spec, state_dir, idmap_fd, &set, err);
 	if (r < 0)
 		return err_wrap(err, "root file system");
-	if (set.n < 3)
-		return err_say(err, EINVAL, "root file system: the image has no layers");
-
 	AUTO(fd_close_p) int old = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (old < 0 || chdir("/proc/self/fd") < 0)
 		return err_set(err, errno, "enter /proc/self/fd");

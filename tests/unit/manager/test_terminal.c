@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "scratch.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "manager/terminal.h"
