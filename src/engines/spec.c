@@ -245,8 +245,8 @@ static void read_identity(struct spec_reader *rd, struct spec *spec)
 	spec->hostname = spec_str(rd, "hostname", "");
 	if (!spec_is_hostname(spec->hostname))
 		spec_fail(rd, "hostname", "must be letters, digits, '-' and '.', at most 64");
-	spec->cgroup_parent = spec_str(rd, "cgroup_parent", "strata");
-	if (!spec_is_relative(spec->cgroup_parent))
+	spec->cgroup_parent = spec_str(rd, "cgroup_parent", "");
+	if (spec->cgroup_parent[0] && !spec_is_relative(spec->cgroup_parent))
 		spec_fail(rd, "cgroup_parent",
 			  "must be a relative path without '..', at most 160 characters");
 }

@@ -97,7 +97,7 @@ struct spec {
 	bool tty, stdin_open, read_only, init, no_new_privileges, remove, privileged;
 	uint64_t caps;		   /* bit n: capability n */
 	const char *seccomp;	   /* path of the compiled filter, or NULL: unconfined */
-	const char *cgroup_parent; /* "strata" */
+	const char *cgroup_parent; /* "": the hierarchy's top */
 	struct spec_mount *mounts;
 	size_t n_mounts;
 	struct spec_device *devices;

@@ -44,13 +44,13 @@ static int create_id(char ret[DIGEST_HEX + 1], struct err *err)
 int instance_name_check(const char *name, struct err *err)
 {
 	size_t len = strlen(name);
-	bool ok = len >= 2 && len <= CREATE_NAME_MAX && isalnum((unsigned char)name[0]);
+	bool ok = len >= 1 && len <= CREATE_NAME_MAX && isalnum((unsigned char)name[0]);
 
 	for (size_t i = 0; ok && i < len; i++)
 		ok = isalnum((unsigned char)name[i]) || strchr("_.-", name[i]);
 	return ok ? 0 :
 		    err_say(err, EINVAL,
-			    "name \"%s\": use 2 to %d letters, digits, '_', '.' or '-', the first a "
+			    "name \"%s\": use up to %d letters, digits, '_', '.' or '-', the first a "
 			    "letter or digit",
 			    name, CREATE_NAME_MAX);
 }
@@ -269,8 +269,6 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 				 json_string(json_str(config, "seccomp", seccomp)));
 	if (!json_object_get(spec, "network"))
 		r |= json_object_set_new(spec, "network", json_pack("{s:s}", "mode", "bridge"));
-	if (!json_object_get(spec, "cgroup_parent"))
-		r |= json_object_set_new(spec, "cgroup_parent", json_string("strata"));
 	r |= create_env(spec, config, image, hostname);
 	if (r)
 		return err_set(err, ENOMEM, "new instance");

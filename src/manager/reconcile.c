@@ -83,7 +83,7 @@ int instance_ended(struct manager *manager, struct instance *instance, const str
 		const struct engine_ops *engine;
 		int r = instance_engine(instance, &engine, err);
 		if (r == 0)
-			r = engine->sweep(instance->id, json_str(instance->spec, "cgroup_parent", "strata"), err);
+			r = engine->sweep(instance->id, json_str(instance->spec, "cgroup_parent", ""), err);
 		if (r < 0)
 			return err_wrap(err, "clean up after %s", instance->name);
 	}

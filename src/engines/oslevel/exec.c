@@ -87,8 +87,9 @@ static int exec_enter(const struct guest_exec *exec, struct err *err)
 	AUTO(fd_close_p) int pidfd = pidfd_of(exec->pid);
 	if (pidfd < 0)
 		return err_set(err, -pidfd, "open the container's first process");
-	(void)snprintf(path, sizeof(path), "%s/%s", spec->cgroup_parent, spec->id); /* checked at create */
-	int r = cgroup_layout_read(NULL, &layout, err);
+	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, path, err);
+	if (r == 0)
+		r = cgroup_layout_read(NULL, &layout, err);
 	if (r == 0)
 		r = cgroup_open(&layout, path, &cgroup, err);
 	if (r < 0)

@@ -50,9 +50,10 @@ static void oslevel_probe(struct engine_report *ret)
 	*ret = report;
 }
 
-static int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struct err *err)
+/* One directory a hierarchy, at its top: no parent of ours is left when the last instance has gone. */
+int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struct err *err)
 {
-	int n = snprintf(ret, 256, "%s/%s", parent, id);
+	int n = snprintf(ret, 256, "%s%sstrata-%s", parent, parent[0] ? "/" : "", id);
 
 	return n < 0 || n >= 256 ? err_say(err, ENAMETOOLONG, "cgroup parent %s: too long", parent) : 0;
 }

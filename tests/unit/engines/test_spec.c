@@ -49,7 +49,7 @@ static void defaults(void **state)
 	assert_string_equal(spec.cwd, "/");
 	assert_string_equal(spec.user, "");
 	assert_string_equal(spec.virt, "os-level");
-	assert_string_equal(spec.cgroup_parent, "strata");
+	assert_string_equal(spec.cgroup_parent, "");
 	assert_int_equal(spec.caps, 0);
 	assert_null(spec.seccomp);
 	assert_int_equal(spec.network, SPEC_NETWORK_NONE);
