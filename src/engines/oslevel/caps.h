@@ -15,9 +15,23 @@ const char *caps_name(unsigned cap); /* "CAP_CHOWN"; NULL for an unknown one */
 /* caps_held() - what this process could grant: its permitted and bounding set. */
 uint64_t caps_held(void);
 /*
- * caps_apply() - in the container's child: drop the bounding set to caps, change user, keep caps (root) or only the
- * ambient none (others), as Docker: a non-root user starts with empty effective sets.
+ * caps_parse_lists() - what --cap-add and --cap-drop make of the default set, by Docker's rules
+ * @add, @drop: NULL-ended lists of names, or NULL for none
+ * @held: what can be granted at all, caps_held()
+ * ALL on the drop side starts from nothing, ALL on the add side from everything; in every other case a name on
+ * both sides is added. What ALL or the default set stands for is cut to held without a word.
+ * Errors: -EINVAL for an unknown name; -EPERM for one that was asked for by its name and is not held.
+ * Source: moby, daemon/pkg/oci/caps, TweakCapabilities.
+ */
+int caps_parse_lists(const char *const *add, const char *const *drop, uint64_t held, uint64_t *ret,
+		     struct err *err);
+/*
+ * caps_apply() - in the container's child: drop the bounding set to caps, change user, keep caps (root) or none
+ * (others), as Docker: a non-root user starts with empty sets, and gets what set-user-ID programs leave it within
+ * the bounding set. Inheritable and ambient sets are empty for both (CVE-2022-24769).
  * @groups: supplementary. Must be called by a single-threaded process with the right to do all this.
+ * Errors: -EPERM with the name of a capability that this process lacks itself. The process is then neither what it
+ * was nor what it should be: it must exit.
  */
 int caps_apply(uint64_t caps, uint32_t uid, uint32_t gid, const uint32_t *groups, unsigned n_groups,
 	       struct err *err);

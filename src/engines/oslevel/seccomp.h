@@ -5,6 +5,9 @@
  * seccomp filters for containers. Compiling a profile with libseccomp costs milliseconds, so a compiled
  * filter is kept under <root>/seccomp/DIGEST, the digest being over the profile, the capabilities it depends on and the
  * version of the compiler: the monitor only reads a file and loads it.
+ *
+ *	Docker's JSON --seccomp_flatten()--> OCI's JSON --seccomp_compile()--> BPF --seccomp_filter()--> file
+ *	file --seccomp_install()--> the process (seccomp_install.c, without libseccomp)
  */
 #include <linux/filter.h>
 #include <stdint.h>
@@ -22,8 +25,29 @@
  */
 int seccomp_filter(struct store *store, const char *profile, uint64_t caps, char **ret_path,
 		   struct err *err);
-/* seccomp_compile() - JSON text to struct sock_filter[]; no files. For seccomp_filter(), tests and the fuzzer. */
+
+/*
+ * seccomp_compile() - JSON text to struct sock_filter[]; no files. For seccomp_filter(), tests and the fuzzer
+ * Names of system calls that nobody here knows are skipped, as Docker does. Calls newer than libseccomp
+ * that the profile does not name are answered with ENOSYS where the default is an errno, so that C libraries
+ * fall back to older ones. On x86 a rule that looks at the arguments of socket() or another call that also goes
+ * through socketcall() or ipc() closes that way to it, unless the profile allows socketcall or ipc by name.
+ * Errors: -EBADMSG, -EINVAL: the profile, with the member's place; -ENOTSUP: notification, flags; -E2BIG.
+ */
 int seccomp_compile(const char *json, size_t len, uint64_t caps, struct buf *ret, struct err *err);
+
+/*
+ * seccomp_to_oci() - the profile as OCI's LinuxSeccomp for these capabilities, this machine and this kernel,
+ * includes and excludes resolved: what another runtime needs to run under the same rules
+ * @ret: indented JSON, the caller's to free()
+ */
+int seccomp_to_oci(const char *json, size_t len, uint64_t caps, char **ret, struct err *err);
+
 extern const char seccomp_default_profile[]; /* our own default, in the same JSON format */
-/* seccomp_load() - install a compiled filter from an open file on this thread (caller has no_new_privs or CAP_SYS_ADMIN). */
-int seccomp_load(int fd, struct err *err);
+extern const char seccomp_default_digest[];  /* SHA-256 of it, hex: known at build time */
+
+/*
+ * seccomp_install() - put a compiled filter, from an open file of seccomp_filter(), on this thread
+ * The caller has no_new_privs or CAP_SYS_ADMIN. (Not seccomp_load(): libseccomp has one.)
+ */
+int seccomp_install(int fd, struct err *err);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Giving up capabilities, with nothing but system calls: this runs in the monitor's child. The order is the
+ * kernel's: the bounding set and the groups need capabilities that the change of user or the last capset take away.
+ * Source: capabilities(7), "Effect of user ID changes on capabilities" and "Capability bounding set".
+ */
+#include <errno.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engines/oslevel/caps.h"
+
+static int caps_apply_check(uint64_t caps, struct err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	if (syscall(SYS_capget, &head, data) < 0)
+		return err_set(err, errno, "read our capabilities");
+	uint64_t lacking = caps & ~((uint64_t)data[1].permitted << 32 | data[0].permitted);
+	if (!lacking)
+		return 0;
+
+	unsigned cap = (unsigned)__builtin_ctzll(lacking);
+	const char *name = caps_name(cap);
+	if (!name)
+		return err_say(err, EPERM, "capability %u: this host does not hold it itself", cap);
+	return err_say(err, EPERM, "capability %s: this host does not hold it itself", name);
+}
+
+static int caps_apply_bounding(uint64_t caps, struct err *err)
+{
+	for (unsigned cap = 0; cap < 64; cap++) {
+		if (caps & 1ULL << cap)
+			continue;
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0)
+			continue;
+		if (errno == EINVAL) /* past the kernel's last one */
+			return 0;
+		return err_set(err, errno, "drop capability %u from the bounding set", cap);
+	}
+	return 0;
+}
+
+static int caps_apply_user(uint32_t uid, uint32_t gid, const uint32_t *groups, unsigned n_groups,
+			   struct err *err)
+{
+	_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups are passed as they are");
+
+	if (setgroups(n_groups, groups) < 0)
+		return err_set(err, errno, "set %u supplementary groups", n_groups);
+	if (setresgid(gid, gid, gid) < 0)
+		return err_set(err, errno, "become group %u", gid);
+	if (setresuid(uid, uid, uid) < 0)
+		return err_set(err, errno, "become user %u", uid);
+	return 0;
+}
+
+int caps_apply(uint64_t caps, uint32_t uid, uint32_t gid, const uint32_t *groups, unsigned n_groups,
+	       struct err *err)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2] = { { 0 } };
+
+	int r = caps_apply_check(caps, err);
+	if (r == 0)
+		r = caps_apply_bounding(caps, err);
+	if (r == 0)
+		r = caps_apply_user(uid, gid, groups, n_groups, err);
+	if (r < 0)
+		return r;
+
+	if (uid == 0) {
+		data[0].effective = data[0].permitted = (uint32_t)caps;
+		data[1].effective = data[1].permitted = (uint32_t)(caps >> 32);
+	}
+	/* A smaller permitted and an empty inheritable set empty the ambient one. */
+	if (syscall(SYS_capset, &head, data) < 0)
+		return err_set(err, errno, "set capabilities");
+	return 0;
+}
