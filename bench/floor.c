@@ -7,7 +7,7 @@
  *	floor [-2 DIR] [-1 DIR]... [-s FILTER] LOWER WORK COMMAND [ARG...]
  *
  * LOWER is the image's root file system, WORK a directory on a disk for the upper one; -2 a group's directory to be
- * in the cgroup v2 tree, -1 in a v1 hierarchy, FILTER a compiled seccomp program (struct sock_filter[]).
+ * in the cgroup v2 tree, -1 in a v1 hierarchy, FILTER a compiled seccomp filter of ours.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -45,8 +45,10 @@ struct floor {
 	int v1_procs[V1_MAX]; /* cgroup.procs of each, inherited by the child */
 	int n_v1;
 	const char *filter_path;
-	struct sock_filter filter[4096];
-	unsigned short filter_len;
+	struct {
+		uint32_t magic, count; /* src/engines/oslevel/seccomp_parts.h */
+		struct sock_filter filter[4096];
+	} filter;
 	const char *lower, *work;
 	char upper[4096], inner[4096], merged[4096];
 	char **argv;
@@ -292,9 +294,7 @@ static void filter_read(struct floor *f)
 {
 	int fd = open(f->filter_path, O_RDONLY | O_CLOEXEC);
 	must(fd, f->filter_path);
-	ssize_t n = read(fd, f->filter, sizeof(f->filter));
-	must((int)n, f->filter_path);
-	f->filter_len = (unsigned short)((size_t)n / sizeof(f->filter[0]));
+	must((int)read(fd, &f->filter, sizeof(f->filter)), f->filter_path);
 	(void)close(fd);
 }
 
@@ -311,8 +311,9 @@ static _Noreturn void child(struct floor *f)
 	must(sethostname("floor", 5), "host name");
 	root_enter(f->merged);
 	rights_drop();
-	if (f->filter_len) {
-		struct sock_fprog prog = { .len = f->filter_len, .filter = f->filter };
+	if (f->filter.count) {
+		struct sock_fprog prog = { .len = (unsigned short)f->filter.count,
+					    .filter = f->filter.filter };
 		must((int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog), "seccomp");
 	}
 	execv(f->argv[0], f->argv);

@@ -87,15 +87,33 @@ int image_import(struct store *store, const char *source, const struct import_op
 	return 0;
 }
 
+/* skopeo logs as logrus does, time="..." level=fatal msg="...": the message, its quotes undone. */
+static void pull_unquote(char *text)
+{
+	char *to = text;
+
+	for (const char *p = text; *p && *p != '"'; p++) {
+		if (*p == '\\' && p[1])
+			p++;
+		*to++ = *p;
+	}
+	*to = '\0';
+}
+
 /* The last line of what a program said on its standard error. */
 static const char *pull_last_line(struct buf *text)
 {
-	while (text->len && (text->data[text->len - 1] == '\n' || text->data[text->len - 1] == ' '))
+	while (text->len && strchr("\n ", text->data[text->len - 1]))
 		text->data[--text->len] = '\0';
-	const char *line = text->len ? strrchr(text->data, '\n') : NULL;
-	const char *words = line ? line + 1 : buf_str(text);
-	const char *msg = strstr(words, "msg=\""); /* logrus: time="..." level=fatal msg="..." */
-	return msg ? msg + 5 : words;
+	if (!text->len)
+		return "failed without a word";
+	char *line = strrchr(text->data, '\n');
+	char *words = line ? line + 1 : text->data;
+	char *msg = strstr(words, "msg=\"");
+	if (!msg)
+		return words;
+	pull_unquote(msg + 5);
+	return msg + 5;
 }
 
 static int pull_failed(const char *ref, int status, struct buf *text, struct err *err)
@@ -103,8 +121,7 @@ static int pull_failed(const char *ref, int status, struct buf *text, struct err
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
 		return err_say(err, ENOENT,
 			       "pull %s: skopeo is not installed: apt-get install skopeo", ref);
-	return err_say(err, EIO, "pull %s: skopeo: %.350s", ref,
-		       text->len ? pull_last_line(text) : "failed without a word");
+	return err_say(err, EIO, "pull %s: skopeo: %.350s", ref, pull_last_line(text));
 }
 
 static int pull_skopeo(const char *from, const char *to, const char *ref, bool progress,

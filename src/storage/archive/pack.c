@@ -70,9 +70,8 @@ int pack_open(pack_write_fn write, void *arg, const char *what, struct pack **re
 	if (!pack->what || !pack->chunk || !pack->tar || !pack->links)
 		return err_set(err, ENOMEM, "%s", what);
 
+	/* A name that is not UTF-8 is written as bytes, and libarchive only warns of that. */
 	if (archive_write_set_format_pax(pack->tar) != ARCHIVE_OK ||
-	    /* Names are bytes: without this a name that is not UTF-8 could not be written. */
-	    archive_write_set_options(pack->tar, "hdrcharset=BINARY") != ARCHIVE_OK ||
 	    archive_write_set_bytes_in_last_block(pack->tar, 1) != ARCHIVE_OK ||
 	    archive_write_open(pack->tar, pack, NULL, pack_out, NULL) != ARCHIVE_OK)
 		return pack_fail(pack, "tar", err);

@@ -115,10 +115,15 @@ static int reader_open_tar(struct reader *reader, struct err *err)
 	if (!reader->tar)
 		return err_set(err, ENOMEM, "%s", reader->what);
 	if (archive_read_support_format_tar(reader->tar) != ARCHIVE_OK ||
-	    archive_read_support_format_empty(reader->tar) != ARCHIVE_OK ||
-	    archive_read_open(reader->tar, reader, NULL, reader_plain, NULL) != ARCHIVE_OK)
+	    archive_read_support_format_empty(reader->tar) != ARCHIVE_OK)
 		return reader_fail(reader, reader->tar, err);
-	return 0;
+	if (archive_read_open(reader->tar, reader, NULL, reader_plain, NULL) == ARCHIVE_OK)
+		return 0;
+	/* libarchive's code for a format that nobody claims. */
+	if (archive_errno(reader->tar) != EILSEQ)
+		return reader_fail(reader, reader->tar, err);
+	return err_say(err, EBADMSG, "%s: neither a tar (plain, gzip or zstd) nor an image archive",
+		       reader->what);
 }
 
 int reader_open(int fd, const char *what, struct reader **ret, struct err *err)

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scene.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/os/json.h"
+#include "storage/volume.h"
+
+static void volumes_are_made_once(void **state)
+{
+	struct scene *scene = *state;
+	struct volume volume = { 0 }, again = { 0 };
+	struct stat st;
+	AUTO(json_decref_p) json_t *labels = json_pack("{ss}", "k", "v");
+
+	assert_int_equal(volume_create(&scene->store, "data", labels, &volume, &scene->err), 0);
+	assert_int_equal(stat(volume.path, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_false(volume.anonymous);
+	assert_int_equal(volume_create(&scene->store, "data", NULL, &again, &scene->err), -EEXIST);
+	assert_int_equal(volume_find(&scene->store, "data", &again, &scene->err), 0);
+	assert_string_equal(json_str(again.labels, "k", ""), "v");
+	volume_fini(&again);
+	volume_fini(&volume);
+}
+
+static void bad_names_are_refused(void **state)
+{
+	struct scene *scene = *state;
+	static const char *const bad[] = { "", ".", "..", "a/b", "-a", "a b", "../x", "_x" };
+	struct volume volume = { 0 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_int_equal(volume_create(&scene->store, bad[i], NULL, &volume, &scene->err),
+				 -EINVAL);
+	assert_int_equal(volume_find(&scene->store, "../x", &volume, &scene->err), -ENOENT);
+	assert_int_equal(scene_count(scene, "volumes"), 0);
+}
+
+static void used_volumes_stay(void **state)
+{
+	struct scene *scene = *state;
+	struct volume volume = { 0 };
+
+	assert_int_equal(volume_create(&scene->store, "v", NULL, &volume, &scene->err), 0);
+	volume_fini(&volume);
+	assert_int_equal(volume_use(&scene->store, "none", "user1", &scene->err), -ENOENT);
+	assert_int_equal(volume_use(&scene->store, "v", "user1", &scene->err), 0);
+	assert_int_equal(volume_use(&scene->store, "v", "user1", &scene->err), 0);
+	assert_int_equal(volume_remove(&scene->store, "v", &scene->err), -EBUSY);
+	assert_non_null(strstr(scene->err.text, "user1"));
+	assert_int_equal(volume_unuse(&scene->store, "user1", &scene->err), 0);
+	assert_int_equal(volume_unuse(&scene->store, "user1", &scene->err), 0);
+	assert_int_equal(volume_remove(&scene->store, "v", &scene->err), 0);
+	assert_int_equal(volume_remove(&scene->store, "v", &scene->err), -ENOENT);
+	assert_int_equal(scene_count(scene, "volumes"), 0);
+	assert_int_equal(scene_count(scene, "tmp"), 0);
+}
+
+static void prune_takes_anonymous_ones_or_all(void **state)
+{
+	struct scene *scene = *state;
+	struct volume named = { 0 }, held = { 0 }, loose = { 0 };
+	json_t *names = NULL;
+	struct volume *list = NULL;
+	size_t n = 0;
+
+	assert_int_equal(volume_create(&scene->store, "named", NULL, &named, &scene->err), 0);
+	assert_int_equal(volume_create(&scene->store, NULL, NULL, &held, &scene->err), 0);
+	assert_int_equal(volume_create(&scene->store, NULL, NULL, &loose, &scene->err), 0);
+	assert_true(held.anonymous);
+	assert_int_equal(volume_use(&scene->store, held.name, "u", &scene->err), 0);
+	assert_int_equal(volume_prune(&scene->store, false, &names, &scene->err), 0);
+	assert_int_equal(json_array_size(names), 1);
+	assert_string_equal(json_string_value(json_array_get(names, 0)), loose.name);
+	json_decref(names);
+	assert_int_equal(volume_prune(&scene->store, true, &names, &scene->err), 0);
+	assert_int_equal(json_array_size(names), 1);
+	json_decref(names);
+	assert_int_equal(volume_list(&scene->store, &list, &n, &scene->err), 0);
+	assert_int_equal(n, 1);
+	assert_string_equal(list[0].name, held.name);
+	volume_fini(&list[0]);
+	free(list);
+	volume_fini(&named);
+	volume_fini(&held);
+	volume_fini(&loose);
+}
+
+/* As a remove leaves it that was killed before its commit. */
+static void half_removed_volumes_heal_at_use(void **state)
+{
+	struct scene *scene = *state;
+	struct volume volume = { 0 };
+
+	assert_int_equal(volume_create(&scene->store, "v", NULL, &volume, &scene->err), 0);
+	assert_int_equal(rmdir(volume.path), 0);
+	assert_int_equal(volume_use(&scene->store, "v", "u", &scene->err), 0);
+	assert_int_equal(access(volume.path, F_OK), 0);
+	volume_fini(&volume);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, scene_init, scene_fini)
+		T(volumes_are_made_once),
+		T(bad_names_are_refused),
+		T(used_volumes_stay),
+		T(prune_takes_anonymous_ones_or_all),
+		T(half_removed_volumes_heal_at_use),
+	};
+
+	return cmocka_run_group_tests(tests, scene_group, NULL);
+}
