@@ -275,9 +275,9 @@ static int cgroup_make_all(struct cgroup *cgroup, uint32_t need, bool all_device
 	return 0;
 }
 
-int cgroup_create(const struct cgroup_layout *layout, const char *path,
-		  const struct spec_limits *limits, const struct spec_device *devices, size_t n,
-		  bool all_devices, struct cgroup *ret, struct err *err)
+int cgroup_prepare(const struct cgroup_layout *layout, const char *path,
+		   const struct spec_limits *limits, bool all_devices, struct cgroup *ret,
+		   struct err *err)
 {
 	int r = cgroup_path_check(path, err);
 	if (r < 0)
@@ -289,10 +289,6 @@ int cgroup_create(const struct cgroup_layout *layout, const char *path,
 	AUTO(cgroup_abort_p) struct cgroup cgroup;
 	cgroup_init(layout, path, &cgroup);
 	r = cgroup_make_all(&cgroup, cgroup_limits_need(limits), all_devices, err);
-	if (r == 0)
-		r = cgroup_limits_set(&cgroup, limits, err);
-	if (r == 0 && !all_devices)
-		r = cgroup_devices_set(&cgroup, devices, n, err);
 	if (r < 0)
 		return r;
 	*ret = cgroup;
@@ -349,6 +345,61 @@ int cgroup_main(const struct cgroup *cgroup)
 			return h;
 	}
 	return -1;
+}
+
+int cgroup_restrict(struct cgroup *cgroup, const struct spec_limits *limits,
+		    const struct spec_device *devices, size_t n, bool all_devices, struct err *err)
+{
+	int r = cgroup_limits_set(cgroup, limits, err);
+
+	return r < 0 || all_devices ? r : cgroup_devices_set(cgroup, devices, n, err);
+}
+
+int cgroup_create(const struct cgroup_layout *layout, const char *path,
+		  const struct spec_limits *limits, const struct spec_device *devices, size_t n,
+		  bool all_devices, struct cgroup *ret, struct err *err)
+{
+	AUTO(cgroup_abort_p) struct cgroup cgroup = { .layout = NULL };
+
+	int r = cgroup_prepare(layout, path, limits, all_devices, &cgroup, err);
+	if (r == 0)
+		r = cgroup_restrict(&cgroup, limits, devices, n, all_devices, err);
+	if (r < 0)
+		return r;
+	*ret = cgroup;
+	cgroup.layout = NULL; /* *ret owns the groups now */
+	return 0;
+}
+
+int cgroup_joins_open(const struct cgroup *cgroup, int ret_fds[CGROUP_HIERARCHIES],
+		      unsigned *ret_n, struct err *err)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < cgroup->layout->n; i++) {
+		if (cgroup->fds[i] < 0 || cgroup->layout->hierarchies[i].v2)
+			continue;
+		int fd = openat(cgroup->fds[i], "tasks", O_WRONLY | O_CLOEXEC);
+		if (fd < 0) {
+			int r = err_set(err, errno, "open tasks of cgroup %s/%s",
+					cgroup->layout->hierarchies[i].mount, cgroup->path);
+			while (n > 0)
+				fd_close(ret_fds[--n]);
+			return r;
+		}
+		ret_fds[n++] = fd;
+	}
+	*ret_n = n;
+	return 0;
+}
+
+int cgroup_join(const int *fds, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (write(fds[i], "0", 1) < 0)
+			return -errno;
+	}
+	return 0;
 }
 
 int cgroup_attach(const struct cgroup *cgroup, pid_t pid, bool skip_v2, struct err *err)

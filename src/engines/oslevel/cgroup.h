@@ -74,6 +74,25 @@ struct cgroup {
 int cgroup_create(const struct cgroup_layout *layout, const char *path,
 		  const struct spec_limits *limits, const struct spec_device *devices, size_t n,
 		  bool all_devices, struct cgroup *ret, struct err *err);
+/*
+ * cgroup_prepare(), cgroup_restrict() - cgroup_create() in two: the empty groups, then limits and device rules, so
+ * that a process can be born into them while the rules are made
+ * An error of the second leaves the groups: cgroup_destroy().
+ */
+int cgroup_prepare(const struct cgroup_layout *layout, const char *path,
+		   const struct spec_limits *limits, bool all_devices, struct cgroup *ret,
+		   struct err *err);
+int cgroup_restrict(struct cgroup *cgroup, const struct spec_limits *limits,
+		    const struct spec_device *devices, size_t n, bool all_devices, struct err *err);
+/*
+ * cgroup_joins_open(), cgroup_join() - the cheap way in, in two steps since only the first needs rights: a process of one
+ * thread writes "0" to the v1 groups' tasks files. Unlike cgroup.procs that takes no lock against every fork
+ * of the machine, for which the kernel waits an RCU grace period of milliseconds (Linux,
+ * kernel/cgroup/cgroup.c, cgroup_procs_write_start()). For v2 there is CLONE_INTO_CGROUP.
+ */
+int cgroup_joins_open(const struct cgroup *cgroup, int ret_fds[CGROUP_HIERARCHIES],
+		      unsigned *ret_n, struct err *err);
+int cgroup_join(const int *fds, unsigned n); /* 0 or -errno; async-signal-safe */
 /* cgroup_open() - an existing one; -ENOENT where no hierarchy has it. */
 int cgroup_open(const struct cgroup_layout *layout, const char *path, struct cgroup *ret,
 		struct err *err);

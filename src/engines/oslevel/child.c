@@ -427,7 +427,11 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 {
 	AUTO(fd_close_p) int master = -EBADF;
 	int hierarchies = 0;
-	int r = child_user_namespace(launch, err);
+	int r = cgroup_join(launch->joins, launch->n_joins);
+
+	if (r < 0)
+		return err_set(err, -r, "join the container's cgroups");
+	r = child_user_namespace(launch, err);
 
 	if (r == 0)
 		r = child_mounts(launch, err);

@@ -77,30 +77,53 @@ static _Noreturn void exec_child(const struct exec_run *run)
 }
 
 /* Into the container's cgroups first: what runs there, even setup, is on its account. */
-static int exec_enter(const struct guest_exec *exec, struct err *err)
+static int exec_join(const struct spec *spec, struct cgroup_layout *layout, struct cgroup *ret,
+		     struct err *err)
 {
-	const struct spec *spec = exec->spec;
+	int joins[CGROUP_HIERARCHIES];
+	unsigned n = 0;
+	char path[256];
+
+	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, path, err);
+	if (r == 0)
+		r = cgroup_layout_read(NULL, layout, err);
+	if (r == 0)
+		r = cgroup_open(layout, path, ret, err);
+	if (r < 0)
+		return r;
+	r = cgroup_joins_open(ret, joins, &n, err);
+	if (r == 0 && (r = cgroup_join(joins, n)) < 0)
+		r = err_set(err, -r, "join the container's cgroups");
+	for (unsigned i = 0; i < n; i++)
+		fd_close(joins[i]);
+	if (r < 0)
+		cgroup_close(ret);
+	return r;
+}
+
+/* A child of ours in the container's namespaces and cgroups; 0 in that child, else its pid or -errno. */
+static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD };
 	struct cgroup_layout layout;
 	struct cgroup cgroup;
-	char path[256];
+	bool into;
 
 	AUTO(fd_close_p) int pidfd = pidfd_of(exec->pid);
 	if (pidfd < 0)
 		return err_set(err, -pidfd, "open the container's first process");
-	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, path, err);
-	if (r == 0)
-		r = cgroup_layout_read(NULL, &layout, err);
-	if (r == 0)
-		r = cgroup_open(&layout, path, &cgroup, err);
+	int r = exec_join(exec->spec, &layout, &cgroup, err);
 	if (r < 0)
 		return r;
-	r = cgroup_attach(&cgroup, 0, false, err);
+	int v2 = cgroup_v2_fd(&cgroup);
+	AUTO(fd_close_p) int procs = v2 < 0 ? -EBADF : openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	long pid = setns(pidfd, exec_namespaces(exec->spec)) < 0 ?
+			   err_set(err, errno, "enter the container's namespaces") :
+			   oslevel_clone_into(&args, v2, &into);
+	if (pid == 0 && !into && procs >= 0 && write(procs, "0", 1) < 0)
+		_exit(125);
 	cgroup_close(&cgroup);
-	if (r < 0)
-		return r;
-	if (setns(pidfd, exec_namespaces(spec)) < 0)
-		return err_set(err, errno, "enter the container's namespaces");
-	return 0;
+	return (pid_t)pid;
 }
 
 static int exec_wait(pid_t pid)
@@ -127,16 +150,15 @@ int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, 
 			return 125;
 		}
 	}
-	if (exec_enter(exec, err) < 0)
-		return 125;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		(void)err_set(err, errno, "socket pair");
 		return 125;
 	}
 	run.sync = pair[1];
-	pid_t pid = fork();
+	pid_t pid = exec_fork(exec, err);
 	if (pid < 0) {
-		(void)err_set(err, errno, "start a process in the container");
+		if (err && !err->code)
+			(void)err_set(err, errno, "start a process in the container");
 		return 125;
 	}
 	if (pid == 0) {

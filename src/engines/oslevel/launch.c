@@ -233,6 +233,9 @@ void launch_fini(struct launch *launch)
 		fd_close(launch->devices[i].fd);
 	free(launch->mounts);
 	free(launch->devices);
+	for (unsigned i = 0; i < launch->n_joins; i++)
+		fd_close(launch->joins[i]);
+	launch->n_joins = 0;
 	fd_close(launch->root);
 	fd_close(launch->seccomp);
 	fd_close(launch->sync);

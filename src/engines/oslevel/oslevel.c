@@ -26,7 +26,7 @@ struct oslevel_guest {
 	struct cgroup cgroup;
 	char cgroup_path[256];
 	int sync; /* our end */
-	bool reaped;
+	bool has_cgroup, in_v2, reaped;
 };
 
 static void oslevel_probe(struct engine_report *ret)
@@ -70,6 +70,26 @@ static uint64_t oslevel_namespaces(const struct spec *spec)
 	return flags;
 }
 
+/*
+ * Born into its v2 group a process need not be moved there, which would lock the machine's forks out for
+ * milliseconds. Before Linux 5.7, and where the group is a threaded one, it is moved all the same.
+ */
+long oslevel_clone_into(struct clone_args *args, int cgroup_fd, bool *ret_into)
+{
+	*ret_into = cgroup_fd >= 0;
+	if (cgroup_fd >= 0) {
+		args->flags |= CLONE_INTO_CGROUP;
+		args->cgroup = (uint64_t)(unsigned)cgroup_fd;
+	}
+	long pid = syscall(SYS_clone3, args, sizeof(*args));
+	if (pid >= 0 || cgroup_fd < 0)
+		return pid;
+	args->flags &= ~CLONE_INTO_CGROUP;
+	args->cgroup = 0;
+	*ret_into = false;
+	return syscall(SYS_clone3, args, sizeof(*args));
+}
+
 static int oslevel_clone(struct oslevel_guest *g, struct err *err)
 {
 	int pidfd = -EBADF;
@@ -85,7 +105,7 @@ static int oslevel_clone(struct oslevel_guest *g, struct err *err)
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
-	long pid = syscall(SYS_clone3, &args, sizeof(args));
+	long pid = oslevel_clone_into(&args, cgroup_v2_fd(&g->cgroup), &g->in_v2);
 	if (pid < 0)
 		return err_set(err, errno, "make the container's namespaces");
 	if (pid == 0) {
@@ -120,6 +140,18 @@ static int oslevel_connect(const struct spec *spec, pid_t pid, struct err *err)
 	return link_connect(&endpoint, netns, err);
 }
 
+static int oslevel_move_to_v2(const struct oslevel_guest *g, struct err *err)
+{
+	char pid[16];
+	int fd = cgroup_v2_fd(&g->cgroup);
+
+	if (fd < 0)
+		return 0;
+	(void)snprintf(pid, sizeof(pid), "%d", (int)g->guest.pid); /* fits */
+	int r = file_write(fd, "cgroup.procs", pid);
+	return r < 0 ? err_set(err, -r, "move the container into its cgroup") : 0;
+}
+
 static int oslevel_hierarchies(const struct cgroup *cgroup)
 {
 	unsigned used = 0;
@@ -141,10 +173,10 @@ static int oslevel_raise(struct oslevel_guest *g, struct err *err)
 			r = sync_send(g->sync, SYNC_MAPPED, 0);
 	}
 	if (r == 0)
-		r = cgroup_create(&g->launch.layout, g->cgroup_path, &spec->limits, spec->devices,
-				  spec->n_devices, spec->privileged, &g->cgroup, err);
-	if (r == 0)
-		r = cgroup_attach(&g->cgroup, g->guest.pid, false, err);
+		r = cgroup_restrict(&g->cgroup, &spec->limits, spec->devices, spec->n_devices,
+				    spec->privileged, err);
+	if (r == 0 && !g->in_v2)
+		r = oslevel_move_to_v2(g, err);
 	if (r == 0)
 		r = oslevel_connect(spec, g->guest.pid, err);
 	if (r < 0)
@@ -175,7 +207,13 @@ static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs
 		free(g);
 		return r;
 	}
-	r = oslevel_clone(g, err);
+	r = cgroup_prepare(&g->launch.layout, g->cgroup_path, &spec->limits, spec->privileged,
+			   &g->cgroup, err);
+	g->has_cgroup = r == 0;
+	if (r == 0)
+		r = cgroup_joins_open(&g->cgroup, g->launch.joins, &g->launch.n_joins, err);
+	if (r == 0)
+		r = oslevel_clone(g, err);
 	if (r == 0)
 		r = oslevel_raise(g, err);
 	if (r < 0) {
@@ -236,7 +274,7 @@ static void oslevel_destroy(struct guest *guest)
 		while (waitid(P_PID, (id_t)guest->pid, NULL, WEXITED) < 0 && errno == EINTR)
 			;
 	}
-	if (guest->pid > 0)
+	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->launch.layout, g->cgroup_path, NULL); /* sweep tries again */
 	cgroup_close(&g->cgroup);
 	launch_fini(&g->launch);

@@ -30,6 +30,8 @@ struct launch {
 	struct launch_mount *devices; /* bound, in a user namespace; else made by mknod */
 	size_t n_devices;
 	int sync; /* the child's end */
+	int joins[CGROUP_HIERARCHIES]; /* v1 tasks files that the child writes itself into */
+	unsigned n_joins;
 };
 
 int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
@@ -93,6 +95,10 @@ int process_tty(int *ret_master, int *ret_slave, struct err *err);
 
 /* oslevel_cgroup_path() - where an instance's groups are, below each hierarchy's mount; -ENAMETOOLONG. */
 int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struct err *err);
+
+struct clone_args;
+/* oslevel_clone_into() - clone3(2), into a v2 group where there is one (fd >= 0) and the kernel can. */
+long oslevel_clone_into(struct clone_args *args, int cgroup_fd, bool *ret_into);
 
 /* init_run() - --init: be pid 1 for a child: reap, forward signals; its exit status. Never returns. */
 _Noreturn void init_run(pid_t child);
