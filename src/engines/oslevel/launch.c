@@ -206,7 +206,8 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 
 	if (r == 0 && launch.userns && (idmap = idmap_userns(spec, err)) < 0)
 		r = idmap;
-	if (r == 0 && (launch.root = rootfs_mount(spec, dirs->state, idmap, err)) < 0)
+	bool discard = spec->remove && spec->restart == SPEC_RESTART_NO;
+	if (r == 0 && (launch.root = rootfs_mount(spec, dirs->state, idmap, discard, err)) < 0)
 		r = launch.root;
 	if (r == 0)
 		r = launch_add_mounts(&launch, dirs->run, idmap, err);

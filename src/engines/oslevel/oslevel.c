@@ -376,7 +376,7 @@ static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *sta
 	char path[64];
 
 	if (pid <= 0)
-		return rootfs_mount(spec, state_dir, -EBADF, err);
+		return rootfs_mount(spec, state_dir, -EBADF, false, err);
 	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid); /* fits */
 	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? err_set(err, errno, "open the root of %s", spec->name) : fd;

@@ -38,8 +38,14 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 		   const struct guest_io *io, struct launch *ret, struct err *err);
 void launch_fini(struct launch *launch);
 
-/* rootfs_mount() - overlay of the layers and the instance's upper directory; an fd or negative errno. */
-int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, struct err *err);
+/*
+ * rootfs_mount() - overlay of the layers and the instance's upper directory; an fd or negative errno
+ * @discard: the upper directory goes with this mount: it is never synchronised to the disk, whose whole file
+ *           system an ordinary overlay writes out when it is unmounted; it cannot be mounted again
+ * Source: Linux Documentation/filesystems/overlayfs.rst, "Volatile mount".
+ */
+int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool discard,
+		 struct err *err);
 /* idmap_userns() - a user namespace with the spec's mappings, to map mounts by; an fd or negative errno. */
 int idmap_userns(const struct spec *spec, struct err *err);
 /* idmap_write() - uid_map and gid_map of a process. */

@@ -106,10 +106,10 @@ static int rootfs_lower_string(const struct rootfs_fds *set, char ret[ROOTFS_STR
 
 /* The new way, one call a layer: only where the string is too short for them all. */
 static int rootfs_mount_many(const struct rootfs_fds *set, const char *upper, const char *work,
-			     struct err *err)
+			     bool discard, struct err *err)
 {
 	size_t n = set->n - 2;
-	struct mount_option *options = calloc(n + 3, sizeof(*options));
+	struct mount_option *options = calloc(n + 4, sizeof(*options));
 	char(*names)[12] = calloc(n, sizeof(*names));
 	int fd = -ENOMEM;
 
@@ -120,6 +120,8 @@ static int rootfs_mount_many(const struct rootfs_fds *set, const char *upper, co
 		}
 		options[n] = (struct mount_option){ "upperdir", upper };
 		options[n + 1] = (struct mount_option){ "workdir", work };
+		if (discard)
+			options[n + 2] = (struct mount_option){ "volatile", NULL };
 		fd = mount_new("overlay", options, 0, err);
 	} else {
 		fd = err_set(err, ENOMEM, "root file system");
@@ -129,22 +131,27 @@ static int rootfs_mount_many(const struct rootfs_fds *set, const char *upper, co
 	return fd;
 }
 
-static int rootfs_mount_in_fds(const struct rootfs_fds *set, struct err *err)
+static int rootfs_mount_in_fds(const struct rootfs_fds *set, bool discard, struct err *err)
 {
 	char lower[ROOTFS_STRING_MAX + 1], upper[12], work[12];
 
 	(void)snprintf(upper, sizeof(upper), "%d", set->fds[set->n - 2]); /* fits */
 	(void)snprintf(work, sizeof(work), "%d", set->fds[set->n - 1]);   /* fits */
 	if (rootfs_lower_string(set, lower) < 0)
-		return rootfs_mount_many(set, upper, work, err);
+		return rootfs_mount_many(set, upper, work, discard, err);
 
 	const struct mount_option options[] = {
-		{ "lowerdir", lower }, { "upperdir", upper }, { "workdir", work }, { NULL, NULL }
+		{ "lowerdir", lower },
+		{ "upperdir", upper },
+		{ "workdir", work },
+		{ discard ? "volatile" : NULL, NULL },
+		{ NULL, NULL },
 	};
 	return mount_new("overlay", options, 0, err);
 }
 
-int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, struct err *err)
+int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool discard,
+		 struct err *err)
 {
 	AUTO(rootfs_fds_fini) struct rootfs_fds set = { 0 };
 	int r = rootfs_open_all(spec, state_dir, idmap_fd, &set, err);
@@ -153,7 +160,7 @@ int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, s
 	AUTO(fd_close_p) int old = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (old < 0 || chdir("/proc/self/fd") < 0)
 		return err_set(err, errno, "enter /proc/self/fd");
-	int fd = rootfs_mount_in_fds(&set, err);
+	int fd = rootfs_mount_in_fds(&set, discard, err);
 	if (fchdir(old) < 0) {
 		fd_close(fd);
 		return err_set(err, errno, "leave /proc/self/fd");
