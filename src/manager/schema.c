@@ -3,7 +3,7 @@
 
 static const char *const schema_versions[] = {
 	"CREATE TABLE instance ("
-	" id TEXT PRIMARY KEY,"
+	" id TEXT NOT NULL UNIQUE,"
 	" name TEXT NOT NULL UNIQUE,"
 	" image TEXT NOT NULL,"    /* id, hex */
 	" spec TEXT NOT NULL,"     /* JSON, docs/spec.md */
@@ -16,7 +16,7 @@ static const char *const schema_versions[] = {
 	" created_ns INTEGER NOT NULL,"
 	" started_ns INTEGER NOT NULL DEFAULT 0,"
 	" finished_ns INTEGER NOT NULL DEFAULT 0"
-	") WITHOUT ROWID;",
+	");",
 };
 
 const struct db_schema manager_schema = {

@@ -8,6 +8,13 @@
 
 #define DB_BUSY_MS 30000
 
+/*
+ * The first command to open the database after the last one has closed it reads the whole WAL, so it is kept short;
+ * but moving it into the database takes two fsyncs, which no command should wait for in its work: db_close()
+ * does it, once the WAL holds so many pages.
+ */
+#define DB_WAL_PAGES 48
+
 static int db_errno(int rc)
 {
 	switch (rc & 0xff) {
@@ -149,8 +156,19 @@ static int db_setup(struct db *db, struct err *err)
 	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
 	return db_exec(db, err,
-		       "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; "
+		       "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; "
+		       "PRAGMA synchronous = NORMAL; "
 		       "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY");
+}
+
+static int db_wal_grew(void *arg, sqlite3 *handle, const char *name, int pages)
+{
+	struct db *db = arg;
+
+	(void)handle;
+	(void)name;
+	db->wal_pages = pages;
+	return SQLITE_OK;
 }
 
 int db_open(const char *path, const struct db_schema *const schemas[], struct db *ret,
@@ -178,13 +196,18 @@ int db_open(const char *path, const struct db_schema *const schemas[], struct db
 
 void db_close(struct db *db)
 {
-	if (db->handle)
-		(void)sqlite3_close_v2(db->handle); /* statements still open keep it alive */
+	if (!db->handle)
+		return;
+	if (db->wal_pages > DB_WAL_PAGES) /* in the way of another reader: the next command tries again */
+		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	(void)sqlite3_close_v2(db->handle); /* statements still open keep it alive */
 	db->handle = NULL;
 }
 
 int db_begin(struct db *db, bool durable, struct err *err)
 {
+	/* Here, not in db_open(): by now the struct is where it will stay. */
+	(void)sqlite3_wal_hook(db->handle, db_wal_grew, db);
 	int r = db_exec(db, err,
 			durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
 
