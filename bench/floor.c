@@ -42,7 +42,7 @@
 struct floor {
 	const char *v2;
 	const char *v1[V1_MAX];
-	int v1_procs[V1_MAX]; /* cgroup.procs of each, inherited by the child */
+	int v1_tasks[V1_MAX]; /* tasks of each: entering by it takes no global lock */
 	int n_v1;
 	const char *filter_path;
 	struct {
@@ -101,9 +101,9 @@ static void cgroups_make(struct floor *f)
 		if (strstr(f->v1[i], "/cpuset/")) { /* a group without both holds nobody */
 			write_to(f->v1[i], "cgroup.clone_children", "1");
 		}
-		(void)snprintf(path, sizeof(path), "%s/cgroup.procs", f->v1[i]);
-		f->v1_procs[i] = open(path, O_WRONLY | O_CLOEXEC);
-		must(f->v1_procs[i], path);
+		(void)snprintf(path, sizeof(path), "%s/tasks", f->v1[i]);
+		f->v1_tasks[i] = open(path, O_WRONLY | O_CLOEXEC);
+		must(f->v1_tasks[i], path);
 	}
 }
 
@@ -143,7 +143,7 @@ static void root_mount(const struct floor *f)
 	char data[16384];
 
 	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make mounts private");
-	(void)snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s", f->lower, f->upper,
+	(void)snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,volatile", f->lower, f->upper,
 		       f->inner);
 	must(mount("overlay", f->merged, "overlay", 0, data), "overlay");
 }
@@ -301,7 +301,7 @@ static void filter_read(struct floor *f)
 static _Noreturn void child(struct floor *f)
 {
 	for (int i = 0; i < f->n_v1; i++)
-		must((int)write(f->v1_procs[i], "0", 1), f->v1[i]);
+		must((int)write(f->v1_tasks[i], "0", 1), f->v1[i]);
 	/* After the groups: the namespace's root is where its maker is. */
 	must(unshare(CLONE_NEWCGROUP), "cgroup namespace");
 	must(setsid(), "setsid");
@@ -333,10 +333,15 @@ static void work_make(struct floor *f)
 
 static void work_remove(const struct floor *f)
 {
+	/* overlayfs's own */
+	static const char *const left[] = { "work/incompat/volatile/dirty", "work/incompat/volatile",
+					    "work/incompat", "work" };
 	char path[4096];
 
-	at(path, f->inner, "work"); /* overlayfs's own */
-	must(rmdir(path), path);
+	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
+		at(path, f->inner, left[i]);
+		must(remove(path), path);
+	}
 	must(rmdir(f->inner), f->inner);
 	must(rmdir(f->upper), f->upper);
 	must(rmdir(f->merged), f->merged);

@@ -147,7 +147,7 @@ static void monitor_loop(struct monitor *m)
 	for (;;) {
 		if (m->finished) {
 			monitor_drain(m);
-			told = told || (m->streams[0].fd < 0 && m->streams[1].fd < 0 && monitor_idle(m));
+			told = told || monitor_delivered(m);
 			if (told)
 				monitor_tell_end(m); /* who asks only now as well */
 			if (told && m->owner < 0)

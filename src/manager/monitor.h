@@ -64,12 +64,14 @@ void monitor_close_guest_io(const struct guest_io *io);
 void monitor_read_stream(struct monitor *m, unsigned index);
 void monitor_flush_streams(struct monitor *m);
 void monitor_drain(struct monitor *m); /* what the guest left in its pipes when it died */
+bool monitor_delivered(const struct monitor *m); /* every byte the guest wrote, to every client */
 bool monitor_idle(const struct monitor *m); /* nothing pending for any client */
 void monitor_accept(struct monitor *m);
 void monitor_read_client(struct monitor *m, unsigned index);
 void monitor_write_in(struct monitor *m);
 void monitor_drop_client(struct monitor *m, unsigned index);
 void monitor_tell_end(struct monitor *m);
+void monitor_tell_owner(struct monitor *m); /* where every byte has been delivered already */
 int monitor_adopt(struct monitor *m, int fd); /* the socket we were born with; its index */
 
 /* monitor_life.c */

@@ -257,15 +257,31 @@ void monitor_read_client(struct monitor *m, unsigned index)
 		monitor_request(m, index, &message, (size_t)n);
 }
 
-void monitor_tell_end(struct monitor *m)
+static void monitor_tell(struct monitor *m, unsigned index)
 {
+	struct monitor_client *client = &m->clients[index];
 	int32_t status = m->status.exit_code;
 
-	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
-		struct monitor_client *client = &m->clients[i];
-		if (client->fd < 0 || !client->wants_end)
-			continue;
-		client->wants_end = false;
-		(void)wire_send(client->fd, WIRE_ENDED, &status, sizeof(status)); /* it may be gone */
-	}
+	if (client->fd < 0 || !client->wants_end)
+		return;
+	client->wants_end = false;
+	(void)wire_send(client->fd, WIRE_ENDED, &status, sizeof(status)); /* it may be gone */
+}
+
+void monitor_tell_end(struct monitor *m)
+{
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)
+		monitor_tell(m, i);
+}
+
+bool monitor_delivered(const struct monitor *m)
+{
+	return m->streams[0].fd < 0 && m->streams[1].fd < 0 && monitor_idle(m);
+}
+
+void monitor_tell_owner(struct monitor *m)
+{
+	monitor_drain(m); /* the first pass took what was there, this one finds the end */
+	if (m->owner >= 0 && monitor_delivered(m))
+		monitor_tell(m, (unsigned)m->owner);
 }

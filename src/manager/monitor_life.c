@@ -92,9 +92,9 @@ static void monitor_after_end(struct monitor *m)
 void monitor_guest_ended(struct monitor *m)
 {
 	struct guest_end end = { .status = 125 };
+	struct guest *guest = m->guest;
 
-	(void)m->guest->ops->reap(m->guest, &end); /* wait_fd said it ended: 125 if even that is a lie */
-	m->guest->ops->destroy(m->guest);
+	(void)guest->ops->reap(guest, &end); /* wait_fd said it ended: 125 if even that is a lie */
 	m->guest = NULL;
 	m->status.pid = 0;
 	m->status.exit_code = end.status;
@@ -102,6 +102,10 @@ void monitor_guest_ended(struct monitor *m)
 	m->status.finished_ns = clock_real_ns();
 	monitor_drain(m);
 	monitor_after_end(m);
+	/* The owner has work of its own to do and waits for our exit after: it need not wait for the cgroups now. */
+	if (m->finished)
+		monitor_tell_owner(m);
+	guest->ops->destroy(guest);
 }
 
 static void monitor_restart(struct monitor *m)
