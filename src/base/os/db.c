@@ -198,8 +198,14 @@ void db_close(struct db *db)
 {
 	if (!db->handle)
 		return;
-	if (db->wal_pages > DB_WAL_PAGES) /* in the way of another reader: the next command tries again */
-		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+	if (db->wal_pages > DB_WAL_PAGES) {
+		/*
+		 * Truncated, since a log that is only copied is read again, whole, by whoever opens the database first.
+		 * Where another command is at work it does not wait: that one, or a later one, does it.
+		 */
+		(void)sqlite3_busy_timeout(db->handle, 0);
+		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+	}
 	(void)sqlite3_close_v2(db->handle); /* statements still open keep it alive */
 	db->handle = NULL;
 }
