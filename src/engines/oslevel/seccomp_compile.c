@@ -344,6 +344,8 @@ static int compile_export(const struct compile *compile, struct buf *ret, struct
 		r = -errno;
 	if (r == 0)
 		r = fd_read_all(fd, BPF_MAXINSNS * sizeof(struct sock_filter), &program);
+	if (r == 0)
+		seccomp_shrink(&program);
 	if (r == -EFBIG || (r == 0 && program.len > BPF_MAXINSNS * sizeof(struct sock_filter)))
 		return err_say(err, E2BIG,
 			       "seccomp profile: its filter is longer than the kernel takes (%d "

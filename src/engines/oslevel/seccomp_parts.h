@@ -69,3 +69,9 @@ void seccomp_head_guard(struct seccomp_head *head, const char *name);
 void seccomp_head_unguard(struct seccomp_head *head, const char *name);
 /* seccomp_head_emit() - the instructions; what follows them in the program is libseccomp's. */
 int seccomp_head_emit(const struct seccomp_head *head, struct buf *program);
+
+/*
+ * seccomp_shrink() - the same program in fewer instructions, where that is possible
+ * The kernel prepares a filter anew for each process that takes one: its length is time at every start.
+ */
+void seccomp_shrink(struct buf *program);
