@@ -83,14 +83,13 @@ static int stats_list(struct cli *cli, const struct args *args, struct stats *st
 	return stats->before && stats->after ? 0 : err_set(err, ENOMEM, "list the instances");
 }
 
-static void stats_sample(struct cli *cli, const struct stats *stats, struct stats_sample *samples)
+static void stats_sample(const struct stats *stats, struct stats_sample *samples)
 {
 	for (size_t i = 0; i < stats->n; i++) {
 		struct stats_sample *sample = &samples[i];
 		sample->at_ns = clock_mono_ns();
 		/* one that ended meanwhile shows dashes: the list goes on */
-		sample->valid = manager_stats(&cli->manager, &stats->instances[i], &sample->stats,
-					      NULL) == 0;
+		sample->valid = manager_stats(&stats->instances[i], &sample->stats, NULL) == 0;
 	}
 }
 
@@ -182,10 +181,10 @@ static int stats_once(struct cli *cli, const struct args *args, bool json, bool 
 	int r = stats_list(cli, args, &stats, err);
 	if (r < 0)
 		return r;
-	stats_sample(cli, &stats, stats.before);
+	stats_sample(&stats, stats.before);
 	if (stats.n || stream)
 		stats_sleep(stream ? STATS_STREAM_MS : STATS_SAMPLE_MS);
-	stats_sample(cli, &stats, stats.after);
+	stats_sample(&stats, stats.after);
 	return stats_print(&stats, json, stream, err);
 }
 

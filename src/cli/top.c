@@ -22,7 +22,7 @@ static int top_run(struct cli *cli, const struct args *args, struct err *err)
 
 	int r = table_format(args, &json, err);
 	r = r < 0 ? r : verb_find(cli, args->argv[0], &manager, &instance, err);
-	r = r < 0 ? r : manager_processes(manager, &instance, &rows, err);
+	r = r < 0 ? r : manager_processes(&instance, &rows, err);
 	return r < 0 ? r : table_print(columns, ARRAY_SIZE(columns), rows, json, err);
 }
 

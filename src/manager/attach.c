@@ -22,8 +22,8 @@ struct attach {
 	struct terminal terminal;
 	struct detach_keys keys;
 	int signal_fd;
-	bool in_open;            /* standard input still has something to say */
-	struct wire_message in;  /* read, not sent yet */
+	bool in_open;		/* standard input still has something to say */
+	struct wire_message in; /* read, not sent yet */
 	size_t in_len;
 	struct wire_message message;
 };
@@ -40,8 +40,8 @@ static void attach_size(const struct attach *a)
 
 static int attach_signals(const struct attach_opts *opts, struct err *err)
 {
-	static const int proxied[] = { SIGHUP,	SIGINT,	 SIGQUIT, SIGTERM, SIGUSR1,
-				       SIGUSR2, SIGCONT, SIGALRM };
+	static const int proxied[] = { SIGHUP,	SIGINT,	 SIGQUIT, SIGTERM,
+				       SIGUSR1, SIGUSR2, SIGCONT, SIGALRM };
 	sigset_t mask;
 
 	(void)sigemptyset(&mask);
@@ -107,7 +107,8 @@ static int attach_receive(struct attach *a, int *ret_status, struct err *err)
 	if (n == -EAGAIN)
 		return 0;
 	if (n == -EPIPE)
-		return err_say(err, ECONNRESET, "the instance's monitor died, and the workload with it");
+		return err_say(err, ECONNRESET,
+			       "the instance's monitor died, and the workload with it");
 	if (n < 0)
 		return err_set(err, (int)-n, "read from the instance's monitor");
 	switch (a->message.tag) {

@@ -48,8 +48,8 @@ int instance_name_check(const char *name, struct err *err)
 
 	for (size_t i = 0; ok && i < len; i++)
 		ok = isalnum((unsigned char)name[i]) || strchr("_.-", name[i]);
-	return ok ? 0 :
-		    err_say(err, EINVAL,
+	return ok ? 0
+		  : err_say(err, EINVAL,
 			    "name \"%s\": use up to %d letters, digits, '_', '.' or '-', the first a "
 			    "letter or digit",
 			    name, CREATE_NAME_MAX);
@@ -57,14 +57,16 @@ int instance_name_check(const char *name, struct err *err)
 
 static void create_random_name(char ret[40])
 {
-	static const char *const first[] = { "amber", "brisk",	"calm",	 "deep",   "early", "fair",
-					     "gentle", "hazel", "ivory", "jolly",  "keen",  "lucid",
-					     "mellow", "noble", "opal",	 "placid", "quick", "rapid",
-					     "solid", "tidy",	"urban", "vivid",  "warm",  "young" };
-	static const char *const second[] = { "basalt", "chalk",  "clay",   "dune",  "flint", "gneiss",
-					      "granite", "gravel", "gypsum", "lava",  "loam",  "marble",
-					      "marl",	 "mica",   "onyx",   "peat",  "pumice", "quartz",
-					      "sand",	 "schist", "shale",  "silt",  "slate", "tuff" };
+	static const char *const first[] = {
+		"amber", "brisk", "calm",  "deep",  "early",  "fair",  "gentle", "hazel",
+		"ivory", "jolly", "keen",  "lucid", "mellow", "noble", "opal",	 "placid",
+		"quick", "rapid", "solid", "tidy",  "urban",  "vivid", "warm",	 "young"
+	};
+	static const char *const second[] = { "basalt", "chalk",   "clay",   "dune",   "flint",
+					      "gneiss", "granite", "gravel", "gypsum", "lava",
+					      "loam",	"marble",  "marl",   "mica",   "onyx",
+					      "peat",	"pumice",  "quartz", "sand",   "schist",
+					      "shale",	"silt",	   "slate",  "tuff" };
 	uint16_t dice[3] = { 0 };
 
 	(void)getrandom(dice, sizeof(dice), 0); /* zeros make a name too */
@@ -83,7 +85,8 @@ static int create_env_put(json_t *env, const char *entry)
 	size_t i;
 	json_t *old;
 
-	json_array_foreach(env, i, old) {
+	json_array_foreach(env, i, old)
+	{
 		const char *text = json_string_value(old);
 		if (!strncmp(text, entry, len) && text[len] == '=')
 			return json_array_set_new(env, i, json_string(entry));
@@ -99,13 +102,16 @@ static int create_env(json_t *spec, const json_t *config, const json_t *image, c
 	json_t *one;
 	int r = create_env_put(env, CREATE_PATH);
 
-	(void)snprintf(entry, sizeof(entry), "HOSTNAME=%s", hostname); /* a host name has 64 at most */
+	(void)snprintf(entry, sizeof(entry), "HOSTNAME=%s",
+		       hostname); /* a host name has 64 at most */
 	r |= create_env_put(env, entry);
-	json_array_foreach(json_object_get(image, "Env"), i, one) {
+	json_array_foreach(json_object_get(image, "Env"), i, one)
+	{
 		if (json_is_string(one) && strchr(json_string_value(one), '='))
 			r |= create_env_put(env, json_string_value(one));
 	}
-	json_array_foreach(json_object_get(config, "env"), i, one) {
+	json_array_foreach(json_object_get(config, "env"), i, one)
+	{
 		if (json_is_string(one) && strchr(json_string_value(one), '='))
 			r |= create_env_put(env, json_string_value(one));
 	}
@@ -149,9 +155,10 @@ static int create_signal(const char *name)
 		const char *name;
 		int sig;
 	} names[] = {
-		{ "HUP", SIGHUP },   { "INT", SIGINT },	  { "QUIT", SIGQUIT }, { "KILL", SIGKILL },
-		{ "TERM", SIGTERM }, { "USR1", SIGUSR1 }, { "USR2", SIGUSR2 }, { "WINCH", SIGWINCH },
-		{ "PWR", SIGPWR },   { "STOP", SIGSTOP }, { "CONT", SIGCONT },
+		{ "HUP", SIGHUP },   { "INT", SIGINT },	    { "QUIT", SIGQUIT },
+		{ "KILL", SIGKILL }, { "TERM", SIGTERM },   { "USR1", SIGUSR1 },
+		{ "USR2", SIGUSR2 }, { "WINCH", SIGWINCH }, { "PWR", SIGPWR },
+		{ "STOP", SIGSTOP }, { "CONT", SIGCONT },
 	};
 
 	if (!strncmp(name, "SIG", 3))
@@ -203,10 +210,10 @@ static int create_layers(json_t *spec, const struct image *image)
 static int create_copy(json_t *spec, const json_t *config)
 {
 	static const char *const members[] = {
-		"image",	"tty",	      "stdin_open", "read_only", "init",	  "remove",
-		"privileged",	"groups",     "devices",    "ulimits",	 "limits",	  "uid_map",
-		"gid_map",	"ports",      "restart",    "labels",	 "cgroup_parent", "network",
-		"time_offsets",
+		"image",  "tty",	   "stdin_open", "read_only",	 "init",
+		"remove", "privileged",	   "groups",	 "devices",	 "ulimits",
+		"limits", "uid_map",	   "gid_map",	 "ports",	 "restart",
+		"labels", "cgroup_parent", "network",	 "time_offsets",
 	};
 	int r = 0;
 
@@ -245,8 +252,8 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 			       json_str(config, "hostname", ""));
 	int r = json_object_set_new(spec, "hostname", json_string(hostname));
 	r |= json_object_set_new(spec, "cwd", json_string(cwd[0] ? cwd : "/"));
-	r |= json_object_set_new(spec, "user",
-				 json_string(json_str(config, "user", json_str(image, "User", ""))));
+	r |= json_object_set_new(
+		spec, "user", json_string(json_str(config, "user", json_str(image, "User", ""))));
 	r |= json_object_set_new(
 		spec, "stop_signal",
 		json_integer(json_int(config, "stop_signal", create_signal(stop))));
@@ -254,16 +261,15 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 				 json_integer(json_int(config, "stop_timeout_ms", CREATE_STOP_MS)));
 	r |= json_object_set_new(spec, "shm_bytes",
 				 json_integer(json_int(config, "shm_bytes", CREATE_SHM_BYTES)));
-	r |= json_object_set_new(
-		spec, "no_new_privileges",
-		json_boolean(json_bool(config, "no_new_privileges",
-				       !json_bool(config, "privileged", false))));
+	r |= json_object_set_new(spec, "no_new_privileges",
+				 json_boolean(json_bool(config, "no_new_privileges",
+							!json_bool(config, "privileged", false))));
 	const json_t *log = json_object_get(config, "log");
-	r |= json_object_set_new(
-		spec, "log",
-		json_pack("{s:I,s:I}", "max_bytes",
-			  (json_int_t)json_int(log, "max_bytes", CREATE_LOG_BYTES), "files",
-			  (json_int_t)json_int(log, "files", CREATE_LOG_FILES)));
+	r |= json_object_set_new(spec, "log",
+				 json_pack("{s:I,s:I}", "max_bytes",
+					   (json_int_t)json_int(log, "max_bytes", CREATE_LOG_BYTES),
+					   "files",
+					   (json_int_t)json_int(log, "files", CREATE_LOG_FILES)));
 	const char *seccomp = json_bool(config, "privileged", false) ? "unconfined" : "default";
 	r |= json_object_set_new(spec, "seccomp_profile",
 				 json_string(json_str(config, "seccomp", seccomp)));
@@ -282,7 +288,8 @@ static int create_check_machine(const struct image *image, struct err *err)
 
 	if (!strcmp(arch, "amd64") && !strcmp(os, "linux"))
 		return 0;
-	return err_say(err, ENOEXEC, "image is for %s on %s; this host runs linux on amd64", os, arch);
+	return err_say(err, ENOEXEC, "image is for %s on %s; this host runs linux on amd64", os,
+		       arch);
 }
 
 /* A volume of the command line, or one that the image's VOLUME asks for. */
@@ -327,7 +334,8 @@ static bool create_has_target(const json_t *mounts, const char *target)
 	size_t i;
 	json_t *m;
 
-	json_array_foreach(mounts, i, m) {
+	json_array_foreach(mounts, i, m)
+	{
 		if (!strcmp(json_str(m, "target", ""), target))
 			return true;
 	}
@@ -350,12 +358,15 @@ static int create_mounts(struct manager *manager, json_t *spec, const json_t *co
 	}
 	(void)json_object_set_new(spec, "mounts", mounts);
 	(void)json_object_set_new(spec, "volumes", anonymous);
-	json_object_foreach(json_object_get(image, "Volumes"), target, unused) {
+	json_object_foreach(json_object_get(image, "Volumes"), target, unused)
+	{
 		if (!create_has_target(mounts, target))
-			(void)json_array_append_new(mounts, json_pack("{s:s,s:s,s:b}", "type", "volume",
-								      "target", target, "copy_up", 1));
+			(void)json_array_append_new(mounts,
+						    json_pack("{s:s,s:s,s:b}", "type", "volume",
+							      "target", target, "copy_up", 1));
 	}
-	json_array_foreach(mounts, i, mount) {
+	json_array_foreach(mounts, i, mount)
+	{
 		const char *type = json_str(mount, "type", "bind");
 		int r = 0;
 		if (!strcmp(type, "volume"))
@@ -368,24 +379,47 @@ static int create_mounts(struct manager *manager, json_t *spec, const json_t *co
 	return 0;
 }
 
+/* What manager_list() gives: see manager.h. */
+static char *create_summary(const json_t *spec)
+{
+	static const char *const members[] = {
+		"image",  "image_id", "virt",	"args",		 "ports",
+		"labels", "restart",  "remove", "cgroup_parent", "network",
+	};
+	AUTO(json_decref_p) json_t *summary = json_object();
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
+		json_t *value = json_object_get(spec, members[i]);
+		if (value && json_object_set(summary, members[i], value) < 0)
+			return NULL;
+	}
+	return json_text(summary, 0);
+}
+
 static int create_insert(struct manager *manager, json_t *spec, const char *id, const char *name,
 			 const char *image, int64_t now, struct err *err)
 {
 	struct db *db = &manager->store.db;
 	char *text = json_text(spec, 0);
+	char *summary = create_summary(spec);
 	size_t i;
 	json_t *mount;
 
-	if (!text)
+	if (!text || !summary) {
+		free(text);
+		free(summary);
 		return err_set(err, ENOMEM, "new instance");
+	}
 	/* What --rm makes need not outlive the machine's power; anything else, once said to exist, does. */
 	int r = db_begin(db, !json_bool(spec, "remove", false), err);
 	if (r == 0)
-		r = db_run(db, err,
-			   "INSERT INTO instance (id, name, image, spec, state, created_ns) "
-			   "VALUES (?, ?, ?, ?, ?, ?)",
-			   "ssssii", id, name, image, text, (int64_t)INSTANCE_CREATED, now);
-	json_array_foreach(json_object_get(spec, "mounts"), i, mount) {
+		r = db_run(
+			db, err,
+			"INSERT INTO instance (id, name, image, summary, spec, state, created_ns) "
+			"VALUES (?, ?, ?, ?, ?, ?, ?)",
+			"sssssii", id, name, image, summary, text, (int64_t)INSTANCE_CREATED, now);
+	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
+	{
 		if (r == 0 && !strcmp(json_str(mount, "type", ""), "volume"))
 			r = volume_use(&manager->store, json_str(mount, "source", ""), id, err);
 	}
@@ -394,6 +428,7 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 	if (r < 0)
 		db_rollback(db);
 	free(text);
+	free(summary);
 	return r;
 }
 
@@ -420,10 +455,11 @@ static int create_name_and_insert(struct manager *manager, json_t *spec, const j
 				return r;
 			continue;
 		}
-		return err_say(err, EEXIST,
-			       "the name %s is taken: remove that instance ('strata rm %s') or choose "
-			       "another --name",
-			       name, name);
+		return err_say(
+			err, EEXIST,
+			"the name %s is taken: remove that instance ('strata rm %s') or choose "
+			"another --name",
+			name, name);
 	}
 }
 
@@ -433,8 +469,8 @@ static void create_undo_volumes(struct manager *manager, const json_t *spec)
 	size_t i;
 	json_t *name;
 
-	json_array_foreach(json_object_get(spec, "volumes"), i, name)
-		(void)volume_remove(&manager->store, json_string_value(name), NULL); /* best effort */
+	json_array_foreach(json_object_get(spec, "volumes"), i, name)(void)
+		volume_remove(&manager->store, json_string_value(name), NULL); /* best effort */
 }
 
 static int create_check_spec(json_t *spec, struct err *err)
@@ -466,8 +502,8 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (json_object_set_new(spec, "id", json_string(id)) < 0 ||
 	    json_object_set_new(spec, "virt", json_string(engine->name)) < 0 ||
 	    json_object_set_new(spec, "image_id", json_string(image->id)) < 0 ||
-	    json_object_set_new(spec, "name", json_string("new")) < 0 || create_copy(spec, config) ||
-	    create_layers(spec, image) < 0)
+	    json_object_set_new(spec, "name", json_string("new")) < 0 ||
+	    create_copy(spec, config) || create_layers(spec, image) < 0)
 		return err_set(err, ENOMEM, "new instance");
 	r = create_defaults(spec, config, image->config, id, err);
 	if (r == 0)

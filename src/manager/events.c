@@ -33,7 +33,8 @@ void event_add(struct manager *manager, const char *action, const struct instanc
 	if (fd < 0)
 		return;
 	if (key)
-		(void)snprintf(extra, sizeof(extra), ",\"%s\":%lld", key, (long long)value); /* fits */
+		(void)snprintf(extra, sizeof(extra), ",\"%s\":%lld", key,
+			       (long long)value); /* fits */
 	/* Names hold no character that JSON would escape (instance_name_check). */
 	int n = snprintf(text, sizeof(text),
 			 "{\"time_ns\":%lld,\"type\":\"instance\",\"action\":\"%s\",\"id\":\"%s\","
@@ -41,7 +42,8 @@ void event_add(struct manager *manager, const char *action, const struct instanc
 			 (long long)now, action, instance->id, instance->name, extra);
 	if (n <= 0 || (size_t)n >= sizeof(text))
 		return;
-	if (fd_write_all(fd, text, (size_t)n) == 0 && fstat(fd, &st) == 0 && st.st_size > EVENTS_MAX)
+	if (fd_write_all(fd, text, (size_t)n) == 0 && fstat(fd, &st) == 0 &&
+	    st.st_size > EVENTS_MAX)
 		(void)renameat(manager->store.root_fd, "events", manager->store.root_fd,
 			       "events.1"); /* somebody else did it: as well */
 }
@@ -98,7 +100,8 @@ static int events_follow(struct manager *manager, FILE **f, struct events *e, st
 	for (;;) {
 		struct stat now, shown;
 		int r = *f ? events_read(*f, e) : 0;
-		if (!r && fstatat(manager->store.root_fd, "events", &now, AT_SYMLINK_NOFOLLOW) == 0 &&
+		if (!r &&
+		    fstatat(manager->store.root_fd, "events", &now, AT_SYMLINK_NOFOLLOW) == 0 &&
 		    (!*f || (fstat(fileno(*f), &shown) == 0 && shown.st_ino != now.st_ino))) {
 			events_file_p(f);
 			*f = events_open(manager, "events");

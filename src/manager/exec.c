@@ -27,8 +27,8 @@
 
 struct exec {
 	const struct exec_opts *opts;
-	pid_t pid;      /* of the strata-monitor */
-	int started;    /* a byte: it runs; a struct wire_failure: it does not */
+	pid_t pid;	  /* of the strata-monitor */
+	int started;	  /* a byte: it runs; a struct wire_failure: it does not */
 	int in, out, err; /* our ends; with a terminal in and out are its master side */
 	int tty_socket;
 	int signal_fd;
@@ -122,7 +122,8 @@ static int exec_spawn(struct exec *e, const struct instance *instance, const jso
 	if (r < 0)
 		(void)err_set(err, -r, "exec: pipes");
 	(void)snprintf(pid, sizeof(pid), "%d", (int)instance->pid); /* fits */
-	char *argv[] = { (char *)(uintptr_t) "strata-monitor", (char *)(uintptr_t) "exec", pid, NULL };
+	char *argv[] = { (char *)(uintptr_t) "strata-monitor", (char *)(uintptr_t) "exec", pid,
+			 NULL };
 	if (r == 0)
 		r = spawn_monitor(argv, &fds, &e->pid, err);
 	for (size_t i = 0; i < ARRAY_SIZE(fds.fds); i++)
@@ -139,7 +140,9 @@ static int exec_take_tty(struct exec *e)
 	} control;
 	char tag;
 	struct iovec iov = { &tag, 1 };
-	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes,
+	struct msghdr msg = { .msg_iov = &iov,
+			      .msg_iovlen = 1,
+			      .msg_control = control.bytes,
 			      .msg_controllen = sizeof(control.bytes) };
 	int fd;
 
@@ -195,17 +198,20 @@ static void exec_copy_out(struct exec *e, int *from, int to)
 	if (n <= 0) /* EIO: the last slave of the terminal closed */
 		exec_close(from);
 	else
-		(void)fd_write_all(to, e->chunk, (size_t)n); /* nobody reads us: the command goes on */
+		(void)fd_write_all(to, e->chunk,
+				   (size_t)n); /* nobody reads us: the command goes on */
 }
 
 static void exec_write_in(struct exec *e)
 {
 	while (e->pending_at < e->pending_len && e->in >= 0) {
-		ssize_t n = write(e->in, e->pending + e->pending_at, e->pending_len - e->pending_at);
+		ssize_t n =
+			write(e->in, e->pending + e->pending_at, e->pending_len - e->pending_at);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n < 0)
-			exec_close(&e->in); /* nobody reads: the bytes are lost, as in a shell's pipe */
+			exec_close(
+				&e->in); /* nobody reads: the bytes are lost, as in a shell's pipe */
 		else
 			e->pending_at += (size_t)n;
 	}
@@ -239,7 +245,8 @@ static bool exec_copy(struct exec *e)
 	struct signalfd_siginfo info;
 
 	if (e->in >= 0)
-		(void)fcntl(e->in, F_SETFL, fcntl(e->in, F_GETFL) | O_NONBLOCK); /* our own valid fd */
+		(void)fcntl(e->in, F_SETFL,
+			    fcntl(e->in, F_GETFL) | O_NONBLOCK); /* our own valid fd */
 	while (e->out >= 0 || e->err >= 0) {
 		bool pending = e->pending_at < e->pending_len;
 		struct pollfd polls[] = {

@@ -16,23 +16,19 @@
 #include "base/os/json.h"
 #include "manager/private.h"
 
-int manager_stats(struct manager *manager, const struct instance *instance,
-		  struct instance_stats *ret, struct err *err)
+int manager_stats(const struct instance *instance, struct instance_stats *ret, struct err *err)
 {
 	const struct engine_ops *engine;
 	struct guest_stats stats;
-	struct spec spec;
 
 	if (instance->pid <= 0)
 		return err_say(err, ESRCH, "%s is not running (%s)", instance->name,
 			       instance_state_name(instance->state));
 	int r = instance_engine(instance, &engine, err);
-	if (r == 0)
-		r = instance_spec(manager, instance, &spec, err);
 	if (r < 0)
 		return r;
+	struct spec spec = instance_view(instance);
 	r = engine->stats(&spec, instance->pid, &stats, err);
-	spec_fini(&spec);
 	if (r < 0)
 		return r;
 	*ret = (struct instance_stats){
@@ -56,7 +52,8 @@ static double info_cpu_seconds(const char *stat)
 	unsigned long user, system;
 
 	/* proc_pid_stat(5): utime and stime are fields 14 and 15, state is 3 */
-	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2)
+	if (!p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+			 &system) != 2)
 		return 0;
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
@@ -83,11 +80,9 @@ static json_t *info_process(pid_t pid)
 			 text ? text : json_string("?"));
 }
 
-int manager_processes(struct manager *manager, const struct instance *instance, json_t **ret,
-		      struct err *err)
+int manager_processes(const struct instance *instance, json_t **ret, struct err *err)
 {
 	const struct engine_ops *engine;
-	struct spec spec;
 	pid_t *pids = NULL;
 	size_t n = 0;
 
@@ -95,12 +90,10 @@ int manager_processes(struct manager *manager, const struct instance *instance, 
 		return err_say(err, ESRCH, "%s is not running (%s)", instance->name,
 			       instance_state_name(instance->state));
 	int r = instance_engine(instance, &engine, err);
-	if (r == 0)
-		r = instance_spec(manager, instance, &spec, err);
 	if (r < 0)
 		return r;
+	struct spec spec = instance_view(instance);
 	r = engine->processes(&spec, &pids, &n, err);
-	spec_fini(&spec);
 	if (r < 0)
 		return r;
 	json_t *rows = json_array();
@@ -126,10 +119,11 @@ static json_t *info_engines(void)
 		if (engine)
 			engine->probe(&report);
 		else
-			(void)snprintf(report.why, sizeof(report.why), "this build does not have it yet");
-		(void)json_array_append_new(list, json_pack("{s:s,s:b,s:s,s:s}", "name", all[i], "available",
-							    report.available, "how", report.how, "why",
-							    report.why));
+			(void)snprintf(report.why, sizeof(report.why),
+				       "this build does not have it yet");
+		(void)json_array_append_new(list, json_pack("{s:s,s:b,s:s,s:s}", "name", all[i],
+							    "available", report.available, "how",
+							    report.how, "why", report.why));
 	}
 	return list;
 }
@@ -149,11 +143,11 @@ static json_t *info_host(void)
 	struct utsname host = { 0 };
 	struct sysinfo memory = { 0 };
 
-	(void)uname(&host);     /* a valid pointer: cannot fail */
+	(void)uname(&host);	/* a valid pointer: cannot fail */
 	(void)sysinfo(&memory); /* likewise */
-	return json_pack("{s:s,s:s,s:s,s:i,s:I}", "name", host.nodename, "kernel", host.release, "machine",
-			 host.machine, "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN), "memory_bytes",
-			 (json_int_t)memory.totalram * memory.mem_unit);
+	return json_pack("{s:s,s:s,s:s,s:i,s:I}", "name", host.nodename, "kernel", host.release,
+			 "machine", host.machine, "cpus", (int)sysconf(_SC_NPROCESSORS_ONLN),
+			 "memory_bytes", (json_int_t)memory.totalram * memory.mem_unit);
 }
 
 int manager_info(struct manager *manager, json_t **ret, struct err *err)
@@ -162,12 +156,13 @@ int manager_info(struct manager *manager, json_t **ret, struct err *err)
 
 	(void)fstatvfs(manager->store.root_fd, &disk); /* our own open directory */
 	json_t *info = json_pack(
-		"{s:s,s:o,s:{s:s,s:s,s:I},s:i,s:i,s:o}", "version", STRATA_VERSION, "host", info_host(),
-		"store", "root", manager->store.root, "run_root", manager->store.run_root, "free_bytes",
+		"{s:s,s:o,s:{s:s,s:s,s:I},s:i,s:i,s:o}", "version", STRATA_VERSION, "host",
+		info_host(), "store", "root", manager->store.root, "run_root",
+		manager->store.run_root, "free_bytes",
 		(json_int_t)disk.f_bavail * (json_int_t)disk.f_frsize, "instances",
 		info_count(manager, "SELECT count(*) FROM instance"), "running",
-		info_count(manager, "SELECT count(*) FROM instance WHERE state IN (1, 2, 3)"), "engines",
-		info_engines());
+		info_count(manager, "SELECT count(*) FROM instance WHERE state IN (1, 2, 3)"),
+		"engines", info_engines());
 	if (!info)
 		return err_set(err, ENOMEM, "info");
 	*ret = info;
@@ -205,7 +200,8 @@ int manager_boot(struct manager *manager, unsigned *ret_started, struct err *err
 		if (manager_start(manager, &list[i], NULL, &status, &one) == 0)
 			started++;
 		else
-			(void)err_say(err, one.code, "%s", one.text); /* the others start all the same */
+			(void)err_say(err, one.code, "%s",
+				      one.text); /* the others start all the same */
 	}
 	instances_free(list, n);
 	if (r == 0 && err && err->code)

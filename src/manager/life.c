@@ -25,8 +25,8 @@ static bool life_runs(const struct instance *instance)
 
 static int life_must_run(const struct instance *instance, struct err *err)
 {
-	return life_runs(instance) ? 0 :
-				     err_say(err, ESRCH, "%s is not running (%s)", instance->name,
+	return life_runs(instance) ? 0
+				   : err_say(err, ESRCH, "%s is not running (%s)", instance->name,
 					     instance_state_name(instance->state));
 }
 
@@ -68,8 +68,9 @@ static int life_paused_first(struct manager *manager, struct instance *instance,
 int manager_stop(struct manager *manager, struct instance *instance, int64_t timeout_ms,
 		 struct err *err)
 {
-	int32_t words[2] = { 0, (int32_t)(timeout_ms < 0 ? json_int(instance->spec, "stop_timeout_ms", 10000) :
-							   timeout_ms) };
+	int32_t words[2] = { 0, (int32_t)(timeout_ms < 0 ? json_int(instance->spec,
+								    "stop_timeout_ms", 10000)
+							 : timeout_ms) };
 	int status;
 
 	if (!life_runs(instance))
@@ -103,7 +104,8 @@ int manager_kill(struct manager *manager, struct instance *instance, int sig, st
 	if (fd < 0)
 		return fd;
 	if (sig == SIGKILL && instance->state == INSTANCE_PAUSED)
-		r = manager_resume(manager, instance, err); /* a frozen v1 group does not even die */
+		r = manager_resume(manager, instance,
+				   err); /* a frozen v1 group does not even die */
 	if (r == 0 && (r = wire_send(fd, WIRE_SIGNAL, &word, sizeof(word))) < 0)
 		r = err_set(err, -r, "kill %s", instance->name);
 	if (r < 0)
@@ -119,7 +121,6 @@ static int life_freeze(struct manager *manager, struct instance *instance, bool 
 		       struct err *err)
 {
 	const struct engine_ops *engine;
-	struct spec spec;
 
 	AUTO(fd_close_p) int lock = instance_lock_fresh(manager, instance, err);
 	int r = lock < 0 ? lock : life_must_run(instance, err);
@@ -129,13 +130,11 @@ static int life_freeze(struct manager *manager, struct instance *instance, bool 
 		return err_say(err, EALREADY, "%s is %s already", instance->name,
 			       instance_state_name(instance->state));
 	r = instance_engine(instance, &engine, err);
-	if (r == 0)
-		r = instance_spec(manager, instance, &spec, err);
 	if (r < 0)
 		return r;
 	enum instance_state state = frozen ? INSTANCE_PAUSED : INSTANCE_RUNNING;
+	struct spec spec = instance_view(instance);
 	r = engine->freeze(&spec, frozen, err);
-	spec_fini(&spec);
 	if (r == 0)
 		r = instance_set_state(manager, instance->id, state, err);
 	if (r < 0)
@@ -185,11 +184,12 @@ int manager_remove(struct manager *manager, struct instance *instance, bool forc
 {
 	if (life_runs(instance)) {
 		if (!force)
-			return err_say(err, EBUSY,
-				       "%s is %s: stop it first ('strata stop %s'), or use 'strata rm "
-				       "-f'",
-				       instance->name, instance_state_name(instance->state),
-				       instance->name);
+			return err_say(
+				err, EBUSY,
+				"%s is %s: stop it first ('strata stop %s'), or use 'strata rm "
+				"-f'",
+				instance->name, instance_state_name(instance->state),
+				instance->name);
 		int r = manager_kill(manager, instance, SIGKILL, err);
 		if (r < 0 && r != -ESRCH)
 			return r;
@@ -201,7 +201,8 @@ int manager_remove(struct manager *manager, struct instance *instance, bool forc
 	if (lock < 0)
 		return err_say(err, -lock, "%s", gone.text);
 	if (life_runs(instance))
-		return err_say(err, EBUSY, "%s was started again by another command", instance->name);
+		return err_say(err, EBUSY, "%s was started again by another command",
+			       instance->name);
 	return instance_erase(manager, instance, volumes, err);
 }
 
@@ -247,8 +248,8 @@ int manager_rename(struct manager *manager, struct instance *instance, const cha
 		return err_set(err, ENOMEM, "rename %s", instance->name);
 	r = db_begin(db, true, err);
 	if (r == 0)
-		r = db_run(db, err, "UPDATE instance SET name = ?, spec = ? WHERE id = ?", "sss", name,
-			   text, instance->id);
+		r = db_run(db, err, "UPDATE instance SET name = ?, spec = ? WHERE id = ?", "sss",
+			   name, text, instance->id);
 	if (r == 0)
 		r = db_commit(db, err);
 	free(text);

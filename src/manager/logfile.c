@@ -28,7 +28,8 @@ static int logfile_open(struct logfile *log)
 {
 	struct stat st;
 
-	log->fd = openat(log->dir, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+	log->fd = openat(log->dir, "log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW,
+			 0600);
 	if (log->fd < 0 || fstat(log->fd, &st) < 0)
 		return -errno;
 	log->size_bytes = st.st_size;

@@ -15,10 +15,10 @@
 #include "base/core/err.h"
 
 struct logfile {
-	int dir;           /* the state directory; borrowed */
-	int fd;            /* -EBADF until the first entry */
+	int dir; /* the state directory; borrowed */
+	int fd;	 /* -EBADF until the first entry */
 	int64_t size_bytes, max_bytes;
-	unsigned files;    /* kept, the current one included */
+	unsigned files; /* kept, the current one included */
 	struct buf buf;
 };
 

@@ -101,7 +101,8 @@ static FILE *logs_dump(int dir, struct logs *logs)
 		while (f && (len = getline(&logs->line, &logs->cap, f)) > 0) {
 			struct logline l;
 			if (skip > 0) {
-				skip -= logline_parse(logs->line, (size_t)len - 1, &l) == 0 && !l.partial;
+				skip -= logline_parse(logs->line, (size_t)len - 1, &l) == 0 &&
+					!l.partial;
 				continue;
 			}
 			logs_print(logs, logs->line, (size_t)len);
@@ -142,7 +143,8 @@ static int logs_follow(struct manager *manager, const struct instance *instance,
 	if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE) < 0)
 		return err_set(err, errno, "watch the log of %s", instance->name);
 	for (;;) {
-		bool over = logs_over(manager, instance); /* asked first: then what follows is the last */
+		bool over = logs_over(manager,
+				      instance); /* asked first: then what follows is the last */
 		struct stat now, shown;
 		if (*f)
 			logs_rest(*f, logs);

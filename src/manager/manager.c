@@ -17,14 +17,14 @@
 #include "network/network.h"
 #include "storage/image.h"
 
-#define INSTANCE_COLUMNS                                                                            \
-	"id, name, spec, state, exit_code, oom_killed, restarts, stopped, error, created_ns, "      \
+#define INSTANCE_COLUMNS(spec)                                                                     \
+	"id, name, " spec ", state, exit_code, oom_killed, restarts, stopped, error, created_ns, " \
 	"started_ns, finished_ns"
 
 static const char *const instance_names[] = {
-	[INSTANCE_CREATED] = "created",	      [INSTANCE_RUNNING] = "running",
-	[INSTANCE_PAUSED] = "paused",	      [INSTANCE_RESTARTING] = "restarting",
-	[INSTANCE_EXITED] = "exited",	      [INSTANCE_DEAD] = "dead",
+	[INSTANCE_CREATED] = "created", [INSTANCE_RUNNING] = "running",
+	[INSTANCE_PAUSED] = "paused",	[INSTANCE_RESTARTING] = "restarting",
+	[INSTANCE_EXITED] = "exited",	[INSTANCE_DEAD] = "dead",
 };
 
 int manager_open(const char *root, const char *run_root, struct manager *ret, struct err *err)
@@ -74,8 +74,8 @@ int instance_lock(struct manager *manager, const char *id, bool wait, struct err
 
 	(void)snprintf(path, sizeof(path), "instances/%s", id); /* ids have 64 digits */
 	for (;;) {
-		AUTO(fd_close_p) int fd =
-			openat(manager->store.root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		AUTO(fd_close_p)
+		int fd = openat(manager->store.root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0 && errno == ENOENT) {
 			int r = dir_make(manager->store.root_fd, path, 0711);
 			if (r < 0)
@@ -112,8 +112,8 @@ static int instance_from_row(sqlite3_stmt *stmt, struct instance *ret, struct er
 	i.created_ns = db_col_int(stmt, 9);
 	i.started_ns = db_col_int(stmt, 10);
 	i.finished_ns = db_col_int(stmt, 11);
-	int r = i.name && i.error ? json_parse(spec, strlen(spec), "stored spec", &i.spec, err) :
-				    err_set(err, ENOMEM, "read instance");
+	int r = i.name && i.error ? json_parse(spec, strlen(spec), "stored spec", &i.spec, err)
+				  : err_set(err, ENOMEM, "read instance");
 	if (r < 0) {
 		instance_fini(&i);
 		return r;
@@ -128,7 +128,7 @@ int instance_reload(struct manager *manager, struct instance *instance, struct e
 	struct instance fresh;
 	struct db *db = &manager->store.db;
 	int r = db_prepare(db, &stmt, err,
-			   "SELECT " INSTANCE_COLUMNS " FROM instance WHERE id = ?", "s",
+			   "SELECT " INSTANCE_COLUMNS("spec") " FROM instance WHERE id = ?", "s",
 			   instance->id);
 
 	if (r == 0)
@@ -157,7 +157,8 @@ int instance_lock_fresh(struct manager *manager, struct instance *instance, stru
 	int r = instance_reload(manager, instance, err);
 	if (r == -ENOENT) {
 		(void)snprintf(path, sizeof(path), "instances/%s", instance->id); /* fits */
-		(void)unlinkat(manager->store.root_fd, path, AT_REMOVEDIR); /* only if we made it: empty */
+		(void)unlinkat(manager->store.root_fd, path,
+			       AT_REMOVEDIR); /* only if we made it: empty */
 	}
 	return r < 0 ? r : fd_take(&lock);
 }
@@ -179,12 +180,14 @@ static int manager_find_row(struct manager *manager, const char *ref, struct ins
 	bool hex = ref[0] && strspn(ref, "0123456789abcdef") == strlen(ref) &&
 		   strlen(ref) <= DIGEST_HEX;
 
-	(void)snprintf(end, sizeof(end), "%sg", hex ? ref : ""); /* 'g' sorts after every hex digit */
-	int r = db_prepare(db, &stmt, err,
-			   "SELECT " INSTANCE_COLUMNS
-			   " FROM instance WHERE name = ?1 OR (id >= ?2 AND id < ?3) "
-			   "ORDER BY name = ?1 DESC LIMIT 2",
-			   "sss", ref, hex ? ref : "z", hex ? end : "z");
+	(void)snprintf(end, sizeof(end), "%sg",
+		       hex ? ref : ""); /* 'g' sorts after every hex digit */
+	int r = db_prepare(
+		db, &stmt, err,
+		"SELECT " INSTANCE_COLUMNS(
+			"spec") " FROM instance WHERE name = ?1 OR (id >= ?2 AND id < ?3) "
+				"ORDER BY name = ?1 DESC LIMIT 2",
+		"sss", ref, hex ? ref : "z", hex ? end : "z");
 	if (r == 0)
 		r = db_step(db, stmt, err);
 	if (r < 0)
@@ -226,8 +229,10 @@ static int manager_list_rows(struct manager *manager, struct instance **ret, siz
 	struct db *db = &manager->store.db;
 	struct instance *list = NULL;
 	size_t n = 0;
-	int r = db_prepare(db, &stmt, err,
-			   "SELECT " INSTANCE_COLUMNS " FROM instance ORDER BY created_ns DESC", "");
+	int r = db_prepare(
+		db, &stmt, err,
+		"SELECT " INSTANCE_COLUMNS("summary") " FROM instance ORDER BY created_ns DESC",
+		"");
 
 	while (r == 0 && (r = db_step(db, stmt, err)) == 1) {
 		if ((n & (n - 1)) == 0) { /* grow at powers of two */
@@ -295,6 +300,20 @@ int manager_reconcile(struct manager *manager, const char *id, struct err *err)
 	if (r == 0)
 		instance_fini(&instance);
 	return r == -ENOENT ? 0 : r;
+}
+
+struct spec instance_view(const struct instance *instance)
+{
+	const char *mode = json_str(json_object_get(instance->spec, "network"), "mode", "bridge");
+
+	return (struct spec){
+		.id = instance->id,
+		.name = instance->name,
+		.cgroup_parent = json_str(instance->spec, "cgroup_parent", ""),
+		.network = !strcmp(mode, "host")   ? SPEC_NETWORK_HOST
+			   : !strcmp(mode, "none") ? SPEC_NETWORK_NONE
+						   : SPEC_NETWORK_BRIDGE,
+	};
 }
 
 int instance_engine(const struct instance *instance, const struct engine_ops **ret, struct err *err)

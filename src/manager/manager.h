@@ -65,7 +65,11 @@ int manager_create(struct manager *manager, const json_t *config, struct instanc
 
 /* manager_find() - by name, full id, or an id's unique prefix; reconciled. -ENOENT, -ENOTUNIQ. */
 int manager_find(struct manager *manager, const char *ref, struct instance *ret, struct err *err);
-/* manager_list() - newest first; each ret element needs instance_fini(), the array free(). */
+/*
+ * manager_list() - newest first; instances_free() them
+ * Their spec is only a summary: image, image_id, virt, args, ports, labels, restart, remove, network. What
+ * needs more takes manager_find().
+ */
 int manager_list(struct manager *manager, bool all, struct instance **ret, size_t *ret_n,
 		 struct err *err);
 void instances_free(struct instance *instances, size_t n);
@@ -145,12 +149,10 @@ struct instance_stats {
 	uint64_t net_rx_bytes, net_tx_bytes;
 	uint64_t io_read_bytes, io_write_bytes;
 };
-int manager_stats(struct manager *manager, const struct instance *instance,
-		  struct instance_stats *ret, struct err *err);
+int manager_stats(const struct instance *instance, struct instance_stats *ret, struct err *err);
 
 /* manager_processes() - rows {"pid","user","time","command"} of the instance's processes, host's pids. */
-int manager_processes(struct manager *manager, const struct instance *instance, json_t **ret,
-		      struct err *err);
+int manager_processes(const struct instance *instance, json_t **ret, struct err *err);
 
 /*
  * manager_copy_in/out() - strata cp: files cross as a tar stream, whoever is inside cannot lead it astray

@@ -154,7 +154,8 @@ static void monitor_loop(struct monitor *m)
 				return;
 		}
 		monitor_fill_polls(m, polls);
-		if (poll(polls, ARRAY_SIZE(polls), m->finished && !told ? 100 : monitor_poll_ms(m)) < 0 &&
+		if (poll(polls, ARRAY_SIZE(polls),
+			 m->finished && !told ? 100 : monitor_poll_ms(m)) < 0 &&
 		    errno != EINTR)
 			return;
 		monitor_dispatch(m, polls);
@@ -166,15 +167,17 @@ static void monitor_tell_failed(int fd, int status, const struct err *err)
 {
 	struct wire_failure failure = { .status = status, .code = err->code };
 
-	(void)snprintf(failure.text, sizeof(failure.text), "%s", err->text); /* both hold 480 bytes */
+	(void)snprintf(failure.text, sizeof(failure.text), "%s",
+		       err->text);				     /* both hold 480 bytes */
 	(void)wire_send(fd, WIRE_FAILED, &failure, sizeof(failure)); /* nobody left to tell */
 }
 
 /* The database is not this process's business: a command records the end, and cleans up after it. */
 static void monitor_record(const struct monitor *m, char **args)
 {
-	char *argv[] = { args[MONITOR_ARG_STRATA], "--root",	 args[MONITOR_ARG_ROOT],
-			 "--run-root",		   args[MONITOR_ARG_RUN_ROOT], "record",
+	char *argv[] = { args[MONITOR_ARG_STRATA],	"--root",
+			 args[MONITOR_ARG_ROOT],	"--run-root",
+			 args[MONITOR_ARG_RUN_ROOT],	"record",
 			 (char *)(uintptr_t)m->spec.id, NULL };
 	char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	pid_t pid;
@@ -189,8 +192,9 @@ static void monitor_record(const struct monitor *m, char **args)
 
 static void monitor_detach(void)
 {
-	(void)prctl(PR_SET_NAME, "strata-monitor"); /* it was executed by fd: that would be its name */
-	(void)setsid();                             /* never a leader: just forked */
+	(void)prctl(PR_SET_NAME,
+		    "strata-monitor"); /* it was executed by fd: that would be its name */
+	(void)setsid();		       /* never a leader: just forked */
 	(void)umask(0022);
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (chdir("/") < 0)
@@ -203,7 +207,8 @@ static void monitor_init(struct monitor *m, char **args)
 	m->streams[0].fd = m->streams[1].fd = -EBADF;
 	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)
 		m->clients[i].fd = -EBADF;
-	m->dirs = (struct guest_dirs){ .state = args[MONITOR_ARG_STATE], .run = args[MONITOR_ARG_RUN] };
+	m->dirs = (struct guest_dirs){ .state = args[MONITOR_ARG_STATE],
+				       .run = args[MONITOR_ARG_RUN] };
 }
 
 int monitor_run(char **args)
@@ -229,7 +234,8 @@ int monitor_run(char **args)
 	}
 	int32_t pid = m->guest->pid;
 	m->owner = monitor_adopt(m, MONITOR_SOCKET_FD);
-	(void)wire_send(MONITOR_SOCKET_FD, WIRE_STARTED, &pid, sizeof(pid)); /* a dead starter shows in poll */
+	(void)wire_send(MONITOR_SOCKET_FD, WIRE_STARTED, &pid,
+			sizeof(pid)); /* a dead starter shows in poll */
 	/* What the starter asked before we were born comes first: attached so, it misses no output. */
 	monitor_read_client(m, (unsigned)m->owner);
 	monitor_loop(m);

@@ -22,15 +22,15 @@
 #define MONITOR_CLIENTS 32
 
 struct monitor_client {
-	int fd;          /* -EBADF: free slot */
-	bool attached;   /* gets output */
-	bool wants_end;  /* gets WIRE_ENDED */
+	int fd;		/* -EBADF: free slot */
+	bool attached;	/* gets output */
+	bool wants_end; /* gets WIRE_ENDED */
 };
 
 struct monitor_stream {
-	int fd;              /* our end of the guest's pipe or terminal; -EBADF: ended */
-	uint32_t waiting;    /* bit n: client n has not taken the pending chunk */
-	size_t len;          /* of the pending chunk; 0: none */
+	int fd;		  /* our end of the guest's pipe or terminal; -EBADF: ended */
+	uint32_t waiting; /* bit n: client n has not taken the pending chunk */
+	size_t len;	  /* of the pending chunk; 0: none */
 	char data[WIRE_DATA];
 };
 
@@ -43,15 +43,15 @@ struct monitor {
 	struct status status;
 	struct guest *guest; /* NULL while none runs */
 	struct logfile log;
-	bool log_failed;                  /* said once */
+	bool log_failed;		  /* said once */
 	struct monitor_stream streams[2]; /* standard output or terminal, standard error */
-	int in;                           /* our end of standard input; -EBADF: closed or none */
-	struct wire_message in_pending;   /* what a client sent and the guest has not read */
+	int in;				  /* our end of standard input; -EBADF: closed or none */
+	struct wire_message in_pending;	  /* what a client sent and the guest has not read */
 	size_t in_len, in_at;
 	struct monitor_client clients[MONITOR_CLIENTS];
-	int owner;           /* index into clients; -1: none */
-	bool stopping;       /* by the user: no restart */
-	bool finished;       /* nothing will run again: drain, tell, leave */
+	int owner;	     /* index into clients; -1: none */
+	bool stopping;	     /* by the user: no restart */
+	bool finished;	     /* nothing will run again: drain, tell, leave */
 	int64_t kill_at_ns;  /* monotonic; 0: no stop under way */
 	int64_t start_at_ns; /* monotonic; 0: no restart pending */
 	int64_t begun_ns;    /* monotonic: of the last start */
@@ -63,15 +63,15 @@ int monitor_open_io(struct monitor *m, struct guest_io *ret, struct err *err);
 void monitor_close_guest_io(const struct guest_io *io);
 void monitor_read_stream(struct monitor *m, unsigned index);
 void monitor_flush_streams(struct monitor *m);
-void monitor_drain(struct monitor *m); /* what the guest left in its pipes when it died */
+void monitor_drain(struct monitor *m);		 /* what the guest left in its pipes when it died */
 bool monitor_delivered(const struct monitor *m); /* every byte the guest wrote, to every client */
-bool monitor_idle(const struct monitor *m); /* nothing pending for any client */
+bool monitor_idle(const struct monitor *m);	 /* nothing pending for any client */
 void monitor_accept(struct monitor *m);
 void monitor_read_client(struct monitor *m, unsigned index);
 void monitor_write_in(struct monitor *m);
 void monitor_drop_client(struct monitor *m, unsigned index);
 void monitor_tell_end(struct monitor *m);
-void monitor_tell_owner(struct monitor *m); /* where every byte has been delivered already */
+void monitor_tell_owner(struct monitor *m);   /* where every byte has been delivered already */
 int monitor_adopt(struct monitor *m, int fd); /* the socket we were born with; its index */
 
 /* monitor_life.c */
@@ -81,4 +81,4 @@ void monitor_stop(struct monitor *m, int sig, int64_t grace_ms);
 void monitor_signal(struct monitor *m, int sig);
 void monitor_timers(struct monitor *m);
 int64_t monitor_next_ns(const struct monitor *m); /* monotonic time of the next timer; 0: none */
-void monitor_say(struct monitor *m);              /* status file */
+void monitor_say(struct monitor *m);		  /* status file */

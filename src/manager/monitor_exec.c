@@ -52,8 +52,10 @@ int monitor_exec(char **args)
 	}
 	if (err.code) {
 		struct wire_failure failure = { .status = status, .code = err.code };
-		(void)snprintf(failure.text, sizeof(failure.text), "%s", err.text); /* both 480 bytes */
-		(void)fd_write_all(MONITOR_EXEC_STARTED_FD, &failure, sizeof(failure)); /* nobody left */
+		(void)snprintf(failure.text, sizeof(failure.text), "%s",
+			       err.text); /* both 480 bytes */
+		(void)fd_write_all(MONITOR_EXEC_STARTED_FD, &failure,
+				   sizeof(failure)); /* nobody left */
 	}
 	spec_fini(&spec);
 	return status;

@@ -176,7 +176,8 @@ void monitor_write_in(struct monitor *m)
 	int fd = m->spec.tty && m->guest ? m->guest->tty : m->in;
 
 	while (m->in_at < m->in_len) {
-		ssize_t n = fd < 0 ? -1 : write(fd, m->in_pending.data + m->in_at, m->in_len - m->in_at);
+		ssize_t n = fd < 0 ? -1
+				   : write(fd, m->in_pending.data + m->in_at, m->in_len - m->in_at);
 		if (n < 0 && fd >= 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (n < 0)
@@ -205,7 +206,8 @@ static void monitor_request(struct monitor *m, unsigned index, const struct wire
 	switch (message->tag) {
 	case WIRE_ATTACH:
 		client->attached = client->wants_end = true;
-		(void)wire_send(client->fd, WIRE_ATTACHED, NULL, 0); /* its death shows at the next poll */
+		(void)wire_send(client->fd, WIRE_ATTACHED, NULL,
+				0); /* its death shows at the next poll */
 		break;
 	case WIRE_WAIT:
 		client->wants_end = true;

@@ -50,7 +50,8 @@ int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err)
 	}
 	if (m->guest->tty >= 0) {
 		m->streams[0].fd = fcntl(m->guest->tty, F_DUPFD_CLOEXEC, 3);
-		(void)fcntl(m->guest->tty, F_SETFL, O_RDWR | O_NONBLOCK); /* shared by both fds; valid */
+		(void)fcntl(m->guest->tty, F_SETFL,
+			    O_RDWR | O_NONBLOCK); /* shared by both fds; valid */
 	}
 	return 0;
 }
@@ -84,7 +85,8 @@ static void monitor_after_end(struct monitor *m)
 	if (now - m->begun_ns >= MONITOR_GOOD_NS || !m->delay_ns)
 		m->delay_ns = MONITOR_DELAY_MIN_NS;
 	m->start_at_ns = now + m->delay_ns;
-	m->delay_ns = m->delay_ns * 2 > MONITOR_DELAY_MAX_NS ? MONITOR_DELAY_MAX_NS : m->delay_ns * 2;
+	m->delay_ns =
+		m->delay_ns * 2 > MONITOR_DELAY_MAX_NS ? MONITOR_DELAY_MAX_NS : m->delay_ns * 2;
 	m->status.state = STATUS_RESTARTING;
 	monitor_say(m);
 }
@@ -132,7 +134,8 @@ void monitor_signal(struct monitor *m, int sig)
 	if (m->guest) {
 		(void)pidfd_signal(m->guest->wait_fd, sig); /* gone already: the loop will see it */
 		if (sig == SIGKILL)
-			(void)m->guest->ops->freeze(&m->spec, false, NULL); /* a v1 freezer holds even SIGKILL back */
+			(void)m->guest->ops->freeze(
+				&m->spec, false, NULL); /* a v1 freezer holds even SIGKILL back */
 	} else if (m->start_at_ns && m->stopping) {
 		m->start_at_ns = 0;
 		monitor_after_end(m);

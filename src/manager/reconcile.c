@@ -83,7 +83,8 @@ int instance_ended(struct manager *manager, struct instance *instance, const str
 		const struct engine_ops *engine;
 		int r = instance_engine(instance, &engine, err);
 		if (r == 0)
-			r = engine->sweep(instance->id, json_str(instance->spec, "cgroup_parent", ""), err);
+			r = engine->sweep(instance->id,
+					  json_str(instance->spec, "cgroup_parent", ""), err);
 		if (r < 0)
 			return err_wrap(err, "clean up after %s", instance->name);
 	}
@@ -104,7 +105,8 @@ int instance_ended(struct manager *manager, struct instance *instance, const str
 	if (r < 0)
 		return r;
 	(void)snprintf(path, sizeof(path), "instances/%s", instance->id); /* fits */
-	(void)dir_remove(manager->store.run_fd, path); /* left-overs are removed with the instance */
+	(void)dir_remove(manager->store.run_fd,
+			 path); /* left-overs are removed with the instance */
 	return 0;
 }
 
@@ -117,8 +119,9 @@ static int instance_fold(struct manager *manager, struct instance *instance, int
 	if (run_fd >= 0 && status_read(run_fd, &status) == 0 && status.state == STATUS_ENDED)
 		return instance_ended(manager, instance, &status, err);
 	(void)snprintf(status.error, sizeof(status.error), "%s",
-		       run_fd >= 0 && status.monitor ? "its monitor was killed" :
-						       "the host restarted, or its start was interrupted");
+		       run_fd >= 0 && status.monitor
+			       ? "its monitor was killed"
+			       : "the host restarted, or its start was interrupted");
 	status.state = STATUS_RUNNING;
 	status.exit_code = 137;
 	status.finished_ns = clock_real_ns();
@@ -156,7 +159,8 @@ int instance_sync(struct manager *manager, struct instance *instance, struct err
 	return lock < 0 ? 0 : instance_settle(manager, instance, err);
 }
 
-int instance_erase(struct manager *manager, struct instance *instance, bool volumes, struct err *err)
+int instance_erase(struct manager *manager, struct instance *instance, bool volumes,
+		   struct err *err)
 {
 	char path[80], trash[80];
 	struct store *store = &manager->store;
@@ -165,7 +169,8 @@ int instance_erase(struct manager *manager, struct instance *instance, bool volu
 	int r = network_release(store, instance->id, err);
 	if (r < 0)
 		return r;
-	AUTO(json_decref_p) json_t *anonymous = volumes ? json_object_get(instance->spec, "volumes") : NULL;
+	AUTO(json_decref_p)
+	json_t *anonymous = volumes ? json_object_get(instance->spec, "volumes") : NULL;
 	(void)json_incref(anonymous);
 	(void)snprintf(path, sizeof(path), "instances/%s", instance->id); /* fits */
 	(void)snprintf(trash, sizeof(trash), "tmp/rm-%s", instance->id);  /* fits */
@@ -184,13 +189,14 @@ int instance_erase(struct manager *manager, struct instance *instance, bool volu
 	}
 	size_t i;
 	json_t *name;
-	json_array_foreach(anonymous, i, name)
-		(void)volume_remove(store, json_string_value(name), NULL); /* in use elsewhere: it stays */
+	json_array_foreach(anonymous, i, name)(void) volume_remove(
+		store, json_string_value(name), NULL); /* in use elsewhere: it stays */
 	event_add(manager, "destroy", instance, NULL, 0);
 	/* From here on these are orphans, which instance_sweep_orphans() would find. */
 	if (renameat(store->root_fd, path, store->root_fd, trash) < 0 && errno == ENOENT &&
 	    dir_make(store->root_fd, "tmp", 0700) == 0)
-		(void)renameat(store->root_fd, path, store->root_fd, trash); /* the removal below tells */
+		(void)renameat(store->root_fd, path, store->root_fd,
+			       trash); /* the removal below tells */
 	(void)dir_remove(store->root_fd, path);
 	r = dir_remove(store->root_fd, trash);
 	return r < 0 ? err_set(err, -r, "remove %s/%s", store->root, trash) : 0;
@@ -220,10 +226,12 @@ static void instance_sweep_dir(struct manager *manager, int base_fd, const char 
 		const char *id = !strncmp(e->d_name, "rm-", 3) ? e->d_name + 3 : e->d_name;
 		if (!digest_is_hex(id) || instance_has_row(manager, id))
 			continue;
-		AUTO(fd_close_p) int one = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		AUTO(fd_close_p)
+		int one = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (one < 0 || flock(one, LOCK_EX | LOCK_NB) < 0)
 			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name); /* a cut one is not found */
+		(void)snprintf(path, sizeof(path), "%s/%s", dir,
+			       e->d_name); /* a cut one is not found */
 		if (!instance_has_row(manager, id))
 			(void)dir_remove(base_fd, path); /* the next sweep tries again */
 	}

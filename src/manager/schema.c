@@ -5,8 +5,9 @@ static const char *const schema_versions[] = {
 	"CREATE TABLE instance ("
 	" id TEXT NOT NULL UNIQUE,"
 	" name TEXT NOT NULL UNIQUE,"
-	" image TEXT NOT NULL,"    /* id, hex */
-	" spec TEXT NOT NULL,"     /* JSON, docs/spec.md */
+	" image TEXT NOT NULL,"	   /* id, hex */
+	" summary TEXT NOT NULL,"  /* of the spec: what a list shows, a fraction of it to parse */
+	" spec TEXT NOT NULL,"	   /* JSON, docs/spec.md */
 	" state INTEGER NOT NULL," /* enum instance_state */
 	" exit_code INTEGER NOT NULL DEFAULT 0,"
 	" oom_killed INTEGER NOT NULL DEFAULT 0,"

@@ -23,7 +23,8 @@ int spawn_memfd(const char *name, const char *text, struct err *err)
 	int r = fd_write_all(fd, text, strlen(text));
 	if (r < 0)
 		return err_set(err, -r, "memfd %s", name);
-	(void)fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); /* allowed above */
+	(void)fcntl(fd, F_ADD_SEALS,
+		    F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL); /* allowed above */
 	return fd_take(&fd);
 }
 
@@ -38,7 +39,8 @@ static int spawn_copy(int program)
 	int r = fd_read_all(program, 64 << 20, &all);
 	if (r == 0)
 		r = fd_write_all(copy, all.data, all.len);
-	if (r == 0 && fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+	if (r == 0 &&
+	    fcntl(copy, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
 		r = -errno;
 	return r < 0 ? r : fd_take(&copy);
 }
@@ -94,8 +96,10 @@ static int spawn_lift(struct spawn_fds *fds)
 
 static int spawn_run(int program, char *const *argv, const struct spawn_fds *given, pid_t *ret_pid)
 {
-	static char *const env[] = { (char *)(uintptr_t) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-				     NULL };
+	static char *const env[] = {
+		(char *)(uintptr_t) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		NULL
+	};
 	struct spawn_fds fds = *given;
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;

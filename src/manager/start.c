@@ -28,10 +28,12 @@ static int start_layers(struct manager *manager, const struct instance *instance
 	size_t i;
 	json_t *layer;
 
-	json_array_foreach(json_object_get(instance->spec, "layers"), i, layer) {
+	json_array_foreach(json_object_get(instance->spec, "layers"), i, layer)
+	{
 		int n = snprintf(path, sizeof(path), "%s/layers/%s", manager->store.root,
 				 json_string_value(layer));
-		if (n < 0 || (size_t)n >= sizeof(path) || json_array_append_new(layers, json_string(path)))
+		if (n < 0 || (size_t)n >= sizeof(path) ||
+		    json_array_append_new(layers, json_string(path)))
 			return err_set(err, ENOMEM, "start %s", instance->name);
 	}
 	return json_object_set_new(spec, "layers", layers) ? err_set(err, ENOMEM, "start") : 0;
@@ -46,7 +48,8 @@ static int start_volumes(struct manager *manager, const struct instance *instanc
 
 	if (json_object_set_new(spec, "mounts", mounts))
 		return err_set(err, ENOMEM, "start %s", instance->name);
-	json_array_foreach(mounts, i, mount) {
+	json_array_foreach(mounts, i, mount)
+	{
 		struct volume volume;
 		if (strcmp(json_str(mount, "type", ""), "volume") != 0)
 			continue;
@@ -67,7 +70,8 @@ static uint64_t start_caps(const json_t *spec)
 	size_t i;
 	json_t *name;
 
-	json_array_foreach(json_object_get(spec, "caps"), i, name) {
+	json_array_foreach(json_object_get(spec, "caps"), i, name)
+	{
 		uint64_t one = 0;
 		if (caps_from_name(json_string_value(name), &one, NULL) == 0)
 			caps |= one;
@@ -128,9 +132,11 @@ static int start_ports(const json_t *spec, struct network_plan *plan, struct err
 	plan->ports = calloc(json_array_size(ports), sizeof(*plan->ports));
 	if (!plan->ports)
 		return err_set(err, ENOMEM, "published ports");
-	json_array_foreach(ports, i, port) {
+	json_array_foreach(ports, i, port)
+	{
 		struct network_port *p = &plan->ports[plan->n_ports++];
-		(void)snprintf(p->host_ip, sizeof(p->host_ip), "%s", json_str(port, "host_ip", "")); /* checked */
+		(void)snprintf(p->host_ip, sizeof(p->host_ip), "%s",
+			       json_str(port, "host_ip", "")); /* checked */
 		p->host = (uint16_t)json_int(port, "host", 0);
 		p->guest = (uint16_t)json_int(port, "guest", 0);
 		p->udp = !strcmp(json_str(port, "protocol", "tcp"), "udp");
@@ -141,10 +147,10 @@ static int start_ports(const json_t *spec, struct network_plan *plan, struct err
 /* What the plan decided goes into the running spec; chosen host ports too. */
 static int start_take_plan(json_t *spec, const struct network_plan *plan, struct err *err)
 {
-	json_t *endpoint = json_pack("{s:s,s:s,s:s,s:i,s:s*,s:s,s:s}", "network", plan->network, "bridge",
-				     plan->bridge, "address", plan->ip, "prefix", (int)plan->prefix,
-				     "gateway", plan->internal ? NULL : plan->gateway, "mac", plan->mac,
-				     "host_if", plan->host_if);
+	json_t *endpoint = json_pack(
+		"{s:s,s:s,s:s,s:i,s:s*,s:s,s:s}", "network", plan->network, "bridge", plan->bridge,
+		"address", plan->ip, "prefix", (int)plan->prefix, "gateway",
+		plan->internal ? NULL : plan->gateway, "mac", plan->mac, "host_if", plan->host_if);
 	json_t *network = json_copy(json_object_get(spec, "network"));
 	json_t *ports = json_deep_copy(json_object_get(spec, "ports"));
 
@@ -210,7 +216,8 @@ static int start_files(struct manager *manager, const struct instance *instance,
 	if (r == 0)
 		r = start_file(run_fd, "hostname", text.data, text.len, err);
 	buf_fini(&text);
-	if (r == 0 && (strcmp(mode, "host") != 0 || file_read(AT_FDCWD, "/etc/hosts", 1 << 20, &text) < 0))
+	if (r == 0 &&
+	    (strcmp(mode, "host") != 0 || file_read(AT_FDCWD, "/etc/hosts", 1 << 20, &text) < 0))
 		r = buf_adds(&text, local);
 	if (r == 0)
 		r = start_file(run_fd, "hosts", buf_str(&text), text.len, err);
@@ -250,7 +257,8 @@ static int start_spawn(struct manager *manager, struct instance *instance, int s
 /* The monitor's first words. */
 static int start_wait(struct instance *instance, int socket, int *ret_status, struct err *err)
 {
-	static struct wire_message message; /* 32 KiB: not for the stack of a command that has one thread */
+	static struct wire_message
+		message; /* 32 KiB: not for the stack of a command that has one thread */
 	ssize_t n = wire_receive(socket, &message);
 	int32_t pid;
 
@@ -278,8 +286,9 @@ static int start_launch(struct manager *manager, struct instance *instance, json
 {
 	int pair[2];
 	char *text = json_text(spec, 0);
-	AUTO(fd_close_p) int spec_fd = text ? spawn_memfd("strata-spec", text, err) :
-					      err_set(err, ENOMEM, "start %s", instance->name);
+	AUTO(fd_close_p)
+	int spec_fd = text ? spawn_memfd("strata-spec", text, err)
+			   : err_set(err, ENOMEM, "start %s", instance->name);
 	free(text);
 	if (spec_fd < 0)
 		return spec_fd;
@@ -303,10 +312,11 @@ static int start_launch(struct manager *manager, struct instance *instance, json
 }
 
 /* What a start that failed had already done. */
-static void start_undo(struct manager *manager, struct instance *instance, enum instance_state before,
-		       const char *run_dir)
+static void start_undo(struct manager *manager, struct instance *instance,
+		       enum instance_state before, const char *run_dir)
 {
-	(void)network_release(&manager->store, instance->id, NULL); /* repeated when it is removed */
+	(void)network_release(&manager->store, instance->id,
+			      NULL); /* repeated when it is removed */
 	(void)dir_remove(AT_FDCWD, run_dir);
 	(void)instance_set_state(manager, instance->id, before, NULL);
 	instance->state = before;
@@ -329,7 +339,8 @@ static int start_check(const struct instance *instance, struct err *err)
 static int start_claim(struct manager *manager, const struct instance *instance, struct err *err)
 {
 	struct db *db = &manager->store.db;
-	int r = db_run(db, err, "UPDATE instance SET state = ?, stopped = 0 WHERE id = ? AND state = ?",
+	int r = db_run(db, err,
+		       "UPDATE instance SET state = ?, stopped = 0 WHERE id = ? AND state = ?",
 		       "isi", (int64_t)INSTANCE_RUNNING, instance->id, (int64_t)instance->state);
 
 	if (r == 0 && db_changes(db) == 0)
@@ -386,9 +397,9 @@ int manager_start(struct manager *manager, struct instance *instance, int *ret_a
 	if (lock < 0)
 		return lock;
 	/* A row that nobody has started yet is checked by start_claim(). */
-	int r = instance->started_ns || instance->state != INSTANCE_CREATED ?
-			instance_reload(manager, instance, err) :
-			0;
+	int r = instance->started_ns || instance->state != INSTANCE_CREATED
+			? instance_reload(manager, instance, err)
+			: 0;
 	if (r == 0)
 		r = start_check(instance, err);
 	if (r == 0)

@@ -23,8 +23,7 @@ static const char *const status_names[] = {
 int status_write(int run_fd, const struct status *status)
 {
 	char text[768];
-	int n = snprintf(text, sizeof(text),
-			 "%s %d %d %d %d %d %u %" PRId64 " %" PRId64 "\n%s\n",
+	int n = snprintf(text, sizeof(text), "%s %d %d %d %d %d %u %" PRId64 " %" PRId64 "\n%s\n",
 			 status_names[status->state], status->pid, status->monitor,
 			 status->exit_code, status->oom_killed, status->stopped_by_user,
 			 status->restarts, status->started_ns, status->finished_ns, status->error);
@@ -42,9 +41,9 @@ int status_parse(const char *text, size_t len, struct status *ret)
 
 	if (!len || text[len - 1] != '\n' || memchr(text, '\0', len))
 		return -EBADMSG;
-	if (sscanf(text, "%15s %d %d %d %d %d %u %" SCNd64 " %" SCNd64 "%n", word, &s.pid, &s.monitor,
-		   &s.exit_code, &oom, &stopped, &s.restarts, &s.started_ns, &s.finished_ns,
-		   &at) != 9 ||
+	if (sscanf(text, "%15s %d %d %d %d %d %u %" SCNd64 " %" SCNd64 "%n", word, &s.pid,
+		   &s.monitor, &s.exit_code, &oom, &stopped, &s.restarts, &s.started_ns,
+		   &s.finished_ns, &at) != 9 ||
 	    text[at] != '\n')
 		return -EBADMSG;
 	for (size_t i = 0; i < ARRAY_SIZE(status_names); i++) {

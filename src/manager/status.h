@@ -15,7 +15,7 @@ enum status_state { STATUS_STARTING, STATUS_RUNNING, STATUS_RESTARTING, STATUS_E
 
 struct status {
 	enum status_state state;
-	pid_t pid;     /* of the workload; 0 while none */
+	pid_t pid; /* of the workload; 0 while none */
 	pid_t monitor;
 	int exit_code; /* of the last end */
 	bool oom_killed;
@@ -26,7 +26,7 @@ struct status {
 };
 
 int status_write(int run_fd, const struct status *status); /* 0 or -errno */
-int status_read(int run_fd, struct status *ret);           /* 0; -ENOENT; -EBADMSG */
+int status_read(int run_fd, struct status *ret);	   /* 0; -ENOENT; -EBADMSG */
 /* status_parse() - of the file's text, for status_read() and the fuzzer. */
 int status_parse(const char *text, size_t len, struct status *ret);
 

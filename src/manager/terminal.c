@@ -19,7 +19,8 @@ void terminal_raw(struct terminal *terminal)
 void terminal_restore(struct terminal *terminal)
 {
 	if (terminal->raw)
-		(void)tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal->saved); /* nothing else to try */
+		(void)tcsetattr(STDIN_FILENO, TCSADRAIN,
+				&terminal->saved); /* nothing else to try */
 	terminal->raw = false;
 }
 
@@ -45,7 +46,8 @@ int detach_keys_parse(const char *text, struct detach_keys *ret, struct err *err
 		size_t n = strcspn(p, ",");
 		if (keys.n == DETACH_KEYS_MAX || detach_key(p, n, &keys.keys[keys.n++]) < 0)
 			return err_say(err, EINVAL,
-				       "--detach-keys %s: write keys as a or ctrl-p, with commas", text);
+				       "--detach-keys %s: write keys as a or ctrl-p, with commas",
+				       text);
 		p += n + (p[n] == ',');
 	}
 	*ret = keys;

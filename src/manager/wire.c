@@ -70,7 +70,8 @@ int wire_listen(int dirfd, const char *name)
 
 	if (r < 0 || fd < 0)
 		return r < 0 ? r : -errno;
-	(void)unlinkat(dirfd, name, 0); /* of an earlier life; the directory's lock says nobody else listens */
+	(void)unlinkat(dirfd, name,
+		       0); /* of an earlier life; the directory's lock says nobody else listens */
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
 	    listen(fd, WIRE_BACKLOG) < 0)
 		return -errno;

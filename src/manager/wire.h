@@ -18,7 +18,7 @@ enum wire_tag {
 	/* from the monitor */
 	WIRE_STARTED = 's', /* int32 pid */
 	WIRE_FAILED = 'f',  /* struct wire_failure */
-	WIRE_OUT = 'o',     /* bytes of standard output, or of the terminal */
+	WIRE_OUT = 'o',	    /* bytes of standard output, or of the terminal */
 	WIRE_ERR = 'e',
 	WIRE_ENDED = 'x', /* int32 exit status; the last message */
 	WIRE_ATTACHED = 'A',
