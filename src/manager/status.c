@@ -2,16 +2,18 @@
 #include "manager/status.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <unistd.h>
 
-#include "base/core/buf.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
 
 #define STATUS_FILE "status"
+#define STATUS_MAX  767 /* bytes: numbers and an error of 255 */
 
 static const char *const status_names[] = {
 	[STATUS_STARTING] = "starting",
@@ -22,7 +24,7 @@ static const char *const status_names[] = {
 
 int status_write(int run_fd, const struct status *status)
 {
-	char text[768];
+	char text[STATUS_MAX + 1];
 	int n = snprintf(text, sizeof(text), "%s %d %d %d %d %d %u %" PRId64 " %" PRId64 "\n%s\n",
 			 status_names[status->state], status->pid, status->monitor,
 			 status->exit_code, status->oom_killed, status->stopped_by_user,
@@ -62,10 +64,15 @@ int status_parse(const char *text, size_t len, struct status *ret)
 
 int status_read(int run_fd, struct status *ret)
 {
-	AUTO(buf_fini) struct buf text = { 0 };
-	int r = file_read(run_fd, STATUS_FILE, 4096, &text);
+	/* Lists read hundreds of these: one read(2), no memory to allocate. It is replaced whole, so it is whole. */
+	char text[STATUS_MAX + 1];
+	AUTO(fd_close_p) int fd = openat(run_fd, STATUS_FILE, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, STATUS_MAX);
 
-	return r < 0 ? r : status_parse(buf_str(&text), text.len, ret);
+	if (n < 0)
+		return -errno;
+	text[n] = '\0';
+	return status_parse(text, (size_t)n, ret);
 }
 
 int status_lock(int run_fd)
