@@ -143,8 +143,8 @@ static void root_mount(const struct floor *f)
 	char data[16384];
 
 	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make mounts private");
-	(void)snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,volatile", f->lower, f->upper,
-		       f->inner);
+	(void)snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,volatile", f->lower,
+		       f->upper, f->inner);
 	must(mount("overlay", f->merged, "overlay", 0, data), "overlay");
 }
 
@@ -313,7 +313,7 @@ static _Noreturn void child(struct floor *f)
 	rights_drop();
 	if (f->filter.count) {
 		struct sock_fprog prog = { .len = (unsigned short)f->filter.count,
-					    .filter = f->filter.filter };
+					   .filter = f->filter.filter };
 		must((int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog), "seccomp");
 	}
 	execv(f->argv[0], f->argv);
@@ -334,8 +334,8 @@ static void work_make(struct floor *f)
 static void work_remove(const struct floor *f)
 {
 	/* overlayfs's own */
-	static const char *const left[] = { "work/incompat/volatile/dirty", "work/incompat/volatile",
-					    "work/incompat", "work" };
+	static const char *const left[] = { "work/incompat/volatile/dirty",
+					    "work/incompat/volatile", "work/incompat", "work" };
 	char path[4096];
 
 	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {

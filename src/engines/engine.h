@@ -23,8 +23,8 @@ struct engine_report {
 
 /* The directories of one instance; borrowed. */
 struct guest_dirs {
-	const char *state;       /* <root>/instances/ID: upper and work live here */
-	const char *run;         /* <run_root>/instances/ID: hosts, hostname, resolv.conf */
+	const char *state; /* <root>/instances/ID: upper and work live here */
+	const char *run;   /* <run_root>/instances/ID: hosts, hostname, resolv.conf */
 };
 
 /* The guest's ends of its standard streams: borrowed; -EBADF all three with a terminal. */
@@ -46,14 +46,16 @@ struct guest_end {
 };
 
 struct guest_stats {
-	uint64_t cpu_ns, memory_bytes, memory_limit_bytes, pids, pids_limit; /* a limit of 0: none */
+	uint64_t cpu_ns, memory_bytes, memory_limit_bytes, pids,
+		pids_limit; /* a limit of 0: none */
 	uint64_t net_rx_bytes, net_tx_bytes, io_read_bytes, io_write_bytes;
 };
 
 /* Another process in a running guest. */
 struct guest_exec {
-	const struct spec *spec; /* of the guest; args, env, cwd, user, caps, seccomp are the new process's */
-	pid_t pid;               /* the guest's */
+	const struct spec
+		*spec; /* of the guest; args, env, cwd, user, caps, seccomp are the new process's */
+	pid_t pid;     /* the guest's */
 	struct guest_io io;
 };
 
@@ -71,15 +73,17 @@ struct engine_ops {
 	int (*create)(const struct spec *spec, const struct guest_dirs *dirs,
 		      const struct guest_io *io, struct guest **ret_guest, struct err *err);
 	int (*start)(struct guest *guest, int *ret_status, struct err *err);
-	int (*reap)(struct guest *guest, struct guest_end *ret_end); /* after wait_fd was readable */
-	void (*destroy)(struct guest *guest);                        /* kills what is left; NULL is a no-op */
+	int (*reap)(struct guest *guest,
+		    struct guest_end *ret_end); /* after wait_fd was readable */
+	void (*destroy)(struct guest *guest);	/* kills what is left; NULL is a no-op */
 
 	/* Mandatory, in any process. */
 	int (*freeze)(const struct spec *spec, bool frozen, struct err *err);
 	int (*stats)(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
 	int (*processes)(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err);
 	/* The root file system, of a running guest (pid > 0) or one at rest: an O_PATH fd, or -errno. */
-	int (*root_open)(const struct spec *spec, pid_t pid, const char *state_dir, struct err *err);
+	int (*root_open)(const struct spec *spec, pid_t pid, const char *state_dir,
+			 struct err *err);
 	/* Kill and remove what a dead monitor's guest left on the host; absent is fine. */
 	int (*sweep)(const char *id, const char *cgroup_parent, struct err *err);
 };

@@ -5,15 +5,16 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define DB_BUSY_MS 30000
 
 /*
  * The first command to open the database after the last one has closed it reads the whole WAL, so it is kept short;
  * but moving it into the database takes two fsyncs, which no command should wait for in its work: db_close()
- * does it, once the WAL holds so many pages.
+ * does it, once the WAL is this long: some six containers' lives.
  */
-#define DB_WAL_PAGES 48
+#define DB_WAL_BYTES (48 * 4096)
 
 static int db_errno(int rc)
 {
@@ -161,16 +162,6 @@ static int db_setup(struct db *db, struct err *err)
 		       "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY");
 }
 
-static int db_wal_grew(void *arg, sqlite3 *handle, const char *name, int pages)
-{
-	struct db *db = arg;
-
-	(void)handle;
-	(void)name;
-	db->wal_pages = pages;
-	return SQLITE_OK;
-}
-
 int db_open(const char *path, const struct db_schema *const schemas[], struct db *ret,
 	    struct err *err)
 {
@@ -194,17 +185,26 @@ int db_open(const char *path, const struct db_schema *const schemas[], struct db
 	return 0;
 }
 
+static bool db_wal_is_long(const struct db *db)
+{
+	const char *file = sqlite3_db_filename(db->handle, "main");
+	struct stat st;
+
+	return file && stat(sqlite3_filename_wal(file), &st) == 0 && st.st_size > DB_WAL_BYTES;
+}
+
 void db_close(struct db *db)
 {
 	if (!db->handle)
 		return;
-	if (db->wal_pages > DB_WAL_PAGES) {
+	if (db_wal_is_long(db)) {
 		/*
 		 * Truncated, since a log that is only copied is read again, whole, by whoever opens the database first.
 		 * Where another command is at work it does not wait: that one, or a later one, does it.
 		 */
 		(void)sqlite3_busy_timeout(db->handle, 0);
-		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+						NULL);
 	}
 	(void)sqlite3_close_v2(db->handle); /* statements still open keep it alive */
 	db->handle = NULL;
@@ -212,8 +212,6 @@ void db_close(struct db *db)
 
 int db_begin(struct db *db, bool durable, struct err *err)
 {
-	/* Here, not in db_open(): by now the struct is where it will stay. */
-	(void)sqlite3_wal_hook(db->handle, db_wal_grew, db);
 	int r = db_exec(db, err,
 			durable ? "PRAGMA synchronous = FULL" : "PRAGMA synchronous = NORMAL");
 

@@ -21,7 +21,6 @@ struct db_schema {
 
 struct db {
 	sqlite3 *handle;
-	int wal_pages; /* of the last transaction begun here; the struct must not move while one is open */
 };
 
 /*

@@ -55,7 +55,8 @@ const char **json_strings(const json_t *array)
 
 	if (!list)
 		return NULL;
-	json_array_foreach(array, i, member) {
+	json_array_foreach(array, i, member)
+	{
 		if (json_is_string(member))
 			list[n++] = json_string_value(member);
 	}

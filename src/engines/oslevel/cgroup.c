@@ -371,8 +371,8 @@ int cgroup_create(const struct cgroup_layout *layout, const char *path,
 	return 0;
 }
 
-int cgroup_joins_open(const struct cgroup *cgroup, int ret_fds[CGROUP_HIERARCHIES],
-		      unsigned *ret_n, struct err *err)
+int cgroup_joins_open(const struct cgroup *cgroup, int ret_fds[CGROUP_HIERARCHIES], unsigned *ret_n,
+		      struct err *err)
 {
 	unsigned n = 0;
 

@@ -90,8 +90,8 @@ int cgroup_restrict(struct cgroup *cgroup, const struct spec_limits *limits,
  * of the machine, for which the kernel waits an RCU grace period of milliseconds (Linux,
  * kernel/cgroup/cgroup.c, cgroup_procs_write_start()). For v2 there is CLONE_INTO_CGROUP.
  */
-int cgroup_joins_open(const struct cgroup *cgroup, int ret_fds[CGROUP_HIERARCHIES],
-		      unsigned *ret_n, struct err *err);
+int cgroup_joins_open(const struct cgroup *cgroup, int ret_fds[CGROUP_HIERARCHIES], unsigned *ret_n,
+		      struct err *err);
 int cgroup_join(const int *fds, unsigned n); /* 0 or -errno; async-signal-safe */
 /* cgroup_open() - an existing one; -ENOENT where no hierarchy has it. */
 int cgroup_open(const struct cgroup_layout *layout, const char *path, struct cgroup *ret,

@@ -41,9 +41,14 @@ struct child_fs {
 
 static const struct child_fs child_fs[] = {
 	{ "/proc", "proc", CHILD_NOTHING, { { NULL, NULL } }, true },
-	{ "/dev", "tmpfs", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-	  { { "mode", "755" }, { "size", "64k" }, { NULL, NULL } }, true },
-	{ "/dev/pts", "devpts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+	{ "/dev",
+	  "tmpfs",
+	  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+	  { { "mode", "755" }, { "size", "64k" }, { NULL, NULL } },
+	  true },
+	{ "/dev/pts",
+	  "devpts",
+	  MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
 	  { { "newinstance", NULL }, { "ptmxmode", "0666" }, { "mode", "0620" }, { NULL, NULL } },
 	  false },
 	{ "/dev/mqueue", "mqueue", CHILD_NOTHING, { { NULL, NULL } }, false },
@@ -52,9 +57,17 @@ static const struct child_fs child_fs[] = {
 
 /* Docker's lists: moby, oci/defaults.go, "MaskedPaths" and "ReadonlyPaths". */
 static const char *const child_masked[] = {
-	"/proc/acpi",	     "/proc/asound",	   "/proc/interrupts",	"/proc/kcore",
-	"/proc/keys",	     "/proc/latency_stats", "/proc/sched_debug", "/proc/scsi",
-	"/proc/timer_list",  "/proc/timer_stats",  "/sys/devices/virtual/powercap",
+	"/proc/acpi",
+	"/proc/asound",
+	"/proc/interrupts",
+	"/proc/kcore",
+	"/proc/keys",
+	"/proc/latency_stats",
+	"/proc/sched_debug",
+	"/proc/scsi",
+	"/proc/timer_list",
+	"/proc/timer_stats",
+	"/sys/devices/virtual/powercap",
 	"/sys/firmware",
 };
 static const char *const child_read_only[] = {
@@ -94,7 +107,8 @@ static int child_mount_fs(const struct launch *launch, const struct child_fs *fs
 	if (fd == -EPERM && !strcmp(fs->type, "sysfs")) {
 		fd = mount_clone(AT_FDCWD, "/sys", true, err);
 		if (fd >= 0)
-			(void)mount_attrs(fd, true, fs->attrs, 0); /* locked flags are set already */
+			(void)mount_attrs(fd, true, fs->attrs,
+					  0); /* locked flags are set already */
 	}
 	if (fd < 0)
 		return fd;
@@ -108,7 +122,9 @@ static int child_mount_shm(const struct launch *launch, struct err *err)
 	if (child_mounted_by_user(launch, "/dev/shm"))
 		return 0;
 	(void)snprintf(size, sizeof(size), "%lld", (long long)launch->spec->shm_bytes); /* fits */
-	const struct mount_option options[] = { { "mode", "1777" }, { "size", size }, { NULL, NULL } };
+	const struct mount_option options[] = { { "mode", "1777" },
+						{ "size", size },
+						{ NULL, NULL } };
 	AUTO(fd_close_p) int fd = mount_new("tmpfs", options, CHILD_NOTHING, err);
 	return fd < 0 ? fd : mount_at(fd, launch->root, "/dev/shm", MOUNT_TARGET_DIR, false, err);
 }
@@ -208,10 +224,9 @@ static int child_null(struct err *err)
 
 static int child_cover(struct child_covers *covers, bool dir, int target, struct err *err)
 {
-	static const struct mount_option options[] = { { "size", "4k" },
-						       { "nr_inodes", "2" },
-						       { "mode", "555" },
-						       { NULL, NULL } };
+	static const struct mount_option options[] = {
+		{ "size", "4k" }, { "nr_inodes", "2" }, { "mode", "555" }, { NULL, NULL }
+	};
 
 	if (dir && covers->empty < 0) {
 		covers->empty = mount_new("tmpfs", options, CHILD_NOTHING | MOUNT_ATTR_RDONLY, err);
@@ -271,8 +286,9 @@ static void child_sysctls(const struct launch *launch)
 	AUTO(fd_close_p) int ipv4 = fd_open_in(launch->root, "/proc/sys/net/ipv4", O_PATH, 0);
 	if (ipv4 < 0)
 		return;
-	(void)file_write(ipv4, "ip_unprivileged_port_start", "0");      /* a convenience, not a promise */
-	(void)file_write(ipv4, "ping_group_range", "0 2147483647");     /* likewise */
+	(void)file_write(ipv4, "ip_unprivileged_port_start",
+			 "0"); /* a convenience, not a promise */
+	(void)file_write(ipv4, "ping_group_range", "0 2147483647"); /* likewise */
 }
 
 static int child_mounts(const struct launch *launch, struct err *err)
@@ -333,20 +349,23 @@ static int child_mount_cgroup(const struct launch *launch, const struct cgroup_h
 /* Only the hierarchies that hold a group of ours: in any other the guest would see the host's tree. */
 static int child_cgroups(const struct launch *launch, unsigned used, struct err *err)
 {
-	static const struct mount_option dir[] = { { "mode", "755" }, { "size", "64k" }, { NULL, NULL } };
+	static const struct mount_option dir[] = { { "mode", "755" },
+						   { "size", "64k" },
+						   { NULL, NULL } };
 	const struct cgroup_layout *layout = &launch->layout;
 
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return err_set(err, errno, "cgroup namespace");
-	if (child_mounted_by_user(launch, "/sys/fs/cgroup") || child_mounted_by_user(launch, "/sys"))
+	if (child_mounted_by_user(launch, "/sys/fs/cgroup") ||
+	    child_mounted_by_user(launch, "/sys"))
 		return 0;
 
 	unsigned v1 = 0;
 	for (unsigned i = 0; i < layout->n; i++)
 		v1 += used >> i & 1 && !layout->hierarchies[i].v2;
 	if (!v1) {
-		return layout->v2 < 0 ? 0 :
-					child_mount_cgroup(launch, &layout->hierarchies[layout->v2],
+		return layout->v2 < 0 ? 0
+				      : child_mount_cgroup(launch, &layout->hierarchies[layout->v2],
 							   "/sys/fs/cgroup", err);
 	}
 	AUTO(fd_close_p) int top = mount_new("tmpfs", dir, CHILD_NOTHING, err);
@@ -466,7 +485,8 @@ static void child_fork_workload(const struct launch *launch)
 		return;
 	pid_t pid = fork();
 	if (pid > 0) {
-		(void)close_range(0, ~0U, 0); /* what stays open here would never end for the reader */
+		(void)close_range(0, ~0U,
+				  0); /* what stays open here would never end for the reader */
 		init_run(pid);
 	}
 	if (pid < 0)

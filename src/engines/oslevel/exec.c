@@ -116,10 +116,11 @@ static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
 	if (r < 0)
 		return r;
 	int v2 = cgroup_v2_fd(&cgroup);
-	AUTO(fd_close_p) int procs = v2 < 0 ? -EBADF : openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	long pid = setns(pidfd, exec_namespaces(exec->spec)) < 0 ?
-			   err_set(err, errno, "enter the container's namespaces") :
-			   oslevel_clone_into(&args, v2, &into);
+	AUTO(fd_close_p)
+	int procs = v2 < 0 ? -EBADF : openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	long pid = setns(pidfd, exec_namespaces(exec->spec)) < 0
+			   ? err_set(err, errno, "enter the container's namespaces")
+			   : oslevel_clone_into(&args, v2, &into);
 	if (pid == 0 && !into && procs >= 0 && write(procs, "0", 1) < 0)
 		_exit(125);
 	cgroup_close(&cgroup);

@@ -10,8 +10,8 @@
 /* Signals that are about this process, not about its workload. */
 static bool init_own_signal(int sig)
 {
-	return sig == SIGCHLD || sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE || sig == SIGILL ||
-	       sig == SIGTRAP || sig == SIGABRT || sig == SIGSYS;
+	return sig == SIGCHLD || sig == SIGSEGV || sig == SIGBUS || sig == SIGFPE ||
+	       sig == SIGILL || sig == SIGTRAP || sig == SIGABRT || sig == SIGSYS;
 }
 
 /* Reaps all that ended; leaves with the workload's own end, which takes the whole namespace with it. */
@@ -32,10 +32,10 @@ _Noreturn void init_run(pid_t child)
 {
 	sigset_t all;
 
-	(void)prctl(PR_SET_NAME, "strata-init");       /* cosmetic */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);        /* a valid signal: cannot fail */
+	(void)prctl(PR_SET_NAME, "strata-init"); /* cosmetic */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);	 /* a valid signal: cannot fail */
 	(void)sigfillset(&all);
-	(void)sigprocmask(SIG_SETMASK, &all, NULL);    /* valid arguments: cannot fail */
+	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* valid arguments: cannot fail */
 	for (;;) {
 		init_reap(child);
 		int sig = sigwaitinfo(&all, NULL);

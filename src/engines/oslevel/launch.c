@@ -165,14 +165,13 @@ static int launch_add_mounts(struct launch *launch, const char *run_dir, int idm
 /* In a user namespace mknod(2) is refused: device nodes are bind mounts of the host's. */
 static int launch_add_devices(struct launch *launch, struct err *err)
 {
-	static const char *const common[] = { "/dev/null", "/dev/zero",	   "/dev/full",
+	static const char *const common[] = { "/dev/null",   "/dev/zero",    "/dev/full",
 					      "/dev/random", "/dev/urandom", "/dev/tty" };
 	const struct spec *spec = launch->spec;
 
 	if (!launch->userns)
 		return 0;
-	launch->devices =
-		calloc(ARRAY_SIZE(common) + spec->n_devices, sizeof(*launch->devices));
+	launch->devices = calloc(ARRAY_SIZE(common) + spec->n_devices, sizeof(*launch->devices));
 	if (!launch->devices)
 		return err_set(err, ENOMEM, "devices");
 	for (size_t i = 0; i < ARRAY_SIZE(common) + spec->n_devices; i++) {

@@ -137,10 +137,11 @@ int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target ki
 	     struct err *err)
 {
 	AUTO(fd_close_p)
-	int fd = exact ? mount_target_exact(root_fd, target) :
-			 mount_target_open(root_fd, target, kind);
+	int fd = exact ? mount_target_exact(root_fd, target)
+		       : mount_target_open(root_fd, target, kind);
 	if (fd == -ELOOP && exact)
-		return err_say(err, ELOOP, "mount at %s: the image has a symbolic link there", target);
+		return err_say(err, ELOOP, "mount at %s: the image has a symbolic link there",
+			       target);
 	if (fd < 0)
 		return err_set(err, -fd, "mount at %s", target);
 
@@ -155,7 +156,8 @@ int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target ki
 			       kind == MOUNT_TARGET_DIR ? "file" : "directory");
 	/* Whatever covers /proc/self/attr or /proc/sys changes what the kernel is told (CVE-2019-16884). */
 	if (!exact && fs.f_type == PROC_SUPER_MAGIC)
-		return err_say(err, EPERM, "mount at %s: nothing may be mounted inside /proc", target);
+		return err_say(err, EPERM, "mount at %s: nothing may be mounted inside /proc",
+			       target);
 
 	int r = mount_onto(mount_fd, fd);
 	return r < 0 ? err_set(err, -r, "mount at %s", target) : 0;

@@ -43,10 +43,12 @@ static void oslevel_probe(struct engine_report *ret)
 		report.available = false;
 		(void)snprintf(report.why, sizeof(report.why), "%.200s", err.text);
 	} else {
-		(void)cgroup_report(&layout, report.why, sizeof(report.why)); /* a line, cut at worst */
+		(void)cgroup_report(&layout, report.why,
+				    sizeof(report.why)); /* a line, cut at worst */
 	}
 	if (report.available)
-		(void)snprintf(report.how, sizeof(report.how), "native speed, on the host's own kernel");
+		(void)snprintf(report.how, sizeof(report.how),
+			       "native speed, on the host's own kernel");
 	*ret = report;
 }
 
@@ -55,7 +57,8 @@ int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struc
 {
 	int n = snprintf(ret, 256, "%s%sstrata-%s", parent, parent[0] ? "/" : "", id);
 
-	return n < 0 || n >= 256 ? err_say(err, ENAMETOOLONG, "cgroup parent %s: too long", parent) : 0;
+	return n < 0 || n >= 256 ? err_say(err, ENAMETOOLONG, "cgroup parent %s: too long", parent)
+				 : 0;
 }
 
 /* A time namespace gets its offsets before its first process: they are set on the namespace for children. */
@@ -185,8 +188,9 @@ static int oslevel_raise(struct oslevel_guest *g, struct err *err)
 	if (r < 0 && r != -EPIPE)
 		return err_set(err, -r, "talk to the container's first process");
 	r = sync_expect(g->sync, SYNC_READY, &g->guest.tty, NULL, err);
-	return r > 0 ? err_say(err, ECHILD, "the container's first process died while it was set up") :
-		       r;
+	return r > 0 ? err_say(err, ECHILD,
+			       "the container's first process died while it was set up")
+		     : r;
 }
 
 static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs,
@@ -270,12 +274,14 @@ static void oslevel_destroy(struct guest *guest)
 
 	fd_close(g->sync);
 	if (guest->pid > 0 && !g->reaped) {
-		(void)pidfd_signal(guest->wait_fd, SIGKILL); /* gone already: then the wait returns at once */
+		(void)pidfd_signal(guest->wait_fd,
+				   SIGKILL); /* gone already: then the wait returns at once */
 		while (waitid(P_PID, (id_t)guest->pid, NULL, WEXITED) < 0 && errno == EINTR)
 			;
 	}
 	if (g->has_cgroup)
-		(void)cgroup_destroy(&g->launch.layout, g->cgroup_path, NULL); /* sweep tries again */
+		(void)cgroup_destroy(&g->launch.layout, g->cgroup_path,
+				     NULL); /* sweep tries again */
 	cgroup_close(&g->cgroup);
 	launch_fini(&g->launch);
 	fd_close(guest->wait_fd);
@@ -317,10 +323,12 @@ static void oslevel_net_stats(pid_t pid, struct guest_stats *stats)
 	if (file_read(AT_FDCWD, path, 1 << 20, &text) < 0)
 		return;
 	char *save = NULL;
-	for (char *line = strtok_r(text.data, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+	for (char *line = strtok_r(text.data, "\n", &save); line;
+	     line = strtok_r(NULL, "\n", &save)) {
 		char name[32];
 		unsigned long long rx, tx;
-		if (sscanf(line, " %31[^:]: %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &rx, &tx) == 3 &&
+		if (sscanf(line, " %31[^:]: %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &rx,
+			   &tx) == 3 &&
 		    strcmp(name, "lo") != 0) {
 			stats->net_rx_bytes += rx;
 			stats->net_tx_bytes += tx;

@@ -19,17 +19,17 @@ struct launch_mount {
 };
 
 struct launch {
-	const struct spec *spec;     /* borrowed */
+	const struct spec *spec; /* borrowed */
 	struct cgroup_layout layout;
-	struct guest_io io;          /* borrowed */
+	struct guest_io io; /* borrowed */
 	bool userns;
-	int root;                    /* the root file system, a detached mount */
-	int seccomp;                 /* compiled filter, or -EBADF */
+	int root;		     /* the root file system, a detached mount */
+	int seccomp;		     /* compiled filter, or -EBADF */
 	struct launch_mount *mounts; /* in the order of their depth */
 	size_t n_mounts;
 	struct launch_mount *devices; /* bound, in a user namespace; else made by mknod */
 	size_t n_devices;
-	int sync; /* the child's end */
+	int sync;		       /* the child's end */
 	int joins[CGROUP_HIERARCHIES]; /* v1 tasks files that the child writes itself into */
 	unsigned n_joins;
 };
@@ -64,7 +64,7 @@ enum sync_tag {
 };
 struct sync_message {
 	char tag;
-	int status;     /* SYNC_ERROR: 125, 126 or 127; SYNC_CGROUPS: bit n: hierarchy n is used; else 0 */
+	int status; /* SYNC_ERROR: 125, 126 or 127; SYNC_CGROUPS: bit n: hierarchy n is used; else 0 */
 	struct err err; /* SYNC_ERROR */
 };
 int sync_send(int fd, char tag, int status);
@@ -88,8 +88,7 @@ struct process {
 	char **env; /* NULL-ended */
 };
 /* process_prepare() - look up the user and the command in the current root. *ret_status: 125, 126, 127. */
-int process_prepare(const struct spec *spec, struct process *ret, int *ret_status,
-		    struct err *err);
+int process_prepare(const struct spec *spec, struct process *ret, int *ret_status, struct err *err);
 /* process_limits() - rlimits and cwd; before privileges go. */
 int process_limits(const struct process *process, int *ret_status, struct err *err);
 /* process_become() - give up privileges and execute; returns only on failure. */

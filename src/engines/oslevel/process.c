@@ -167,7 +167,8 @@ int process_tty(int *ret_master, int *ret_slave, struct err *err)
 		return err_set(err, errno, "open /dev/ptmx");
 	/* An image's own /dev could have anything there. */
 	if (!S_ISCHR(st.st_mode) || ioctl(master, TIOCSPTLCK, &unlock) < 0)
-		return err_say(err, ENOTTY, "the container's /dev/ptmx is not a terminal multiplexer");
+		return err_say(err, ENOTTY,
+			       "the container's /dev/ptmx is not a terminal multiplexer");
 	AUTO(fd_close_p) int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		return err_set(err, errno, "open a terminal");
@@ -201,7 +202,8 @@ static void process_own_stdio(const struct process *process)
 	for (int fd = 0; process->uid && fd < 3; fd++) {
 		struct stat st;
 		if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || process->spec->tty))
-			(void)fchown(fd, process->uid, (gid_t)-1); /* a convenience, not a promise */
+			(void)fchown(fd, process->uid,
+				     (gid_t)-1); /* a convenience, not a promise */
 	}
 }
 
@@ -236,6 +238,7 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 		if (r < 0)
 			return r;
 	}
-	(void)execve(path, (char *const *)(uintptr_t)spec->args, process->env); /* returns on error */
+	(void)execve(path, (char *const *)(uintptr_t)spec->args,
+		     process->env); /* returns on error */
 	return process_cannot(errno, spec->args[0], ret_status, err);
 }

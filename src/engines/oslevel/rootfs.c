@@ -136,15 +136,13 @@ static int rootfs_mount_in_fds(const struct rootfs_fds *set, bool discard, struc
 	char lower[ROOTFS_STRING_MAX + 1], upper[12], work[12];
 
 	(void)snprintf(upper, sizeof(upper), "%d", set->fds[set->n - 2]); /* fits */
-	(void)snprintf(work, sizeof(work), "%d", set->fds[set->n - 1]);   /* fits */
+	(void)snprintf(work, sizeof(work), "%d", set->fds[set->n - 1]);	  /* fits */
 	if (rootfs_lower_string(set, lower) < 0)
 		return rootfs_mount_many(set, upper, work, discard, err);
 
 	const struct mount_option options[] = {
-		{ "lowerdir", lower },
-		{ "upperdir", upper },
-		{ "workdir", work },
-		{ discard ? "volatile" : NULL, NULL },
+		{ "lowerdir", lower }, { "upperdir", upper },
+		{ "workdir", work },   { discard ? "volatile" : NULL, NULL },
 		{ NULL, NULL },
 	};
 	return mount_new("overlay", options, 0, err);
@@ -166,9 +164,10 @@ int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, b
 		return err_set(err, errno, "leave /proc/self/fd");
 	}
 	if (fd == -EINVAL)
-		return err_wrap(err,
-				"root file system of %s (is %s itself on an overlay? choose a --root "
-				"on another file system)",
-				spec->name, state_dir);
+		return err_wrap(
+			err,
+			"root file system of %s (is %s itself on an overlay? choose a --root "
+			"on another file system)",
+			spec->name, state_dir);
 	return fd;
 }

@@ -41,14 +41,15 @@ void sync_send_fd(int fd, char tag, int passed)
 {
 	const struct sync_message message = { .tag = tag };
 
-	(void)sync_sendmsg(fd, &message, SYNC_SHORT, passed); /* a dead peer shows at the next read */
+	(void)sync_sendmsg(fd, &message, SYNC_SHORT,
+			   passed); /* a dead peer shows at the next read */
 }
 
 void sync_send_error(int fd, int status, const struct err *err)
 {
 	struct sync_message message = { .tag = SYNC_ERROR, .status = status, .err = *err };
 
-	message.err.where = NULL; /* a pointer of this process */
+	message.err.where = NULL;				   /* a pointer of this process */
 	(void)sync_sendmsg(fd, &message, sizeof(message), -EBADF); /* nobody left to tell */
 }
 
