@@ -8,7 +8,7 @@
 #include "base/core/macros.h"
 #include "cli/cmd.h"
 #include "cli/verbs.h"
-#include "completion_bash.h"
+#include "cli/completion_bash.h"
 #include "network/network.h"
 #include "storage/image.h"
 #include "storage/volume.h"
