@@ -8,7 +8,6 @@
 #include "base/core/macros.h"
 #include "cli/cmd.h"
 #include "cli/verbs.h"
-#include "cli/completion_bash.h"
 #include "network/network.h"
 #include "storage/image.h"
 #include "storage/volume.h"
@@ -18,6 +17,8 @@
  * with the words before the one being typed, and offers the lines that begin like it. Verbs and flags come
  * from the tables that are parsed, so nothing can be forgotten; no line at all lets the shell offer files.
  */
+
+extern const char completion_bash[]; /* data/strata.bash, made a C string by the build */
 
 /* the shell expands what it is offered: only what needs no quoting goes there */
 static void completion_offer(const char *word)

@@ -6,7 +6,7 @@ name, source, target = sys.argv[1:]
 with open(source, encoding="ascii") as f:
     lines = f.read().splitlines()
 with open(target, "w", encoding="ascii") as f:
-    f.write(f"static const char {name}[] =\n")
+    f.write(f"extern const char {name}[];\nconst char {name}[] =\n")
     for line in lines:
         text = line.replace("\\", "\\\\").replace('"', '\\"').replace("\t", "\\t")
         f.write(f'\t"{text}\\n"\n')
