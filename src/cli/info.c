@@ -91,11 +91,12 @@ static void info_engines(struct buf *out, const json_t *engines)
 	(void)buf_adds(out, "Architectures this host can run (--virt)\n"); /* a failure is sticky */
 	json_array_foreach(engines, i, engine)
 	{
+		const char *how = json_str(engine, "how", "");
 		const char *why = json_str(engine, "why", "");
 		AUTO(buf_fini) struct buf text = { 0 };
-		(void)buf_printf(&text, "%s%s%s",
+		(void)buf_printf(&text, "%s%s%s%s%s",
 				 json_bool(engine, "available", false) ? "yes" : "no",
-				 *why ? ", " : "", why);
+				 *how ? ": " : "", how, *why ? "; " : "", why);
 		(void)buf_printf(out, "  %-*s", INFO_INDENT - 2, json_str(engine, "name", "?"));
 		info_fold(out, buf_str(&text));
 	}

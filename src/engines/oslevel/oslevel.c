@@ -31,24 +31,24 @@ struct oslevel_guest {
 
 static void oslevel_probe(struct engine_report *ret)
 {
+	struct engine_report report = { .available = false };
 	struct cgroup_layout layout;
-	struct engine_report report = { .available = true };
 	struct err err = { 0 };
+	char cgroups[200];
 
 	if (geteuid() != 0) {
-		report.available = false;
 		(void)snprintf(report.why, sizeof(report.why),
 			       "needs root for now: run strata with sudo");
 	} else if (cgroup_layout_read(NULL, &layout, &err) < 0) {
-		report.available = false;
 		(void)snprintf(report.why, sizeof(report.why), "%.200s", err.text);
 	} else {
-		(void)cgroup_report(&layout, report.why,
-				    sizeof(report.why)); /* a line, cut at worst */
-	}
-	if (report.available)
+		report.available = true;
 		(void)snprintf(report.how, sizeof(report.how),
-			       "native speed, on the host's own kernel");
+			       "native speed, on this host's kernel");
+		if (cgroup_report(&layout, cgroups, sizeof(cgroups)) == 0)
+			(void)snprintf(report.why, sizeof(report.why), "cgroups %s",
+				       cgroups); /* fits */
+	}
 	*ret = report;
 }
 
