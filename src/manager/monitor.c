@@ -17,27 +17,9 @@
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
-#include "base/os/json.h"
 #include "manager/monitor_args.h"
 
-#define MONITOR_SPEC_MAX (8 << 20)
-
 enum { SLOT_GUEST, SLOT_LISTEN, SLOT_SIGNAL, SLOT_OUT, SLOT_ERR, SLOT_IN, SLOT_CLIENTS };
-
-static int monitor_load_spec(struct spec *ret, struct err *err)
-{
-	AUTO(buf_fini) struct buf text = { 0 };
-	AUTO(json_decref_p) json_t *json = NULL;
-
-	if (lseek(MONITOR_SPEC_FD, 0, SEEK_SET) < 0)
-		return err_set(err, errno, "read the spec");
-	int r = fd_read_all(MONITOR_SPEC_FD, MONITOR_SPEC_MAX, &text);
-	if (r < 0)
-		return err_set(err, -r, "read the spec");
-	(void)close(MONITOR_SPEC_FD); /* read only */
-	r = json_parse(buf_str(&text), text.len, "spec", &json, err);
-	return r < 0 ? r : spec_load(json, ret, err);
-}
 
 static int monitor_open_dirs(struct monitor *m, struct err *err)
 {
@@ -222,7 +204,7 @@ int monitor_run(char **args)
 	(void)fcntl(MONITOR_SOCKET_FD, F_SETFD, FD_CLOEXEC); /* valid: the starter gave it */
 	if (r == 0) {
 		monitor_init(m, args);
-		r = monitor_load_spec(&m->spec, &err);
+		r = monitor_spec_read(&m->spec, &err);
 	}
 	if (r == 0)
 		r = monitor_open(m, &err);

@@ -8,27 +8,9 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
-#include "base/os/json.h"
 #include "engines/oslevel/oslevel.h"
 #include "manager/monitor_args.h"
 #include "manager/wire.h"
-
-#define EXEC_SPEC_MAX (8 << 20)
-
-static int monitor_exec_spec(struct spec *ret, struct err *err)
-{
-	AUTO(buf_fini) struct buf text = { 0 };
-	AUTO(json_decref_p) json_t *json = NULL;
-
-	if (lseek(MONITOR_SPEC_FD, 0, SEEK_SET) < 0)
-		return err_set(err, errno, "read the spec");
-	int r = fd_read_all(MONITOR_SPEC_FD, EXEC_SPEC_MAX, &text);
-	if (r < 0)
-		return err_set(err, -r, "read the spec");
-	(void)close(MONITOR_SPEC_FD); /* read only */
-	r = json_parse(buf_str(&text), text.len, "spec", &json, err);
-	return r < 0 ? r : spec_load(json, ret, err);
-}
 
 int monitor_exec(char **args)
 {
@@ -38,7 +20,7 @@ int monitor_exec(char **args)
 
 	(void)prctl(PR_SET_NAME, "strata-exec"); /* it was executed by fd: that would be its name */
 	(void)fcntl(MONITOR_EXEC_STARTED_FD, F_SETFD, FD_CLOEXEC); /* valid: the starter gave it */
-	int r = monitor_exec_spec(&spec, &err);
+	int r = monitor_spec_read(&spec, &err);
 	if (r == 0 && spec.tty)
 		(void)fcntl(MONITOR_EXEC_TTY_FD, F_SETFD, FD_CLOEXEC); /* likewise */
 	if (r == 0) {
