@@ -60,7 +60,9 @@ class Lab:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that __exit__ runs
         self.dir = tempfile.mkdtemp(prefix="strata-lab-")
         os.chmod(self.dir, 0o755)
-        self.strata = [self.program, "--root", f"{self.dir}/root", "--run-root", f"{self.dir}/run"]
+        # A tmpfs, as /run is on every Debian host (not on every machine that runs tests).
+        self.run_dir = tempfile.mkdtemp(prefix="strata-lab-", dir="/dev/shm")
+        self.strata = [self.program, "--root", f"{self.dir}/root", "--run-root", f"{self.run_dir}/run"]
         self.rootfs = f"{self.dir}/rootfs"
         return self
 
@@ -128,7 +130,7 @@ class Lab:
         for path in sorted(mounts, reverse=True):
             run(["umount", "-l", path], check=False)
         if os.path.exists(self.dir):
-            subprocess.run(["rm", "-rf", "--one-file-system", self.dir], check=False)
+            subprocess.run(["rm", "-rf", "--one-file-system", self.dir, self.run_dir], check=False)
         return False
 
 

@@ -155,7 +155,7 @@ static void monitor_tell_failed(int fd, int status, const struct err *err)
 }
 
 /* The database is not this process's business: a command records the end, and cleans up after it. */
-static void monitor_record(const struct monitor *m, char **args)
+static void monitor_record(struct monitor *m, char **args)
 {
 	char *argv[] = { args[MONITOR_ARG_STRATA],	"--root",
 			 args[MONITOR_ARG_ROOT],	"--run-root",
@@ -166,6 +166,7 @@ static void monitor_record(const struct monitor *m, char **args)
 
 	if (faccessat(m->run_fd, "status", F_OK, 0) < 0)
 		return; /* the owner has removed it all */
+	monitor_say(m);
 	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, env) == 0) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;

@@ -79,7 +79,9 @@ static void monitor_after_end(struct monitor *m)
 		m->status.state = STATUS_ENDED;
 		m->status.stopped_by_user = m->stopping;
 		m->finished = true;
-		monitor_say(m);
+		/* Where the owner is about to remove it all there is nobody to write it for; monitor_record() looks. */
+		if (!m->spec.remove || m->owner < 0)
+			monitor_say(m);
 		return;
 	}
 	if (now - m->begun_ns >= MONITOR_GOOD_NS || !m->delay_ns)

@@ -162,10 +162,10 @@ int instance_sync(struct manager *manager, struct instance *instance, struct err
 int instance_erase(struct manager *manager, struct instance *instance, bool volumes,
 		   struct err *err)
 {
-	char path[80], trash[80];
+	char path[80];
 	struct store *store = &manager->store;
 
-	/* The row goes last but for the trash: until then a later command finds and repeats all this. */
+	/* The row goes last but for its directory: until then a later command finds and repeats all this. */
 	int r = network_release(store, instance->id, err);
 	if (r < 0)
 		return r;
@@ -173,7 +173,6 @@ int instance_erase(struct manager *manager, struct instance *instance, bool volu
 	json_t *anonymous = volumes ? json_object_get(instance->spec, "volumes") : NULL;
 	(void)json_incref(anonymous);
 	(void)snprintf(path, sizeof(path), "instances/%s", instance->id); /* fits */
-	(void)snprintf(trash, sizeof(trash), "tmp/rm-%s", instance->id);  /* fits */
 	(void)dir_remove(store->run_fd, path); /* a reboot removes what resists */
 
 	r = db_begin(&store->db, !json_bool(instance->spec, "remove", false), err);
@@ -192,14 +191,9 @@ int instance_erase(struct manager *manager, struct instance *instance, bool volu
 	json_array_foreach(anonymous, i, name)(void) volume_remove(
 		store, json_string_value(name), NULL); /* in use elsewhere: it stays */
 	event_add(manager, "destroy", instance, NULL, 0);
-	/* From here on these are orphans, which instance_sweep_orphans() would find. */
-	if (renameat(store->root_fd, path, store->root_fd, trash) < 0 && errno == ENOENT &&
-	    dir_make(store->root_fd, "tmp", 0700) == 0)
-		(void)renameat(store->root_fd, path, store->root_fd,
-			       trash); /* the removal below tells */
-	(void)dir_remove(store->root_fd, path);
-	r = dir_remove(store->root_fd, trash);
-	return r < 0 ? err_set(err, -r, "remove %s/%s", store->root, trash) : 0;
+	/* From here on it is an orphan, which instance_sweep_orphans() would find. */
+	r = dir_remove(store->root_fd, path);
+	return r < 0 ? err_set(err, -r, "remove %s/%s", store->root, path) : 0;
 }
 
 static bool instance_has_row(struct manager *manager, const char *id)
@@ -223,7 +217,7 @@ static void instance_sweep_dir(struct manager *manager, int base_fd, const char 
 		return;
 	}
 	for (struct dirent *e = readdir(d); e; e = readdir(d)) {
-		const char *id = !strncmp(e->d_name, "rm-", 3) ? e->d_name + 3 : e->d_name;
+		const char *id = e->d_name;
 		if (!digest_is_hex(id) || instance_has_row(manager, id))
 			continue;
 		AUTO(fd_close_p)
@@ -241,6 +235,5 @@ static void instance_sweep_dir(struct manager *manager, int base_fd, const char 
 void instance_sweep_orphans(struct manager *manager)
 {
 	instance_sweep_dir(manager, manager->store.root_fd, "instances");
-	instance_sweep_dir(manager, manager->store.root_fd, "tmp");
 	instance_sweep_dir(manager, manager->store.run_fd, "instances");
 }
