@@ -45,6 +45,14 @@ static bool copy_is_dir(int root, const char *path)
 	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
+/* Said here, with the path as it was typed: the tar's maker knows only its last part. */
+static int copy_is_there(int root, const char *path, bool follow, struct err *err)
+{
+	AUTO(fd_close_p) int fd = fd_open_in(root, path, O_PATH | (follow ? 0 : O_NOFOLLOW), 0);
+
+	return fd < 0 ? err_set(err, -fd, "copy %s", path) : 0;
+}
+
 /* An existing directory takes the source under its own name; else the last part is the new name. */
 static int copy_target(int root, const char *path, struct copy_target *ret, struct err *err)
 {
@@ -99,14 +107,19 @@ int manager_copy_in(struct manager *manager, const struct instance *instance, co
 
 	if (root < 0)
 		return root;
-	if (!strcmp(host_path, "-"))
-		return copy_tar_in(root, path, STDIN_FILENO, err);
+	if (!strcmp(host_path, "-")) {
+		return copy_is_dir(root, path) ?
+			       copy_tar_in(root, path, STDIN_FILENO, err) :
+			       err_say(err, ENOTDIR, "copy to %s: a tar needs a directory that is there", path);
+	}
 	AUTO(fd_close_p) int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (host < 0)
 		return err_set(err, errno, "open /");
 	int r = copy_host_path(host_path, source, err);
 	if (r == 0)
 		r = copy_target(root, path, &target, err);
+	if (r == 0)
+		r = copy_is_there(host, source, false, err);
 	return r < 0 ? r : copy_across(host, source, false, root, target.dir, target.name, err);
 }
 
@@ -119,12 +132,15 @@ int manager_copy_out(struct manager *manager, const struct instance *instance, c
 
 	if (root < 0)
 		return root;
+	int r = copy_is_there(root, path, follow, err);
+	if (r < 0)
+		return r;
 	if (!strcmp(host_path, "-"))
 		return copy_tar_out(root, path, follow, NULL, STDOUT_FILENO, err);
 	AUTO(fd_close_p) int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (host < 0)
 		return err_set(err, errno, "open /");
-	int r = copy_host_path(host_path, to, err);
+	r = copy_host_path(host_path, to, err);
 	if (r == 0)
 		r = copy_target(host, to, &target, err);
 	return r < 0 ? r : copy_across(root, path, follow, host, target.dir, target.name, err);
