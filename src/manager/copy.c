@@ -18,14 +18,26 @@ struct copy_target {
 	char last[256];
 };
 
-/* The instance's root, running or not. */
-static int copy_root(struct manager *manager, const struct instance *instance, struct err *err)
+/*
+ * copy_root() - the instance's root, running or not
+ * @ret_lock: keeps one that does not run from being started meanwhile, which would mount its layer twice; and
+ *            made it the directory for that layer, if it has never run. The caller's to close; written always.
+ */
+static int copy_root(struct manager *manager, struct instance *instance, int *ret_lock,
+		     struct err *err)
 {
 	const struct engine_ops *engine;
 	struct spec spec;
 	char state_dir[4096];
-	int r = instance_engine(instance, &engine, err);
+	int r = 0;
 
+	*ret_lock = -EBADF;
+	if (instance->pid <= 0) {
+		*ret_lock = instance_lock_fresh(manager, instance, err);
+		r = *ret_lock < 0 ? *ret_lock : instance_settle(manager, instance, err);
+	}
+	if (r == 0)
+		r = instance_engine(instance, &engine, err);
 	if (r == 0 && instance_dir(manager, instance->id, false, state_dir) < 0)
 		r = err_set(err, ENAMETOOLONG, "copy");
 	if (r == 0)
@@ -98,12 +110,13 @@ static int copy_host_path(const char *path, char ret[4096], struct err *err)
 	return n < 0 || n >= 4096 ? err_set(err, ENAMETOOLONG, "%s", path) : 0;
 }
 
-int manager_copy_in(struct manager *manager, const struct instance *instance, const char *host_path,
+int manager_copy_in(struct manager *manager, struct instance *instance, const char *host_path,
 		    const char *path, struct err *err)
 {
 	struct copy_target target;
 	char source[4096];
-	AUTO(fd_close_p) int root = copy_root(manager, instance, err);
+	AUTO(fd_close_p) int lock = -EBADF;
+	AUTO(fd_close_p) int root = copy_root(manager, instance, &lock, err);
 
 	if (root < 0)
 		return root;
@@ -123,12 +136,13 @@ int manager_copy_in(struct manager *manager, const struct instance *instance, co
 	return r < 0 ? r : copy_across(host, source, false, root, target.dir, target.name, err);
 }
 
-int manager_copy_out(struct manager *manager, const struct instance *instance, const char *path,
+int manager_copy_out(struct manager *manager, struct instance *instance, const char *path,
 		     const char *host_path, bool follow, struct err *err)
 {
 	struct copy_target target;
 	char to[4096];
-	AUTO(fd_close_p) int root = copy_root(manager, instance, err);
+	AUTO(fd_close_p) int lock = -EBADF;
+	AUTO(fd_close_p) int root = copy_root(manager, instance, &lock, err);
 
 	if (root < 0)
 		return root;

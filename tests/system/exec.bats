@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # strata exec: another process in an instance that runs.
+bats_require_minimum_version 1.5.0
 load helper
 
 setup_file() {
@@ -46,14 +47,14 @@ e() {
 }
 
 @test "exec of what is not there is 127, of what cannot be run 126, one line" {
-	run e web nosuch
+	run -127 e web nosuch
 	[ "$status" -eq 127 ]
 	one_line_error nosuch
 	run e web /etc/passwd
 	[ "$status" -eq 126 ]
 	one_line_error passwd
 	run e -u nosuch web true
-	[ "$status" -eq 125 ]
+	[ "$status" -eq 126 ]
 	one_line_error nosuch
 }
 

@@ -157,15 +157,14 @@ said() {
 
 @test "stats counts processes, memory and time" {
 	up a -m 64m --pids-limit 50 demo sh -c 'sleep 1000 & sleep 1000'
-	wait_until sh -c 'strata stats --no-stream -f json a | jq -e ".[0].pids == 3"'
+	wait_until sh -c 'strata stats --no-stream -f json a | jq -e ".[0].pids == 2"'
 	strata stats --no-stream -f json a | jq -e '.[0] | .memory_bytes > 0 and .memory_limit_bytes == 67108864 and
 		.pids_limit == 50 and .cpu_ns > 0'
 	strata rm -f a
 }
 
 @test "inspect tells what was asked and what became of it" {
-	up a -l k=v --hostname h -e X=1 -m 64m -p 1:1 demo sleep 1000 2>/dev/null ||
-		up a -l k=v --hostname h -e X=1 -m 64m demo sleep 1000
+	up a -l k=v --hostname h -e X=1 -m 64m demo sleep 1000
 	strata inspect a | jq -e '.[0] | .name == "a" and .labels.k == "v" and .hostname == "h" and
 		(.env | index("X=1")) and .limits.memory_bytes == 67108864 and .args == ["sleep", "1000"] and
 		.state.status == "running" and .state.pid > 1 and (.state.started | length) > 20 and .image == "demo"'
