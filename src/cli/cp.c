@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/core/macros.h"
 #include "cli/flags.h"
@@ -35,10 +36,6 @@ static int cp_run(struct cli *cli, const struct args *args, struct err *err)
 
 	if (!from || !to)
 		return err_set(err, ENOMEM, "cp");
-	if (!strcmp(from, "-") || !strcmp(to, "-"))
-		return err_say(
-			err, ENOTSUP,
-			"cp does not read or write tar streams (-): name a file or a directory");
 	const char *from_in = cp_split(from), *to_in = cp_split(to);
 	if (!from_in == !to_in)
 		return err_say(err, EINVAL,
@@ -48,6 +45,8 @@ static int cp_run(struct cli *cli, const struct args *args, struct err *err)
 	const char *inside = from_in ? from_in : to_in;
 	if (!*inside)
 		return err_say(err, EINVAL, "%s: no path after the colon", from_in ? from : to);
+	if (!strcmp(to, "-") && isatty(STDOUT_FILENO))
+		return err_say(err, EINVAL, "cp to - writes a tar: redirect standard output");
 	int r = verb_find(cli, from_in ? from : to, &manager, &instance, err);
 	if (r < 0)
 		return r;
@@ -61,7 +60,8 @@ const struct cmd cmd_cp = {
 	.name = "cp",
 	.operands = "SOURCE TARGET",
 	.summary = "Copy files into or out",
-	.notes = "One of the two is INSTANCE:PATH, the other a path of the host:\n"
+	.notes = "One of the two is INSTANCE:PATH, the other a path of the host, or\n"
+		 "- for a tar on standard input or output:\n"
 		 "  strata cp web1:/etc/hosts .\n"
 		 "  strata cp index.html web1:/srv/www/",
 	.opts = cp_opts,

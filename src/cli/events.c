@@ -26,7 +26,7 @@ struct events {
 /* members that have no column of their own, as (key=value, ...) */
 static void events_rest(const json_t *event, struct buf *line)
 {
-	static const char *const shown[] = { "time", "type", "action", "id", "name" };
+	static const char *const shown[] = { "time", "time_ns", "type", "action", "id", "name" };
 	const char *key, *gap = " (";
 	json_t *value;
 

@@ -22,6 +22,7 @@ struct attach {
 	struct terminal terminal;
 	struct detach_keys keys;
 	int signal_fd;
+	bool no_reader[2];	/* of our standard output, of our standard error */
 	bool in_open;		/* standard input still has something to say */
 	struct wire_message in; /* read, not sent yet */
 	size_t in_len;
@@ -98,6 +99,17 @@ static int attach_read_in(struct attach *a)
 	return 0;
 }
 
+/* Where nobody reads us any more the monitor is told once, and the rest is thrown away. */
+static void attach_write_out(struct attach *a, int32_t stream, size_t len)
+{
+	int fd = stream ? STDERR_FILENO : STDOUT_FILENO;
+
+	if (a->no_reader[stream] || fd_write_all(fd, a->message.data, len) != -EPIPE)
+		return;
+	a->no_reader[stream] = true;
+	(void)wire_send(a->fd, WIRE_OUT_END, &stream, sizeof(stream)); /* its end will be seen */
+}
+
 /* Return: 1 at the end of the workload, 0 to go on, or a negative errno. */
 static int attach_receive(struct attach *a, int *ret_status, struct err *err)
 {
@@ -114,9 +126,7 @@ static int attach_receive(struct attach *a, int *ret_status, struct err *err)
 	switch (a->message.tag) {
 	case WIRE_OUT:
 	case WIRE_ERR:
-		/* Nobody reads us any more: the workload goes on, as with Docker. */
-		(void)fd_write_all(a->message.tag == WIRE_OUT ? STDOUT_FILENO : STDERR_FILENO,
-				   a->message.data, (size_t)n);
+		attach_write_out(a, a->message.tag == WIRE_ERR, (size_t)n);
 		return 0;
 	case WIRE_ENDED:
 		if (n == sizeof(status)) {

@@ -18,14 +18,26 @@ struct copy_target {
 	char last[256];
 };
 
-/* The instance's root, running or not. */
-static int copy_root(struct manager *manager, const struct instance *instance, struct err *err)
+/*
+ * copy_root() - the instance's root, running or not
+ * @ret_lock: keeps one that does not run from being started meanwhile, which would mount its layer twice; and
+ *            made it the directory for that layer, if it has never run. The caller's to close; written always.
+ */
+static int copy_root(struct manager *manager, struct instance *instance, int *ret_lock,
+		     struct err *err)
 {
 	const struct engine_ops *engine;
 	struct spec spec;
 	char state_dir[4096];
-	int r = instance_engine(instance, &engine, err);
+	int r = 0;
 
+	*ret_lock = -EBADF;
+	if (instance->pid <= 0) {
+		*ret_lock = instance_lock_fresh(manager, instance, err);
+		r = *ret_lock < 0 ? *ret_lock : instance_settle(manager, instance, err);
+	}
+	if (r == 0)
+		r = instance_engine(instance, &engine, err);
 	if (r == 0 && instance_dir(manager, instance->id, false, state_dir) < 0)
 		r = err_set(err, ENAMETOOLONG, "copy");
 	if (r == 0)
@@ -43,6 +55,14 @@ static bool copy_is_dir(int root, const char *path)
 	struct stat st;
 
 	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* Said here, with the path as it was typed: the tar's maker knows only its last part. */
+static int copy_is_there(int root, const char *path, bool follow, struct err *err)
+{
+	AUTO(fd_close_p) int fd = fd_open_in(root, path, O_PATH | (follow ? 0 : O_NOFOLLOW), 0);
+
+	return fd < 0 ? err_set(err, -fd, "copy %s", path) : 0;
 }
 
 /* An existing directory takes the source under its own name; else the last part is the new name. */
@@ -90,41 +110,52 @@ static int copy_host_path(const char *path, char ret[4096], struct err *err)
 	return n < 0 || n >= 4096 ? err_set(err, ENAMETOOLONG, "%s", path) : 0;
 }
 
-int manager_copy_in(struct manager *manager, const struct instance *instance, const char *host_path,
+int manager_copy_in(struct manager *manager, struct instance *instance, const char *host_path,
 		    const char *path, struct err *err)
 {
 	struct copy_target target;
 	char source[4096];
-	AUTO(fd_close_p) int root = copy_root(manager, instance, err);
+	AUTO(fd_close_p) int lock = -EBADF;
+	AUTO(fd_close_p) int root = copy_root(manager, instance, &lock, err);
 
 	if (root < 0)
 		return root;
-	if (!strcmp(host_path, "-"))
-		return copy_tar_in(root, path, STDIN_FILENO, err);
+	if (!strcmp(host_path, "-")) {
+		return copy_is_dir(root, path)
+			       ? copy_tar_in(root, path, STDIN_FILENO, err)
+			       : err_say(err, ENOTDIR,
+					 "copy to %s: a tar needs a directory that is there", path);
+	}
 	AUTO(fd_close_p) int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (host < 0)
 		return err_set(err, errno, "open /");
 	int r = copy_host_path(host_path, source, err);
 	if (r == 0)
 		r = copy_target(root, path, &target, err);
+	if (r == 0)
+		r = copy_is_there(host, source, false, err);
 	return r < 0 ? r : copy_across(host, source, false, root, target.dir, target.name, err);
 }
 
-int manager_copy_out(struct manager *manager, const struct instance *instance, const char *path,
+int manager_copy_out(struct manager *manager, struct instance *instance, const char *path,
 		     const char *host_path, bool follow, struct err *err)
 {
 	struct copy_target target;
 	char to[4096];
-	AUTO(fd_close_p) int root = copy_root(manager, instance, err);
+	AUTO(fd_close_p) int lock = -EBADF;
+	AUTO(fd_close_p) int root = copy_root(manager, instance, &lock, err);
 
 	if (root < 0)
 		return root;
+	int r = copy_is_there(root, path, follow, err);
+	if (r < 0)
+		return r;
 	if (!strcmp(host_path, "-"))
 		return copy_tar_out(root, path, follow, NULL, STDOUT_FILENO, err);
 	AUTO(fd_close_p) int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (host < 0)
 		return err_set(err, errno, "open /");
-	int r = copy_host_path(host_path, to, err);
+	r = copy_host_path(host_path, to, err);
 	if (r == 0)
 		r = copy_target(host, to, &target, err);
 	return r < 0 ? r : copy_across(root, path, follow, host, target.dir, target.name, err);

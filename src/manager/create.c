@@ -123,17 +123,14 @@ static int create_args(json_t *spec, const json_t *config, const json_t *image, 
 {
 	const json_t *entry = json_object_get(image, "Entrypoint");
 	const json_t *command = json_object_get(image, "Cmd");
-	const char *asked = json_str(config, "entrypoint", NULL);
+	const json_t *asked = json_object_get(config, "entrypoint"); /* []: none at all */
 	const json_t *asked_args = json_object_get(config, "args");
 	json_t *args = json_array();
 
 	if (asked || json_array_size(asked_args))
 		command = NULL;
-	if (asked) {
-		entry = NULL;
-		if (asked[0])
-			(void)json_array_append_new(args, json_string(asked));
-	}
+	if (asked)
+		entry = asked;
 	if (json_is_array(entry))
 		(void)json_array_extend(args, (json_t *)(uintptr_t)entry);
 	if (json_is_array(asked_args) && json_array_size(asked_args))

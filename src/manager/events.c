@@ -83,6 +83,10 @@ static int events_read(FILE *f, struct events *e)
 		int64_t time = event ? json_int(event, "time_ns", 0) : 0;
 		if (!event || time < e->since_ns || (e->until_ns && time > e->until_ns))
 			continue;
+		char when[36];
+		clock_rfc3339(time, when);
+		(void)json_object_set_new(event, "time",
+					  json_string(when)); /* "time_ns" says it, too */
 		int r = e->fn(event, e->arg);
 		if (r)
 			return r;

@@ -195,11 +195,9 @@ static void exec_copy_out(struct exec *e, int *from, int to)
 
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		return;
-	if (n <= 0) /* EIO: the last slave of the terminal closed */
+	/* EIO: the last slave of the terminal closed. EPIPE: nobody reads us, which the command is to see. */
+	if (n <= 0 || fd_write_all(to, e->chunk, (size_t)n) == -EPIPE)
 		exec_close(from);
-	else
-		(void)fd_write_all(to, e->chunk,
-				   (size_t)n); /* nobody reads us: the command goes on */
 }
 
 static void exec_write_in(struct exec *e)

@@ -75,9 +75,14 @@ static json_t *info_process(pid_t pid)
 			command.data[i] = ' ';
 	}
 	json_t *text = json_string(buf_str(&command));
-	return json_pack("{s:i,s:i,s:f,s:o}", "pid", (int)pid, "uid", (int)st.st_uid, "cpu_seconds",
-			 info_cpu_seconds(buf_str(&stat_text)), "command",
-			 text ? text : json_string("?"));
+	double seconds = info_cpu_seconds(buf_str(&stat_text));
+	char time[32], user[16];
+	(void)snprintf(time, sizeof(time), "%lu:%02lu", (unsigned long)seconds / 60,
+		       (unsigned long)seconds % 60); /* fits */
+	/* A number: what it is called is the instance's business, whose passwd file may say anything. */
+	(void)snprintf(user, sizeof(user), "%u", st.st_uid); /* fits */
+	return json_pack("{s:i,s:s,s:s,s:f,s:o}", "pid", (int)pid, "user", user, "time", time,
+			 "cpu_seconds", seconds, "command", text ? text : json_string("?"));
 }
 
 int manager_processes(const struct instance *instance, json_t **ret, struct err *err)

@@ -158,9 +158,9 @@ int manager_processes(const struct instance *instance, json_t **ret, struct err 
  * manager_copy_in/out() - strata cp: files cross as a tar stream, whoever is inside cannot lead it astray
  * @path: inside the instance, running or not   @follow: -L
  */
-int manager_copy_in(struct manager *manager, const struct instance *instance, const char *host_path,
+int manager_copy_in(struct manager *manager, struct instance *instance, const char *host_path,
 		    const char *path, struct err *err);
-int manager_copy_out(struct manager *manager, const struct instance *instance, const char *path,
+int manager_copy_out(struct manager *manager, struct instance *instance, const char *path,
 		     const char *host_path, bool follow, struct err *err);
 
 /* manager_events() - {"time","type","action","id","name",...}; follow until the callback returns non-zero. */

@@ -187,6 +187,26 @@ void monitor_write_in(struct monitor *m)
 	m->in_len = m->in_at = 0;
 }
 
+/*
+ * The starter's reader is gone (`strata run ... | head`): the workload is to see that as it would without us,
+ * unless another command reads too. What only attached later takes nothing away.
+ */
+static void monitor_reader_gone(struct monitor *m, unsigned index, int32_t stream)
+{
+	struct monitor_stream *s = &m->streams[stream == 1];
+
+	if ((int)index != m->owner || m->spec.tty)
+		return;
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
+		if (i != index && m->clients[i].fd >= 0 && m->clients[i].attached)
+			return;
+	}
+	fd_close(s->fd);
+	s->fd = -EBADF;
+	s->waiting = 0;
+	s->len = 0;
+}
+
 static void monitor_resize(struct monitor *m, const uint16_t size[2])
 {
 	struct winsize ws = { .ws_row = size[0], .ws_col = size[1] };
@@ -227,6 +247,9 @@ static void monitor_request(struct monitor *m, unsigned index, const struct wire
 			memcpy(size, message->data, sizeof(size));
 			monitor_resize(m, size);
 		}
+		break;
+	case WIRE_OUT_END:
+		monitor_reader_gone(m, index, words[0]);
 		break;
 	case WIRE_SIGNAL:
 		m->stopping = true;

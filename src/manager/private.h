@@ -51,6 +51,13 @@ struct spec instance_view(const struct instance *instance);
 /* instance_connect() - a socket to a living monitor; -ESRCH where none lives. */
 int instance_connect(struct manager *manager, const struct instance *instance, struct err *err);
 
+/*
+ * start_fill() - Docker's rule: an empty volume gets what the image has at its target, before the first start with it
+ * @spec: the running one, its volumes' paths absolute   @state_dir: the instance's
+ * Killed halfway, the next start with that volume begins anew.
+ */
+int start_fill(json_t *spec, const char *state_dir, struct err *err);
+
 /* event_add() - one line in <root>/events; failing to is not worth failing for. */
 void event_add(struct manager *manager, const char *action, const struct instance *instance,
 	       const char *key, int64_t value);

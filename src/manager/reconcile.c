@@ -139,7 +139,10 @@ int instance_settle(struct manager *manager, struct instance *instance, struct e
 	if (run_fd >= 0 && status_alive(run_fd) == 1 &&
 	    (status_read(run_fd, &status) < 0 || status.state != STATUS_ENDED))
 		return 0; /* it runs */
-	return instance_fold(manager, instance, run_fd, err);
+	r = instance_fold(manager, instance, run_fd, err);
+	if (r == 0 && json_bool(instance->spec, "remove", false))
+		return err_say(err, ENOENT, "%s has ended, and --rm removed it", instance->name);
+	return r;
 }
 
 int instance_sync(struct manager *manager, struct instance *instance, struct err *err)

@@ -373,6 +373,8 @@ static int start_locked(struct manager *manager, struct instance *instance, bool
 	if (r < 0 || run_fd < 0)
 		r = err_set(err, r < 0 ? -r : errno, "make %s", run_dir);
 	if (r == 0)
+		r = start_fill(spec, state_dir, err);
+	if (r == 0)
 		r = start_network(manager, instance, spec, err);
 	if (r == 0)
 		r = start_files(manager, instance, spec, run_fd, err);

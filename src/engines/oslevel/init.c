@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,10 +31,27 @@ static void init_reap(pid_t child)
 		_exit(125);
 }
 
+/*
+ * Our arguments hold paths of the host, and the workload reads /proc/1/cmdline. execve(2) puts arguments,
+ * environment and the program's path one after the other; none of them is needed any more.
+ */
+static void init_hide_arguments(void)
+{
+	static const char name[] = "strata-init";
+	char *first = program_invocation_name;
+	uintptr_t end = (uintptr_t)getauxval(AT_EXECFN);
+
+	if (end <= (uintptr_t)first + sizeof(name))
+		return;
+	memset(first, 0, end - (uintptr_t)first);
+	memcpy(first, name, sizeof(name));
+}
+
 _Noreturn void init_run(pid_t child)
 {
 	sigset_t all;
 
+	init_hide_arguments();
 	(void)prctl(PR_SET_NAME, "strata-init"); /* cosmetic */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);	 /* a valid signal: cannot fail */
 	(void)sigfillset(&all);

@@ -260,8 +260,8 @@ static int oslevel_reap(struct guest *guest, struct guest_end *ret)
 	g->reaped = true;
 	ret->status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 	ret->oom_killed = false;
-	if (info.si_code != CLD_EXITED && info.si_status == SIGKILL &&
-	    cgroup_stats_read(&g->cgroup, &stats, NULL) == 0)
+	/* The kernel may have chosen another process than the first, which then fails of that. */
+	if (ret->status != 0 && cgroup_stats_read(&g->cgroup, &stats, NULL) == 0)
 		ret->oom_killed = stats.oom_kills > 0;
 	return 0;
 }

@@ -1,0 +1,116 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Volumes: named and anonymous ones, who uses them, and what fills a new one.
+load helper
+
+in_demo() {
+	timeout 30 strata run --rm --network none "$@"
+}
+
+@test "a named volume outlives its instances" {
+	in_demo -v data:/d demo sh -c 'echo kept >/d/f'
+	[ "$(in_demo --mount type=volume,src=data,dst=/d demo cat /d/f)" = kept ]
+	run in_demo -v data:/d:ro demo sh -c 'echo x >/d/g'
+	[ "$status" -ne 0 ]
+	strata volume inspect data | jq -e '.[0].name == "data" and .[0].anonymous == false'
+	strata volume rm data
+}
+
+@test "create, list, labels, rm" {
+	[ "$(strata volume create -l k=v mine)" = mine ]
+	strata volume list -f json | jq -e '.[] | select(.name == "mine")'
+	strata volume inspect mine | jq -e '.[0].labels.k == "v"'
+	run strata volume create mine
+	[ "$status" -eq 0 ] || one_line_error "exists"
+	run strata volume create 'a/b'
+	[ "$status" -eq 125 ]
+	one_line_error "a/b"
+	strata volume rm mine
+	run strata volume rm mine
+	one_line_error "mine"
+}
+
+@test "a volume in use is not removed, and the user is named" {
+	strata create --name holder -v held:/d --network none demo true >/dev/null
+	run strata volume rm held
+	[ "$status" -eq 125 ]
+	one_line_error "in use"
+	strata volume prune --force --all 2>/dev/null || strata volume prune --force
+	strata volume inspect held >/dev/null
+	strata rm holder
+	strata volume rm held
+}
+
+@test "anonymous volumes go with --rm and rm -v, and stay with rm" {
+	in_demo -v /anon demo touch /anon/x
+	[ -z "$(strata volume ls -q)" ]
+	strata create --name a -v /anon --network none demo true >/dev/null
+	[ "$(strata volume ls -q | wc -l)" -eq 1 ]
+	strata rm -v a
+	[ -z "$(strata volume ls -q)" ]
+	strata create --name a -v /anon --network none demo true >/dev/null
+	strata rm a
+	[ "$(strata volume ls -q | wc -l)" -eq 1 ]
+	strata volume prune --force
+	[ -z "$(strata volume ls -q)" ]
+}
+
+@test "a failed create leaves no anonymous volume" {
+	strata create --name taken --network none demo true >/dev/null
+	run strata create --name taken -v /anon --network none demo true
+	[ "$status" -eq 125 ]
+	[ -z "$(strata volume ls -q)" ]
+	strata rm taken
+}
+
+@test "a new volume was empty where the image has files" {
+	[ "$(in_demo -v fill:/etc demo cat /etc/issue)" = "$(cat "$DEMO_ROOTFS/etc/issue")" ]
+	[ "$(in_demo -v fill:/x demo cat /x/issue)" = "$(cat "$DEMO_ROOTFS/etc/issue")" ]
+	strata volume rm fill
+}
+
+@test "a filled volume has the directory's owner and mode" {
+	in_demo -v fill:/tmp demo stat -c '%a %u' /tmp >"$SCRATCH/inside"
+	in_demo demo stat -c '%a %u' /tmp | cmp - "$SCRATCH/inside"
+	strata volume rm fill
+}
+
+@test "a volume that holds anything is not filled, nor is one with nocopy" {
+	in_demo -v own:/d demo touch /d/mine
+	run in_demo -v own:/etc demo sh -c 'ls /etc/mine /etc/issue'
+	[[ $output == */etc/mine* ]]
+	[[ $output == *"/etc/issue: No such"* ]]
+	run in_demo --mount type=volume,src=bare,dst=/etc,volume-nocopy demo cat /etc/issue
+	[ "$status" -ne 0 ]
+	strata volume rm own bare
+}
+
+@test "a fill that was killed begins anew" {
+	in_demo -v half:/etc demo true
+	local home
+	home=$(dirname "$(strata volume inspect half | jq -r '.[0].path')")
+	rm "$home/data/issue"
+	: >"$home/filling"
+	[ "$(in_demo -v half:/etc demo cat /etc/issue)" = "$(cat "$DEMO_ROOTFS/etc/issue")" ]
+	[ ! -e "$home/filling" ]
+	strata volume rm half
+}
+
+@test "an image's VOLUME is made and filled for each instance" {
+	strata image import -q -c 'VOLUME /etc' "$DEMO_ROOTFS" withvol >/dev/null
+	strata create --name v --network none withvol cat /etc/issue >/dev/null
+	[ "$(strata volume ls -q | wc -l)" -eq 1 ]
+	run strata start -a v
+	[ "$output" = "$(cat "$DEMO_ROOTFS/etc/issue")" ]
+	strata rm -v v
+	[ -z "$(strata volume ls -q)" ]
+	strata image rm withvol
+}
+
+@test "two instances share a volume as they run" {
+	strata run -d --name w -v both:/d --network none demo sh -c 'while :; do [ -e /d/ask ] && echo yes >/d/answer; sleep 0.05; done' >/dev/null
+	in_demo -v both:/d demo touch /d/ask
+	wait_until strata exec w test -s /d/answer
+	strata rm -f w
+	strata volume rm both
+}
