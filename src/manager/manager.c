@@ -37,6 +37,7 @@ int manager_open(const char *root, const char *run_root, struct manager *ret, st
 
 void manager_close(struct manager *manager)
 {
+	manager_dismiss(manager);
 	store_close(&manager->store);
 }
 

@@ -20,8 +20,15 @@
 #include "base/os/digest.h"
 #include "base/os/store.h"
 
+/* A monitor started ahead of need: manager_prepare(). */
+struct manager_spare {
+	pid_t pid; /* 0: none */
+	int socket, spec;
+};
+
 struct manager {
 	struct store store;
+	struct manager_spare spare;
 };
 
 enum instance_state {
@@ -73,6 +80,14 @@ int manager_find(struct manager *manager, const char *ref, struct instance *ret,
 int manager_list(struct manager *manager, bool all, struct instance **ret, size_t *ret_n,
 		 struct err *err);
 void instances_free(struct instance *instances, size_t n);
+
+/*
+ * manager_prepare() - start the next instance's monitor now, so that it is there when manager_start() needs it: worth it
+ * where something else is to be done in between
+ * manager_dismiss() - it is not needed after all; also done by manager_close()
+ */
+int manager_prepare(struct manager *manager, struct err *err);
+void manager_dismiss(struct manager *manager);
 
 /*
  * manager_start() - start the instance's monitor and wait until the workload runs

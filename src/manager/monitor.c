@@ -17,6 +17,7 @@
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
+#include "base/os/digest.h"
 #include "manager/monitor_args.h"
 
 enum { SLOT_GUEST, SLOT_LISTEN, SLOT_SIGNAL, SLOT_OUT, SLOT_ERR, SLOT_IN, SLOT_CLIENTS };
@@ -184,14 +185,31 @@ static void monitor_detach(void)
 		_exit(125);
 }
 
-static void monitor_init(struct monitor *m, char **args)
+static void monitor_init(struct monitor *m)
 {
 	*m = (struct monitor){ .owner = -1, .state_fd = -EBADF, .run_fd = -EBADF, .in = -EBADF };
 	m->streams[0].fd = m->streams[1].fd = -EBADF;
 	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)
 		m->clients[i].fd = -EBADF;
-	m->dirs = (struct guest_dirs){ .state = args[MONITOR_ARG_STATE],
-				       .run = args[MONITOR_ARG_RUN] };
+}
+
+/* Return: 0 once the starter has said which instance; 1 when it left instead. */
+static int monitor_await(struct monitor *m, char **args, struct err *err)
+{
+	char *state, *run;
+	ssize_t n = wire_receive(MONITOR_SOCKET_FD, &m->in_pending);
+
+	if (n == -EPIPE)
+		return 1;
+	if (n != DIGEST_HEX || m->in_pending.tag != WIRE_BEGIN)
+		return err_say(err, EPROTO, "the monitor was not told its instance");
+	if (asprintf(&state, "%s/instances/%.*s", args[MONITOR_ARG_ROOT], (int)n,
+		     m->in_pending.data) < 0 ||
+	    asprintf(&run, "%s/instances/%.*s", args[MONITOR_ARG_RUN_ROOT], (int)n,
+		     m->in_pending.data) < 0)
+		return err_set(err, ENOMEM, "monitor");
+	m->dirs = (struct guest_dirs){ .state = state, .run = run };
+	return 0;
 }
 
 int monitor_run(char **args)
@@ -204,9 +222,13 @@ int monitor_run(char **args)
 	monitor_detach();
 	(void)fcntl(MONITOR_SOCKET_FD, F_SETFD, FD_CLOEXEC); /* valid: the starter gave it */
 	if (r == 0) {
-		monitor_init(m, args);
-		r = monitor_spec_read(&m->spec, &err);
+		monitor_init(m);
+		r = monitor_await(m, args, &err);
 	}
+	if (r > 0)
+		return 0;
+	if (r == 0)
+		r = monitor_spec_read(&m->spec, &err);
 	if (r == 0)
 		r = monitor_open(m, &err);
 	if (r == 0)

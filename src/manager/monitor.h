@@ -36,7 +36,7 @@ struct monitor_stream {
 
 struct monitor {
 	struct spec spec;
-	struct guest_dirs dirs;
+	struct guest_dirs dirs; /* owned strings */
 	int state_fd, run_fd;
 	int listen_fd;
 	int signal_fd;

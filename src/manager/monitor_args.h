@@ -4,14 +4,12 @@
 #include "engines/spec.h"
 
 /* What a command hands to the strata-monitor it starts: fds, and positions in argv. */
-#define MONITOR_SPEC_FD	  3 /* a memfd with the spec's JSON */
+#define MONITOR_SPEC_FD	  3 /* a memfd with the spec's JSON, "run": once WIRE_BEGIN has come */
 #define MONITOR_SOCKET_FD 4 /* manager/wire.h; the starter is the owner until it closes it */
 
 enum monitor_arg {
 	MONITOR_ARG_NAME,
 	MONITOR_ARG_MODE, /* "run", "exec" */
-	MONITOR_ARG_STATE,
-	MONITOR_ARG_RUN,
 	MONITOR_ARG_STRATA,
 	MONITOR_ARG_ROOT,
 	MONITOR_ARG_RUN_ROOT,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -232,9 +233,10 @@ static int start_files(struct manager *manager, const struct instance *instance,
 	return r;
 }
 
-static int start_spawn(struct manager *manager, struct instance *instance, int spec_fd, int socket,
-		       const char *run_dir, const char *state_dir, struct err *err)
+/* A monitor that knows nothing yet: it waits for WIRE_BEGIN, and leaves when we do. */
+static int start_spawn(struct manager *manager, int socket, struct err *err)
 {
+	struct manager_spare *spare = &manager->spare;
 	char strata[4096];
 	ssize_t n = readlink("/proc/self/exe", strata, sizeof(strata) - 1);
 
@@ -244,14 +246,52 @@ static int start_spawn(struct manager *manager, struct instance *instance, int s
 	char *argv[MONITOR_ARGS + 1] = {
 		[MONITOR_ARG_NAME] = (char *)(uintptr_t) "strata-monitor",
 		[MONITOR_ARG_MODE] = (char *)(uintptr_t) "run",
-		[MONITOR_ARG_STATE] = (char *)(uintptr_t)state_dir,
-		[MONITOR_ARG_RUN] = (char *)(uintptr_t)run_dir,
 		[MONITOR_ARG_STRATA] = strata,
 		[MONITOR_ARG_ROOT] = manager->store.root,
 		[MONITOR_ARG_RUN_ROOT] = manager->store.run_root,
 	};
-	struct spawn_fds fds = { { -EBADF, -EBADF, -EBADF, spec_fd, socket, -EBADF } };
-	return spawn_monitor(argv, &fds, &instance->monitor, err);
+	struct spawn_fds fds = { { -EBADF, -EBADF, -EBADF, spare->spec, socket, -EBADF } };
+	return spawn_monitor(argv, &fds, &spare->pid, err);
+}
+
+int manager_prepare(struct manager *manager, struct err *err)
+{
+	struct manager_spare *spare = &manager->spare;
+	int pair[2];
+
+	if (spare->pid)
+		return 0;
+	spare->spec = memfd_create("strata-spec", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (spare->spec < 0)
+		return err_set(err, errno, "memfd for a spec");
+	int r = 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+		r = err_set(err, errno, "socket pair");
+	} else {
+		spare->socket = pair[0];
+		r = start_spawn(manager, pair[1], err);
+		fd_close(pair[1]);
+		if (r < 0)
+			fd_close(spare->socket);
+	}
+	if (r < 0) {
+		fd_close(spare->spec);
+		*spare = (struct manager_spare){ 0 };
+	}
+	return r;
+}
+
+void manager_dismiss(struct manager *manager)
+{
+	struct manager_spare *spare = &manager->spare;
+
+	if (!spare->pid)
+		return;
+	fd_close(spare->spec);
+	fd_close(spare->socket); /* which it takes for its end */
+	while (waitpid(spare->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*spare = (struct manager_spare){ 0 };
 }
 
 /* The monitor's first words. */
@@ -280,34 +320,44 @@ static int start_wait(struct instance *instance, int socket, int *ret_status, st
 		       failure.text[0] ? failure.text : "its monitor talks nonsense");
 }
 
-static int start_launch(struct manager *manager, struct instance *instance, json_t *spec,
-			const char *run_dir, const char *state_dir, bool attach, int *ret_socket,
-			int *ret_status, struct err *err)
+/* What the waiting monitor has to know; what is asked next waits in the socket until it runs the guest. */
+static int start_begin(const struct manager_spare *spare, const struct instance *instance,
+		       const json_t *spec, bool attach)
 {
-	int pair[2];
 	char *text = json_text(spec, 0);
-	AUTO(fd_close_p)
-	int spec_fd = text ? spawn_memfd("strata-spec", text, err)
-			   : err_set(err, ENOMEM, "start %s", instance->name);
+	int r = text ? fd_write_all(spare->spec, text, strlen(text)) : -ENOMEM;
+
 	free(text);
-	if (spec_fd < 0)
-		return spec_fd;
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-		return err_set(err, errno, "socket pair");
-	AUTO(fd_close_p) int ours = pair[0];
-	if (attach)
-		(void)wire_send(ours, WIRE_ATTACH, NULL, 0); /* waits there for the monitor */
-	int r = start_spawn(manager, instance, spec_fd, pair[1], run_dir, state_dir, err);
-	fd_close(pair[1]);
+	if (r == 0)
+		r = wire_send(spare->socket, WIRE_BEGIN, instance->id, DIGEST_HEX);
+	if (r == 0 && attach)
+		r = wire_send(spare->socket, WIRE_ATTACH, NULL, 0);
+	return r;
+}
+
+static int start_launch(struct manager *manager, struct instance *instance, json_t *spec,
+			bool attach, int *ret_socket, int *ret_status, struct err *err)
+{
+	int r = manager_prepare(manager, err);
 	if (r < 0)
 		return r;
-	r = start_wait(instance, ours, ret_status, err);
+
+	struct manager_spare spare = manager->spare;
+	manager->spare = (struct manager_spare){ 0 };
+	AUTO(fd_close_p) int socket = spare.socket;
+	instance->monitor = spare.pid;
+	r = start_begin(&spare, instance, spec, attach);
+	fd_close(spare.spec);
+	r = r < 0 ? err_set(err, -r, "start %s: talk to its monitor", instance->name)
+		  : start_wait(instance, socket, ret_status, err);
 	if (r < 0) {
+		fd_close(socket);
+		socket = -EBADF;
 		while (waitpid(instance->monitor, NULL, 0) < 0 && errno == EINTR)
 			;
 		return r;
 	}
-	*ret_socket = fd_take(&ours);
+	*ret_socket = fd_take(&socket);
 	return 0;
 }
 
@@ -379,8 +429,7 @@ static int start_locked(struct manager *manager, struct instance *instance, bool
 	if (r == 0)
 		r = start_files(manager, instance, spec, run_fd, err);
 	if (r == 0)
-		r = start_launch(manager, instance, spec, run_dir, state_dir, attach, ret_socket,
-				 ret_status, err);
+		r = start_launch(manager, instance, spec, attach, ret_socket, ret_status, err);
 	if (r < 0) {
 		start_undo(manager, instance, before, run_dir);
 		return r;

@@ -23,6 +23,7 @@ enum wire_tag {
 	WIRE_ENDED = 'x', /* int32 exit status; the last message */
 	WIRE_ATTACHED = 'A',
 	/* to the monitor */
+	WIRE_BEGIN = 'b', /* the first one: the instance's id; its spec is in the memfd now */
 	WIRE_ATTACH = 'a',
 	WIRE_IN = 'i',
 	WIRE_IN_END = 'c',
