@@ -133,7 +133,7 @@ static void monitor_loop(struct monitor *m)
 			told = told || monitor_delivered(m);
 			if (told)
 				monitor_tell_end(m); /* who asks only now as well */
-			if (told && m->owner < 0)
+			if (told && (m->owner < 0 || m->left_to_owner))
 				return;
 		}
 		monitor_fill_polls(m, polls);
@@ -165,8 +165,8 @@ static void monitor_record(struct monitor *m, char **args)
 	char *env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
 	pid_t pid;
 
-	if (faccessat(m->run_fd, "status", F_OK, 0) < 0)
-		return; /* the owner has removed it all */
+	if (m->left_to_owner || faccessat(m->run_fd, "status", F_OK, 0) < 0)
+		return; /* the owner removes, or has removed, it all */
 	monitor_say(m);
 	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, env) == 0) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)

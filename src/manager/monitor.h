@@ -52,6 +52,7 @@ struct monitor {
 	int owner;	     /* index into clients; -1: none */
 	bool stopping;	     /* by the user: no restart */
 	bool finished;	     /* nothing will run again: drain, tell, leave */
+	bool left_to_owner;  /* --rm: the owner was told of the end and removes it all */
 	int64_t kill_at_ns;  /* monotonic; 0: no stop under way */
 	int64_t start_at_ns; /* monotonic; 0: no restart pending */
 	int64_t begun_ns;    /* monotonic: of the last start */

@@ -307,6 +307,8 @@ bool monitor_delivered(const struct monitor *m)
 void monitor_tell_owner(struct monitor *m)
 {
 	monitor_drain(m); /* the first pass took what was there, this one finds the end */
-	if (m->owner >= 0 && monitor_delivered(m))
-		monitor_tell(m, (unsigned)m->owner);
+	if (m->owner < 0 || !monitor_delivered(m) || !m->clients[m->owner].wants_end)
+		return;
+	monitor_tell(m, (unsigned)m->owner);
+	m->left_to_owner = m->spec.remove;
 }

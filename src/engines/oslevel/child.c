@@ -455,7 +455,7 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 	if (r == 0)
 		r = child_mounts(launch, err);
 	if (r == 0)
-		r = sync_expect(launch->sync, SYNC_CGROUPS, NULL, &hierarchies, err);
+		r = sync_expect(launch->sync, SYNC_GO, NULL, &hierarchies, err);
 	if (r > 0)
 		return err_say(err, EPIPE, "the monitor is gone");
 	if (r == 0)
@@ -470,12 +470,9 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 		r = process_prepare(launch->spec, process, status, err);
 	if (r == 0)
 		r = process_limits(process, status, err);
-	if (r < 0)
-		return r;
-
-	sync_send_fd(launch->sync, SYNC_READY, master);
-	r = sync_expect(launch->sync, SYNC_GO, NULL, NULL, err);
-	return r > 0 ? err_say(err, EPIPE, "the monitor is gone") : r;
+	if (r == 0 && launch->spec->tty)
+		sync_send_fd(launch->sync, SYNC_TTY, master);
+	return r;
 }
 
 /* --init: the workload is a child of pid 1, which stays to reap and to pass signals on. */

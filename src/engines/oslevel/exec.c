@@ -47,7 +47,7 @@ static int exec_setup(const struct exec_run *run, struct process *process, int *
 		int r = process_tty(&master, slave, err);
 		if (r < 0)
 			return r;
-		sync_send_fd(run->tty_socket, SYNC_READY, master);
+		sync_send_fd(run->tty_socket, SYNC_TTY, master);
 	}
 	int r = process_prepare(spec, process, status, err);
 	return r < 0 ? r : process_limits(process, status, err);
@@ -170,7 +170,7 @@ int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, 
 	for (int i = 0; i < 3; i++)
 		fd_close(i == 0 ? exec->io.in : i == 1 ? exec->io.out : exec->io.err);
 
-	int r = sync_expect(pair[0], SYNC_READY, NULL, &status, err);
+	int r = sync_expect(pair[0], SYNC_ERROR, NULL, &status, err);
 	fd_close(pair[0]);
 	if (r > 0)
 		(void)fd_write_all(started_fd, "", 1); /* a reader that left has no use for it */

@@ -182,15 +182,7 @@ static int oslevel_raise(struct oslevel_guest *g, struct err *err)
 		r = oslevel_move_to_v2(g, err);
 	if (r == 0)
 		r = oslevel_connect(spec, g->guest.pid, err);
-	if (r < 0)
-		return r;
-	r = sync_send(g->sync, SYNC_CGROUPS, oslevel_hierarchies(&g->cgroup));
-	if (r < 0 && r != -EPIPE)
-		return err_set(err, -r, "talk to the container's first process");
-	r = sync_expect(g->sync, SYNC_READY, &g->guest.tty, NULL, err);
-	return r > 0 ? err_say(err, ECHILD,
-			       "the container's first process died while it was set up")
-		     : r;
+	return r;
 }
 
 static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs,
@@ -228,21 +220,28 @@ static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs
 	return 0;
 }
 
+/* No more words than needed: each is a wait for the other's turn on a busy machine. */
 static int oslevel_start(struct guest *guest, int *ret_status, struct err *err)
 {
 	struct oslevel_guest *g = container_of(guest, struct oslevel_guest, guest);
 
 	*ret_status = 125;
-	int r = sync_send(g->sync, SYNC_GO, 0);
+	int r = sync_send(g->sync, SYNC_GO, oslevel_hierarchies(&g->cgroup));
+	if (r < 0 && r != -EPIPE) /* a dead child's last words are still to be read */
+		return err_set(err, -r, "start the workload");
+	r = 0;
+	if (g->launch.spec->tty)
+		r = sync_expect(g->sync, SYNC_TTY, &guest->tty, ret_status, err);
 	if (r == 0)
-		r = sync_expect(g->sync, SYNC_READY, NULL, ret_status, err);
-	else
-		r = err_set(err, -r, "start the workload");
+		r = sync_expect(g->sync, SYNC_ERROR, NULL, ret_status, err);
 	/* The end of file is execve(2)'s: it closed the child's end. */
 	fd_close(g->sync);
 	g->sync = -EBADF;
-	if (r <= 0)
-		return r < 0 ? r : err_say(err, EPROTO, "start the workload: unexpected answer");
+	if (r < 0)
+		return r;
+	if (g->launch.spec->tty && guest->tty < 0)
+		return err_say(err, ECHILD,
+			       "the container's first process died while it was set up");
 	launch_fini(&g->launch);
 	return 0;
 }

@@ -14,9 +14,9 @@
  *   monitor                                  child (pid 1 of its namespace)
  *   clone3 ------------------------------->  waits for its user mapping (user namespace only)
  *   uid_map, gid_map; 'M' ---------------->  mounts
- *   cgroups, network; 'C' ---------------->  cgroup namespace, cgroup mounts, pivot_root, devices, user lookup
- *   (tty master) <-----------------  'R'     ready
- *   'G' ---------------------------------->  capabilities, seccomp, execve
+ *   limits, device rules, network; 'G' --->  cgroup namespace, cgroup mounts, pivot_root, user lookup
+ *   with a terminal: its master side <- 'T'
+ *                                            capabilities, seccomp, execve
  *   end of file: it runs; or 'E' <---------  what went wrong, and 125, 126 or 127
  */
 #include "engines/engine.h"

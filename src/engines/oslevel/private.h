@@ -57,14 +57,13 @@ _Noreturn void child_main(struct launch *launch);
 /* What parent and child say to each other; SOCK_SEQPACKET keeps one message one. */
 enum sync_tag {
 	SYNC_MAPPED = 'M',
-	SYNC_CGROUPS = 'C',
-	SYNC_READY = 'R',
 	SYNC_GO = 'G',
+	SYNC_TTY = 'T',
 	SYNC_ERROR = 'E',
 };
 struct sync_message {
 	char tag;
-	int status; /* SYNC_ERROR: 125, 126 or 127; SYNC_CGROUPS: bit n: hierarchy n is used; else 0 */
+	int status; /* SYNC_ERROR: 125, 126 or 127; SYNC_GO: bit n: hierarchy n is used; else 0 */
 	struct err err; /* SYNC_ERROR */
 };
 int sync_send(int fd, char tag, int status);
