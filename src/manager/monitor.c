@@ -52,6 +52,8 @@ static int monitor_open_dirs(struct monitor *m, struct err *err)
 		return err_say(err, EALREADY, "%s is running already", m->spec.name);
 	if (r < 0)
 		return err_set(err, -r, "lock %s", m->dirs.run);
+	/* From here on whoever looks sees that it runs, even where the starter is dead by now. */
+	(void)close(MONITOR_LOCK_FD); /* the starter holds the same lock, if it lives */
 	return 0;
 }
 

@@ -4,6 +4,8 @@
 /* What a command hands to the strata-monitor it starts: fds, and positions in argv. */
 #define MONITOR_SPEC_FD	  3 /* a memfd with the spec's JSON */
 #define MONITOR_SOCKET_FD 4 /* manager/wire.h; the starter is the owner until it closes it */
+#define MONITOR_LOCK_FD                                                                            \
+	5 /* the starter's lock on the instance: kept until the monitor has its own */
 
 enum monitor_arg {
 	MONITOR_ARG_NAME,

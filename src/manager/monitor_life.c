@@ -108,6 +108,8 @@ void monitor_guest_ended(struct monitor *m)
 	if (m->finished)
 		monitor_tell_owner(m);
 	guest->ops->destroy(guest);
+	if (m->finished) /* what is left to do here stands in nobody's way, not even in another start's */
+		status_unlock(m->run_fd);
 }
 
 static void monitor_restart(struct monitor *m)

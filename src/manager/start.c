@@ -232,8 +232,13 @@ static int start_files(struct manager *manager, const struct instance *instance,
 	return r;
 }
 
+struct start_place {
+	char state_dir[4096], run_dir[4096];
+	int lock; /* the instance's; borrowed */
+};
+
 static int start_spawn(struct manager *manager, struct instance *instance, int spec_fd, int socket,
-		       const char *run_dir, const char *state_dir, struct err *err)
+		       const struct start_place *place, struct err *err)
 {
 	char strata[4096];
 	ssize_t n = readlink("/proc/self/exe", strata, sizeof(strata) - 1);
@@ -244,13 +249,13 @@ static int start_spawn(struct manager *manager, struct instance *instance, int s
 	char *argv[MONITOR_ARGS + 1] = {
 		[MONITOR_ARG_NAME] = (char *)(uintptr_t) "strata-monitor",
 		[MONITOR_ARG_MODE] = (char *)(uintptr_t) "run",
-		[MONITOR_ARG_STATE] = (char *)(uintptr_t)state_dir,
-		[MONITOR_ARG_RUN] = (char *)(uintptr_t)run_dir,
+		[MONITOR_ARG_STATE] = (char *)(uintptr_t)place->state_dir,
+		[MONITOR_ARG_RUN] = (char *)(uintptr_t)place->run_dir,
 		[MONITOR_ARG_STRATA] = strata,
 		[MONITOR_ARG_ROOT] = manager->store.root,
 		[MONITOR_ARG_RUN_ROOT] = manager->store.run_root,
 	};
-	struct spawn_fds fds = { { -EBADF, -EBADF, -EBADF, spec_fd, socket, -EBADF } };
+	struct spawn_fds fds = { { -EBADF, -EBADF, -EBADF, spec_fd, socket, place->lock } };
 	return spawn_monitor(argv, &fds, &instance->monitor, err);
 }
 
@@ -281,7 +286,7 @@ static int start_wait(struct instance *instance, int socket, int *ret_status, st
 }
 
 static int start_launch(struct manager *manager, struct instance *instance, json_t *spec,
-			const char *run_dir, const char *state_dir, bool attach, int *ret_socket,
+			const struct start_place *place, bool attach, int *ret_socket,
 			int *ret_status, struct err *err)
 {
 	int pair[2];
@@ -297,7 +302,7 @@ static int start_launch(struct manager *manager, struct instance *instance, json
 	AUTO(fd_close_p) int ours = pair[0];
 	if (attach)
 		(void)wire_send(ours, WIRE_ATTACH, NULL, 0); /* waits there for the monitor */
-	int r = start_spawn(manager, instance, spec_fd, pair[1], run_dir, state_dir, err);
+	int r = start_spawn(manager, instance, spec_fd, pair[1], place, err);
 	fd_close(pair[1]);
 	if (r < 0)
 		return r;
@@ -349,15 +354,15 @@ static int start_claim(struct manager *manager, const struct instance *instance,
 	return r;
 }
 
-static int start_locked(struct manager *manager, struct instance *instance, bool attach,
+static int start_locked(struct manager *manager, struct instance *instance, int lock, bool attach,
 			int *ret_socket, int *ret_status, struct err *err)
 {
 	AUTO(json_decref_p) json_t *spec = NULL;
 	enum instance_state before = instance->state;
-	char state_dir[4096], run_dir[4096];
+	struct start_place place = { .lock = lock };
 
-	if (instance_dir(manager, instance->id, false, state_dir) < 0 ||
-	    instance_dir(manager, instance->id, true, run_dir) < 0)
+	if (instance_dir(manager, instance->id, false, place.state_dir) < 0 ||
+	    instance_dir(manager, instance->id, true, place.run_dir) < 0)
 		return err_set(err, ENAMETOOLONG, "start %s", instance->name);
 	int r = start_json(manager, instance, &spec, err);
 	if (r < 0)
@@ -366,21 +371,21 @@ static int start_locked(struct manager *manager, struct instance *instance, bool
 	r = start_claim(manager, instance, err);
 	if (r < 0)
 		return r;
-	r = dir_remove(AT_FDCWD, run_dir);
+	r = dir_remove(AT_FDCWD, place.run_dir);
 	if (r == 0)
-		r = dir_make(AT_FDCWD, run_dir, 0711);
-	AUTO(fd_close_p) int run_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = dir_make(AT_FDCWD, place.run_dir, 0711);
+	AUTO(fd_close_p) int run_fd = open(place.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r < 0 || run_fd < 0)
-		r = err_set(err, r < 0 ? -r : errno, "make %s", run_dir);
+		r = err_set(err, r < 0 ? -r : errno, "make %s", place.run_dir);
 	if (r == 0)
 		r = start_network(manager, instance, spec, err);
 	if (r == 0)
 		r = start_files(manager, instance, spec, run_fd, err);
 	if (r == 0)
-		r = start_launch(manager, instance, spec, run_dir, state_dir, attach, ret_socket,
-				 ret_status, err);
+		r = start_launch(manager, instance, spec, &place, attach, ret_socket, ret_status,
+				 err);
 	if (r < 0) {
-		start_undo(manager, instance, before, run_dir);
+		start_undo(manager, instance, before, place.run_dir);
 		return r;
 	}
 	instance->state = INSTANCE_RUNNING;
@@ -403,7 +408,8 @@ int manager_start(struct manager *manager, struct instance *instance, int *ret_a
 	if (r == 0)
 		r = start_check(instance, err);
 	if (r == 0)
-		r = start_locked(manager, instance, ret_attach != NULL, &socket, ret_status, err);
+		r = start_locked(manager, instance, lock, ret_attach != NULL, &socket, ret_status,
+				 err);
 	if (r < 0)
 		return r;
 	event_add(manager, "start", instance, NULL, 0);

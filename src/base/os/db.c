@@ -50,6 +50,11 @@ static int db_fail(struct db *db, struct err *err, int rc)
 {
 	const char *file = db->handle ? sqlite3_db_filename(db->handle, "main") : NULL;
 
+	if (db->handle && sqlite3_extended_errcode(db->handle) == SQLITE_CONSTRAINT_FOREIGNKEY)
+		return err_say(err, ESTALE,
+			       "state database %s: it refers to what is gone, or is referred to",
+			       file ? file : "");
+
 	return err_say(err, db_errno(rc), "state database %s: %s", file ? file : "",
 		       db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc));
 }
@@ -204,7 +209,8 @@ void db_close(struct db *db)
 		 * Where another command is at work it does not wait: that one, or a later one, does it.
 		 */
 		(void)sqlite3_busy_timeout(db->handle, 0);
-		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		(void)sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL,
+						NULL);
 	}
 	(void)sqlite3_close_v2(db->handle); /* statements still open keep it alive */
 	db->handle = NULL;
