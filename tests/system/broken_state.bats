@@ -113,6 +113,7 @@ fill()
 	for how in truncated random directory; do
 		rm -rf "$R/state"
 		fresh "$R/state"
+		sqlite3 "$R/state/strata.db" 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null
 		rm -f "$R/state"/strata.db-*
 		case $how in
 		truncated) truncate -s 5000 "$R/state/strata.db" ;;
