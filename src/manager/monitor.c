@@ -21,6 +21,8 @@
 #include "manager/monitor_args.h"
 
 #define MONITOR_SPEC_MAX (8 << 20)
+/* How long an attached client that reads nothing keeps the end from those who only wait for it. */
+#define MONITOR_DELIVER_NS NS_PER_S
 
 enum { SLOT_GUEST, SLOT_LISTEN, SLOT_SIGNAL, SLOT_OUT, SLOT_ERR, SLOT_IN, SLOT_CLIENTS };
 
@@ -152,6 +154,8 @@ static void monitor_loop(struct monitor *m)
 			told = told || monitor_delivered(m);
 			if (told)
 				monitor_tell_end(m); /* who asks only now as well */
+			else if (clock_mono_ns() >= m->ended_ns + MONITOR_DELIVER_NS)
+				monitor_tell_waiters(m);
 			if (told && m->owner < 0)
 				return;
 		}

@@ -79,6 +79,7 @@ static void monitor_after_end(struct monitor *m)
 		m->status.state = STATUS_ENDED;
 		m->status.stopped_by_user = m->stopping;
 		m->finished = true;
+		m->ended_ns = clock_mono_ns();
 		monitor_say(m);
 		return;
 	}
