@@ -95,14 +95,18 @@ actor()
 
 # The attached command recorded whatever end it found: that of a run that somebody else had begun since.
 @test "the end of one run is not taken for the end of the next" {
-	strata create --name next --network none demo sh -c '[ -e /second ] && exec sleep 1000; touch /second'
+	strata create --name next --network none demo sh -c \
+		'[ -e /second ] && exec sleep 1000; touch /second; while [ ! -e /go ]; do usleep 10000; done'
 	strata start -a next 3>&- &
 	local attached=$!
-	wait_until strata wait next
-	wait_until sh -c 'strata start next; strata exec next true'
+	wait_until strata exec next test -e /second
+	kill -STOP "$attached"
+	strata exec next touch /go
+	strata wait next
+	strata start next
+	kill -CONT "$attached"
 	wait "$attached"
 	strata exec next true
-	[ "$(strata ps -q --filter name=next | wc -l)" -eq 1 ]
 	strata rm -f next
 }
 
