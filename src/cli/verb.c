@@ -117,7 +117,7 @@ static int verb_end(struct manager *manager, struct instance *instance, int atta
 {
 	struct err err = { 0 };
 
-	if (manager_end(manager, instance, attach, status, &err) < 0)
+	if (manager_end(manager, instance, attach, &err) < 0)
 		log_warn("record the end of %s: %s", instance->name, err.text);
 	return status;
 }

@@ -426,6 +426,9 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 		db_rollback(db);
 	free(text);
 	free(summary);
+	if (r == -ESTALE)
+		return err_say(err, ENOENT, "image %s was removed by another command just now",
+			       json_str(spec, "image", ""));
 	return r;
 }
 

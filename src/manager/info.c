@@ -195,7 +195,6 @@ int manager_boot(struct manager *manager, unsigned *ret_started, struct err *err
 	unsigned started = 0;
 	int r = manager_list(manager, true, &list, &n, err);
 
-	instance_sweep_orphans(manager);
 	/* Oldest first: what was made earlier is often what the later one needs. */
 	for (size_t i = n; r == 0 && i-- > 0;) {
 		struct err one = { 0 };

@@ -206,28 +206,40 @@ int manager_remove(struct manager *manager, struct instance *instance, bool forc
 	return instance_erase(manager, instance, volumes, err);
 }
 
-int manager_end(struct manager *manager, struct instance *instance, int attach, int exit_status,
-		struct err *err)
+/* The end of the run that this process began: not of another one that has begun since. */
+static bool life_is_ours(struct manager *manager, const struct instance *instance,
+			 struct status *ret)
 {
-	struct status status = { .state = STATUS_ENDED, .exit_code = exit_status };
-	char path[4096];
+	char path[80];
+
+	(void)snprintf(path, sizeof(path), "instances/%s", instance->id); /* ids have 64 digits */
+	AUTO(fd_close_p)
+	int run_fd = openat(manager->store.run_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return run_fd >= 0 && status_read(run_fd, ret) == 0 && ret->state == STATUS_ENDED &&
+	       ret->monitor == instance->monitor;
+}
+
+int manager_end(struct manager *manager, struct instance *instance, int attach, struct err *err)
+{
+	struct status status;
 	AUTO(fd_close_p) int socket = attach; /* closing it releases the monitor */
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
 
 	if (lock < 0)
 		return lock;
-	int r = instance_dir(manager, instance->id, true, path);
-	if (r == 0) {
-		AUTO(fd_close_p) int run_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		(void)status_read(run_fd, &status); /* what it cannot say, the caller knows */
-	}
-	r = instance_ended(manager, instance, &status, err);
+	bool ours = life_is_ours(manager, instance, &status);
+	int r = ours ? instance_ended(manager, instance, &status, err) : 0;
 	fd_close(socket);
 	socket = -EBADF;
 	/* Its cgroups are gone once it is: nothing is left when the command returns. */
 	while (instance->monitor > 0 && waitpid(instance->monitor, NULL, 0) < 0 && errno == EINTR)
 		;
-	return r;
+	if (ours)
+		return r;
+	fd_close(lock);
+	lock = -EBADF;
+	return life_settle(manager, instance,
+			   err); /* recorded, removed or started by another command */
 }
 
 int manager_rename(struct manager *manager, struct instance *instance, const char *name,

@@ -148,19 +148,23 @@ int instance_reload(struct manager *manager, struct instance *instance, struct e
 	return 0;
 }
 
+void instance_unmake(struct manager *manager, const char *id)
+{
+	char path[80];
+
+	(void)snprintf(path, sizeof(path), "instances/%s", id);	    /* fits */
+	(void)unlinkat(manager->store.root_fd, path, AT_REMOVEDIR); /* only if we made it: empty */
+}
+
 int instance_lock_fresh(struct manager *manager, struct instance *instance, struct err *err)
 {
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
-	char path[80];
 
 	if (lock < 0)
 		return lock;
 	int r = instance_reload(manager, instance, err);
-	if (r == -ENOENT) {
-		(void)snprintf(path, sizeof(path), "instances/%s", instance->id); /* fits */
-		(void)unlinkat(manager->store.root_fd, path,
-			       AT_REMOVEDIR); /* only if we made it: empty */
-	}
+	if (r == -ENOENT)
+		instance_unmake(manager, instance->id);
 	return r < 0 ? r : fd_take(&lock);
 }
 
@@ -265,6 +269,8 @@ int manager_list(struct manager *manager, bool all, struct instance **ret, size_
 
 	if (r < 0)
 		return r;
+	if (all)
+		instance_sweep_orphans(manager, list, n);
 	for (size_t i = 0; i < n; i++) {
 		struct err gone = { 0 };
 		r = instance_sync(manager, &list[i], &gone);
@@ -293,7 +299,6 @@ int manager_reconcile(struct manager *manager, const char *id, struct err *err)
 		int r = manager_list(manager, true, &list, &n, err);
 		if (r == 0)
 			instances_free(list, n);
-		instance_sweep_orphans(manager);
 		return r;
 	}
 	struct instance instance;

@@ -116,10 +116,9 @@ int attach_run(int fd, const struct attach_opts *opts, int *ret_status, struct e
 
 /*
  * manager_end() - record the end of what this process has started and attached to, and with --rm remove it
- * @attach: manager_start()'s socket; taken   @exit_status: attach_run()'s
+ * @attach: manager_start()'s socket; taken
  */
-int manager_end(struct manager *manager, struct instance *instance, int attach, int exit_status,
-		struct err *err);
+int manager_end(struct manager *manager, struct instance *instance, int attach, struct err *err);
 
 /* manager_stop() - stop signal, then SIGKILL after the grace; timeout_ms < 0: the instance's own. */
 int manager_stop(struct manager *manager, struct instance *instance, int64_t timeout_ms,

@@ -20,6 +20,9 @@
 #include "base/os/digest.h"
 #include "manager/monitor_args.h"
 
+/* How long an attached client that reads nothing keeps the end from those who only wait for it. */
+#define MONITOR_DELIVER_NS NS_PER_S
+
 enum { SLOT_GUEST, SLOT_LISTEN, SLOT_SIGNAL, SLOT_OUT, SLOT_ERR, SLOT_IN, SLOT_CLIENTS };
 
 static int monitor_open_dirs(struct monitor *m, struct err *err)
@@ -35,6 +38,9 @@ static int monitor_open_dirs(struct monitor *m, struct err *err)
 		return err_say(err, EALREADY, "%s is running already", m->spec.name);
 	if (r < 0)
 		return err_set(err, -r, "lock %s", m->dirs.run);
+	/* From here on whoever looks sees that it runs, even where the starter is dead by now. */
+	fd_close(m->start_lock); /* the starter holds the same lock, if it lives */
+	m->start_lock = -EBADF;
 	return 0;
 }
 
@@ -133,6 +139,8 @@ static void monitor_loop(struct monitor *m)
 			told = told || monitor_delivered(m);
 			if (told)
 				monitor_tell_end(m); /* who asks only now as well */
+			else if (clock_mono_ns() >= m->ended_ns + MONITOR_DELIVER_NS)
+				monitor_tell_waiters(m);
 			if (told && (m->owner < 0 || m->left_to_owner))
 				return;
 		}
@@ -187,7 +195,11 @@ static void monitor_detach(void)
 
 static void monitor_init(struct monitor *m)
 {
-	*m = (struct monitor){ .owner = -1, .state_fd = -EBADF, .run_fd = -EBADF, .in = -EBADF };
+	*m = (struct monitor){ .owner = -1,
+			       .start_lock = -EBADF,
+			       .state_fd = -EBADF,
+			       .run_fd = -EBADF,
+			       .in = -EBADF };
 	m->streams[0].fd = m->streams[1].fd = -EBADF;
 	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)
 		m->clients[i].fd = -EBADF;
@@ -197,7 +209,7 @@ static void monitor_init(struct monitor *m)
 static int monitor_await(struct monitor *m, char **args, struct err *err)
 {
 	char *state, *run;
-	ssize_t n = wire_receive(MONITOR_SOCKET_FD, &m->in_pending);
+	ssize_t n = wire_receive_fd(MONITOR_SOCKET_FD, &m->in_pending, &m->start_lock);
 
 	if (n == -EPIPE)
 		return 1;

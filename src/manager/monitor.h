@@ -38,6 +38,7 @@ struct monitor {
 	struct spec spec;
 	struct guest_dirs dirs; /* owned strings */
 	int state_fd, run_fd;
+	int start_lock; /* the starter's lock on the instance, until we hold one of our own */
 	int listen_fd;
 	int signal_fd;
 	struct status status;
@@ -51,6 +52,7 @@ struct monitor {
 	struct monitor_client clients[MONITOR_CLIENTS];
 	int owner;	     /* index into clients; -1: none */
 	bool stopping;	     /* by the user: no restart */
+	int64_t ended_ns;    /* when finished became so; monotonic */
 	bool finished;	     /* nothing will run again: drain, tell, leave */
 	bool left_to_owner;  /* --rm: the owner was told of the end and removes it all */
 	int64_t kill_at_ns;  /* monotonic; 0: no stop under way */
@@ -72,6 +74,7 @@ void monitor_read_client(struct monitor *m, unsigned index);
 void monitor_write_in(struct monitor *m);
 void monitor_drop_client(struct monitor *m, unsigned index);
 void monitor_tell_end(struct monitor *m);
+void monitor_tell_waiters(struct monitor *m); /* who is not attached */
 void monitor_tell_owner(struct monitor *m);   /* where every byte has been delivered already */
 int monitor_adopt(struct monitor *m, int fd); /* the socket we were born with; its index */
 

@@ -299,6 +299,14 @@ void monitor_tell_end(struct monitor *m)
 		monitor_tell(m, i);
 }
 
+void monitor_tell_waiters(struct monitor *m)
+{
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
+		if (!m->clients[i].attached)
+			monitor_tell(m, i);
+	}
+}
+
 bool monitor_delivered(const struct monitor *m)
 {
 	return m->streams[0].fd < 0 && m->streams[1].fd < 0 && monitor_idle(m);

@@ -79,6 +79,7 @@ static void monitor_after_end(struct monitor *m)
 		m->status.state = STATUS_ENDED;
 		m->status.stopped_by_user = m->stopping;
 		m->finished = true;
+		m->ended_ns = clock_mono_ns();
 		/* Where the owner is about to remove it all there is nobody to write it for; monitor_record() looks. */
 		if (!m->spec.remove || m->owner < 0)
 			monitor_say(m);
@@ -110,6 +111,8 @@ void monitor_guest_ended(struct monitor *m)
 	if (m->finished)
 		monitor_tell_owner(m);
 	guest->ops->destroy(guest);
+	if (m->finished) /* what is left to do here stands in nobody's way, not even in another start's */
+		status_unlock(m->run_fd);
 }
 
 static void monitor_restart(struct monitor *m)

@@ -16,6 +16,8 @@ int instance_dir(const struct manager *manager, const char *id, bool run, char r
  * Return: an fd whose closing unlocks, or a negative errno.
  */
 int instance_lock(struct manager *manager, const char *id, bool wait, struct err *err);
+/* instance_unmake() - under the lock: the directory that taking the lock of what is gone has made. */
+void instance_unmake(struct manager *manager, const char *id);
 /*
  * instance_lock_fresh() - the same, and the row as it is now
  * Errors: -ENOENT where it is gone; then the directory is not left either.
@@ -37,8 +39,11 @@ int instance_ended(struct manager *manager, struct instance *instance, const str
 /* instance_erase() - under the lock: volumes, row, directories. */
 int instance_erase(struct manager *manager, struct instance *instance, bool volumes,
 		   struct err *err);
-/* instance_sweep_orphans() - directories that a killed command left without a row. */
-void instance_sweep_orphans(struct manager *manager);
+/*
+ * instance_sweep_orphans() - directories that a killed command left without a row
+ * @list: the rows there are, to look up only what is not among them: this is part of every `ps -a`
+ */
+void instance_sweep_orphans(struct manager *manager, const struct instance *list, size_t n);
 
 /* instance_engine() - never NULL: a spec names one that this build has, or -ENOTSUP was said. */
 int instance_engine(const struct instance *instance, const struct engine_ops **ret,

@@ -4,7 +4,8 @@
  *
  *   row says      monitor's lock   status file      meaning, and what is done
  *   not running   -                -                as the row says
- *   running       held             any              it runs
+ *   running       held             "ended"          it ended: waited for until the lock is free
+ *   running       held             else             it runs
  *   running       free             "ended"          it ended: folded into the row
  *   running       free             else, or none    the monitor, the starting command or the host died:
  *                                                   what is left is killed and removed, the row says "dead"
@@ -136,12 +137,16 @@ int instance_settle(struct manager *manager, struct instance *instance, struct e
 	if (r < 0 || !instance_claims_to_run(instance))
 		return r;
 	AUTO(fd_close_p) int run_fd = instance_open_run(manager, instance->id);
-	if (run_fd >= 0 && status_alive(run_fd) == 1 &&
-	    (status_read(run_fd, &status) < 0 || status.state != STATUS_ENDED))
-		return 0; /* it runs */
+	if (run_fd >= 0 && status_alive(run_fd) == 1) {
+		if (status_read(run_fd, &status) < 0 || status.state != STATUS_ENDED)
+			return 0; /* it runs */
+		(void)status_wait(
+			run_fd); /* its monitor removes the cgroups, which the next start makes again */
+	}
 	r = instance_fold(manager, instance, run_fd, err);
 	if (r == 0 && json_bool(instance->spec, "remove", false))
-		return err_say(err, ENOENT, "%s has ended, and --rm removed it", instance->name);
+		return err_say(err, ENOENT, "no instance %s: it ended, and was removed (--rm)",
+			       instance->name);
 	return r;
 }
 
@@ -159,7 +164,12 @@ int instance_sync(struct manager *manager, struct instance *instance, struct err
 	}
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, false, NULL);
 	/* In another command's hands (being started, stopped or removed), its row is as good as any. */
-	return lock < 0 ? 0 : instance_settle(manager, instance, err);
+	if (lock < 0)
+		return 0;
+	int r = instance_settle(manager, instance, err);
+	if (r == -ENOENT)
+		instance_unmake(manager, instance->id);
+	return r;
 }
 
 int instance_erase(struct manager *manager, struct instance *instance, bool volumes,
@@ -209,9 +219,27 @@ static bool instance_has_row(struct manager *manager, const char *id)
 	       db_step(db, stmt, NULL) != 0;
 }
 
-static void instance_sweep_dir(struct manager *manager, int base_fd, const char *dir)
+static int instance_compare_ids(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void instance_sweep_one(struct manager *manager, int base_fd, const char *dir, int fd,
+			       const char *name, const char *id)
 {
 	char path[512];
+	AUTO(fd_close_p) int one = openat(fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (one < 0 || flock(one, LOCK_EX | LOCK_NB) < 0)
+		return;
+	(void)snprintf(path, sizeof(path), "%s/%s", dir, name); /* a cut one is not found */
+	if (!instance_has_row(manager, id))
+		(void)dir_remove(base_fd, path); /* the next sweep tries again */
+}
+
+static void instance_sweep_dir(struct manager *manager, int base_fd, const char *dir,
+			       const char **ids, size_t n)
+{
 	int fd = openat(base_fd, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 
@@ -221,22 +249,24 @@ static void instance_sweep_dir(struct manager *manager, int base_fd, const char 
 	}
 	for (struct dirent *e = readdir(d); e; e = readdir(d)) {
 		const char *id = e->d_name;
-		if (!digest_is_hex(id) || instance_has_row(manager, id))
+		if (!digest_is_hex(id) || bsearch(&id, ids, n, sizeof(*ids), instance_compare_ids))
 			continue;
-		AUTO(fd_close_p)
-		int one = openat(fd, e->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (one < 0 || flock(one, LOCK_EX | LOCK_NB) < 0)
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", dir,
-			       e->d_name); /* a cut one is not found */
-		if (!instance_has_row(manager, id))
-			(void)dir_remove(base_fd, path); /* the next sweep tries again */
+		if (!instance_has_row(manager, id)) /* made since the list was */
+			instance_sweep_one(manager, base_fd, dir, fd, e->d_name, id);
 	}
 	(void)closedir(d);
 }
 
-void instance_sweep_orphans(struct manager *manager)
+void instance_sweep_orphans(struct manager *manager, const struct instance *list, size_t n)
 {
-	instance_sweep_dir(manager, manager->store.root_fd, "instances");
-	instance_sweep_dir(manager, manager->store.run_fd, "instances");
+	const char **ids = calloc(n + 1, sizeof(*ids));
+
+	if (!ids)
+		return; /* the next list sweeps */
+	for (size_t i = 0; i < n; i++)
+		ids[i] = list[i].id;
+	qsort(ids, n, sizeof(*ids), instance_compare_ids);
+	instance_sweep_dir(manager, manager->store.root_fd, "instances", ids, n);
+	instance_sweep_dir(manager, manager->store.run_fd, "instances", ids, n);
+	free(ids);
 }

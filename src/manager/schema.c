@@ -5,7 +5,7 @@ static const char *const schema_versions[] = {
 	"CREATE TABLE instance ("
 	" id TEXT NOT NULL UNIQUE,"
 	" name TEXT NOT NULL UNIQUE,"
-	" image TEXT NOT NULL,"	   /* id, hex */
+	" image TEXT NOT NULL REFERENCES images (id)," /* hex; so none goes while an instance is made of it */
 	" summary TEXT NOT NULL,"  /* of the spec: what a list shows, a fraction of it to parse */
 	" spec TEXT NOT NULL,"	   /* JSON, docs/spec.md */
 	" state INTEGER NOT NULL," /* enum instance_state */
@@ -17,7 +17,8 @@ static const char *const schema_versions[] = {
 	" created_ns INTEGER NOT NULL,"
 	" started_ns INTEGER NOT NULL DEFAULT 0,"
 	" finished_ns INTEGER NOT NULL DEFAULT 0"
-	");",
+	");"
+	"CREATE INDEX instance_image ON instance (image);",
 };
 
 const struct db_schema manager_schema = {

@@ -233,6 +233,11 @@ static int start_files(struct manager *manager, const struct instance *instance,
 	return r;
 }
 
+struct start_place {
+	char state_dir[4096], run_dir[4096];
+	int lock; /* the instance's; borrowed */
+};
+
 /* A monitor that knows nothing yet: it waits for WIRE_BEGIN, and leaves when we do. */
 static int start_spawn(struct manager *manager, int socket, struct err *err)
 {
@@ -322,20 +327,20 @@ static int start_wait(struct instance *instance, int socket, int *ret_status, st
 
 /* What the waiting monitor has to know; what is asked next waits in the socket until it runs the guest. */
 static int start_begin(const struct manager_spare *spare, const struct instance *instance,
-		       const json_t *spec, bool attach)
+		       const json_t *spec, int lock, bool attach)
 {
 	char *text = json_text(spec, 0);
 	int r = text ? fd_write_all(spare->spec, text, strlen(text)) : -ENOMEM;
 
 	free(text);
 	if (r == 0)
-		r = wire_send(spare->socket, WIRE_BEGIN, instance->id, DIGEST_HEX);
+		r = wire_send_fd(spare->socket, WIRE_BEGIN, instance->id, DIGEST_HEX, lock);
 	if (r == 0 && attach)
 		r = wire_send(spare->socket, WIRE_ATTACH, NULL, 0);
 	return r;
 }
 
-static int start_launch(struct manager *manager, struct instance *instance, json_t *spec,
+static int start_launch(struct manager *manager, struct instance *instance, json_t *spec, int lock,
 			bool attach, int *ret_socket, int *ret_status, struct err *err)
 {
 	int r = manager_prepare(manager, err);
@@ -346,7 +351,7 @@ static int start_launch(struct manager *manager, struct instance *instance, json
 	manager->spare = (struct manager_spare){ 0 };
 	AUTO(fd_close_p) int socket = spare.socket;
 	instance->monitor = spare.pid;
-	r = start_begin(&spare, instance, spec, attach);
+	r = start_begin(&spare, instance, spec, lock, attach);
 	fd_close(spare.spec);
 	r = r < 0 ? err_set(err, -r, "start %s: talk to its monitor", instance->name)
 		  : start_wait(instance, socket, ret_status, err);
@@ -399,15 +404,15 @@ static int start_claim(struct manager *manager, const struct instance *instance,
 	return r;
 }
 
-static int start_locked(struct manager *manager, struct instance *instance, bool attach,
+static int start_locked(struct manager *manager, struct instance *instance, int lock, bool attach,
 			int *ret_socket, int *ret_status, struct err *err)
 {
 	AUTO(json_decref_p) json_t *spec = NULL;
 	enum instance_state before = instance->state;
-	char state_dir[4096], run_dir[4096];
+	struct start_place place = { .lock = lock };
 
-	if (instance_dir(manager, instance->id, false, state_dir) < 0 ||
-	    instance_dir(manager, instance->id, true, run_dir) < 0)
+	if (instance_dir(manager, instance->id, false, place.state_dir) < 0 ||
+	    instance_dir(manager, instance->id, true, place.run_dir) < 0)
 		return err_set(err, ENAMETOOLONG, "start %s", instance->name);
 	int r = start_json(manager, instance, &spec, err);
 	if (r < 0)
@@ -416,22 +421,23 @@ static int start_locked(struct manager *manager, struct instance *instance, bool
 	r = start_claim(manager, instance, err);
 	if (r < 0)
 		return r;
-	r = dir_remove(AT_FDCWD, run_dir);
+	r = dir_remove(AT_FDCWD, place.run_dir);
 	if (r == 0)
-		r = dir_make(AT_FDCWD, run_dir, 0711);
-	AUTO(fd_close_p) int run_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		r = dir_make(AT_FDCWD, place.run_dir, 0711);
+	AUTO(fd_close_p) int run_fd = open(place.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r < 0 || run_fd < 0)
-		r = err_set(err, r < 0 ? -r : errno, "make %s", run_dir);
+		r = err_set(err, r < 0 ? -r : errno, "make %s", place.run_dir);
 	if (r == 0)
-		r = start_fill(spec, state_dir, err);
+		r = start_fill(spec, place.state_dir, err);
 	if (r == 0)
 		r = start_network(manager, instance, spec, err);
 	if (r == 0)
 		r = start_files(manager, instance, spec, run_fd, err);
 	if (r == 0)
-		r = start_launch(manager, instance, spec, attach, ret_socket, ret_status, err);
+		r = start_launch(manager, instance, spec, place.lock, attach, ret_socket,
+				 ret_status, err);
 	if (r < 0) {
-		start_undo(manager, instance, before, run_dir);
+		start_undo(manager, instance, before, place.run_dir);
 		return r;
 	}
 	instance->state = INSTANCE_RUNNING;
@@ -454,7 +460,8 @@ int manager_start(struct manager *manager, struct instance *instance, int *ret_a
 	if (r == 0)
 		r = start_check(instance, err);
 	if (r == 0)
-		r = start_locked(manager, instance, ret_attach != NULL, &socket, ret_status, err);
+		r = start_locked(manager, instance, lock, ret_attach != NULL, &socket, ret_status,
+				 err);
 	if (r < 0)
 		return r;
 	event_add(manager, "start", instance, NULL, 0);

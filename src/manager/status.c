@@ -7,13 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
 
-#define STATUS_FILE "status"
-#define STATUS_MAX  767 /* bytes: numbers and an error of 255 */
+#define STATUS_FILE	  "status"
+#define STATUS_MAX	  767 /* bytes: numbers and an error of 255 */
+#define STATUS_LOCK_TRIES 200 /* a millisecond each */
 
 static const char *const status_names[] = {
 	[STATUS_STARTING] = "starting",
@@ -77,7 +80,31 @@ int status_read(int run_fd, struct status *ret)
 
 int status_lock(int run_fd)
 {
-	return flock(run_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	const struct timespec nap = { .tv_nsec = NS_PER_MS };
+
+	/* Whoever looks whether a monitor lives holds it for a moment: that is not another monitor. */
+	for (unsigned tries = 0;; tries++) {
+		if (flock(run_fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK || tries == STATUS_LOCK_TRIES)
+			return -errno;
+		(void)nanosleep(&nap, NULL); /* woken early: one try more */
+	}
+}
+
+void status_unlock(int run_fd)
+{
+	(void)flock(run_fd, LOCK_UN); /* our own fd: cannot fail */
+}
+
+int status_wait(int run_fd)
+{
+	while (flock(run_fd, LOCK_SH) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	(void)flock(run_fd, LOCK_UN); /* closing would do the same */
+	return 0;
 }
 
 int status_alive(int run_fd)

@@ -32,7 +32,11 @@ int status_parse(const char *text, size_t len, struct status *ret);
 
 /*
  * status_lock() - the monitor's claim on its run directory, held until the fd closes; -EWOULDBLOCK if another has it
+ * status_unlock() - its workload and all that went with it is gone, though it itself lives on
  * status_alive() - 1: a monitor holds it; 0: none does; or -errno
+ * status_wait() - until no monitor holds it
  */
 int status_lock(int run_fd);
+void status_unlock(int run_fd);
 int status_alive(int run_fd);
+int status_wait(int run_fd);

@@ -23,7 +23,8 @@ enum wire_tag {
 	WIRE_ENDED = 'x', /* int32 exit status; the last message */
 	WIRE_ATTACHED = 'A',
 	/* to the monitor */
-	WIRE_BEGIN = 'b', /* the first one: the instance's id; its spec is in the memfd now */
+	WIRE_BEGIN =
+		'b', /* the first one: the instance's id, and the lock on it; its spec is in the memfd now */
 	WIRE_ATTACH = 'a',
 	WIRE_IN = 'i',
 	WIRE_IN_END = 'c',
@@ -49,6 +50,9 @@ struct wire_message {
 
 /* wire_send() - 0, or a negative errno: -EAGAIN where the socket does not block and is full. */
 int wire_send(int fd, char tag, const void *data, size_t len);
+/* wire_send_fd(), wire_receive_fd() - with an fd on board; *ret_fd is left alone where none came. */
+int wire_send_fd(int fd, char tag, const void *data, size_t len, int passed);
+ssize_t wire_receive_fd(int fd, struct wire_message *ret, int *ret_fd);
 /* wire_receive() - data bytes received; -EPIPE at end of file; or another negative errno. */
 ssize_t wire_receive(int fd, struct wire_message *ret);
 /* wire_connect() - to a socket in a directory (its path may be longer than sun_path holds); an fd or -errno. */

@@ -120,6 +120,14 @@ static const char *remove_tag_meant(const struct image *image, const char *text)
 	return NULL;
 }
 
+static int remove_in_use(const char *ref, struct err *err)
+{
+	return err_say(
+		err, EBUSY,
+		"image %s is in use by an instance: remove that first (strata ps -a shows it)",
+		ref);
+}
+
 static int remove_row(struct store *store, const struct image *image, const char *tag, bool force,
 		      const char *const *in_use, const char *ref, struct err *err)
 {
@@ -130,16 +138,14 @@ static int remove_row(struct store *store, const struct image *image, const char
 	if (image_in_use(image->id, in_use)) {
 		if (tag && force)
 			return db_run(&store->db, err, "DELETE FROM tags WHERE name = ?", "s", tag);
-		return err_say(err, EBUSY,
-			       "image %s is in use by an instance: remove that first (strata ps -a "
-			       "shows it)",
-			       ref);
+		return remove_in_use(ref, err);
 	}
 	if (!tag && tags > 1 && !force)
 		return err_say(err, EBUSY,
 			       "image %s has %zu tags: remove it by tag, or with --force", ref,
 			       tags);
-	return db_run(&store->db, err, "DELETE FROM images WHERE id = ?", "s", image->id);
+	int r = db_run(&store->db, err, "DELETE FROM images WHERE id = ?", "s", image->id);
+	return r == -ESTALE ? remove_in_use(ref, err) : r; /* used only since in_use was made */
 }
 
 static int remove_one(struct store *store, const char *ref, bool force, const char *const *in_use,
@@ -183,13 +189,15 @@ static int prune_untagged(struct store *store, const char *const *in_use, struct
 	int r = image_list(store, &images, &n, err);
 
 	for (size_t i = 0; i < n; i++) {
+		if (r == -ESTALE)
+			r = 0; /* the last one is used since in_use was made: it stays */
 		if (r == 0 && !images[i].tags[0] && !image_in_use(images[i].id, in_use))
 			r = db_run(&store->db, err, "DELETE FROM images WHERE id = ?", "s",
 				   images[i].id);
 		image_fini(&images[i]);
 	}
 	free(images);
-	return r;
+	return r == -ESTALE ? 0 : r;
 }
 
 int image_prune(struct store *store, bool all, const char *const *in_use, int64_t *ret_bytes,

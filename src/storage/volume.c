@@ -2,8 +2,11 @@
 #include "storage/volume.h"
 
 #include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -291,6 +294,29 @@ static int volume_unused(struct store *store, bool all, json_t *names, struct er
 	return r;
 }
 
+/* Under the database's write lock. Empty ones, as volume_remove_in() says; what is not stays. */
+static void volume_sweep(struct store *store)
+{
+	int fd = openat(store->root_fd, "volumes", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	char data[NAME_MAX + 8];
+
+	if (!dir) {
+		fd_close(fd);
+		return;
+	}
+	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+		AUTO(volume_fini) struct volume volume = { 0 };
+		if (volume_check_name(e->d_name, NULL) < 0 ||
+		    volume_find(store, e->d_name, &volume, NULL) != -ENOENT)
+			continue;
+		(void)snprintf(data, sizeof(data), "%s/data", e->d_name); /* fits */
+		(void)unlinkat(fd, data, AT_REMOVEDIR);
+		(void)unlinkat(fd, e->d_name, AT_REMOVEDIR);
+	}
+	(void)closedir(dir);
+}
+
 int volume_prune(struct store *store, bool all, json_t **ret_names, struct err *err)
 {
 	AUTO(staging_close) struct staging staging = STAGING_NONE;
@@ -302,6 +328,7 @@ int volume_prune(struct store *store, bool all, json_t **ret_names, struct err *
 		r = db_begin(&store->db, true, err);
 	if (r < 0)
 		return r;
+	volume_sweep(store);
 	r = volume_unused(store, all, names, err);
 	for (size_t i = 0; r == 0 && i < json_array_size(names); i++)
 		r = volume_remove_in(store, &staging, json_string_value(json_array_get(names, i)),

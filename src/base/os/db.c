@@ -51,8 +51,15 @@ static int db_fail(struct db *db, struct err *err, int rc)
 {
 	const char *file = db->handle ? sqlite3_db_filename(db->handle, "main") : NULL;
 
-	return err_say(err, db_errno(rc), "state database %s: %s", file ? file : "",
-		       db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc));
+	if (db->handle && sqlite3_extended_errcode(db->handle) == SQLITE_CONSTRAINT_FOREIGNKEY)
+		return err_say(err, ESTALE,
+			       "state database %s: it refers to what is gone, or is referred to",
+			       file ? file : "");
+
+	return err_say(err, db_errno(rc), "state database %s: %s%s", file ? file : "",
+		       db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc),
+		       db_errno(rc) == EBADMSG ? ": restore a copy of it, or choose another --root"
+					       : "");
 }
 
 static int db_exec(struct db *db, struct err *err, const char *sql)

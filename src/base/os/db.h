@@ -52,7 +52,7 @@ int db_prepare(struct db *db, sqlite3_stmt **ret, struct err *err, const char *s
 void db_stmt_p(sqlite3_stmt **stmt); /* for AUTO */
 /* db_step() - 1: a row is there; 0: done; or a negative errno. */
 int db_step(struct db *db, sqlite3_stmt *stmt, struct err *err);
-/* db_run() - prepare, step to the end, finalize. -EEXIST where a UNIQUE or PRIMARY KEY is violated. */
+/* db_run() - prepare, step to the end, finalize. -EEXIST: a UNIQUE or PRIMARY KEY is taken; -ESTALE: a REFERENCES is not met. */
 int db_run(struct db *db, struct err *err, const char *sql, const char *types, ...);
 /* db_col_str() - never NULL; borrowed until the next step. */
 const char *db_col_str(sqlite3_stmt *stmt, int col);

@@ -3,7 +3,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -74,6 +77,31 @@ static void only_a_held_lock_is_alive(void **state)
 	assert_int_equal(status_alive(s->fd), 0);
 }
 
+/* A start that met somebody's look at the lock was refused: "is running already". */
+static void a_look_is_not_another_monitor(void **state)
+{
+	struct scratch *s = *state;
+	int ready[2];
+	char byte;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid_t looker = fork();
+	if (looker == 0) {
+		int fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		bool held = fd >= 0 && flock(fd, LOCK_SH) == 0 && write(ready[1], "", 1) == 1;
+		(void)poll(NULL, 0, 20); /* long enough for the lock below to meet it */
+		_exit(held ? 0 : 1);
+	}
+	assert_true(looker > 0);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(status_lock(s->fd), 0);
+	int status = -1;
+	assert_int_equal(waitpid(looker, &status, 0), looker);
+	assert_int_equal(status, 0);
+	fd_close(ready[0]);
+	fd_close(ready[1]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -81,6 +109,7 @@ int main(void)
 		cmocka_unit_test(nonsense_is_refused),
 		SCRATCH_TEST(a_missing_file_is_said),
 		SCRATCH_TEST(only_a_held_lock_is_alive),
+		SCRATCH_TEST(a_look_is_not_another_monitor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
