@@ -31,7 +31,7 @@ static int run_check(const struct args *args, struct verb_start *start, struct e
 static int run_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(instance_fini) struct instance instance = { 0 };
-	struct verb_start start = { 0 };
+	struct verb_start start = { .fresh = true };
 	struct manager *manager;
 
 	int r = run_check(args, &start, err);

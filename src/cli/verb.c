@@ -122,7 +122,7 @@ static int verb_end(struct manager *manager, struct instance *instance, int atta
 	return status;
 }
 
-/* --rm of what could not be started: the reason is said already, so this is only a warning */
+/* What could not be started and is new, or --rm: the reason is said already, so this is only a warning */
 static void verb_discard(struct manager *manager, struct instance *instance)
 {
 	struct err err = { 0 };
@@ -140,7 +140,7 @@ int verb_start(struct manager *manager, struct instance *instance, const struct 
 	int r = manager_start(manager, instance, opts->attach ? &attach : NULL, &status, &err);
 	if (r < 0) {
 		log_error(&err);
-		if (json_bool(instance->spec, "remove", false) && r != -EALREADY)
+		if ((opts->fresh || json_bool(instance->spec, "remove", false)) && r != -EALREADY)
 			verb_discard(manager, instance);
 		return status ? status : EXIT_STRATA;
 	}

@@ -26,6 +26,7 @@ int verb_find(struct cli *cli, const char *ref, struct manager **ret_manager, st
 struct verb_start {
 	bool attach, forward_in, sig_proxy;
 	const char *detach_keys; /* NULL: the default */
+	bool fresh; /* just created: removed where it cannot start, so that its name is free again */
 };
 /*
  * verb_start() - start an instance, and with attach stay with it until it ends or is left

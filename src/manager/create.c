@@ -278,6 +278,15 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 	return create_args(spec, config, image, err);
 }
 
+static int create_check_ports(const json_t *spec, struct err *err)
+{
+	const char *mode = json_str(json_object_get(spec, "network"), "mode", "bridge");
+
+	if (!json_array_size(json_object_get(spec, "ports")) || strcmp(mode, "none") != 0)
+		return 0;
+	return err_say(err, EINVAL, "--publish: with --network none nothing can be reached; leave out one");
+}
+
 static int create_check_machine(const struct image *image, struct err *err)
 {
 	const char *arch = json_str(image->config, "architecture", "amd64");
@@ -510,6 +519,8 @@ static int create_build(struct manager *manager, const json_t *config, const str
 		r = create_caps(spec, config, err);
 	if (r == 0)
 		r = create_check_spec(spec, err);
+	if (r == 0)
+		r = create_check_ports(spec, err);
 	return r == 0 ? create_mounts(manager, spec, config, image->config, err) : r;
 }
 

@@ -229,9 +229,11 @@ int network_rename(struct store *store, const char *instance, const char *name, 
 {
 	int r = name_check("instance name", name, err);
 
-	return r < 0 ? r
-		     : db_run(&store->db, err, "UPDATE endpoint SET name = ? WHERE instance = ?",
-			      "ss", name, instance);
+	if (r == 0)
+		r = db_run(&store->db, err, "UPDATE endpoint SET name = ? WHERE instance = ?", "ss",
+			   name, instance);
+	/* Without an endpoint nobody knows its name. */
+	return r < 0 || db_changes(&store->db) == 0 ? r : network_hosts_write(store, instance, err);
 }
 
 /* 1 and the name of the instance's network and its address, 0 without one. */
