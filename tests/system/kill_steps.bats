@@ -39,11 +39,10 @@ may()
 	grep -q '^error: ' "$SCRATCH/err"
 }
 
-# The ids here, for their cgroups carry them.
-ids_now()
+# Every id there has been, for cgroups carry them.
+ids_ever()
 {
-	find "$STRATA_ROOT/instances" "$STRATA_RUN/instances" -mindepth 1 -maxdepth 1 -printf '%f\n' 2>/dev/null |
-		sort -u
+	jq -r '.id' "$STRATA_ROOT/events" | sort -u
 }
 
 nothing_left()
@@ -74,7 +73,6 @@ survivors()
 	local ids
 	must strata ps -a
 	may strata start k
-	ids=$(ids_now)
 	may strata rm -f k
 	must strata ps -a -q
 	# shellcheck disable=SC2046 # one word an id
@@ -82,6 +80,7 @@ survivors()
 	must strata ps -a -q
 	[ ! -s "$SCRATCH/out" ] || { echo "still listed: $(cat "$SCRATCH/out")" >&2; return 1; }
 	must strata image prune -f
+	ids=$(ids_ever)
 	nothing_left "$ids"
 }
 
