@@ -222,6 +222,7 @@ static bool life_is_ours(struct manager *manager, const struct instance *instanc
 int manager_end(struct manager *manager, struct instance *instance, int attach, struct err *err)
 {
 	struct status status;
+	pid_t monitor = instance->monitor;    /* instance_ended() forgets it */
 	AUTO(fd_close_p) int socket = attach; /* closing it releases the monitor */
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
 
@@ -232,10 +233,11 @@ int manager_end(struct manager *manager, struct instance *instance, int attach, 
 	fd_close(socket);
 	socket = -EBADF;
 	/* Its cgroups are gone once it is: nothing is left when the command returns. */
-	while (instance->monitor > 0 && waitpid(instance->monitor, NULL, 0) < 0 && errno == EINTR)
+	int end = 0;
+	while (monitor > 0 && waitpid(monitor, &end, 0) < 0 && errno == EINTR)
 		;
 	if (ours)
-		return r;
+		return r == 0 && WIFSIGNALED(end) ? instance_sweep_engine(instance, err) : r;
 	fd_close(lock);
 	lock = -EBADF;
 	return life_settle(manager, instance,

@@ -80,15 +80,6 @@ int instance_ended(struct manager *manager, struct instance *instance, const str
 	instance->pid = instance->monitor = 0;
 	if (instance_replace_error(instance, status->error) < 0)
 		return err_set(err, ENOMEM, "record the end of %s", instance->name);
-	if (!clean) {
-		const struct engine_ops *engine;
-		int r = instance_engine(instance, &engine, err);
-		if (r == 0)
-			r = engine->sweep(instance->id,
-					  json_str(instance->spec, "cgroup_parent", ""), err);
-		if (r < 0)
-			return err_wrap(err, "clean up after %s", instance->name);
-	}
 	int r = network_release(&manager->store, instance->id, err);
 	if (r < 0)
 		return err_wrap(err, "clean up after %s", instance->name);
@@ -111,12 +102,26 @@ int instance_ended(struct manager *manager, struct instance *instance, const str
 	return 0;
 }
 
+int instance_sweep_engine(const struct instance *instance, struct err *err)
+{
+	const struct engine_ops *engine;
+	int r = instance_engine(instance, &engine, err);
+
+	if (r == 0)
+		r = engine->sweep(instance->id, json_str(instance->spec, "cgroup_parent", ""), err);
+	return r < 0 ? err_wrap(err, "clean up after %s", instance->name) : 0;
+}
+
 /* The row said running, and no monitor lives. Under the lock. */
 static int instance_fold(struct manager *manager, struct instance *instance, int run_fd,
 			 struct err *err)
 {
 	struct status status = { .state = STATUS_STARTING };
+	/* Also after "ended": the monitor says so first, and may have been killed before it removed them. */
+	int r = instance_sweep_engine(instance, err);
 
+	if (r < 0)
+		return r;
 	if (run_fd >= 0 && status_read(run_fd, &status) == 0 && status.state == STATUS_ENDED)
 		return instance_ended(manager, instance, &status, err);
 	(void)snprintf(status.error, sizeof(status.error), "%s",

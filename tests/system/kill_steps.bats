@@ -39,20 +39,21 @@ may()
 	grep -q '^error: ' "$SCRATCH/err"
 }
 
-# The ids here, for their cgroups carry them.
-ids_now()
+# Every id there has been, for cgroups carry them.
+ids_ever()
 {
-	ls "$STRATA_ROOT/instances" "$STRATA_RUN/instances" 2>/dev/null | grep -E '^[0-9a-f]{64}$' | sort -u
+	jq -r '.id' "$STRATA_ROOT/events" | sort -u
 }
 
 nothing_left()
 {
 	local id dir
 	for dir in "$STRATA_ROOT/instances" "$STRATA_RUN/instances" "$STRATA_ROOT/tmp"; do
-		[ -d "$dir" ] && [ -n "$(ls -A "$dir")" ] || continue
-		echo "left in $dir:" >&2
-		ls -A "$dir" >&2
-		return 1
+		if [ -d "$dir" ] && [ -n "$(ls -A "$dir")" ]; then
+			echo "left in $dir:" >&2
+			ls -A "$dir" >&2
+			return 1
+		fi
 	done
 	for id in $1; do
 		set -- /sys/fs/cgroup/strata-"$id" /sys/fs/cgroup/*/strata-"$id"
@@ -72,7 +73,6 @@ survivors()
 	local ids
 	must strata ps -a
 	may strata start k
-	ids=$(ids_now)
 	may strata rm -f k
 	must strata ps -a -q
 	# shellcheck disable=SC2046 # one word an id
@@ -80,6 +80,7 @@ survivors()
 	must strata ps -a -q
 	[ ! -s "$SCRATCH/out" ] || { echo "still listed: $(cat "$SCRATCH/out")" >&2; return 1; }
 	must strata image prune -f
+	ids=$(ids_ever)
 	nothing_left "$ids"
 }
 
@@ -193,13 +194,14 @@ store_survivors()
 		{ echo "volume left: $(ls "$STRATA_ROOT/volumes")" >&2; return 1; }
 	# Every image that is listed is whole, and no file is there that none of them has.
 	must strata run --rm --network none demo true
-	local image n
+	local image images n
 	must strata image list -q
-	for image in $(cat "$SCRATCH/out"); do
+	mapfile -t images <"$SCRATCH/out"
+	for image in "${images[@]}"; do
 		must strata image export -o "$SCRATCH/export.tar" "$image"
 	done
 	n=$(sqlite3 "$STRATA_ROOT/strata.db" 'SELECT count(DISTINCT diff) FROM image_layers')
-	[ "$(ls "$STRATA_ROOT/layers" | wc -l)" -eq "$n" ] || { echo "a layer is left" >&2; return 1; }
+	[ "$(find "$STRATA_ROOT/layers" -mindepth 1 -maxdepth 1 | wc -l)" -eq "$n" ] || { echo "a layer is left" >&2; return 1; }
 }
 
 # Another layer than demo's: with demo's nothing would be unpacked.

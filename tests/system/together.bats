@@ -71,8 +71,8 @@ actor()
 
 # Those who look hold the run directory's lock for a moment; a monitor that met them said "is running already".
 @test "a start while others look is not refused" {
-	local n looker
-	for looker in 1 2; do
+	local n
+	for n in 1 2; do
 		while [ ! -e "$SCRATCH/enough" ]; do strata ps -a; done >/dev/null 2>&1 3>&- &
 	done
 	for n in $(seq 25); do
