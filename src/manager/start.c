@@ -357,7 +357,7 @@ static int start_locked(struct manager *manager, struct instance *instance, bool
 		return r;
 	r = dir_remove(AT_FDCWD, run_dir);
 	if (r == 0)
-		r = dir_make(AT_FDCWD, run_dir, 0711);
+		r = dir_make(AT_FDCWD, run_dir, 0700);
 	AUTO(fd_close_p) int run_fd = open(run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r < 0 || run_fd < 0)
 		r = err_set(err, r < 0 ? -r : errno, "make %s", run_dir);

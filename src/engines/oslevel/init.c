@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,12 +29,25 @@ static void init_reap(pid_t child)
 		_exit(125);
 }
 
+/* Our arguments name paths of the host; the kernel lays them out in one piece, the environment right behind. */
+static void init_hide_arguments(void)
+{
+	char *first = program_invocation_name;
+	char *end = environ ? environ[0] : NULL;
+
+	if (end > first && end - first < 65536)
+		memset(first, 0, (size_t)(end - first));
+}
+
 _Noreturn void init_run(pid_t child)
 {
 	sigset_t all;
 
-	(void)prctl(PR_SET_NAME, "strata-init");       /* cosmetic */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);        /* a valid signal: cannot fail */
+	init_hide_arguments();
+	(void)prctl(PR_SET_DUMPABLE, 0); /* what the monitor knows is still in memory */
+
+	(void)prctl(PR_SET_NAME, "strata-init"); /* cosmetic */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);	 /* a valid signal: cannot fail */
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);    /* valid arguments: cannot fail */
 	for (;;) {
