@@ -117,3 +117,32 @@ int flag_idmap(const char *text, const char *flag, json_t *into, struct err *err
 				     (json_int_t)values[1], keys[2], (json_int_t)values[2]),
 			   err);
 }
+
+int flag_time_offset(const char *text, const char *flag, json_t *into, struct err *err)
+{
+	static const char *const clocks[][2] = { { "monotonic", "monotonic_s" },
+						 { "boottime", "boottime_s" } };
+	const int64_t max = INT64_MAX / 1000000000 / 2; /* the kernel's */
+	AUTO(flag_text_p) char *copy = strdup(text);
+
+	if (!copy)
+		return err_set(err, ENOMEM, "read the flags");
+	for (char *rest = copy; rest;) {
+		char *value = strsep(&rest, ",");
+		const char *name = strsep(&value, "=");
+		int64_t seconds;
+		size_t i = 0;
+		while (i < ARRAY_SIZE(clocks) && strcmp(clocks[i][0], name) != 0)
+			i++;
+		if (i == ARRAY_SIZE(clocks) || !value ||
+		    args_int(value, flag, -max, max, &seconds, NULL) < 0)
+			return err_say(
+				err, EINVAL,
+				"%s: '%s' is not an offset; write monotonic=SECONDS,boottime=SECONDS",
+				flag, text);
+		int r = flag_set(into, clocks[i][1], json_integer(seconds), err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

@@ -24,6 +24,7 @@ int flag_publish(const char *text, const char *flag, json_t *into, struct err *e
 int flag_device(const char *text, const char *flag, json_t *into, struct err *err);
 int flag_ulimit(const char *text, const char *flag, json_t *into, struct err *err);
 int flag_idmap(const char *text, const char *flag, json_t *into, struct err *err);
+int flag_time_offset(const char *text, const char *flag, json_t *into, struct err *err);
 int flag_env(const char *text, const char *flag, json_t *into, struct err *err);
 int flag_env_file(const char *text, const char *flag, json_t *into, struct err *err);
 

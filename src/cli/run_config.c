@@ -103,6 +103,7 @@ static int run_lists(const struct args *args, json_t *config, struct err *err)
 		{ "label-file", "labels", flag_label_file },
 		{ "label", "labels", flag_label },
 		{ "log-opt", "log", flag_log_opt },
+		{ "time-offset", "time_offsets", flag_time_offset },
 	};
 	int r = 0;
 

@@ -57,5 +57,6 @@ const struct opt run_opts[] = {
 	{ 0, OPT_TEXT, "userns", "host|auto", "auto: its root is nobody on the host" },
 	{ 0, OPT_LIST, "uidmap", "IN:OUT:N", NULL },
 	{ 0, OPT_LIST, "gidmap", "IN:OUT:N", "exactly these ids" },
+	{ 0, OPT_LIST, "time-offset", "CLOCK=SECONDS", "monotonic=N,boottime=N: its clocks" },
 	{ 0 },
 };

@@ -81,8 +81,11 @@ struct engine_ops {
 	int (*freeze)(const struct spec *spec, bool frozen, struct err *err);
 	int (*stats)(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
 	int (*processes)(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err);
-	/* The root file system, of a running guest (pid > 0) or one at rest: an O_PATH fd, or -errno. */
-	int (*root_open)(const struct spec *spec, pid_t pid, const char *state_dir,
+	/*
+	 * The root file system, of a running guest (pid > 0) or one at rest: an O_PATH fd, or -errno.
+	 * *ret_users: a user namespace whose root may change what is there, or -EBADF: the host's root may.
+	 */
+	int (*root_open)(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
 			 struct err *err);
 	/* Kill and remove what a dead monitor's guest left on the host; absent is fine. */
 	int (*sweep)(const char *id, const char *cgroup_parent, struct err *err);

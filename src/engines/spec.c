@@ -193,6 +193,17 @@ static void read_network(struct spec_reader *rd, struct spec *spec)
 	spec_leave(rd, &in);
 }
 
+/* The bound is the kernel's: proc_timens_set_offset(), some 146 years. */
+static void read_time_offsets(struct spec_reader *rd, struct spec *spec)
+{
+	const int64_t max = INT64_MAX / 1000000000 / 2;
+	struct spec_reader in = spec_enter(rd, "time_offsets");
+
+	spec->time_offsets.monotonic_s = spec_int(&in, "monotonic_s", -max, max, 0);
+	spec->time_offsets.boottime_s = spec_int(&in, "boottime_s", -max, max, 0);
+	spec_leave(rd, &in);
+}
+
 static void read_caps(struct spec_reader *rd, struct spec *spec)
 {
 	size_t n = 0;
@@ -290,6 +301,7 @@ int spec_load(json_t *json, struct spec *ret, struct err *err)
 	read_limits(&rd, &spec.limits);
 	spec.n_uid_map = read_idmap(&rd, "uid_map", &spec.uid_map);
 	spec.n_gid_map = read_idmap(&rd, "gid_map", &spec.gid_map);
+	read_time_offsets(&rd, &spec);
 	read_network(&rd, &spec);
 	read_ports(&rd, &spec);
 	read_upkeep(&rd, &spec);

@@ -61,6 +61,10 @@ struct spec_idmap {
 	uint32_t inside, outside, size;
 };
 
+struct spec_time_offsets { /* added to the host's clocks; both 0: no time namespace */
+	int64_t monotonic_s, boottime_s;
+};
+
 struct spec_port {
 	const char *host_ip; /* NULL: every address */
 	uint16_t host, guest;
@@ -107,6 +111,7 @@ struct spec {
 	struct spec_limits limits;
 	struct spec_idmap *uid_map, *gid_map;
 	size_t n_uid_map, n_gid_map;
+	struct spec_time_offsets time_offsets;
 	int64_t shm_bytes;
 	enum spec_network network;
 	struct spec_endpoint endpoint;

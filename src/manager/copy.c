@@ -18,13 +18,19 @@ struct copy_target {
 	char last[256];
 };
 
+static void copy_root_fini(struct copy_root *root)
+{
+	fd_close(root->dir);
+	fd_close(root->users);
+}
+
 /*
- * copy_root() - the instance's root, running or not
+ * copy_root_open() - the instance's root, running or not
  * @ret_lock: keeps one that does not run from being started meanwhile, which would mount its layer twice; and
  *            made it the directory for that layer, if it has never run. The caller's to close; written always.
  */
-static int copy_root(struct manager *manager, struct instance *instance, int *ret_lock,
-		     struct err *err)
+static int copy_root_open(struct manager *manager, struct instance *instance, int *ret_lock,
+			  struct copy_root *ret, struct err *err)
 {
 	const struct engine_ops *engine;
 	struct spec spec;
@@ -44,9 +50,18 @@ static int copy_root(struct manager *manager, struct instance *instance, int *re
 		r = instance_spec(manager, instance, &spec, err);
 	if (r < 0)
 		return r;
-	r = engine->root_open(&spec, instance->pid, state_dir, err);
+	r = engine->root_open(&spec, instance->pid, state_dir, &ret->users, err);
 	spec_fini(&spec);
-	return r;
+	if (r < 0)
+		return r;
+	ret->dir = r;
+	return 0;
+}
+
+static int copy_host_open(struct copy_root *ret, struct err *err)
+{
+	ret->dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return ret->dir < 0 ? err_set(err, errno, "open /") : 0;
 }
 
 static bool copy_is_dir(int root, const char *path)
@@ -116,25 +131,26 @@ int manager_copy_in(struct manager *manager, struct instance *instance, const ch
 	struct copy_target target;
 	char source[4096];
 	AUTO(fd_close_p) int lock = -EBADF;
-	AUTO(fd_close_p) int root = copy_root(manager, instance, &lock, err);
+	AUTO(copy_root_fini) struct copy_root root = { -EBADF, -EBADF };
+	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	int r = copy_root_open(manager, instance, &lock, &root, err);
 
-	if (root < 0)
-		return root;
+	if (r < 0)
+		return r;
 	if (!strcmp(host_path, "-")) {
-		return copy_is_dir(root, path)
-			       ? copy_tar_in(root, path, STDIN_FILENO, err)
+		return copy_is_dir(root.dir, path)
+			       ? copy_tar_in(&root, path, STDIN_FILENO, err)
 			       : err_say(err, ENOTDIR,
 					 "copy to %s: a tar needs a directory that is there", path);
 	}
-	AUTO(fd_close_p) int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (host < 0)
-		return err_set(err, errno, "open /");
-	int r = copy_host_path(host_path, source, err);
+	r = copy_host_open(&host, err);
 	if (r == 0)
-		r = copy_target(root, path, &target, err);
+		r = copy_host_path(host_path, source, err);
 	if (r == 0)
-		r = copy_is_there(host, source, false, err);
-	return r < 0 ? r : copy_across(host, source, false, root, target.dir, target.name, err);
+		r = copy_target(root.dir, path, &target, err);
+	if (r == 0)
+		r = copy_is_there(host.dir, source, false, err);
+	return r < 0 ? r : copy_across(&host, source, false, &root, target.dir, target.name, err);
 }
 
 int manager_copy_out(struct manager *manager, struct instance *instance, const char *path,
@@ -143,20 +159,20 @@ int manager_copy_out(struct manager *manager, struct instance *instance, const c
 	struct copy_target target;
 	char to[4096];
 	AUTO(fd_close_p) int lock = -EBADF;
-	AUTO(fd_close_p) int root = copy_root(manager, instance, &lock, err);
+	AUTO(copy_root_fini) struct copy_root root = { -EBADF, -EBADF };
+	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	int r = copy_root_open(manager, instance, &lock, &root, err);
 
-	if (root < 0)
-		return root;
-	int r = copy_is_there(root, path, follow, err);
+	if (r == 0)
+		r = copy_is_there(root.dir, path, follow, err);
 	if (r < 0)
 		return r;
 	if (!strcmp(host_path, "-"))
-		return copy_tar_out(root, path, follow, NULL, STDOUT_FILENO, err);
-	AUTO(fd_close_p) int host = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (host < 0)
-		return err_set(err, errno, "open /");
-	r = copy_host_path(host_path, to, err);
+		return copy_tar_out(&root, path, follow, NULL, STDOUT_FILENO, err);
+	r = copy_host_open(&host, err);
 	if (r == 0)
-		r = copy_target(host, to, &target, err);
-	return r < 0 ? r : copy_across(root, path, follow, host, target.dir, target.name, err);
+		r = copy_host_path(host_path, to, err);
+	if (r == 0)
+		r = copy_target(host.dir, to, &target, err);
+	return r < 0 ? r : copy_across(&root, path, follow, &host, target.dir, target.name, err);
 }

@@ -17,6 +17,7 @@
 #include "base/os/json.h"
 #include "engines/oslevel/caps.h"
 #include "manager/private.h"
+#include "manager/userns.h"
 #include "network/network.h"
 #include "storage/image.h"
 #include "storage/volume.h"
@@ -210,7 +211,7 @@ static int create_copy(json_t *spec, const json_t *config)
 		"image",  "tty",	   "stdin_open", "read_only",	 "init",
 		"remove", "privileged",	   "groups",	 "devices",	 "ulimits",
 		"limits", "uid_map",	   "gid_map",	 "ports",	 "restart",
-		"labels", "cgroup_parent", "network",	 "time_offsets",
+		"labels", "cgroup_parent", "network",	 "time_offsets", "userns",
 	};
 	int r = 0;
 
@@ -284,7 +285,8 @@ static int create_check_ports(const json_t *spec, struct err *err)
 
 	if (!json_array_size(json_object_get(spec, "ports")) || strcmp(mode, "none") != 0)
 		return 0;
-	return err_say(err, EINVAL, "--publish: with --network none nothing can be reached; leave out one");
+	return err_say(err, EINVAL,
+		       "--publish: with --network none nothing can be reached; leave out one");
 }
 
 static int create_check_machine(const struct image *image, struct err *err)
@@ -406,18 +408,19 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 			 const char *image, int64_t now, struct err *err)
 {
 	struct db *db = &manager->store.db;
-	char *text = json_text(spec, 0);
 	char *summary = create_summary(spec);
+	char *text = NULL;
 	size_t i;
 	json_t *mount;
 
-	if (!text || !summary) {
-		free(text);
-		free(summary);
+	if (!summary)
 		return err_set(err, ENOMEM, "new instance");
-	}
 	/* What --rm makes need not outlive the machine's power; anything else, once said to exist, does. */
 	int r = db_begin(db, !json_bool(spec, "remove", false), err);
+	if (r == 0 && !strcmp(json_str(spec, "userns", "host"), "auto"))
+		r = userns_assign(db, spec, err);
+	if (r == 0 && !(text = json_text(spec, 0)))
+		r = err_set(err, ENOMEM, "new instance");
 	if (r == 0)
 		r = db_run(
 			db, err,

@@ -68,12 +68,13 @@ static int fill_open(const char *data_path, int *ret_data, struct err *err)
 }
 
 /* Copies, and gives the volume the directory's own owner and mode. */
-static int fill_copy(int root, const char *target, int home, int data, struct err *err)
+static int fill_copy(const struct copy_root *root, const char *target, int home, int data,
+		     struct err *err)
 {
 	char from[4096];
 	struct stat st;
 	bool empty = true;
-	AUTO(fd_close_p) int source = fd_open_in(root, target, O_RDONLY | O_DIRECTORY, 0);
+	AUTO(fd_close_p) int source = fd_open_in(root->dir, target, O_RDONLY | O_DIRECTORY, 0);
 
 	if (source < 0) /* the image has no such directory: nothing to fill with */
 		return 0;
@@ -89,7 +90,9 @@ static int fill_copy(int root, const char *target, int home, int data, struct er
 		int mark = openat(home, FILL_MARK, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 		if (mark < 0)
 			return err_set(err, errno, "fill a volume from %s", target);
-		r = copy_across(root, from, false, data, "/", NULL, err);
+		/* Ids as the guest sees them: a volume's are mapped again when it is mounted. */
+		const struct copy_root to = { .dir = data, .users = -EBADF };
+		r = copy_across(root, from, false, &to, "/", NULL, err);
 		if (r < 0)
 			return err_wrap(err, "fill a volume from the image's %s", target);
 	}
@@ -99,12 +102,18 @@ static int fill_copy(int root, const char *target, int home, int data, struct er
 	return 0;
 }
 
-static int fill_root(json_t *spec, const char *state_dir, int *root, struct err *err)
+static void fill_root_fini(struct copy_root *root)
+{
+	fd_close(root->dir);
+	fd_close(root->users);
+}
+
+static int fill_root(json_t *spec, const char *state_dir, struct copy_root *root, struct err *err)
 {
 	const struct engine_ops *engine = engine_find(json_str(spec, "virt", ""));
 	struct spec view;
 
-	if (*root >= 0)
+	if (root->dir >= 0)
 		return 0;
 	if (!engine)
 		return err_say(err, ENOTSUP, "this build has no engine %s",
@@ -112,16 +121,16 @@ static int fill_root(json_t *spec, const char *state_dir, int *root, struct err 
 	int r = spec_load(spec, &view, err);
 	if (r < 0)
 		return r;
-	r = engine->root_open(&view, 0, state_dir, err);
+	r = engine->root_open(&view, 0, state_dir, &root->users, err);
 	spec_fini(&view);
 	if (r < 0)
 		return r;
-	*root = r;
+	root->dir = r;
 	return 0;
 }
 
-static int fill_one(json_t *spec, const json_t *mount, const char *state_dir, int *root,
-		    struct err *err)
+static int fill_one(json_t *spec, const json_t *mount, const char *state_dir,
+		    struct copy_root *root, struct err *err)
 {
 	bool empty = false;
 	AUTO(fd_close_p) int data = -EBADF;
@@ -135,12 +144,12 @@ static int fill_one(json_t *spec, const json_t *mount, const char *state_dir, in
 	if (!empty)
 		return 0;
 	r = fill_root(spec, state_dir, root, err);
-	return r < 0 ? r : fill_copy(*root, json_str(mount, "target", ""), home, data, err);
+	return r < 0 ? r : fill_copy(root, json_str(mount, "target", ""), home, data, err);
 }
 
 int start_fill(json_t *spec, const char *state_dir, struct err *err)
 {
-	AUTO(fd_close_p) int root = -EBADF;
+	AUTO(fill_root_fini) struct copy_root root = { -EBADF, -EBADF };
 	size_t i;
 	json_t *mount;
 

@@ -78,7 +78,7 @@ int instance_lock(struct manager *manager, const char *id, bool wait, struct err
 		AUTO(fd_close_p)
 		int fd = openat(manager->store.root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (fd < 0 && errno == ENOENT) {
-			int r = dir_make(manager->store.root_fd, path, 0711);
+			int r = dir_make(manager->store.root_fd, path, 0700);
 			if (r < 0)
 				return err_set(err, -r, "make %s/%s", manager->store.root, path);
 			continue;

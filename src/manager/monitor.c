@@ -186,7 +186,9 @@ static void monitor_detach(void)
 {
 	(void)prctl(PR_SET_NAME,
 		    "strata-monitor"); /* it was executed by fd: that would be its name */
-	(void)setsid();		       /* never a leader: just forked */
+	(void)close_range(MONITOR_SOCKET_FD + 1, ~0U,
+			  0); /* what the command inherited is not for ever ours */
+	(void)setsid();	      /* never a leader: just forked */
 	(void)umask(0022);
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (chdir("/") < 0)

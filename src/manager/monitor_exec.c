@@ -19,6 +19,7 @@ int monitor_exec(char **args)
 	int status = 125;
 
 	(void)prctl(PR_SET_NAME, "strata-exec"); /* it was executed by fd: that would be its name */
+	(void)close_range(MONITOR_EXEC_TTY_FD + 1, ~0U, 0); /* what the command itself inherited */
 	(void)fcntl(MONITOR_EXEC_STARTED_FD, F_SETFD, FD_CLOEXEC); /* valid: the starter gave it */
 	int r = monitor_spec_read(&spec, &err);
 	if (r == 0 && spec.tty)

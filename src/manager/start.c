@@ -425,7 +425,7 @@ static int start_locked(struct manager *manager, struct instance *instance, int 
 		return r;
 	r = dir_remove(AT_FDCWD, place.run_dir);
 	if (r == 0)
-		r = dir_make(AT_FDCWD, place.run_dir, 0711);
+		r = dir_make(AT_FDCWD, place.run_dir, 0700);
 	AUTO(fd_close_p) int run_fd = open(place.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r < 0 || run_fd < 0)
 		r = err_set(err, r < 0 ? -r : errno, "make %s", place.run_dir);

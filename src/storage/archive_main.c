@@ -13,7 +13,8 @@
  *           the tar on standard input into the directory PATH below the root directory
  *
  * File descriptors: 3 the result pipe; 4 the control pipe; 5 import: the staging directory, export:
- * the store's blobs, cp: the root directory; 6 import: the store's layers.
+ * the store's blobs, cp: the root directory; 6 import: the store's layers, cp: the user namespace
+ * to work in, where there is one.
  *
  * The result is one line. Success: a JSON object (import: {"images":[...],"skipped":N,
  * "example":TEXT}, else {}). Failure: an errno, a space and the words for it; exit status 1. After an
@@ -22,8 +23,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <jansson.h>
 #include <locale.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +41,7 @@
 #include "storage/archive/export.h"
 #include "storage/archive/import.h"
 
-enum { FD_RESULT = 3, FD_CONTROL = 4, FD_DIR = 5, FD_LAYERS = 6 };
+enum { FD_RESULT = 3, FD_CONTROL = 4, FD_DIR = 5, FD_LAYERS = 6, FD_USERS = 6 };
 
 /* What each verb answers with. */
 typedef int (*archive_fn)(int argc, char **argv, json_t **ret, struct err *err);
@@ -126,6 +129,19 @@ static int archive_export(int argc, char **argv, json_t **ret, struct err *err)
 	return r;
 }
 
+/* In an instance's user namespace its ids are ours, and root there is all that we can be. */
+static int archive_users(struct err *err)
+{
+	if (fcntl(FD_USERS, F_GETFD) < 0)
+		return 0;
+	if (setns(FD_USERS, CLONE_NEWUSER) < 0)
+		return err_set(err, errno, "enter the user namespace");
+	(void)close(FD_USERS); /* read only */
+	if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
+		return err_set(err, errno, "become root of the user namespace");
+	return 0;
+}
+
 static int archive_cp_out(int argc, char **argv, json_t **ret, struct err *err)
 {
 	bool follow = false;
@@ -140,7 +156,9 @@ static int archive_cp_out(int argc, char **argv, json_t **ret, struct err *err)
 	}
 	if (i != argc - 1)
 		return archive_usage(err);
-	int r = copy_out(FD_DIR, argv[i], follow, as, STDOUT_FILENO, err);
+	int r = archive_users(err);
+	if (r == 0)
+		r = copy_out(FD_DIR, argv[i], follow, as, STDOUT_FILENO, err);
 	if (r == 0)
 		*ret = json_object();
 	return r;
@@ -150,7 +168,9 @@ static int archive_cp_in(int argc, char **argv, json_t **ret, struct err *err)
 {
 	if (argc != 1)
 		return archive_usage(err);
-	int r = copy_in(FD_DIR, argv[0], STDIN_FILENO, err);
+	int r = archive_users(err);
+	if (r == 0)
+		r = copy_in(FD_DIR, argv[0], STDIN_FILENO, err);
 	if (r == 0)
 		*ret = json_object();
 	return r;

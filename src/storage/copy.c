@@ -9,11 +9,11 @@
 #include "base/os/json.h"
 #include "storage/helper.h"
 
-static int copy_start_out(int root, const char *path, bool follow, const char *as, int out_fd,
-			  struct helper *ret, struct err *err)
+static int copy_start_out(const struct copy_root *root, const char *path, bool follow,
+			  const char *as, int out_fd, struct helper *ret, struct err *err)
 {
 	const char *argv[6] = { "cp-out" };
-	const struct helper_fds fds = { -1, out_fd, root, -1 };
+	const struct helper_fds fds = { -1, out_fd, root->dir, root->users };
 	size_t n = 1;
 
 	if (follow)
@@ -26,10 +26,11 @@ static int copy_start_out(int root, const char *path, bool follow, const char *a
 	return helper_start(argv, &fds, ret, err);
 }
 
-static int copy_start_in(int root, const char *path, int in_fd, struct helper *ret, struct err *err)
+static int copy_start_in(const struct copy_root *root, const char *path, int in_fd,
+			 struct helper *ret, struct err *err)
 {
 	const char *const argv[] = { "cp-in", path, NULL };
-	const struct helper_fds fds = { in_fd, -1, root, -1 };
+	const struct helper_fds fds = { in_fd, -1, root->dir, root->users };
 
 	return helper_start(argv, &fds, ret, err);
 }
@@ -41,8 +42,8 @@ static int copy_end(struct helper *helper, struct err *err)
 	return helper_result(helper, &result, err);
 }
 
-int copy_tar_out(int root, const char *path, bool follow, const char *as, int out_fd,
-		 struct err *err)
+int copy_tar_out(const struct copy_root *root, const char *path, bool follow, const char *as,
+		 int out_fd, struct err *err)
 {
 	AUTO(helper_fini) struct helper helper = { 0 };
 	int r = copy_start_out(root, path, follow, as, out_fd, &helper, err);
@@ -50,7 +51,7 @@ int copy_tar_out(int root, const char *path, bool follow, const char *as, int ou
 	return r < 0 ? r : copy_end(&helper, err);
 }
 
-int copy_tar_in(int root, const char *path, int in_fd, struct err *err)
+int copy_tar_in(const struct copy_root *root, const char *path, int in_fd, struct err *err)
 {
 	AUTO(helper_fini) struct helper helper = { 0 };
 	int r = copy_start_in(root, path, in_fd, &helper, err);
@@ -58,8 +59,9 @@ int copy_tar_in(int root, const char *path, int in_fd, struct err *err)
 	return r < 0 ? r : copy_end(&helper, err);
 }
 
-int copy_across(int from_root, const char *from_path, bool follow, int to_root, const char *to_dir,
-		const char *as, struct err *err)
+int copy_across(const struct copy_root *from_root, const char *from_path, bool follow,
+		const struct copy_root *to_root, const char *to_dir, const char *as,
+		struct err *err)
 {
 	AUTO(helper_fini) struct helper from = { 0 };
 	AUTO(helper_fini) struct helper to = { 0 };

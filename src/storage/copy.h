@@ -9,19 +9,25 @@
 
 #include "base/core/err.h"
 
+struct copy_root {
+	int dir;
+	int users; /* a user namespace whose ids the tar has, and whose root works there; negative: the host's */
+};
+
 /*
  * copy_tar_out() - a path below a directory as a tar
- * @root: the directory that absolute paths and links are resolved in   @out_fd: gets the tar
+ * @root: absolute paths and links are resolved in it   @out_fd: gets the tar
  * @follow: where path is a link, what it points to   @as: name in the tar; NULL: path's last part
  * A path that ends in "/." gives what the directory holds.
  */
-int copy_tar_out(int root, const char *path, bool follow, const char *as, int out_fd,
-		 struct err *err);
+int copy_tar_out(const struct copy_root *root, const char *path, bool follow, const char *as,
+		 int out_fd, struct err *err);
 /* copy_tar_in() - unpack a tar from in_fd into the directory path below root; made where missing. */
-int copy_tar_in(int root, const char *path, int in_fd, struct err *err);
+int copy_tar_in(const struct copy_root *root, const char *path, int in_fd, struct err *err);
 /*
  * copy_across() - from one root to another, both at once: neither holds the whole tar
  * @as: the name in to_dir; NULL: that of from_path
  */
-int copy_across(int from_root, const char *from_path, bool follow, int to_root, const char *to_dir,
-		const char *as, struct err *err);
+int copy_across(const struct copy_root *from_root, const char *from_path, bool follow,
+		const struct copy_root *to_root, const char *to_dir, const char *as,
+		struct err *err);

@@ -16,7 +16,7 @@ struct helper {
 struct helper_fds {
 	int in, out; /* standard input and output; negative: ours */
 	int dir;     /* its fd 5 */
-	int layers;  /* its fd 6; negative: none */
+	int layers;  /* its fd 6; negative: none. Of cp: the user namespace to work in */
 };
 
 /* helper_start() - @argv: the arguments after the program's name, NULL-ended */

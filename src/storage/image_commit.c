@@ -58,7 +58,7 @@ static int commit_open(struct store *store, struct staging *staging, struct comm
 
 	int r = storage_dir(store, "blobs", 0700, &commit.blobs, err);
 	if (r == 0)
-		r = storage_dir(store, "layers", 0711, &commit.layers, err);
+		r = storage_dir(store, "layers", 0700, &commit.layers, err);
 	if (r == 0)
 		r = commit_staged(&commit, "blobs", &commit.staged_blobs, err);
 	if (r == 0)

@@ -23,7 +23,7 @@ static int import_start(struct store *store, struct staging *staging, const char
 	const char *argv[500] = { "import" };
 	size_t n = 1;
 
-	int r = storage_dir(store, "layers", 0711, &layers, err);
+	int r = storage_dir(store, "layers", 0700, &layers, err);
 	if (r < 0)
 		return r;
 	if (opts && opts->progress)

@@ -49,7 +49,7 @@ static int sweep_dir(struct store *store, struct staging *staging, const char *n
 		     const char *sql, struct err *err)
 {
 	AUTO(fd_close_p) int fd = -EBADF;
-	int r = storage_dir(store, name, 0711, &fd, err);
+	int r = storage_dir(store, name, 0700, &fd, err);
 
 	if (r < 0)
 		return r;

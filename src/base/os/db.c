@@ -2,10 +2,13 @@
 #include "base/os/db.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+
+#include "base/os/fd.h"
 
 #define DB_BUSY_MS 30000
 
@@ -169,10 +172,27 @@ static int db_setup(struct db *db, struct err *err)
 		       "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY");
 }
 
+/* SQLite would make it everybody's to read, and specs hold environments. Its journals take the same mode. */
+static int db_make_private(const char *path, struct err *err)
+{
+	struct stat st;
+
+	/* Not opened without need: closing it would let go of every lock that this process has on it, fcntl(2). */
+	if (lstat(path, &st) == 0 && (!S_ISREG(st.st_mode) || !(st.st_mode & 0077)))
+		return 0;
+	AUTO(fd_close_p) int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0 || fchmod(fd, 0600) < 0)
+		return err_set(err, errno, "state database %s", path);
+	return 0;
+}
+
 int db_open(const char *path, const struct db_schema *const schemas[], struct db *ret,
 	    struct err *err)
 {
 	struct db db = { 0 };
+	int made = db_make_private(path, err);
+	if (made < 0)
+		return made;
 	int rc = sqlite3_open_v2(path, &db.handle,
 				 SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX |
 					 SQLITE_OPEN_NOFOLLOW,

@@ -77,7 +77,7 @@ int store_open(const char *root, const char *run_root, const struct db_schema *c
 	if (r == 0)
 		r = store_path(run_root, true, &store.run_root, err);
 	if (r == 0)
-		r = store_dir(store.root, 0711, &store.root_fd, err);
+		r = store_dir(store.root, 0700, &store.root_fd, err);
 	if (r == 0)
 		r = store_dir(store.run_root, 0700, &store.run_fd, err);
 	if (r == 0 && buf_printf(&db_path, "%s/strata.db", store.root) < 0)

@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/keyctl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -106,9 +107,9 @@ static int child_mount_fs(const struct launch *launch, const struct child_fs *fs
 	AUTO(fd_close_p) int fd = mount_new(fs->type, fs->options, fs->attrs, err);
 	if (fd == -EPERM && !strcmp(fs->type, "sysfs")) {
 		fd = mount_clone(AT_FDCWD, "/sys", true, err);
-		if (fd >= 0)
-			(void)mount_attrs(fd, true, fs->attrs,
-					  0); /* locked flags are set already */
+		int r = fd < 0 ? fd : mount_attrs(fd, true, fs->attrs, 0);
+		if (r < 0)
+			return err_set(err, -r, "make /sys read-only");
 	}
 	if (fd < 0)
 		return fd;
@@ -233,7 +234,12 @@ static int child_cover(struct child_covers *covers, bool dir, int target, struct
 		return covers->empty < 0 ? covers->empty : mount_onto(covers->empty, target);
 	}
 	AUTO(fd_close_p) int copy = mount_clone(dir ? covers->empty : covers->null, "", false, err);
-	return copy < 0 ? copy : mount_onto(copy, target);
+	if (copy < 0)
+		return copy;
+	/* It is the host's own inode: writable, a chmod(2) of a masked file would be one of the host's /dev/null. */
+	int r = mount_attrs(copy, false, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+			    0);
+	return r < 0 ? r : mount_onto(copy, target);
 }
 
 static int child_mask(const struct launch *launch, const char *path, struct child_covers *covers,
@@ -284,7 +290,9 @@ static void child_sysctls(const struct launch *launch)
 	if (launch->spec->network != SPEC_NETWORK_BRIDGE)
 		return;
 	AUTO(fd_close_p) int ipv4 = fd_open_in(launch->root, "/proc/sys/net/ipv4", O_PATH, 0);
-	if (ipv4 < 0)
+	struct statfs fs;
+	/* In anything else these names may be links, and lead out: the host's root is still ours (CVE-2025-52881). */
+	if (ipv4 < 0 || fstatfs(ipv4, &fs) < 0 || fs.f_type != PROC_SUPER_MAGIC)
 		return;
 	(void)file_write(ipv4, "ip_unprivileged_port_start",
 			 "0"); /* a convenience, not a promise */
@@ -403,8 +411,6 @@ static int child_pivot(const struct launch *launch, struct err *err)
 	}
 	if (sethostname(launch->spec->hostname, strlen(launch->spec->hostname)) < 0)
 		return err_set(err, errno, "set host name %s", launch->spec->hostname);
-	/* Keys of whoever started us are not the guest's to list; without keyrings there is nothing to hide. */
-	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 	return 0;
 }
 
@@ -476,12 +482,15 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 }
 
 /* --init: the workload is a child of pid 1, which stays to reap and to pass signals on. */
-static void child_fork_workload(const struct launch *launch)
+static void child_fork_workload(const struct launch *launch, const struct process *process)
 {
 	if (!launch->spec->init)
 		return;
 	pid_t pid = fork();
 	if (pid > 0) {
+		/* No more rights than the workload: CAP_SYS_PTRACE inside would be enough to take over any that it kept. */
+		if (process_drop(process, NULL) < 0 || process_seal(process, NULL) < 0)
+			_exit(125);
 		(void)close_range(0, ~0U,
 				  0); /* what stays open here would never end for the reader */
 		init_run(pid);
@@ -502,7 +511,7 @@ _Noreturn void child_main(struct launch *launch)
 	(void)umask(0); /* modes below are meant as written; the workload gets 022 */
 	int r = child_setup(launch, &process, &slave, &status, &err);
 	if (r == 0) {
-		child_fork_workload(launch);
+		child_fork_workload(launch, &process);
 		(void)umask(0022);
 		(void)sigemptyset(&none);
 		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */

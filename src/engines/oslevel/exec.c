@@ -30,6 +30,8 @@ static int exec_namespaces(const struct spec *spec)
 		flags |= CLONE_NEWNET;
 	if (spec->n_uid_map)
 		flags |= CLONE_NEWUSER;
+	if (spec->time_offsets.monotonic_s || spec->time_offsets.boottime_s)
+		flags |= CLONE_NEWTIME;
 	return flags;
 }
 
@@ -61,8 +63,6 @@ static _Noreturn void exec_child(const struct exec_run *run)
 	int slave = -EBADF;
 	sigset_t none;
 
-	/* Until execve(2), nobody inside may look at this process through /proc (CVE-2019-5736). */
-	(void)prctl(PR_SET_DUMPABLE, 0);
 	int r = exec_setup(run, &process, &slave, &status, &err);
 	if (r == 0) {
 		(void)umask(0022);
@@ -151,6 +151,8 @@ int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, 
 			return 125;
 		}
 	}
+	/* From its first moment until execve(2), nobody inside may look at the child through /proc (CVE-2019-5736). */
+	(void)prctl(PR_SET_DUMPABLE, 0);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
 		(void)err_set(err, errno, "socket pair");
 		return 125;

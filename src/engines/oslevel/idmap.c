@@ -28,6 +28,17 @@ static int idmap_write_one(pid_t pid, const char *file, const struct spec_idmap 
 	return r < 0 ? err_set(err, -r, "user namespace: write %s", file) : 0;
 }
 
+int idmap_outside(const struct spec_idmap *map, size_t n, uint32_t inside, uint32_t *ret)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (inside >= map[i].inside && inside - map[i].inside < map[i].size) {
+			*ret = map[i].outside + (inside - map[i].inside);
+			return 0;
+		}
+	}
+	return -EOVERFLOW;
+}
+
 int idmap_write(const struct spec *spec, pid_t pid, struct err *err)
 {
 	int r = idmap_write_one(pid, "uid_map", spec->uid_map, spec->n_uid_map, err);

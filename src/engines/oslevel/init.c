@@ -52,6 +52,8 @@ _Noreturn void init_run(pid_t child)
 	sigset_t all;
 
 	init_hide_arguments();
+	(void)prctl(PR_SET_DUMPABLE, 0); /* what the monitor knows is still in memory */
+
 	(void)prctl(PR_SET_NAME, "strata-init"); /* cosmetic */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);	 /* a valid signal: cannot fail */
 	(void)sigfillset(&all);

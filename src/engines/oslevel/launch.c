@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -113,8 +115,7 @@ static bool launch_has_target(const struct launch *launch, const char *target)
 	return false;
 }
 
-/* A user namespace sees the run directory's files as nobody's: readable is enough, so no mapping. */
-static int launch_add_etc(struct launch *launch, const char *run_dir, struct err *err)
+static int launch_add_etc(struct launch *launch, const char *run_dir, int idmap_fd, struct err *err)
 {
 	char path[4096];
 
@@ -134,8 +135,27 @@ static int launch_add_etc(struct launch *launch, const char *run_dir, struct err
 		int r = mount_propagation(fd, false, MS_PRIVATE);
 		if (r < 0)
 			return err_set(err, -r, "bind mount of %s", path);
+		if (idmap_fd >= 0)
+			(void)mount_idmap(
+				fd, false,
+				idmap_fd); /* else they are nobody's there, but can be read */
 	}
 	return 0;
+}
+
+/* What an image or a volume could put there would be believed by us and by whoever runs inside (CVE-2019-16884). */
+static int launch_check_proc(int fd, const char *target, struct err *err)
+{
+	struct statfs fs;
+
+	if (strcmp(target, "/proc") != 0)
+		return 0;
+	if (fstatfs(fd, &fs) < 0)
+		return err_set(err, errno, "mount at /proc");
+	return fs.f_type == PROC_SUPER_MAGIC
+		       ? 0
+		       : err_say(err, EPERM,
+				 "mount at /proc: only a proc file system may be there, no volume; is it the image's VOLUME?");
 }
 
 static int launch_add_mounts(struct launch *launch, const char *run_dir, int idmap_fd,
@@ -154,8 +174,11 @@ static int launch_add_mounts(struct launch *launch, const char *run_dir, int idm
 			return fd;
 		enum mount_target kind = tmpfs ? MOUNT_TARGET_DIR : launch_kind(fd);
 		launch->mounts[launch->n_mounts++] = (struct launch_mount){ fd, m->target, kind };
+		int r = launch_check_proc(fd, m->target, err);
+		if (r < 0)
+			return r;
 	}
-	int r = launch_add_etc(launch, run_dir, err);
+	int r = launch_add_etc(launch, run_dir, idmap_fd, err);
 	if (r < 0)
 		return r;
 	qsort(launch->mounts, launch->n_mounts, sizeof(*launch->mounts), launch_depth);

@@ -61,7 +61,6 @@ int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struc
 				 : 0;
 }
 
-/* A time namespace gets its offsets before its first process: they are set on the namespace for children. */
 static uint64_t oslevel_namespaces(const struct spec *spec)
 {
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
@@ -103,15 +102,23 @@ static int oslevel_clone(struct oslevel_guest *g, struct err *err)
 	g->sync = pair[0];
 	g->launch.sync = pair[1];
 
+	int back;
+	int r = timens_enter(g->launch.spec, &back, err);
+	if (r < 0)
+		return r;
 	struct clone_args args = {
 		.flags = oslevel_namespaces(g->launch.spec) | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
 	long pid = oslevel_clone_into(&args, cgroup_v2_fd(&g->cgroup), &g->in_v2);
-	if (pid < 0)
-		return err_set(err, errno, "make the container's namespaces");
+	if (pid < 0) {
+		r = err_set(err, errno, "make the container's namespaces");
+		(void)timens_leave(back, NULL); /* the first error is the one to report */
+		return r;
+	}
 	if (pid == 0) {
+		fd_close(back);
 		fd_close(g->sync);
 		child_main(&g->launch);
 	}
@@ -119,7 +126,7 @@ static int oslevel_clone(struct oslevel_guest *g, struct err *err)
 	g->guest.wait_fd = pidfd;
 	fd_close(g->launch.sync);
 	g->launch.sync = -EBADF;
-	return 0;
+	return timens_leave(back, err);
 }
 
 static int oslevel_connect(const struct spec *spec, pid_t pid, struct err *err)
@@ -378,15 +385,22 @@ static int oslevel_processes(const struct spec *spec, pid_t **ret, size_t *ret_n
 }
 
 static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *state_dir,
-			     struct err *err)
+			     int *ret_users, struct err *err)
 {
 	char path[64];
+	AUTO(fd_close_p) int users = spec->n_uid_map ? idmap_userns(spec, err) : -EBADF;
+	int fd;
 
-	if (pid <= 0)
-		return rootfs_mount(spec, state_dir, -EBADF, false, err);
+	if (spec->n_uid_map && users < 0)
+		return users;
 	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid); /* fits */
-	int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 ? err_set(err, errno, "open the root of %s", spec->name) : fd;
+	if (pid <= 0)
+		fd = rootfs_mount(spec, state_dir, users, false, err);
+	else if ((fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
+		fd = err_set(err, errno, "open the root of %s", spec->name);
+	if (fd >= 0)
+		*ret_users = fd_take(&users);
+	return fd;
 }
 
 static int oslevel_sweep(const char *id, const char *cgroup_parent, struct err *err)

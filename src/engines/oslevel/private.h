@@ -48,6 +48,14 @@ int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, b
 		 struct err *err);
 /* idmap_userns() - a user namespace with the spec's mappings, to map mounts by; an fd or negative errno. */
 int idmap_userns(const struct spec *spec, struct err *err);
+/*
+ * timens_enter() - children from now on see the spec's clocks
+ * @ret_back: what timens_leave() takes; -EBADF, and nothing done, where the spec shifts none
+ */
+int timens_enter(const struct spec *spec, int *ret_back, struct err *err);
+int timens_leave(int back, struct err *err); /* takes ownership of back */
+/* idmap_outside() - the host's id of one inside; -EOVERFLOW where it has none. */
+int idmap_outside(const struct spec_idmap *map, size_t n, uint32_t inside, uint32_t *ret);
 /* idmap_write() - uid_map and gid_map of a process. */
 int idmap_write(const struct spec *spec, pid_t pid, struct err *err);
 
@@ -90,6 +98,10 @@ struct process {
 int process_prepare(const struct spec *spec, struct process *ret, int *ret_status, struct err *err);
 /* process_limits() - rlimits and cwd; before privileges go. */
 int process_limits(const struct process *process, int *ret_status, struct err *err);
+/* process_drop() - the user, capabilities and keys of the process; the filter, without no_new_privs. */
+int process_drop(const struct process *process, struct err *err);
+/* process_seal() - no_new_privs, and the filter with it. */
+int process_seal(const struct process *process, struct err *err);
 /* process_become() - give up privileges and execute; returns only on failure. */
 int process_become(const struct process *process, int *ret_status, struct err *err);
 /* process_stdio() - io or the terminal become 0, 1, 2; every other fd closes at execve. */

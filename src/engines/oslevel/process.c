@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/keyctl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,8 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -177,6 +180,39 @@ int process_tty(int *ret_master, int *ret_slave, struct err *err)
 	return 0;
 }
 
+/* A stream that is at its end, for an image whose /dev has no null device. */
+static int process_no_null(bool read_side)
+{
+	int ends[2];
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	fd_close(ends[read_side ? 1 : 0]);
+	return ends[read_side ? 0 : 1];
+}
+
+/*
+ * The host's null device must not come in as a stream: fchmod(2) of it would be one of the host's. The
+ * container's own takes its place. Return: 1: done; 0: fd is no null device; or a negative errno.
+ */
+static int process_own_null(int fd, int to, struct err *err)
+{
+	const dev_t null = makedev(1, 3);
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != null)
+		return 0;
+	AUTO(fd_close_p) int own = open("/dev/null", O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	if (own < 0 || fstat(own, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != null ||
+	    fcntl(own, F_SETFL, O_RDWR) < 0) {
+		fd_close(own);
+		own = process_no_null(to == STDIN_FILENO);
+	}
+	if (own < 0 || dup2(own, to) < 0)
+		return err_set(err, own < 0 ? -own : errno, "standard streams");
+	return 1;
+}
+
 int process_stdio(const struct guest_io *io, int tty, struct err *err)
 {
 	const int from[3] = { tty >= 0 ? tty : io->in, tty >= 0 ? tty : io->out,
@@ -186,6 +222,12 @@ int process_stdio(const struct guest_io *io, int tty, struct err *err)
 	if (tty >= 0 && ioctl(tty, TIOCSCTTY, 0) < 0)
 		return err_set(err, errno, "take the terminal");
 	for (int i = 0; i < 3; i++) {
+		int r = process_own_null(from[i], i, err);
+		if (r != 0) {
+			if (r < 0)
+				return r;
+			continue;
+		}
 		/* dup2(fd, fd) would keep the close-on-exec flag. */
 		if (from[i] == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(from[i], i) < 0)
 			return err_set(err, errno, "standard streams");
@@ -207,6 +249,29 @@ static void process_own_stdio(const struct process *process)
 	}
 }
 
+int process_drop(const struct process *process, struct err *err)
+{
+	/* Keys of whoever started us are not the guest's to list; without keyrings there is nothing to hide. */
+	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	/* Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes on before the capabilities go. */
+	if (!process->spec->no_new_privileges && process->seccomp >= 0) {
+		int r = seccomp_install(process->seccomp, err);
+		if (r < 0)
+			return r;
+	}
+	return caps_apply(process->spec->caps, process->uid, process->gid, process->groups,
+			  process->n_groups, err);
+}
+
+int process_seal(const struct process *process, struct err *err)
+{
+	if (!process->spec->no_new_privileges)
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(err, errno, "no_new_privs");
+	return process->seccomp < 0 ? 0 : seccomp_install(process->seccomp, err);
+}
+
 int process_become(const struct process *process, int *ret_status, struct err *err)
 {
 	const struct spec *spec = process->spec;
@@ -214,14 +279,7 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 
 	*ret_status = 125;
 	process_own_stdio(process);
-	/* Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes on before the capabilities go. */
-	if (!spec->no_new_privileges && process->seccomp >= 0) {
-		int r = seccomp_install(process->seccomp, err);
-		if (r < 0)
-			return r;
-	}
-	int r = caps_apply(spec->caps, process->uid, process->gid, process->groups,
-			   process->n_groups, err);
+	int r = process_drop(process, err);
 	if (r < 0)
 		return r;
 	/* Changing ids cleared it. */
@@ -231,13 +289,9 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 	r = process_find(spec->args[0], search ? search : PROCESS_PATH, &path, ret_status, err);
 	if (r < 0)
 		return r;
-	if (spec->no_new_privileges && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return err_set(err, errno, "no_new_privs");
-	if (spec->no_new_privileges && process->seccomp >= 0) {
-		r = seccomp_install(process->seccomp, err);
-		if (r < 0)
-			return r;
-	}
+	r = process_seal(process, err);
+	if (r < 0)
+		return r;
 	(void)execve(path, (char *const *)(uintptr_t)spec->args,
 		     process->env); /* returns on error */
 	return process_cannot(errno, spec->args[0], ret_status, err);

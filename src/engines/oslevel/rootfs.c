@@ -46,9 +46,26 @@ static int rootfs_dir(const char *path, int idmap_fd, struct err *err)
 	return fd_take(&fd);
 }
 
+/* Overlay makes its work directory as the host's root, whom a mapped mount does not know: upper and work are plain. */
+static int rootfs_owner(const struct spec *spec, const char *path, const struct stat *st,
+			struct err *err)
+{
+	uint32_t uid = st->st_uid, gid = st->st_gid;
+
+	if (spec->n_uid_map && (idmap_outside(spec->uid_map, spec->n_uid_map, uid, &uid) < 0 ||
+				idmap_outside(spec->gid_map, spec->n_gid_map, gid, &gid) < 0))
+		return err_say(
+			err, EOVERFLOW,
+			"the image's / belongs to %u:%u: map these ids too (--uidmap, --gidmap)",
+			st->st_uid, st->st_gid);
+	if (chown(path, uid, gid) < 0 || chmod(path, st->st_mode & 07777) < 0)
+		return err_set(err, errno, "make %s", path);
+	return 0;
+}
+
 /* The upper directory's owner and mode are the guest's "/": at first those of the uppermost layer. */
 static int rootfs_upper(const struct spec *spec, const char *state_dir, const char *name,
-			int idmap_fd, struct err *err)
+			struct err *err)
 {
 	char path[4096];
 	struct stat st;
@@ -57,13 +74,17 @@ static int rootfs_upper(const struct spec *spec, const char *state_dir, const ch
 	if (n < 0 || (size_t)n >= sizeof(path))
 		return err_set(err, ENAMETOOLONG, "state directory %s", state_dir);
 	if (mkdir(path, 0700) == 0) {
-		if (stat(spec->layers[spec->n_layers - 1], &st) < 0 ||
-		    chown(path, st.st_uid, st.st_gid) < 0 || chmod(path, st.st_mode & 07777) < 0)
+		if (stat(spec->layers[spec->n_layers - 1], &st) < 0)
 			return err_set(err, errno, "make %s", path);
+		int r = rootfs_owner(spec, path, &st, err);
+		if (r < 0) {
+			(void)rmdir(path); /* the next start would take it as it is */
+			return r;
+		}
 	} else if (errno != EEXIST) {
 		return err_set(err, errno, "make %s", path);
 	}
-	return rootfs_dir(path, idmap_fd, err);
+	return rootfs_dir(path, -EBADF, err);
 }
 
 static int rootfs_open_all(const struct spec *spec, const char *state_dir, int idmap_fd,
@@ -82,7 +103,7 @@ static int rootfs_open_all(const struct spec *spec, const char *state_dir, int i
 	}
 	static const char *const names[] = { "upper", "work" };
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		int fd = rootfs_upper(spec, state_dir, names[i], idmap_fd, err);
+		int fd = rootfs_upper(spec, state_dir, names[i], err);
 		if (fd < 0)
 			return fd;
 		set->fds[set->n++] = fd;

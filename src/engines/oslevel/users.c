@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 
 #include "base/os/fd.h"
 
@@ -260,16 +262,21 @@ int users_lookup(const char *passwd, size_t passwd_len, const char *group, size_
 /* The image chose what lies there: a pipe must not hold us, nor a device be read. */
 static int users_read(const char *path, struct buf *buf, struct err *err)
 {
-	AUTO(fd_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		return err_set(err, errno, "open the container's root");
+	/* No link into /proc/self/fd: what we hold open there is the host's. */
+	AUTO(fd_close_p) int fd = fd_open_in(root, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	struct stat st;
+	struct statfs fs;
 
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR
+		return fd == -ENOENT || fd == -ENOTDIR
 			       ? 0
-			       : err_set(err, errno, "open the container's %s", path);
-	if (fstat(fd, &st) < 0)
+			       : err_set(err, -fd, "open the container's %s", path);
+	if (fstat(fd, &st) < 0 || fstatfs(fd, &fs) < 0)
 		return err_set(err, errno, "read the container's %s", path);
-	if (!S_ISREG(st.st_mode))
+	if (!S_ISREG(st.st_mode) || fs.f_type == PROC_SUPER_MAGIC || fs.f_type == SYSFS_MAGIC)
 		return err_say(err, EINVAL, "the container's %s is not a regular file", path);
 	int r = fd_read_all(fd, USERS_FILE_MAX, buf);
 	return r < 0 ? err_set(err, -r, "read the container's %s", path) : 0;

@@ -208,18 +208,20 @@ static void copies_stay_inside(void **state)
 	assert_int_equal(symlink("/real", scene_path(scene, "b/to")), 0);
 	int a = open(scene_path(scene, "a"), O_PATH | O_CLOEXEC);
 	int b = open(scene_path(scene, "b"), O_PATH | O_CLOEXEC);
+	const struct copy_root from = { a, -EBADF }, to = { b, -EBADF };
 
-	if (copy_across(a, "/l", true, b, "/to", "copy", &scene->err) < 0)
+	if (copy_across(&from, "/l", true, &to, "/to", "copy", &scene->err) < 0)
 		fail_msg("%s", scene->err.text);
 	assert_int_equal(stat(scene_path(scene, "b/real/copy"), &st), 0);
 	assert_int_equal(st.st_size, 4);
-	assert_int_equal(copy_across(a, "etc/.", false, b, "real", NULL, &scene->err), 0);
+	assert_int_equal(copy_across(&from, "etc/.", false, &to, "real", NULL, &scene->err), 0);
 	assert_int_equal(access(scene_path(scene, "b/real/f"), F_OK), 0);
-	assert_int_equal(copy_across(a, "l", false, b, "new/dir", NULL, &scene->err), 0);
+	assert_int_equal(copy_across(&from, "l", false, &to, "new/dir", NULL, &scene->err), 0);
 	assert_int_equal(lstat(scene_path(scene, "b/new/dir/l"), &st), 0);
 	assert_true(S_ISLNK(st.st_mode));
-	assert_int_equal(copy_across(a, "evil", true, b, "real", NULL, &scene->err), -ENOENT);
-	assert_int_equal(copy_across(a, "none", false, b, "real", NULL, &scene->err), -ENOENT);
+	assert_int_equal(copy_across(&from, "evil", true, &to, "real", NULL, &scene->err), -ENOENT);
+	assert_int_equal(copy_across(&from, "none", false, &to, "real", NULL, &scene->err),
+			 -ENOENT);
 	fd_close(a);
 	fd_close(b);
 }
