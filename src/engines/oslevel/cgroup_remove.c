@@ -205,7 +205,7 @@ static int empty_group(const struct cgroup_layout *layout, const char *path, str
 		return r == -ENOENT ? 0 : r;
 	r = cgroup_kill(&cgroup, err);
 	cgroup_close(&cgroup);
-	return r;
+	return r == -ENODEV ? 0 : r; /* somebody else removed it meanwhile */
 }
 
 int cgroup_destroy(const struct cgroup_layout *layout, const char *path, struct err *err)
