@@ -45,8 +45,8 @@ static int create_recorded(struct manager *manager, const json_t *config, int ci
 	return 0;
 }
 
-int create_instance(struct cli *cli, const struct args *args, struct manager **ret_manager,
-		    struct instance *ret, struct err *err)
+int create_instance(struct cli *cli, const struct args *args, bool start,
+		    struct manager **ret_manager, struct instance *ret, struct err *err)
 {
 	const char *cidfile = args_text(args, "cidfile", NULL);
 	AUTO(json_decref_p) json_t *config = NULL;
@@ -57,6 +57,8 @@ int create_instance(struct cli *cli, const struct args *args, struct manager **r
 	if (r < 0)
 		return r;
 	r = cli_manager(cli, &manager, err);
+	if (r == 0 && start)
+		r = manager_prepare(manager, err);
 	if (r < 0)
 		return r;
 	r = create_cidfile(cidfile, &cid_fd, err);
@@ -77,7 +79,7 @@ static int create_run(struct cli *cli, const struct args *args, struct err *err)
 	AUTO(instance_fini) struct instance instance = { 0 };
 	struct manager *manager;
 
-	int r = create_instance(cli, args, &manager, &instance, err);
+	int r = create_instance(cli, args, false, &manager, &instance, err);
 	if (r < 0)
 		return r;
 	(void)puts(instance.id); /* main() looks at ferror(stdout) */

@@ -37,11 +37,7 @@ static int run_run(struct cli *cli, const struct args *args, struct err *err)
 	int r = run_check(args, &start, err);
 	if (r < 0)
 		return r;
-	r = cli_manager(cli, &manager, err);
-	if (r == 0)
-		r = manager_prepare(manager, err); /* it starts while the instance is made up */
-	if (r == 0)
-		r = create_instance(cli, args, &manager, &instance, err);
+	r = create_instance(cli, args, true, &manager, &instance, err);
 	if (r < 0)
 		return r;
 	int status = verb_start(manager, &instance, &start, NULL);

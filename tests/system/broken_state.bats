@@ -72,7 +72,8 @@ fill()
 	s ps -a
 	local n
 	for n in 1 2 3 4 5 6 7 8 9 10 11 12; do : >"$R/run/filler$n" || break; done 2>/dev/null
-	run s run -d --name k --network none demo sleep 1000
+	s create --name k --network none demo sleep 1000
+	run s start k
 	[ "$status" -eq 125 ]
 	one_line_error "space"
 	run s ps -q
@@ -132,7 +133,8 @@ fill()
 @test "a layer that is gone is named" {
 	fresh "$R/state"
 	rm -rf "$R/state"/layers/*
-	run s run --name k --network none demo true
+	s create --name k --network none demo true
+	run s start k
 	[ "$status" -eq 125 ]
 	one_line_error "layer|No such file"
 	s rm k
