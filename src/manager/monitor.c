@@ -175,7 +175,9 @@ static void monitor_record(struct monitor *m, char **args)
 
 	if (m->left_to_owner || faccessat(m->run_fd, "status", F_OK, 0) < 0)
 		return; /* the owner removes, or has removed, it all */
-	monitor_say(m);
+	if (m->spec.remove) /* it may have been left unsaid for an owner that is gone now */
+		monitor_say(m);
+	status_unlock(m->run_fd); /* whoever records waits for that */
 	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, env) == 0) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;

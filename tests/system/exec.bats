@@ -54,7 +54,7 @@ e() {
 	[ "$status" -eq 126 ]
 	one_line_error passwd
 	run e -u nosuch web true
-	[ "$status" -eq 126 ]
+	[ "$status" -eq 125 ]
 	one_line_error nosuch
 }
 

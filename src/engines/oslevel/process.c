@@ -117,10 +117,8 @@ int process_prepare(const struct spec *spec, struct process *process, int *ret_s
 	*ret_status = 125;
 	process->spec = spec;
 	int r = users_resolve(spec->user, spec->groups, &user, err);
-	if (r < 0) {
-		*ret_status = 126;
+	if (r < 0)
 		return r;
-	}
 	process->uid = user.uid;
 	process->gid = user.gid;
 	process->groups = user.groups;
