@@ -174,7 +174,7 @@ static void monitor_record(struct monitor *m, char **args)
 	pid_t pid;
 
 	if (m->left_to_owner || faccessat(m->run_fd, "status", F_OK, 0) < 0)
-		return; /* the owner removes, or has removed, it all */
+		return;	    /* the owner removes, or has removed, it all */
 	if (m->spec.remove) /* it may have been left unsaid for an owner that is gone now */
 		monitor_say(m);
 	status_unlock(m->run_fd); /* whoever records waits for that */
