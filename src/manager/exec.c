@@ -18,6 +18,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/json.h"
+#include "engines/oslevel/caps.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
 #include "manager/terminal.h"
@@ -38,6 +39,20 @@ struct exec {
 	size_t pending_at, pending_len;
 	char chunk[EXEC_CHUNK];
 };
+
+/* Those that this host has: ALL would ask for more than some can give. */
+static json_t *exec_all_caps(void)
+{
+	json_t *names = json_array();
+	uint64_t caps = caps_held();
+
+	for (unsigned cap = 0; names && cap < 64; cap++) {
+		if (caps >> cap & 1 && caps_name(cap))
+			(void)json_array_append_new(
+				names, json_string(caps_name(cap))); /* one less, at worst */
+	}
+	return names;
+}
 
 static int exec_spec(struct manager *manager, const struct instance *instance,
 		     const struct exec_opts *opts, json_t **ret, struct err *err)
@@ -65,7 +80,7 @@ static int exec_spec(struct manager *manager, const struct instance *instance,
 	if (opts->cwd)
 		r |= json_object_set_new(spec, "cwd", json_string(opts->cwd));
 	if (opts->privileged)
-		r |= json_object_set_new(spec, "caps", json_pack("[s]", "ALL")) |
+		r |= json_object_set_new(spec, "caps", exec_all_caps()) |
 		     json_object_set_new(spec, "no_new_privileges", json_false()) |
 		     json_object_del(spec, "seccomp");
 	if (r && !opts->privileged)

@@ -337,7 +337,8 @@ static int start_begin(const struct manager_spare *spare, const struct instance 
 		r = wire_send_fd(spare->socket, WIRE_BEGIN, instance->id, DIGEST_HEX, lock);
 	if (r == 0 && attach)
 		r = wire_send(spare->socket, WIRE_ATTACH, NULL, 0);
-	return r;
+	/* It may have failed and gone between our words: its own are still to be read. */
+	return r == -EPIPE ? 0 : r;
 }
 
 static int start_launch(struct manager *manager, struct instance *instance, json_t *spec, int lock,

@@ -139,8 +139,9 @@ int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target ki
 	AUTO(fd_close_p)
 	int fd = exact ? mount_target_exact(root_fd, target)
 		       : mount_target_open(root_fd, target, kind);
-	if (fd == -ELOOP && exact)
-		return err_say(err, ELOOP, "mount at %s: the image has a symbolic link there",
+	if ((fd == -ELOOP || fd == -ENOTDIR) && exact)
+		return err_say(err, -fd,
+			       "mount at %s: the image has a symbolic link or a file there",
 			       target);
 	if (fd < 0)
 		return err_set(err, -fd, "mount at %s", target);

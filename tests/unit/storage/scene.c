@@ -15,13 +15,17 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 
+/* A tmpfs of this process's own; not /tmp itself, where the program under test may have been built. */
+#define SCENE_TMPFS "/tmp/strata-storage-test"
+
 static const struct db_schema *const schemas[] = { &storage_schema, NULL };
 
 int scene_group(void **state)
 {
 	(void)state;
+	(void)mkdir(SCENE_TMPFS, 0755); /* an earlier run made it: the mount tells */
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount("tmpfs", "/tmp", "tmpfs", 0, "mode=1777,size=1g,nr_inodes=500k") < 0) {
+	    mount("tmpfs", SCENE_TMPFS, "tmpfs", 0, "mode=1777,size=1g,nr_inodes=500k") < 0) {
 		(void)fprintf(stderr, "SKIP: needs root, for a mount namespace of its own\n");
 		exit(77);
 	}
@@ -33,7 +37,7 @@ int scene_init(void **state)
 	struct scene *scene = calloc(1, sizeof(*scene));
 	char path[80];
 
-	(void)snprintf(scene->dir, sizeof(scene->dir), "/tmp/storage-test-XXXXXX");
+	(void)snprintf(scene->dir, sizeof(scene->dir), SCENE_TMPFS "/XXXXXX");
 	assert_non_null(mkdtemp(scene->dir));
 	assert_int_equal(chmod(scene->dir, 0755), 0);
 	(void)snprintf(path, sizeof(path), "%s/root", scene->dir);
