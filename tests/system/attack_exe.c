@@ -34,11 +34,11 @@ static int attack_hold(const char *pid)
 {
 	char path[64];
 
-	if (!attack_is_engine(pid) || kill((pid_t)atoi(pid), SIGSTOP) < 0)
+	if (!attack_is_engine(pid) || kill((pid_t)(int)strtol(pid, NULL, 10), SIGSTOP) < 0)
 		return -1;
 	(void)snprintf(path, sizeof(path), "/proc/%.20s/exe", pid);
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	(void)kill((pid_t)atoi(pid),
+	(void)kill((pid_t)(int)strtol(pid, NULL, 10),
 		   SIGKILL); /* ours to end; a running program would only be busy */
 	return fd;
 }
@@ -50,7 +50,8 @@ static int attack_find(void)
 		if (!dir)
 			return -1;
 		for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-			int fd = isdigit((unsigned char)e->d_name[0]) && atoi(e->d_name) != getpid()
+			int fd = isdigit((unsigned char)e->d_name[0]) &&
+						 (int)strtol(e->d_name, NULL, 10) != getpid()
 					 ? attack_hold(e->d_name)
 					 : -1;
 			if (fd >= 0) {
