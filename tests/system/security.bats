@@ -242,7 +242,8 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 	exec 42<"$SECRET"
 	strata run -d --name web --network none attack sleep 1000
 	exec 42<&-
-	[ -z "$(find /proc/[0-9]*/fd -lname "$SECRET" 2>/dev/null)" ]
+	run find /proc/[0-9]*/fd -lname "$SECRET" -print
+	run ! grep -E "^/proc/[0-9]+/fd/" <<<"$output"
 }
 
 @test "CVE-2024-21626: no working directory leads to one of the engine's fds" {
@@ -440,6 +441,17 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 
 # --- containers that misbehave ---
 
+@test "a workload starts with no signal ignored or blocked: SIGPIPE was" {
+	strata run -d --name web --network none attack sleep 1000
+	local how
+	for how in "run --rm --network none attack" "run --rm --init --network none attack" "exec web"; do
+		# shellcheck disable=SC2086 # words
+		run strata $how grep -hE 'Sig(Ign|Blk)' /proc/self/status
+		[ "$output" = $'SigBlk:\t0000000000000000\nSigIgn:\t0000000000000000' ]
+	done
+	[ "$(strata exec web sh -c 'yes | head -c 2')" = y ]
+}
+
 @test "a container that fills its log keeps to its size" {
 	strata run --name loud --network none --log-opt max-size=64k --log-opt max-file=2 attack \
 		sh -c 'yes 0123456789abcdef | head -c 4000000' >/dev/null
@@ -448,8 +460,8 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 
 @test "a container that forks without end stops at its limit and can be killed" {
 	strata run -d --name bomb --network none --pids-limit 30 attack sh -c \
-		'echo ready; while :; do (while :; do sleep 100 & done) & done 2>/dev/null'
-	wait_until logged bomb ready
+		'(while :; do (while :; do sleep 1000 & done) & done) & exec sleep 1000'
+	wait_until sh -c "strata logs bomb 2>&1 | grep -q fork"
 	strata kill bomb
 	wait_until sh -c "! strata ps -q --no-trunc | grep -q ."
 }

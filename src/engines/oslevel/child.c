@@ -506,15 +506,13 @@ _Noreturn void child_main(struct launch *launch)
 	struct err err = { 0 };
 	int status = 125;
 	int slave = -EBADF;
-	sigset_t none;
 
 	(void)umask(0); /* modes below are meant as written; the workload gets 022 */
 	int r = child_setup(launch, &process, &slave, &status, &err);
 	if (r == 0) {
 		child_fork_workload(launch, &process);
 		(void)umask(0022);
-		(void)sigemptyset(&none);
-		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
+		process_signals();
 		r = process_stdio(&launch->io, slave, &err);
 	}
 	if (r == 0)

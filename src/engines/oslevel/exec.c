@@ -61,13 +61,11 @@ static _Noreturn void exec_child(const struct exec_run *run)
 	struct err err = { 0 };
 	int status = 125;
 	int slave = -EBADF;
-	sigset_t none;
 
 	int r = exec_setup(run, &process, &slave, &status, &err);
 	if (r == 0) {
 		(void)umask(0022);
-		(void)sigemptyset(&none);
-		(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
+		process_signals();
 		r = process_stdio(&run->exec->io, slave, &err);
 	}
 	if (r == 0)

@@ -247,6 +247,19 @@ static void process_own_stdio(const struct process *process)
 	}
 }
 
+void process_signals(void)
+{
+	static const uint64_t dfl
+		[4]; /* the kernel's struct sigaction: SIG_DFL; the C library keeps two to itself */
+	sigset_t none;
+
+	for (int sig = 1; sig <= 64; sig++)
+		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL,
+			      sizeof(uint64_t)); /* SIGKILL, SIGSTOP: never ignored */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
+}
+
 int process_drop(const struct process *process, struct err *err)
 {
 	/* Keys of whoever started us are not the guest's to list; without keyrings there is nothing to hide. */
