@@ -485,8 +485,7 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 	strata run -d --name orphan --network none attack attack_probe survive
 	wait_until logged orphan ready
 	local monitor
-	monitor=$(jq -r .monitor "$STRATA_RUN"/instances/*/status 2>/dev/null) ||
-		monitor=$(pgrep -f "strata-monitor run $STRATA_ROOT")
+	monitor=$(strata inspect orphan | jq -r '[.. | .monitor_pid? // empty][0]')
 	[ -n "$monitor" ]
 	kill -9 "$monitor"
 	wait_until sh -c "strata ps -a | grep orphan | grep -qi dead"
