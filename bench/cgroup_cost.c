@@ -16,7 +16,7 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup.h"
+#include "engines/cgroup/cgroup.h"
 
 #define ROUNDS 50
 

@@ -8,7 +8,7 @@
 #include <sys/types.h>
 
 #include "engines/engine.h"
-#include "engines/oslevel/cgroup.h"
+#include "engines/cgroup/cgroup.h"
 #include "engines/oslevel/mount.h"
 
 /* A detached mount on its way to its place. */

@@ -22,7 +22,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 enum kind { AS_MOUNTED, ONLY_V1, ONLY_V2 };
 

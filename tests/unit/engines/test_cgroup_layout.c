@@ -7,7 +7,7 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 static struct cgroup_layout parse(const char *text)
 {

@@ -18,7 +18,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 struct paper {
 	char dir[32];

@@ -9,7 +9,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 /* Linux Documentation/scheduler/sched-bwc.rst: the period where none is given. */
 #define CPU_PERIOD_US 100000

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 /* v1 writes "no limit" as the largest multiple of a page; whatever is near it is none. */
 #define NO_LIMIT_BYTES (UINT64_C(1) << 62)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engines/oslevel/cgroup.h"
+#include "engines/cgroup/cgroup.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,7 +12,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 /*
  * Absolute paths are used on purpose: opening a cgroup directory costs more than walking its four

@@ -7,7 +7,7 @@
 #include <sys/sysmacros.h>
 
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 /*
  * Theory of operation. A hierarchy can be mounted many times: bind mounts of a part of it, the host's

@@ -10,7 +10,7 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 #define KILL_BATCH 64 /* pidfds held at once */
 

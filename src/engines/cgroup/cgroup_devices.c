@@ -12,7 +12,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 /*
  * Theory of operation. A group denies every device but those listed. v2 runs a small BPF program at each mknod and open

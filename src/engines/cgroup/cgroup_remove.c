@@ -11,7 +11,7 @@
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 /*
  * A workload makes its own tree of groups, as deep as it likes: removing it costs neither an fd nor stack per

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "engines/oslevel/cgroup.h"
+#include "engines/cgroup/cgroup.h"
 
 #define CGROUP_BIT(controller) (UINT32_C(1) << (controller))
 

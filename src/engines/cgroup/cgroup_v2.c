@@ -11,7 +11,7 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/cgroup_private.h"
+#include "engines/cgroup/private.h"
 
 static const char *v2_name(enum cgroup_controller controller)
 {

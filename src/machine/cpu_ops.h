@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * cpu_ops: whatever executes vcpus. The machine and the VMM talk to KVM, to the software CPU and to the hypervisor's
+ * SVM or VMX back end through this table alone.
+ *
+ * Thread rule: a vcpu belongs to the thread that runs it; only kick() comes from others. vm_* and slot_set are called
+ * before the first run(), or with every vcpu stopped; irq_set, msi, doorbell_set by any thread.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/core/err.h"
+#include "machine/mem.h"
+#include "x86/cpuid.h"
+#include "x86/state.h"
+
+enum vcpu_exit {
+	VCPU_EXIT_PIO,	/* io.pio: the run loop fills or takes data, the next run() completes it */
+	VCPU_EXIT_MMIO, /* io.mmio: the same */
+	VCPU_EXIT_HLT,	/* only where the engine has no interrupt controller of its own */
+	VCPU_EXIT_IRQ_WINDOW, /* asked by irq_window: an interrupt can be injected now */
+	VCPU_EXIT_EOI,	    /* io.eoi: a level interrupt that a split controller wants to hear of */
+	VCPU_EXIT_MSR_READ, /* io.msr: one that the engine has no answer to */
+	VCPU_EXIT_MSR_WRITE,
+	VCPU_EXIT_SHUTDOWN, /* triple fault */
+	VCPU_EXIT_RESET,    /* the engine saw the machine be reset (KVM_EXIT_SYSTEM_EVENT) */
+	VCPU_EXIT_DEBUG,    /* breakpoint or single step, io.debug */
+	VCPU_EXIT_KICKED,   /* kick(), or a signal */
+	VCPU_EXIT_FAIL,	    /* the engine cannot go on: io.fail says why */
+	VCPU_EXIT_MAX,
+};
+
+struct vcpu_io {
+	union {
+		struct {
+			uint16_t port;
+			uint8_t len; /* 1, 2, 4 */
+			bool is_write;
+			uint32_t count; /* of len bytes each, at data */
+			uint8_t *data;
+		} pio;
+		struct {
+			gpa_t gpa;
+			uint8_t len; /* 1..8 */
+			bool is_write;
+			uint8_t *data;
+		} mmio;
+		struct {
+			uint8_t vector;
+		} eoi;
+		struct {
+			uint32_t index;
+			uint64_t value;
+			bool fault; /* set by the run loop: the guest gets #GP */
+		} msr;
+		struct {
+			uint64_t rip, dr6;
+			uint32_t exception;
+		} debug;
+		struct {
+			const char *what; /* static text */
+			uint64_t code;
+		} fail;
+	};
+};
+
+/* What an engine can do; the VMM adapts. */
+struct cpu_caps {
+	bool irqchip;	    /* LAPICs, IOAPIC, PIC and PIT of its own, on request */
+	bool doorbells;	    /* doorbell_set */
+	bool kvm_clock;	    /* paravirtual clock and KVM's CPUID leaves */
+	unsigned vcpus;	    /* at most */
+	unsigned phys_bits; /* guest physical address width */
+};
+
+struct vm;   /* embedded by the engine */
+struct vcpu; /* the same */
+
+struct vm_config {
+	struct guest_mem *mem; /* borrowed; slots are announced by slot_set() */
+	bool own_irqchip;      /* the engine's interrupt controllers are wanted: caps.irqchip */
+	unsigned vcpus;
+};
+
+struct cpu_ops {
+	const char *name; /* "kvm" */
+
+	/* ---- mandatory ---- */
+	int (*caps)(struct cpu_caps *ret, struct err *err);
+	/* The CPUID leaves that this engine can keep; *n in: room, out: used. -E2BIG with *n needed. */
+	int (*cpuid_supported)(struct cpuid_leaf *ret, unsigned *n, struct err *err);
+	int (*vm_create)(const struct vm_config *config, struct vm **ret, struct err *err);
+	void (*vm_destroy)(struct vm *vm); /* NULL is a no-op; every vcpu is gone */
+	int (*slot_set)(struct vm *vm, const struct mem_slot *slot, struct err *err);
+	int (*vcpu_create)(struct vm *vm, unsigned index, struct vcpu **ret, struct err *err);
+	void (*vcpu_destroy)(struct vcpu *vcpu); /* NULL is a no-op */
+	int (*cpuid_set)(struct vcpu *vcpu, const struct cpuid_leaf *leaves, unsigned n,
+			 struct err *err);
+	/* Owner thread only; no allocation, no logging. */
+	enum vcpu_exit (*run)(struct vcpu *vcpu, struct vcpu_io *io);
+	void (*kick)(
+		struct
+		vcpu *vcpu); /* any thread, async-signal-safe; a run() under way or the next one returns KICKED */
+	int (*state_get)(struct vcpu *vcpu, struct x86_state *ret);
+	int (*state_set)(struct vcpu *vcpu, const struct x86_state *state);
+	int (*msr_get)(struct vcpu *vcpu, uint32_t index, uint64_t *ret); /* -ENOENT: has none */
+	int (*msr_set)(struct vcpu *vcpu, uint32_t index, uint64_t value);
+	/* Guest virtual to guest physical, for the debugger: -EFAULT where it is not mapped. */
+	int (*translate)(struct vcpu *vcpu, gva_t gva, gpa_t *ret);
+
+	/* ---- without own_irqchip: the machine's LAPIC (machine/lapic.h) drives it ---- */
+	/* Owner thread. Whether an external interrupt would be taken at the next run(). */
+	bool (*irq_ready)(struct vcpu *vcpu);
+	/* Owner thread, when ready: the vector is delivered at the next run(). */
+	int (*inject)(struct vcpu *vcpu, uint8_t vector);
+	int (*inject_nmi)(struct vcpu *vcpu);
+	/* Owner thread: come back with VCPU_EXIT_IRQ_WINDOW as soon as irq_ready(). */
+	void (*irq_window)(struct vcpu *vcpu, bool wanted);
+	/* Owner thread: CR8 as the guest has it, and what it is to become, for the LAPIC's task priority. */
+	uint8_t (*cr8_get)(struct vcpu *vcpu);
+	void (*cr8_set)(struct vcpu *vcpu, uint8_t cr8);
+	/* Owner thread: IA32_APIC_BASE as the guest has it. */
+	uint64_t (*apic_base_get)(struct vcpu *vcpu);
+
+	/* ---- with own_irqchip ---- */
+	void (*irq_set)(struct vm *vm, uint32_t gsi, bool level); /* any thread */
+	void (*msi)(struct vm *vm, uint64_t addr, uint32_t data); /* any thread */
+
+	/* ---- optional: NULL without the cap ---- */
+	/*
+	 * A guest write of len bytes (0: any) at an MMIO address, or a port, signals fd instead of exiting; value: only
+	 * that one, where match is set. fd < 0 takes it back.
+	 */
+	int (*doorbell_set)(struct vm *vm, uint64_t addr, unsigned len, bool is_port, bool match,
+			    uint64_t value, int fd);
+	int (*debug_set)(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
+			 const uint64_t hw_breakpoints[4]);
+};
+
+/* Every engine's first members. */
+struct vm {
+	const struct cpu_ops *ops;
+};
+struct vcpu {
+	const struct cpu_ops *ops;
+	unsigned index;
+};

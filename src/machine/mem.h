@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Guest memory: slots of RAM (and ROM) at guest physical addresses, over host memory that somebody else owns.
+ *
+ * Thread rule: slots are added while the machine is built; from the first vcpu on the map is frozen and every
+ * function here may be called from any thread. The bytes themselves are shared with the guest, which may
+ * change them at any moment: copy once, then check.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "machine/types.h"
+
+#define MEM_SLOTS 8
+
+struct mem_slot {
+	gpa_t gpa;	     /* page aligned */
+	uint64_t size_bytes; /* > 0, page aligned; gpa + size_bytes does not wrap */
+	uint8_t *hva;
+	unsigned index; /* in guest_mem.slots; the engine's slot number */
+	bool read_only; /* ROM: devices and loaders may write it, the guest may not */
+};
+
+struct guest_mem {
+	struct mem_slot slots[MEM_SLOTS]; /* ascending, not overlapping */
+	unsigned n;
+	/*
+	 * Optional, any thread: a device wrote [gpa, gpa + len), which lies in one slot. For dirty logs, and for an
+	 * engine that keeps translated code.
+	 */
+	void (*wrote)(struct guest_mem *mem, gpa_t gpa, uint64_t len);
+};
+
+/* mem_add() - Return: 0, -EINVAL (alignment, wrap), -EEXIST (overlap), -ENOSPC. */
+int mem_add(struct guest_mem *mem, gpa_t gpa, uint64_t size_bytes, void *hva, bool read_only);
+/*
+ * mem_hva() - host pointer for a whole guest range
+ * @len: bytes, > 0
+ * Return: pointer valid while the machine lives, or NULL if any byte is outside one slot.
+ */
+void *mem_hva(const struct guest_mem *mem, gpa_t gpa, uint64_t len);
+/* mem_hva_rw() - the same for a range that the guest asked to have written: NULL in a read-only slot too. */
+void *mem_hva_rw(const struct guest_mem *mem, gpa_t gpa, uint64_t len);
+/* mem_wrote() - say so after writing through mem_hva_rw(). */
+void mem_wrote(struct guest_mem *mem, gpa_t gpa, uint64_t len);
+/* mem_read(), mem_write() - copies, across slot borders; 0, or -EFAULT and the part that fits may be done. */
+int mem_read(const struct guest_mem *mem, gpa_t gpa, void *ret, uint64_t len);
+int mem_write(struct guest_mem *mem, gpa_t gpa, const void *data, uint64_t len);
+/* mem_ram_bytes() - all slots that are not read-only. */
+uint64_t mem_ram_bytes(const struct guest_mem *mem);

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The architectural state of one x86-64 CPU that boot code sets, a debugger shows and a snapshot keeps; MSRs are
+ * asked one by one, the FPU as an XSAVE image. Source: Intel SDM 3A, System Architecture Overview.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+enum x86_reg {
+	X86_RAX,
+	X86_RCX,
+	X86_RDX,
+	X86_RBX,
+	X86_RSP,
+	X86_RBP,
+	X86_RSI,
+	X86_RDI,
+	X86_R8,
+	X86_R9,
+	X86_R10,
+	X86_R11,
+	X86_R12,
+	X86_R13,
+	X86_R14,
+	X86_R15,
+	X86_REGS,
+};
+
+enum x86_seg { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS, X86_SEGS };
+
+struct x86_segment {
+	uint64_t base;
+	uint32_t limit; /* bytes, granularity applied */
+	uint16_t selector;
+	uint8_t type; /* 4 bits of the descriptor */
+	bool s, present, avl, l, db, g, unusable;
+	uint8_t dpl;
+};
+
+struct x86_table {
+	uint64_t base;
+	uint16_t limit;
+};
+
+struct x86_state {
+	uint64_t regs[X86_REGS];
+	uint64_t rip, rflags;
+	struct x86_segment segs[X86_SEGS], tr, ldt;
+	struct x86_table gdt, idt;
+	uint64_t cr0, cr2, cr3, cr4, cr8, efer, apic_base;
+	uint64_t dr[8];
+	bool halted;	/* MP state: waits for an interrupt */
+	bool wait_sipi; /* an application processor before its start-up message */
+};
+
+#define X86_CR0_PE UINT64_C(0x1)
+#define X86_CR0_MP UINT64_C(0x2)
+#define X86_CR0_EM UINT64_C(0x4)
+#define X86_CR0_TS UINT64_C(0x8)
+#define X86_CR0_ET UINT64_C(0x10)
+#define X86_CR0_NE UINT64_C(0x20)
+#define X86_CR0_WP UINT64_C(0x10000)
+#define X86_CR0_AM UINT64_C(0x40000)
+#define X86_CR0_NW UINT64_C(0x20000000)
+#define X86_CR0_CD UINT64_C(0x40000000)
+#define X86_CR0_PG UINT64_C(0x80000000)
+
+#define X86_CR4_PAE	   UINT64_C(0x20)
+#define X86_CR4_OSFXSR	   UINT64_C(0x200)
+#define X86_CR4_OSXMMEXCPT UINT64_C(0x400)
+
+#define X86_EFER_SCE UINT64_C(0x1)
+#define X86_EFER_LME UINT64_C(0x100)
+#define X86_EFER_LMA UINT64_C(0x400)
+#define X86_EFER_NX  UINT64_C(0x800)
+
+#define X86_RFLAGS_FIXED UINT64_C(0x2)
+#define X86_RFLAGS_IF	 UINT64_C(0x200)
