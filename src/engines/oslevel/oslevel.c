@@ -416,6 +416,7 @@ static int oslevel_sweep(const char *id, const char *cgroup_parent, struct err *
 
 const struct engine_ops oslevel_engine = {
 	.name = "os-level",
+	.filters = true,
 	.probe = oslevel_probe,
 	.create = oslevel_create,
 	.start = oslevel_start,
@@ -426,4 +427,5 @@ const struct engine_ops oslevel_engine = {
 	.processes = oslevel_processes,
 	.root_open = oslevel_root_open,
 	.sweep = oslevel_sweep,
+	.exec = oslevel_exec,
 };
