@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 #include "engines/spec_read.h"
 
 #define MIB (INT64_C(1) << 20)

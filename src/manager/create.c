@@ -15,7 +15,7 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 #include "base/os/json.h"
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 #include "manager/private.h"
 #include "manager/userns.h"
 #include "network/network.h"

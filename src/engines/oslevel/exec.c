@@ -14,13 +14,12 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
-#include "engines/oslevel/oslevel.h"
 #include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
 
 struct exec_run {
 	const struct guest_exec *exec;
-	int tty_socket, sync, seccomp;
+	int sync, seccomp;
 };
 
 static int exec_namespaces(const struct spec *spec)
@@ -50,7 +49,9 @@ static int exec_setup(const struct exec_run *run, struct process *process, int *
 		int r = process_tty(&master, slave, err);
 		if (r < 0)
 			return r;
-		sync_send_fd(run->tty_socket, SYNC_TTY, master);
+		const struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
+		(void)fd_send(run->exec->tty_socket, &iov, 1,
+			      master); /* nobody left to look at it */
 	}
 	int r = process_prepare(spec, process, status, err);
 	return r < 0 ? r : process_limits(process, status, err);
@@ -137,9 +138,9 @@ static int exec_wait(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, struct err *err)
+int oslevel_exec(const struct guest_exec *exec, struct err *err)
 {
-	struct exec_run run = { .exec = exec, .tty_socket = tty_socket, .seccomp = -EBADF };
+	struct exec_run run = { .exec = exec, .seccomp = -EBADF };
 	int pair[2];
 	int status = 125;
 
@@ -174,7 +175,8 @@ int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, 
 	int r = sync_expect(pair[0], SYNC_ERROR, NULL, &status, err);
 	fd_close(pair[0]);
 	if (r > 0)
-		(void)fd_write_all(started_fd, "", 1); /* a reader that left has no use for it */
+		(void)fd_write_all(exec->started_fd, "",
+				   1); /* a reader that left has no use for it */
 	int ended = exec_wait(pid);
 	return r > 0 ? ended : status;
 }

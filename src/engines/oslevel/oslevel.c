@@ -309,6 +309,7 @@ static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *sta
 
 const struct engine_ops oslevel_engine = {
 	.name = "os-level",
+	.filters = true,
 	.probe = oslevel_probe,
 	.create = oslevel_create,
 	.start = oslevel_start,
@@ -319,4 +320,5 @@ const struct engine_ops oslevel_engine = {
 	.processes = cgroup_instance_processes,
 	.root_open = oslevel_root_open,
 	.sweep = cgroup_instance_sweep,
+	.exec = oslevel_exec,
 };

@@ -111,5 +111,8 @@ int process_stdio(const struct guest_io *io, int tty, struct err *err);
 /* process_tty() - a new terminal from the current root's /dev/ptmx; both sides' fds. */
 int process_tty(int *ret_master, int *ret_slave, struct err *err);
 
+/* oslevel_exec() - engine_ops.exec */
+int oslevel_exec(const struct guest_exec *exec, struct err *err);
+
 /* init_run() - --init: be pid 1 for a child: reap, forward signals; its exit status. Never returns. */
 _Noreturn void init_run(pid_t child);

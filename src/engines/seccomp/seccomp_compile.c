@@ -10,8 +10,8 @@
 
 #include "base/os/fd.h"
 #include "base/os/json.h"
-#include "engines/oslevel/seccomp.h"
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/seccomp/seccomp.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 #define COMPILE_ARGS	  6    /* of a system call */
 #define COMPILE_RULES_MAX 4096 /* a filter has no more instructions than that */

@@ -12,8 +12,8 @@
 #include "base/os/digest.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
-#include "engines/oslevel/seccomp.h"
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/seccomp/seccomp.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 #define FILTER_VERSION	   1 /* of the compiler and the file's form: a change makes other names */
 #define FILTER_PROFILE_MAX ((size_t)1 << 20)

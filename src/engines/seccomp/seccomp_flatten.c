@@ -12,9 +12,9 @@
 #include <sys/utsname.h>
 
 #include "base/os/json.h"
-#include "engines/oslevel/caps.h"
-#include "engines/oslevel/seccomp.h"
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/caps.h"
+#include "engines/seccomp/seccomp.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 static const struct {
 	uint32_t token;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 #include <errno.h>
 #include <linux/audit.h>

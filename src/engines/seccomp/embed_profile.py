@@ -21,7 +21,7 @@ def main():
         text = json.dumps(without_comments(json.load(f)), separators=(",", ":"))
     pieces = [text[i:i + 80] for i in range(0, len(text), 80)]
     with open(target, "w", encoding="ascii") as f:
-        f.write('#include "engines/oslevel/seccomp.h"\n\nconst char seccomp_default_profile[] =\n')
+        f.write('#include "engines/seccomp/seccomp.h"\n\nconst char seccomp_default_profile[] =\n')
         f.write("\n".join("\t" + json.dumps(piece) for piece in pieces) + ";\n")
         digest = hashlib.sha256(text.encode("ascii")).hexdigest()
         f.write(f'const char seccomp_default_digest[] = "{digest}";\n')

@@ -6,8 +6,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "engines/oslevel/seccomp.h"
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/seccomp/seccomp.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 int seccomp_install(int fd, struct err *err)
 {

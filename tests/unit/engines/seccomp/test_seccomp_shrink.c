@@ -11,9 +11,9 @@
 #include <string.h>
 
 #include "base/core/buf.h"
-#include "engines/oslevel/caps.h"
-#include "engines/oslevel/seccomp.h"
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/caps.h"
+#include "engines/seccomp/seccomp.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 #include <seccomp.h>
 #include <sys/mman.h>

@@ -21,8 +21,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engines/oslevel/caps.h"
-#include "engines/oslevel/seccomp.h"
+#include "engines/caps.h"
+#include "engines/seccomp/seccomp.h"
 
 #define BIT(cap) (1ULL << (cap))
 #define X32	 0x40000000L

@@ -17,9 +17,9 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 #include "base/os/json.h"
-#include "engines/oslevel/caps.h"
-#include "engines/oslevel/seccomp.h"
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/caps.h"
+#include "engines/seccomp/seccomp.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 #define ARCHES "\"architectures\":[\"SCMP_ARCH_X86_64\"],"
 /* Allow all but what the rule says; priority(2) is harmless and seldom used. */

@@ -12,8 +12,8 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
-#include "engines/oslevel/seccomp.h"
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/seccomp/seccomp.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 static int filtered_file(const char *profile, uint64_t caps)
 {

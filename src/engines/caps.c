@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 
 #include <errno.h>
 #include <linux/capability.h>

@@ -12,7 +12,7 @@
  * Meaning is kept by construction, and tests compare both programs. What this cannot follow (an instruction that
  * libseccomp does not write, too many ranges) leaves the program as it was.
  */
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/seccomp/seccomp_parts.h"
 
 #include <errno.h>
 #include <linux/filter.h>
