@@ -18,9 +18,8 @@ struct console_fd {
 	struct loop *loop;
 	int in, out;	  /* own, non-blocking; -EBADF: none */
 	int poke;	  /* an eventfd: have the loop look at wants_out, wants_in */
-	bool plain_in;	  /* a file: always readable, the loop cannot wait for it */
 	struct lock lock; /* of what follows */
-	bool wants_out, wants_in, in_ended;
+	bool wants_out, wants_in;
 	bool watching_in, watching_out; /* the loop thread's */
 };
 
@@ -30,4 +29,3 @@ struct console_fd {
  */
 int console_fd_init(struct console_fd *c, struct loop *loop, int in, int out, struct err *err);
 void console_fd_fini(struct console_fd *c); /* zeroed is a no-op */
-/* console_fd_drain() - at the end: what the guest wrote and nobody took is not kept; waits for nothing. */

@@ -79,7 +79,8 @@ struct vmm {
 /* vcpu.c */
 int vmm_vcpus_create(struct vmm *vmm, struct err *err);
 int vmm_vcpus_start(struct vmm *vmm, struct err *err);
-void vmm_vcpus_join(struct vmm *vmm); /* after vmm_end(): kick them out, until every thread is gone */
+void vmm_vcpus_join(
+	struct vmm *vmm); /* after vmm_end(): kick them out, until every thread is gone */
 void vmm_vcpus_destroy(struct vmm *vmm);
 
 /* stop.c: all vcpus between two runs, for a debugger or a snapshot; loop thread only */
@@ -100,6 +101,7 @@ static inline enum vmm_end vmm_ended(const struct vmm *vmm)
 
 /* machine_irq.c: the machine's own interrupt controllers, driven by the vcpu threads; no-ops with the engine's */
 int vmm_irq_init(struct vmm *vmm, struct err *err);
+void vmm_irq_fini(struct vmm *vmm);
 bool vmm_lapic_before_run(struct vmm_vcpu *v); /* false: waited instead, look again */
 bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write, uint64_t *value);
 void vmm_lapic_halt(struct vmm_vcpu *v);
@@ -109,6 +111,12 @@ void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io);
 /* debug.c */
 void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io);
 
+/* run.c: a word for the monitor that waits; only the first counts */
+void vmm_started(struct vmm *vmm);
+void vmm_start_failed(struct vmm *vmm, int status, const struct err *err);
+
 /* devices.c: what the guest finds in the machine */
 int vmm_devices_create(struct vmm *vmm, struct err *err);
+/* vmm_devices_drain() - the vcpus are gone: until no request is under way. */
+void vmm_devices_drain(struct vmm *vmm);
 void vmm_devices_destroy(struct vmm *vmm);

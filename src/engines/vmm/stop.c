@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a machine, and its vcpus held for a while. */
+#include <errno.h>
 #include <linux/futex.h>
 #include <limits.h>
 #include <sys/syscall.h>
@@ -14,6 +16,30 @@ static void stop_wait(uint32_t *word, uint32_t seen)
 static void stop_wake(uint32_t *word)
 {
 	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void vmm_end(struct vmm *vmm, enum vmm_end how, int status)
+{
+	const uint64_t one = 1;
+
+	lock_acquire(&vmm->end_lock);
+	if (vmm_ended(vmm) == VMM_RUNS) {
+		vmm->status = status;
+		__atomic_store_n(&vmm->end, (uint32_t)how, __ATOMIC_RELEASE);
+	}
+	lock_release(&vmm->end_lock);
+	(void)!write(vmm->poke, &one, sizeof(one)); /* full is as good: it is readable then */
+	stop_wake(&vmm->parked);
+}
+
+void vmm_fail(struct vmm *vmm, const char *what, uint64_t code)
+{
+	lock_acquire(&vmm->end_lock);
+	if (vmm_ended(vmm) == VMM_RUNS)
+		(void)err_say(&vmm->failure, EIO, "the virtual machine failed: %s (0x%llx)", what,
+			      (unsigned long long)code);
+	lock_release(&vmm->end_lock);
+	vmm_end(vmm, VMM_FAILED, 0);
 }
 
 static unsigned stop_threads(const struct vmm *vmm)

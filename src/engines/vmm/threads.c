@@ -37,13 +37,13 @@ static const struct seal_call thread_calls[] = {
 
 /* The loop's: waiting, streams, disks, sockets that are there already. */
 static const struct seal_call loop_calls[] = {
-	{ SYS_epoll_wait, NULL, 0 },  { SYS_epoll_pwait, NULL, 0 }, { SYS_close, NULL, 0 },
-	{ SYS_readv, NULL, 0 },	      { SYS_preadv, NULL, 0 },	    { SYS_pwritev, NULL, 0 },
-	{ SYS_pread64, NULL, 0 },     { SYS_pwrite64, NULL, 0 },    { SYS_fdatasync, NULL, 0 },
-	{ SYS_fallocate, NULL, 0 },   { SYS_io_uring_enter, NULL, 0 }, { SYS_accept4, NULL, 0 },
-	{ SYS_recvfrom, NULL, 0 },    { SYS_sendto, NULL, 0 },	    { SYS_recvmsg, NULL, 0 },
-	{ SYS_sendmsg, NULL, 0 },     { SYS_shutdown, NULL, 0 },    { SYS_getrandom, NULL, 0 },
-	{ SYS_ftruncate, NULL, 0 },   { SYS_fstat, NULL, 0 },	    { SYS_fcntl, NULL, 0 },
+	{ SYS_epoll_wait, NULL, 0 }, { SYS_epoll_pwait, NULL, 0 },    { SYS_close, NULL, 0 },
+	{ SYS_readv, NULL, 0 },	     { SYS_preadv, NULL, 0 },	      { SYS_pwritev, NULL, 0 },
+	{ SYS_pread64, NULL, 0 },    { SYS_pwrite64, NULL, 0 },	      { SYS_fdatasync, NULL, 0 },
+	{ SYS_fallocate, NULL, 0 },  { SYS_io_uring_enter, NULL, 0 }, { SYS_accept4, NULL, 0 },
+	{ SYS_recvfrom, NULL, 0 },   { SYS_sendto, NULL, 0 },	      { SYS_recvmsg, NULL, 0 },
+	{ SYS_sendmsg, NULL, 0 },    { SYS_shutdown, NULL, 0 },	      { SYS_getrandom, NULL, 0 },
+	{ SYS_ftruncate, NULL, 0 },  { SYS_fstat, NULL, 0 },	      { SYS_fcntl, NULL, 0 },
 };
 
 int vmm_thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, struct err *err)

@@ -1,37 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads that run the guest's CPUs: what each exit means. */
-#include <errno.h>
-#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engines/vmm/private.h"
 #include "engines/vmm/threads.h"
 #include "machine/layout.h"
-
-void vmm_end(struct vmm *vmm, enum vmm_end how, int status)
-{
-	const uint64_t one = 1;
-	uint32_t runs = VMM_RUNS;
-
-	lock_acquire(&vmm->end_lock);
-	if (vmm_ended(vmm) == runs) {
-		vmm->status = status;
-		__atomic_store_n(&vmm->end, (uint32_t)how, __ATOMIC_RELEASE);
-	}
-	lock_release(&vmm->end_lock);
-	(void)!write(vmm->poke, &one, sizeof(one)); /* full is as good: it is readable then */
-}
-
-void vmm_fail(struct vmm *vmm, const char *what, uint64_t code)
-{
-	lock_acquire(&vmm->end_lock);
-	if (vmm_ended(vmm) == VMM_RUNS)
-		(void)err_say(&vmm->failure, EIO, "the virtual machine failed: %s (0x%llx)", what,
-			      (unsigned long long)code);
-	lock_release(&vmm->end_lock);
-	vmm_end(vmm, VMM_FAILED, 0);
-}
 
 static uint64_t io_load(const uint8_t *data, unsigned len)
 {
@@ -158,10 +131,10 @@ int vmm_vcpus_start(struct vmm *vmm, struct err *err)
 
 void vmm_vcpus_join(struct vmm *vmm)
 {
+	vmm_resume(vmm); /* those that are parked see the end too */
 	for (unsigned i = 0; i < vmm->n_vcpus; i++) {
-		struct vmm_vcpu *v = &vmm->vcpus[i];
-		if (v->has_thread)
-			vmm_vcpu_wake(v);
+		if (vmm->vcpus[i].has_thread)
+			vmm_vcpu_wake(&vmm->vcpus[i]);
 	}
 	for (unsigned i = 0; i < vmm->n_vcpus; i++) {
 		struct vmm_vcpu *v = &vmm->vcpus[i];
@@ -169,4 +142,11 @@ void vmm_vcpus_join(struct vmm *vmm)
 			(void)pthread_join(v->thread, NULL); /* our own, once */
 		v->has_thread = false;
 	}
+}
+
+void vmm_vcpus_destroy(struct vmm *vmm)
+{
+	for (unsigned i = 0; i < vmm->n_vcpus; i++)
+		vmm->cpu->vcpu_destroy(vmm->vcpus[i].vcpu);
+	vmm->n_vcpus = 0;
 }
