@@ -95,10 +95,12 @@ static int run_build(struct vmm *vmm, struct err *err)
 	if (r == 0)
 		r = run_slots(vmm, err);
 	if (r == 0)
+		r = vmm_vcpus_create(vmm, err);
+	if (r == 0)
 		r = vmm_irq_init(vmm, err);
 	if (r == 0)
 		r = vmm_devices_create(vmm, err);
-	return r == 0 ? vmm_vcpus_create(vmm, err) : r;
+	return r == 0 ? vmm_vcpus_boot(vmm, err) : r;
 }
 
 /* From here on the process holds nothing that it does not need; then it says so and waits for its turn. */
