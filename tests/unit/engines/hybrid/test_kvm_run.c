@@ -232,7 +232,7 @@ static void kick_works_where_the_signal_was_blocked(void **state)
 	TINY_VM(vm, true);
 	LOAD(&vm, loop);
 	sigemptyset(&set);
-	sigaddset(&set, SIGUSR1);
+	sigaddset(&set, SIGSTKFLT);
 	assert_int_equal(pthread_sigmask(SIG_BLOCK, &set, &old), 0);
 	run_in_a_thread_and_kick(&vm);
 	assert_int_equal(pthread_sigmask(SIG_SETMASK, &old, NULL), 0);
