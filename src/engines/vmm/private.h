@@ -88,6 +88,9 @@ void vmm_vcpus_join(
 	struct vmm *vmm); /* after vmm_end(): kick them out, until every thread is gone */
 void vmm_vcpus_destroy(struct vmm *vmm);
 
+/* model.c: the CPUID of each vcpu */
+int vmm_cpuid_set(struct vmm *vmm, struct err *err);
+
 /* stop.c: all vcpus between two runs, for a debugger or a snapshot; loop thread only */
 void vmm_pause(struct vmm *vmm); /* returns when all are parked */
 void vmm_resume(struct vmm *vmm);
