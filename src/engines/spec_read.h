@@ -56,7 +56,3 @@ bool spec_is_hostname(const char *s);
 bool spec_is_relative(const char *s); /* "strata", "a/b" */
 bool spec_is_cpu_list(const char *s);
 bool spec_is_mac(const char *s);
-
-#define SPEC_ULIMITS 16
-extern const char *const spec_ulimit_names[SPEC_ULIMITS + 1]; /* NULL-ended */
-extern const int spec_ulimit_resources[SPEC_ULIMITS];

@@ -508,14 +508,9 @@ static int create_check_spec(json_t *spec, struct err *err)
 }
 
 static int create_build(struct manager *manager, const json_t *config, const struct image *image,
-			const char *id, json_t *spec, struct err *err)
+			const char *id, const struct engine_ops *engine, json_t *spec,
+			struct err *err)
 {
-	const char *virt = json_str(config, "virt", "auto");
-	const struct engine_ops *engine = engine_find(virt);
-
-	if (!engine)
-		return err_say(err, ENOTSUP,
-			       "--virt %s: this build runs os-level; see 'strata info'", virt);
 	int r = create_check_machine(image, err);
 	if (r < 0)
 		return r;
@@ -541,14 +536,19 @@ int manager_create(struct manager *manager, const json_t *config, struct instanc
 	struct image image;
 	struct instance created = { .state = INSTANCE_CREATED, .created_ns = clock_real_ns() };
 	const char *ref = json_str(config, "image", "");
-	int r = create_id(created.id, err);
+	const char *virt = json_str(config, "virt", "auto");
+	const struct engine_ops *engine = engine_find(virt);
 
+	if (!engine)
+		return err_say(err, ENOTSUP,
+			       "--virt %s: this build does not have it, see 'strata info'", virt);
+	int r = create_id(created.id, err);
 	if (r == 0)
 		r = image_find(&manager->store, ref, &image, err);
 	if (r < 0)
 		return r;
 	AUTO(json_decref_p) json_t *spec = json_object();
-	r = create_build(manager, config, &image, created.id, spec, err);
+	r = create_build(manager, config, &image, created.id, engine, spec, err);
 	if (r == 0)
 		r = create_name_and_insert(manager, spec, config, created.id, image.id,
 					   created.created_ns, err);
