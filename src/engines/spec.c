@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 #include "engines/spec_read.h"
 
 #define MIB (INT64_C(1) << 20)
@@ -299,6 +299,7 @@ int spec_load(json_t *json, struct spec *ret, struct err *err)
 	read_storage(&rd, &spec);
 	read_ulimits(&rd, &spec);
 	read_limits(&rd, &spec.limits);
+	spec_read_vm(&rd, &spec.vm);
 	spec.n_uid_map = read_idmap(&rd, "uid_map", &spec.uid_map);
 	spec.n_gid_map = read_idmap(&rd, "gid_map", &spec.gid_map);
 	read_time_offsets(&rd, &spec);
@@ -321,6 +322,7 @@ void spec_fini(struct spec *spec)
 	free(spec->mounts);
 	free(spec->devices);
 	free(spec->ulimits);
+	free(spec->vm.disks);
 	free(spec->uid_map);
 	free(spec->gid_map);
 	free(spec->ports);

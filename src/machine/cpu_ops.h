@@ -63,6 +63,7 @@ struct vcpu_io {
 		struct {
 			const char *what; /* static text */
 			uint64_t code;
+			uint8_t insn_len, insn[15]; /* what could not be executed; 0: not known */
 		} fail;
 	};
 };
@@ -138,6 +139,12 @@ struct cpu_ops {
 			    uint64_t value, int fd);
 	int (*debug_set)(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
 			 const uint64_t hw_breakpoints[4]);
+	/*
+	 * FPU and vector state: XCR0, and an image in the standard format of XSAVE (SDM 1, XSAVE Area). *n in: room in
+	 * bytes, out: used; -E2BIG with *n needed.
+	 */
+	int (*xsave_get)(struct vcpu *vcpu, uint64_t *ret_xcr0, void *ret, size_t *n);
+	int (*xsave_set)(struct vcpu *vcpu, uint64_t xcr0, const void *image, size_t n);
 };
 
 /* Every engine's first members. */

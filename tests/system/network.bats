@@ -12,6 +12,9 @@ setup_file() {
 		command -v "$tool" >/dev/null || skip "needs $tool"
 	done
 	export OUTSIDE=so$$
+	# The first `ip netns` on a machine binds this directory onto itself, for good: ours to undo then.
+	export NETNS_MOUNTED
+	NETNS_MOUNTED=$(mountpoint -q /run/netns && echo yes || echo no)
 	ip netns add "$OUTSIDE"
 	ip link add wire0 type veth peer name wire1 netns "$OUTSIDE"
 	ip addr add 192.0.2.1/24 dev wire0
@@ -24,6 +27,7 @@ setup_file() {
 teardown_file() {
 	ip link del wire0 2>/dev/null || true
 	ip netns del "$OUTSIDE" 2>/dev/null || true
+	[ "$NETNS_MOUNTED" = yes ] || umount /run/netns 2>/dev/null || true
 	strata_teardown_file
 }
 

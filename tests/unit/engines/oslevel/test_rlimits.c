@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 #include "engines/oslevel/rlimits.h"
 
 static void texts(void **state)
