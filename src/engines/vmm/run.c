@@ -144,9 +144,9 @@ static int run_go(struct vmm *vmm, struct err *err)
 	/* After the threads were made: that takes more than they may do. */
 	if (r == 0)
 		r = vmm_thread_seal(vmm, VMM_THREAD_LOOP, err);
-	while (r == 0 && vmm_ended(vmm) == VMM_RUNS)
+	while (r >= 0 && vmm_ended(vmm) == VMM_RUNS)
 		r = loop_run_once(vmm->loop, -1, err);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static int run_status(struct vmm *vmm, int *ret_status, struct err *err)
