@@ -74,8 +74,8 @@ static int stats_list(struct cli *cli, const struct args *args, struct stats *st
 	if (r < 0)
 		return r;
 	r = args->argc ? stats_named(cli, args, stats, err)
-		       : manager_list(manager, args_on(args, "all"), &stats->instances, &stats->n,
-				      err);
+		       : manager_list(manager, args_on(args, "all"), LIST_SUMMARY,
+				      &stats->instances, &stats->n, err);
 	if (r < 0)
 		return r;
 	stats->before = calloc(stats->n + 1, sizeof(*stats->before));

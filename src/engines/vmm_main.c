@@ -44,7 +44,13 @@ static int main_engine(const struct spec *spec, struct vmm_engine *ret, struct e
 {
 	if (strcmp(spec->virt, "hybrid") != 0)
 		return err_say(err, ENOTSUP, "strata-vmm runs no --virt %s", spec->virt);
-	*ret = (struct vmm_engine){ &kvm_cpu_ops, kvm_ioctls, kvm_ioctls_count };
+	const struct kvm_requests vcpu = kvm_sealed_requests(KVM_THREAD_VCPU);
+	const struct kvm_requests loop = kvm_sealed_requests(KVM_THREAD_IO);
+	*ret = (struct vmm_engine){
+		.cpu = &kvm_cpu_ops,
+		.vcpu_ioctls = { vcpu.requests, vcpu.n },
+		.loop_ioctls = { loop.requests, loop.n },
+	};
 	return 0;
 }
 

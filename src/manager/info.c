@@ -193,7 +193,7 @@ int manager_boot(struct manager *manager, unsigned *ret_started, struct err *err
 	struct instance *list = NULL;
 	size_t n = 0;
 	unsigned started = 0;
-	int r = manager_list(manager, true, &list, &n, err);
+	int r = manager_list(manager, true, LIST_SUMMARY, &list, &n, err);
 
 	/* Oldest first: what was made earlier is often what the later one needs. */
 	for (size_t i = n; r == 0 && i-- > 0;) {

@@ -53,6 +53,7 @@ struct instance {
 	bool stopped_by_user;
 	char *error; /* why it could not run, or what happened to it; "" mostly */
 	int64_t created_ns, started_ns, finished_ns; /* since the epoch; 0: never */
+	char *image, *virt, *command; /* of the spec: only by LIST_SHOWN, else NULL */
 };
 
 int manager_open(const char *root, const char *run_root, struct manager *ret, struct err *err);
@@ -72,13 +73,13 @@ int manager_create(struct manager *manager, const json_t *config, struct instanc
 
 /* manager_find() - by name, full id, or an id's unique prefix; reconciled. -ENOENT, -ENOTUNIQ. */
 int manager_find(struct manager *manager, const char *ref, struct instance *ret, struct err *err);
-/*
- * manager_list() - newest first; instances_free() them
- * Their spec is only a summary: image, image_id, virt, args, ports, labels, restart, remove, network. What
- * needs more takes manager_find().
- */
-int manager_list(struct manager *manager, bool all, struct instance **ret, size_t *ret_n,
-		 struct err *err);
+enum list_detail {
+	LIST_SHOWN, /* spec is NULL; image, virt and command are there: the fastest */
+	LIST_SUMMARY, /* spec has image, image_id, virt, args, ports, labels, restart, remove, network */
+};
+/* manager_list() - newest first; instances_free() them. What needs more of a spec takes manager_find(). */
+int manager_list(struct manager *manager, bool all, enum list_detail detail, struct instance **ret,
+		 size_t *ret_n, struct err *err);
 void instances_free(struct instance *instances, size_t n);
 
 /*

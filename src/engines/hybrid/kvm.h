@@ -10,12 +10,13 @@
  * a slot that changes after a bus did waits out a grace period of the kernel's (4 to 7 ms measured, where a slot set
  * before costs 0.02 to 0.1 ms).
  *
- * Kick: kick() sets kvm_run's immediate_exit, then sends SIGUSR1 to the vcpu's thread if that is inside KVM_RUN. The
+ * Kick: kick() sets kvm_run's immediate_exit, then sends SIGSTKFLT to the vcpu's thread if that is inside KVM_RUN. The
  * signal has an empty handler, so KVM_RUN returns EINTR; a kick that comes just before KVM_RUN is seen in
  * immediate_exit. run() clears the flag when it returns VCPU_EXIT_KICKED. Why so: KVM_SET_SIGNAL_MASK would need
  * one more system call a kick to take the pending signal back, and a real-time signal is lost when the user's queue
  * (RLIMIT_SIGPENDING) is full, while a standard signal never is, and many kicks become one.
- * SIGUSR1 is therefore this engine's in a process that uses it: vm_create installs the handler (SA_RESTART).
+ * SIGSTKFLT is therefore this engine's in a process that uses it: vm_create installs the handler (SA_RESTART). Any other
+ * signal may be the guest's: a VMM passes on to its workload what its own process is sent.
  *
  * Requests beyond the contract of cpu_ops: run() is handed the same struct vcpu_io each time, since it holds the
  * answer to an MSR exit. msr_set returns -ENOENT for a register that does not exist and for a value that KVM refuses.

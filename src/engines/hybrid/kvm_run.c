@@ -7,7 +7,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#define KICK_SIGNAL SIGUSR1
+#define KICK_SIGNAL SIGSTKFLT /* no kernel sends it, no program uses it */
 
 static void kicked(int sig)
 {
@@ -19,7 +19,7 @@ int kvm_kick_handler(struct err *err)
 	struct sigaction action = { .sa_handler = kicked, .sa_flags = SA_RESTART };
 
 	if (sigaction(KICK_SIGNAL, &action, NULL) < 0)
-		return err_set(err, errno, "install the handler of SIGUSR1");
+		return err_set(err, errno, "install the handler of SIGSTKFLT");
 	return 0;
 }
 

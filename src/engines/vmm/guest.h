@@ -18,3 +18,10 @@ void vmm_guest_destroy(struct guest *guest);
 int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
 int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
 			struct err *err);
+/*
+ * vmm_guest_check() - engine_ops.check: what a virtual machine cannot be given
+ * Errors: -ENOTSUP, naming the flag and what to do instead.
+ */
+int vmm_guest_check(const struct spec *spec, struct err *err);
+/* vmm_guest_exec() - engine_ops.exec: through the agent's socket in the run directory. */
+int vmm_guest_exec(const struct guest_exec *exec, struct err *err);

@@ -43,6 +43,9 @@ struct vmm_vcpu {
 	unsigned index;
 	pthread_t thread;
 	bool has_thread;
+	bool halted; /* owner thread: sleeps until an interrupt; with the machine's controllers only */
+	uint32_t sleeps;	       /* atomic: the thread waits on the next one */
+	uint32_t wakes;		       /* futex: how often somebody had something for it */
 	uint64_t exits[VCPU_EXIT_MAX]; /* counters, owner thread; read at the end */
 };
 
@@ -60,7 +63,8 @@ struct vmm {
 	struct guest_mem mem;
 	struct bus mmio, pio;
 	struct irq_sink engine_irq; /* over cpu->irq_set and cpu->msi */
-	struct irq_sink *irq;	    /* that, or the machine's */
+	struct irqchip *chip;	    /* the machine's own; NULL: the engine has them */
+	struct irq_sink *irq;	    /* the one that counts */
 	struct vmm_devices *devices;
 	struct vm *vm;
 	struct vmm_vcpu vcpus[VMM_VCPUS];
@@ -78,10 +82,14 @@ struct vmm {
 
 /* vcpu.c */
 int vmm_vcpus_create(struct vmm *vmm, struct err *err);
+int vmm_vcpus_boot(struct vmm *vmm, struct err *err); /* CPUID, memory's contents, first state */
 int vmm_vcpus_start(struct vmm *vmm, struct err *err);
 void vmm_vcpus_join(
 	struct vmm *vmm); /* after vmm_end(): kick them out, until every thread is gone */
 void vmm_vcpus_destroy(struct vmm *vmm);
+
+/* model.c: the CPUID of each vcpu */
+int vmm_cpuid_set(struct vmm *vmm, struct err *err);
 
 /* stop.c: all vcpus between two runs, for a debugger or a snapshot; loop thread only */
 void vmm_pause(struct vmm *vmm); /* returns when all are parked */

@@ -95,10 +95,12 @@ static int run_build(struct vmm *vmm, struct err *err)
 	if (r == 0)
 		r = run_slots(vmm, err);
 	if (r == 0)
+		r = vmm_vcpus_create(vmm, err);
+	if (r == 0)
 		r = vmm_irq_init(vmm, err);
 	if (r == 0)
 		r = vmm_devices_create(vmm, err);
-	return r == 0 ? vmm_vcpus_create(vmm, err) : r;
+	return r == 0 ? vmm_vcpus_boot(vmm, err) : r;
 }
 
 /* From here on the process holds nothing that it does not need; then it says so and waits for its turn. */
@@ -142,9 +144,9 @@ static int run_go(struct vmm *vmm, struct err *err)
 	/* After the threads were made: that takes more than they may do. */
 	if (r == 0)
 		r = vmm_thread_seal(vmm, VMM_THREAD_LOOP, err);
-	while (r == 0 && vmm_ended(vmm) == VMM_RUNS)
+	while (r >= 0 && vmm_ended(vmm) == VMM_RUNS)
 		r = loop_run_once(vmm->loop, -1, err);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static int run_status(struct vmm *vmm, int *ret_status, struct err *err)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engines/vmm/threads.h"
 
-#include <limits.h>
+#include <errno.h>
 #include <signal.h>
 #include <sys/syscall.h>
 
@@ -9,6 +9,7 @@
 #include "engines/vmm/seal.h"
 
 #define THREAD_STACK_BYTES ((size_t)128 << 10)
+#define THREAD_IOCTLS	   64U
 
 /* What the C library does for any thread: locks, memory, signals, its end. */
 static const struct seal_call thread_calls[] = {
@@ -63,10 +64,21 @@ int vmm_thread_start(pthread_t *ret, void *(*fn)(void *), void *arg, struct err 
 
 int vmm_thread_seal(const struct vmm *vmm, enum vmm_thread kind, struct err *err)
 {
-	const struct seal_call engine = { SYS_ioctl, vmm->engine->ioctls, vmm->engine->n_ioctls };
-	const struct seal_call *lists[] = { &engine, thread_calls, loop_calls };
-	const size_t counts[] = { vmm->engine->n_ioctls ? 1 : 0, ARRAY_SIZE(thread_calls),
-				  ARRAY_SIZE(loop_calls) };
+	const struct vmm_ioctls *vcpu = &vmm->engine->vcpu_ioctls;
+	const struct vmm_ioctls *loop = &vmm->engine->loop_ioctls;
+	const bool is_loop = kind == VMM_THREAD_LOOP;
+	uint32_t requests[THREAD_IOCTLS];
+	size_t n = 0;
 
-	return vmm_seal_thread(lists, counts, kind == VMM_THREAD_LOOP ? 3 : 2, err);
+	if (vcpu->n + loop->n > THREAD_IOCTLS)
+		return err_say(err, E2BIG, "system call filter: too many requests");
+	for (size_t i = 0; i < loop->n; i++)
+		requests[n++] = loop->requests[i];
+	for (size_t i = 0; !is_loop && i < vcpu->n; i++)
+		requests[n++] = vcpu->requests[i];
+	const struct seal_call engine = { SYS_ioctl, requests, (unsigned)n };
+	const struct seal_call *lists[] = { &engine, thread_calls, loop_calls };
+	const size_t counts[] = { n ? 1 : 0, ARRAY_SIZE(thread_calls), ARRAY_SIZE(loop_calls) };
+
+	return vmm_seal_thread(lists, counts, is_loop ? 3 : 2, err);
 }

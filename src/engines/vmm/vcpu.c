@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engines/vmm/private.h"
+#include "engines/vmm/boot_files.h"
 #include "engines/vmm/threads.h"
 #include "machine/layout.h"
 
@@ -149,4 +150,40 @@ void vmm_vcpus_destroy(struct vmm *vmm)
 	for (unsigned i = 0; i < vmm->n_vcpus; i++)
 		vmm->cpu->vcpu_destroy(vmm->vcpus[i].vcpu);
 	vmm->n_vcpus = 0;
+}
+
+int vmm_vcpus_create(struct vmm *vmm, struct err *err)
+{
+	for (unsigned i = 0; i < vmm->spec->vm.vcpus; i++) {
+		struct vmm_vcpu *v = &vmm->vcpus[i];
+		*v = (struct vmm_vcpu){ .vmm = vmm, .index = i };
+		int r = vmm->cpu->vcpu_create(vmm->vm, i, &v->vcpu, err);
+		if (r < 0)
+			return r;
+		vmm->n_vcpus++;
+	}
+	return 0;
+}
+
+static int vcpu_first_state(struct vmm_vcpu *v, const struct x86_state *state, struct err *err)
+{
+	int r = v->vmm->cpu->state_set(v->vcpu, state);
+
+	return r < 0 ? err_set(err, -r, "set the registers of vcpu %u", v->index) : 0;
+}
+
+int vmm_vcpus_boot(struct vmm *vmm, struct err *err)
+{
+	struct x86_state state;
+	int r = vmm_boot(&vmm->spec->vm, &vmm->mem, &state, err);
+
+	if (r == 0)
+		r = vmm_cpuid_set(vmm, err);
+	if (r == 0)
+		r = vcpu_first_state(&vmm->vcpus[0], &state, err);
+	for (unsigned i = 1; r == 0 && i < vmm->n_vcpus; i++) {
+		x86_state_reset(&state, false);
+		r = vcpu_first_state(&vmm->vcpus[i], &state, err);
+	}
+	return r;
 }

@@ -8,11 +8,16 @@
 #include "engines/spec.h"
 #include "machine/cpu_ops.h"
 
-/* One way to execute vcpus, and the system calls it needs for that once the process is sealed. */
+/* Request numbers of ioctl(2). */
+struct vmm_ioctls {
+	const uint32_t *requests;
+	size_t n;
+};
+
+/* One way to execute vcpus, and what its threads still ask of the kernel once the process is sealed. */
 struct vmm_engine {
 	const struct cpu_ops *cpu;
-	const uint32_t *ioctls; /* request numbers */
-	unsigned n_ioctls;
+	struct vmm_ioctls vcpu_ioctls, loop_ioctls; /* a vcpu's thread needs both */
 };
 
 /* What the process was handed; -EBADF: none. vmm_run() owns them. */

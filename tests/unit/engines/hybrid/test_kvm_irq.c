@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tiny_vm.h"
+
+#include <string.h>
+
+#include "base/core/macros.h"
+
+GUEST16(wait_for_it, "out %al, $0x80; sti; 1: cmpb $0, 0x2000; je 1b; out %al, $0x90");
+GUEST16(handler, "mov $0x21, %al; movb $1, 0x2000; out %al, $0x81; iret");
+
+static void injected_vector_runs_its_handler(void **state)
+{
+	(void)state;
+	TINY_VM(vm, false);
+	LOAD(&vm, wait_for_it);
+	tiny_code(&vm, 0x4000, handler, handler_end);
+	tiny_vector(&vm, 0x21, 0x4000);
+
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.io.pio.port, 0x80);
+	assert_false(vm.vcpu->ops->irq_ready(vm.vcpu)); /* interrupts are off */
+	vm.vcpu->ops->irq_window(vm.vcpu, true);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_IRQ_WINDOW);
+	assert_true(vm.vcpu->ops->irq_ready(vm.vcpu));
+	vm.vcpu->ops->irq_window(vm.vcpu, false);
+	assert_int_equal(vm.vcpu->ops->inject(vm.vcpu, 0x21), 0);
+	assert_false(vm.vcpu->ops->irq_ready(vm.vcpu)); /* one at a time */
+	tiny_expect_out(&vm, 0x81, 0x21);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.io.pio.port, 0x90);
+}
+
+GUEST16(nmi_handler, "mov $0x02, %al; out %al, $0x82; iret");
+
+static void nmi_needs_no_window(void **state)
+{
+	(void)state;
+	TINY_VM(vm, false);
+	LOAD(&vm, wait_for_it);
+	tiny_code(&vm, 0x4000, nmi_handler, nmi_handler_end);
+	tiny_vector(&vm, 2, 0x4000);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.vcpu->ops->inject_nmi(vm.vcpu), 0);
+	tiny_expect_out(&vm, 0x82, 2);
+}
+
+GUEST16(halts, "sti; hlt; out %al, $0x90");
+
+static void hlt_exits_and_an_interrupt_ends_it(void **state)
+{
+	(void)state;
+	TINY_VM(vm, false);
+	LOAD(&vm, halts);
+	tiny_code(&vm, 0x4000, handler, handler_end);
+	tiny_vector(&vm, 0x21, 0x4000);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_HLT);
+	assert_true(vm.vcpu->ops->irq_ready(vm.vcpu));
+	assert_int_equal(vm.vcpu->ops->inject(vm.vcpu, 0x21), 0);
+	tiny_expect_out(&vm, 0x81, 0x21);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.io.pio.port, 0x90);
+}
+
+GUEST16(one_exit, "out %al, $0x80; out %al, $0x80");
+
+static void cr8_and_apic_base_are_the_guests(void **state)
+{
+	struct x86_state regs;
+
+	(void)state;
+	TINY_VM(vm, false);
+	LOAD(&vm, one_exit);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.vcpu->ops->cr8_get(vm.vcpu), 0);
+	vm.vcpu->ops->cr8_set(vm.vcpu, 9);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.vcpu->ops->cr8_get(vm.vcpu), 9);
+	assert_int_equal(vm.vcpu->ops->state_get(vm.vcpu, &regs), 0);
+	assert_int_equal(regs.cr8, 9);
+	assert_int_equal(vm.vcpu->ops->apic_base_get(vm.vcpu), regs.apic_base);
+}
+
+/* The master PIC to vectors from 0x20 up, all lines open; then wait. */
+GUEST16(pic,
+	"mov $0x11, %al; out %al, $0x20; mov $0x20, %al; out %al, $0x21; mov $4, %al; out %al, $0x21\n"
+	"mov $1, %al; out %al, $0x21; mov $0, %al; out %al, $0x21; out %al, $0x80; sti\n"
+	"1: hlt; jmp 1b");
+GUEST16(pic_handler, "mov $0x20, %al; out %al, $0x20; out %al, $0x84; iret");
+
+static void line_reaches_kvms_pic(void **state)
+{
+	(void)state;
+	TINY_VM(vm, true);
+	LOAD(&vm, pic);
+	tiny_code(&vm, 0x4000, pic_handler, pic_handler_end);
+	tiny_vector(&vm, 0x24, 0x4000);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	for (int i = 0; i < 3; i++) {
+		vm.vcpu->ops->irq_set(vm.vm, 4, true);
+		vm.vcpu->ops->irq_set(vm.vm, 4, false);
+		tiny_expect_out(&vm, 0x84, 0x20);
+	}
+}
+
+/* Software-enables the LAPIC (SDM 3A, Spurious-Interrupt Vector Register); ES is at the LAPIC's page. */
+GUEST16(lapic, "movl $0x1ff, %es:0xf0; out %al, $0x80; sti; 1: hlt; jmp 1b");
+GUEST16(msi_handler, "movl $0, %es:0xb0; mov $0x55, %al; out %al, $0x85; iret");
+
+static void message_reaches_kvms_lapic(void **state)
+{
+	struct x86_state regs;
+
+	(void)state;
+	TINY_VM(vm, true);
+	LOAD(&vm, lapic);
+	tiny_code(&vm, 0x4000, msi_handler, msi_handler_end);
+	tiny_vector(&vm, 0x55, 0x4000);
+	regs = vm.state;
+	regs.segs[X86_ES].base = 0xfee00000;
+	assert_int_equal(vm.vcpu->ops->state_set(vm.vcpu, &regs), 0);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	for (int i = 0; i < 3; i++) {
+		vm.vcpu->ops->msi(vm.vm, 0xfee00000, 0x55);
+		tiny_expect_out(&vm, 0x85, 0x55);
+	}
+}
+
+/* A guest may name any LAPIC and vector it likes. */
+static void messages_to_nowhere_are_dropped(void **state)
+{
+	(void)state;
+	TINY_VM(vm, true);
+	LOAD(&vm, one_exit);
+	vm.vcpu->ops->msi(vm.vm, 0xfee77000, 0x41);
+	vm.vcpu->ops->msi(vm.vm, UINT64_MAX, UINT32_MAX);
+	vm.vcpu->ops->msi(vm.vm, 0, 0);
+	vm.vcpu->ops->irq_set(vm.vm, UINT32_MAX, true);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(injected_vector_runs_its_handler),
+		cmocka_unit_test(nmi_needs_no_window),
+		cmocka_unit_test(hlt_exits_and_an_interrupt_ends_it),
+		cmocka_unit_test(cr8_and_apic_base_are_the_guests),
+		cmocka_unit_test(line_reaches_kvms_pic),
+		cmocka_unit_test(message_reaches_kvms_lapic),
+		cmocka_unit_test(messages_to_nowhere_are_dropped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
