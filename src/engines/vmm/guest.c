@@ -20,6 +20,7 @@
 #include "base/os/self.h"
 #include "engines/cgroup/instance.h"
 #include "engines/vmm/sync.h"
+#include "network/tap.h"
 
 struct vmm_guest {
 	struct guest guest;
@@ -179,7 +180,12 @@ static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct
 	if (child->fds[VMM_RUN_FD] < 0)
 		return err_set(err, errno, "open %s", dirs->run);
 	child->fds[VMM_STATE_FD] = open(dirs->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return child->fds[VMM_STATE_FD] < 0 ? err_set(err, errno, "open %s", dirs->state) : 0;
+	if (child->fds[VMM_STATE_FD] < 0)
+		return err_set(err, errno, "open %s", dirs->state);
+	if (spec->network != SPEC_NETWORK_BRIDGE || !spec->endpoint.bridge)
+		return 0;
+	return tap_create(spec->endpoint.host_if, spec->endpoint.bridge, &child->fds[VMM_TAP_FD],
+			  err);
 }
 
 /* Limits are of the process that is the machine: its memory is bounded by what the guest has. */
