@@ -12,6 +12,7 @@
 #include "engines/vmm/holder.h"
 #include "engines/vmm/private.h"
 #include "engines/vmm/seal.h"
+#include "engines/vmm/signals.h"
 #include "engines/vmm/sync.h"
 #include "engines/vmm/threads.h"
 
@@ -44,7 +45,9 @@ static int run_loop_init(struct vmm *vmm, struct err *err)
 	r = loop_add(vmm->loop, vmm->poke, EPOLLIN, run_poked, vmm, err);
 	if (r == 0)
 		r = vmm_clock_init(&vmm->clock, err);
-	return r == 0 ? loop_add(vmm->loop, vmm->clock.fd, EPOLLIN, run_timers, vmm, err) : r;
+	if (r == 0)
+		r = loop_add(vmm->loop, vmm->clock.fd, EPOLLIN, run_timers, vmm, err);
+	return r == 0 ? vmm_signals_open(vmm, err) : r;
 }
 
 static int run_check(const struct vmm *vmm, struct err *err)
