@@ -143,8 +143,12 @@ static void the_timer_is_pin_2_of_the_ioapic(void **state)
 	line(s, 0, true);
 	assert_int_equal(irqchip_accept(&s->chip, 1), 0x40);
 	assert_int_equal(irqchip_accept(&s->chip, 1), -1);
+	put(s, 1, 0xb0, 0);
+	line(s, 0, false);
 	line(s, 2, true);
-	assert_int_equal(irqchip_accept(&s->chip, 1), -1);
+	assert_int_equal(irqchip_accept(&s->chip, 1), -1); /* nobody is at GSI 2 */
+	line(s, 0, true);
+	assert_int_equal(irqchip_accept(&s->chip, 1), 0x40);
 	route(s, 4, 0x44, 1 << 24);
 	line(s, 4, true);
 	line(s, 4, false);
