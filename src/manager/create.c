@@ -422,10 +422,11 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 			 const char *image, int64_t now, struct err *err)
 {
 	struct db *db = &manager->store.db;
+	AUTO(buf_fini) struct buf command = { 0 };
 	char *summary = create_summary(spec);
 	char *text = NULL;
 	size_t i;
-	json_t *mount;
+	json_t *mount, *word;
 
 	if (!summary)
 		return err_set(err, ENOMEM, "new instance");
@@ -433,14 +434,21 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 	int r = db_begin(db, !json_bool(spec, "remove", false), err);
 	if (r == 0 && !strcmp(json_str(spec, "userns", "host"), "auto"))
 		r = userns_assign(db, spec, err);
-	if (r == 0 && !(text = json_text(spec, 0)))
+	json_array_foreach(json_object_get(spec, "args"), i, word)
+	{
+		(void)buf_adds(&command, i ? " " : "");		   /* a failure is sticky */
+		(void)buf_adds(&command, json_string_value(word)); /* likewise */
+	}
+	if (r == 0 && (command.failed || !(text = json_text(spec, 0))))
 		r = err_set(err, ENOMEM, "new instance");
 	if (r == 0)
 		r = db_run(
 			db, err,
-			"INSERT INTO instance (id, name, image, summary, spec, state, created_ns) "
-			"VALUES (?, ?, ?, ?, ?, ?, ?)",
-			"sssssii", id, name, image, summary, text, (int64_t)INSTANCE_CREATED, now);
+			"INSERT INTO instance (id, name, image, summary, spec, state, created_ns, "
+			"ref, virt, command) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			"sssssiisss", id, name, image, summary, text, (int64_t)INSTANCE_CREATED,
+			now, json_str(spec, "image", ""), json_str(spec, "virt", ""),
+			buf_str(&command));
 	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
 	{
 		if (r == 0 && !strcmp(json_str(mount, "type", ""), "volume"))

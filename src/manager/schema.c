@@ -42,6 +42,15 @@ static const char *const schema_versions[] = {
 	"DROP TABLE instance;"
 	"ALTER TABLE instance_new RENAME TO instance;"
 	"CREATE INDEX instance_image ON instance (image);",
+
+	/* What `ps` shows of the spec, which it need not parse for that: hundreds of them, each time. */
+	"ALTER TABLE instance ADD COLUMN ref TEXT NOT NULL DEFAULT '';"	 /* the image, as typed */
+	"ALTER TABLE instance ADD COLUMN virt TEXT NOT NULL DEFAULT '';" /* the engine */
+	"ALTER TABLE instance ADD COLUMN command TEXT NOT NULL DEFAULT '';" /* its words, a blank between */
+	"UPDATE instance SET"
+	" ref = ifnull(json_extract(spec, '$.image'), ''),"
+	" virt = ifnull(json_extract(spec, '$.virt'), ''),"
+	" command = ifnull((SELECT group_concat(value, ' ') FROM json_each(spec, '$.args')), '');",
 };
 
 const struct db_schema manager_schema = {

@@ -113,6 +113,18 @@ else:
 	kill "$pid"
 }
 
+@test "a port that was left to us to choose is shown, as long as it is there" {
+	web a chosen -p 80 -p 127.0.0.1::81/udp
+	local port
+	port=$(strata inspect a | jq '.[0].ports[] | select(.guest == 80).host')
+	[ "$port" -gt 1023 ]
+	wait_until get "http://127.0.0.1:$port/"
+	[[ $(strata ps) == *"0.0.0.0:$port->80/tcp, 127.0.0.1:"*"->81/udp"* ]]
+	[ "$(strata ps -f json | jq '.[0].ports | map(select(.host > 1023)) | length')" -eq 2 ]
+	strata stop -t 0 a
+	[[ $(strata ps -a) == *Exited* && $(strata ps -a) != *"->80"* ]]
+}
+
 @test "a port that is taken is refused, and nothing is left" {
 	web a one -p 8082:80
 	run strata run -d --name b -p 8082:80 demo sleep 1000

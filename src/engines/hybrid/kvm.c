@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engines/hybrid/kvm.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <sys/ioctl.h>
-
-#include "base/os/fd.h"
 #include "engines/hybrid/private.h"
 
 const struct cpu_ops kvm_cpu_ops = {
@@ -34,6 +29,7 @@ const struct cpu_ops kvm_cpu_ops = {
 	.apic_base_get = kvm_apic_base_get,
 	.irq_set = kvm_irq_set,
 	.msi = kvm_msi_send,
+	.ioapic_route = kvm_ioapic_route,
 	.doorbell_set = kvm_doorbell_set,
 	.debug_set = kvm_debug_set,
 	.xsave_get = kvm_xsave_get,
@@ -41,17 +37,28 @@ const struct cpu_ops kvm_cpu_ops = {
 };
 
 static const uint32_t vcpu_requests[] = {
-	(uint32_t)KVM_RUN,	     (uint32_t)KVM_GET_REGS,
-	(uint32_t)KVM_SET_REGS,	     (uint32_t)KVM_GET_SREGS,
-	(uint32_t)KVM_SET_SREGS,     (uint32_t)KVM_GET_DEBUGREGS,
-	(uint32_t)KVM_SET_DEBUGREGS, (uint32_t)KVM_GET_MP_STATE,
-	(uint32_t)KVM_SET_MP_STATE,  (uint32_t)KVM_GET_MSRS,
-	(uint32_t)KVM_SET_MSRS,	     (uint32_t)KVM_GET_XCRS,
-	(uint32_t)KVM_SET_XCRS,	     (uint32_t)KVM_GET_XSAVE2,
-	(uint32_t)KVM_SET_XSAVE,     (uint32_t)KVM_CHECK_EXTENSION, /* the size of an XSAVE image */
-	(uint32_t)KVM_INTERRUPT,     (uint32_t)KVM_NMI,
-	(uint32_t)KVM_TRANSLATE,     (uint32_t)KVM_SET_GUEST_DEBUG,
-	(uint32_t)KVM_IOEVENTFD, /* a BAR moves, a queue is set up */
+	(uint32_t)KVM_RUN,
+	(uint32_t)KVM_GET_REGS,
+	(uint32_t)KVM_SET_REGS,
+	(uint32_t)KVM_GET_SREGS,
+	(uint32_t)KVM_SET_SREGS,
+	(uint32_t)KVM_GET_DEBUGREGS,
+	(uint32_t)KVM_SET_DEBUGREGS,
+	(uint32_t)KVM_GET_MP_STATE,
+	(uint32_t)KVM_SET_MP_STATE,
+	(uint32_t)KVM_GET_MSRS,
+	(uint32_t)KVM_SET_MSRS,
+	(uint32_t)KVM_GET_XCRS,
+	(uint32_t)KVM_SET_XCRS,
+	(uint32_t)KVM_GET_XSAVE2,
+	(uint32_t)KVM_SET_XSAVE,
+	(uint32_t)KVM_CHECK_EXTENSION, /* the size of an XSAVE image */
+	(uint32_t)KVM_INTERRUPT,
+	(uint32_t)KVM_NMI,
+	(uint32_t)KVM_TRANSLATE,
+	(uint32_t)KVM_SET_GUEST_DEBUG,
+	(uint32_t)KVM_IOEVENTFD,       /* a BAR moves, a queue is set up */
+	(uint32_t)KVM_SET_GSI_ROUTING, /* the guest writes the machine's IOAPIC */
 };
 static const uint32_t io_requests[] = {
 	(uint32_t)KVM_IRQ_LINE,
@@ -65,62 +72,4 @@ static const struct kvm_requests sealed[KVM_THREADS] = {
 struct kvm_requests kvm_sealed_requests(enum kvm_thread thread)
 {
 	return sealed[thread];
-}
-
-int kvm_ioctl(int fd, unsigned long request, void *arg)
-{
-	int r;
-
-	do {
-		r = ioctl(fd, request, arg);
-	} while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
-}
-
-int kvm_ioctl_nr(int fd, unsigned long request, unsigned long arg)
-{
-	int r;
-
-	do {
-		r = ioctl(fd, request, arg);
-	} while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
-}
-
-unsigned kvm_cap(int fd, unsigned cap)
-{
-	int r = kvm_ioctl_nr(fd, KVM_CHECK_EXTENSION, cap);
-
-	return r < 0 ? 0 : (unsigned)r;
-}
-
-/* What stands in the way, and what to do. */
-static int dev_refused(int code, struct err *err)
-{
-	if (code == ENOENT || code == ENODEV || code == ENXIO)
-		return err_say(err, code,
-			       "%s: there is no KVM here; load kvm-amd or kvm-intel, or enable "
-			       "virtualization in the firmware (or in the VM around this host)",
-			       KVM_DEV_PATH);
-	if (code == EACCES || code == EPERM)
-		return err_say(err, code,
-			       "%s: not allowed for this user; add it to the group that owns the "
-			       "file (kvm), or allow the device in this container",
-			       KVM_DEV_PATH);
-	return err_set(err, code, "open %s", KVM_DEV_PATH);
-}
-
-int kvm_dev_open(int *ret_fd, struct err *err)
-{
-	AUTO(fd_close_p) int fd = open(KVM_DEV_PATH, O_RDWR | O_CLOEXEC);
-	if (fd < 0)
-		return dev_refused(errno, err);
-	int version = kvm_ioctl_nr(fd, KVM_GET_API_VERSION, 0);
-	if (version < 0)
-		return err_set(err, -version, "ask %s for its version", KVM_DEV_PATH);
-	if (version != KVM_API_VERSION)
-		return err_say(err, ENOTSUP, "%s speaks version %d of its interface, not %d",
-			       KVM_DEV_PATH, version, KVM_API_VERSION);
-	*ret_fd = fd_take(&fd);
-	return 0;
 }

@@ -20,6 +20,7 @@
 #include "base/os/self.h"
 #include "engines/cgroup/instance.h"
 #include "engines/vmm/sync.h"
+#include "network/tap.h"
 
 struct vmm_guest {
 	struct guest guest;
@@ -127,6 +128,7 @@ static int guest_clone(struct vmm_guest *g, struct vmm_child *child, struct err 
 	};
 
 	child->parent = getpid();
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* for the machine's holder: vmm/holder.h */
 	long pid = cgroup_clone_into(&args, cgroup_v2_fd(&g->cgroup), &g->in_v2);
 	if (pid < 0)
 		return err_set(err, errno, "start strata-vmm");
@@ -179,7 +181,12 @@ static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct
 	if (child->fds[VMM_RUN_FD] < 0)
 		return err_set(err, errno, "open %s", dirs->run);
 	child->fds[VMM_STATE_FD] = open(dirs->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return child->fds[VMM_STATE_FD] < 0 ? err_set(err, errno, "open %s", dirs->state) : 0;
+	if (child->fds[VMM_STATE_FD] < 0)
+		return err_set(err, errno, "open %s", dirs->state);
+	if (spec->network != SPEC_NETWORK_BRIDGE || !spec->endpoint.bridge)
+		return 0;
+	return tap_create(spec->endpoint.host_if, spec->endpoint.bridge, &child->fds[VMM_TAP_FD],
+			  err);
 }
 
 /* Limits are of the process that is the machine: its memory is bounded by what the guest has. */
@@ -290,6 +297,9 @@ void vmm_guest_destroy(struct guest *guest)
 	}
 	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->layout, g->cgroup_path, NULL); /* sweep tries again */
+	/* The holder became ours when its machine ended (vmm/holder.h), and is gone with the cgroup. */
+	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+		;
 	cgroup_close(&g->cgroup);
 	fd_close(guest->wait_fd);
 	fd_close(guest->tty);

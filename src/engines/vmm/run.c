@@ -9,6 +9,7 @@
 
 #include "base/os/fd.h"
 #include "engines/vmm/boot_files.h"
+#include "engines/vmm/holder.h"
 #include "engines/vmm/private.h"
 #include "engines/vmm/seal.h"
 #include "engines/vmm/sync.h"
@@ -109,6 +110,8 @@ static int run_seal(struct vmm *vmm, struct err *err)
 	struct seal_report report;
 	int r = vmm_seal_process(&report, err);
 
+	if (r == 0)
+		r = vmm_holder_start(err);
 	if (r < 0 || vmm->fds.sync < 0)
 		return r;
 	r = vmm_say(vmm->fds.sync, VMM_WORD_READY);
@@ -144,9 +147,9 @@ static int run_go(struct vmm *vmm, struct err *err)
 	/* After the threads were made: that takes more than they may do. */
 	if (r == 0)
 		r = vmm_thread_seal(vmm, VMM_THREAD_LOOP, err);
-	while (r == 0 && vmm_ended(vmm) == VMM_RUNS)
+	while (r >= 0 && vmm_ended(vmm) == VMM_RUNS)
 		r = loop_run_once(vmm->loop, -1, err);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 static int run_status(struct vmm *vmm, int *ret_status, struct err *err)
@@ -169,21 +172,6 @@ static int run_status(struct vmm *vmm, int *ret_status, struct err *err)
 		*err = vmm->failure;
 		return -err->code;
 	}
-}
-
-static void run_fini(struct vmm *vmm)
-{
-	vmm_vcpus_destroy(vmm);
-	vmm_devices_destroy(vmm);
-	vmm_irq_fini(vmm);
-	if (vmm->vm)
-		vmm->cpu->vm_destroy(vmm->vm);
-	vmm_memory_fini(&vmm->memory);
-	vmm_clock_fini(&vmm->clock);
-	loop_free(vmm->loop);
-	fd_close(vmm->poke);
-	fd_close(vmm->fds.sync);
-	free(vmm);
 }
 
 int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const struct vmm_fds *fds,
@@ -210,8 +198,6 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 	}
 	vmm_vcpus_join(vmm);
 	vmm_devices_drain(vmm);
-	if (r == 0)
-		r = run_status(vmm, ret_status, err);
-	run_fini(vmm);
-	return r;
+	/* What is left is memory and fds: the process ends now, and its holder takes them along. */
+	return r == 0 ? run_status(vmm, ret_status, err) : r;
 }
