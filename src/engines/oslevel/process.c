@@ -19,10 +19,10 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
-#include "engines/oslevel/caps.h"
+#include "engines/oslevel/caps_apply.h"
 #include "engines/oslevel/private.h"
 #include "engines/oslevel/rlimits.h"
-#include "engines/oslevel/seccomp.h"
+#include "engines/seccomp/seccomp.h"
 #include "engines/oslevel/users.h"
 
 #define PROCESS_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
