@@ -439,7 +439,7 @@ static int virtio_pci_caps(struct virtio_pci *vp)
 	if (r >= 0)
 		r = virtio_pci_cap(vp, CAP_NOTIFY, VIRTIO_PCI_NOTIFY, NOTIFY_LAST, CAP_LONG_BYTES);
 	if (r >= 0)
-		le32_store(&vp->pci.config[r + CAP_EXTRA_AT], VIRTIO_PCI_NOTIFY_STEP);
+		le32_store(&vp->pci.config[(unsigned)r + CAP_EXTRA_AT], VIRTIO_PCI_NOTIFY_STEP);
 	if (r >= 0)
 		r = virtio_pci_cap(vp, CAP_ISR, VIRTIO_PCI_ISR, 1, CAP_BYTES);
 	if (r >= 0 && config) /* 4.1.4.6: only where the device has one */

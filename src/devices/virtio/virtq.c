@@ -197,7 +197,7 @@ static void virtq_kicks_set(struct virtq *vq, bool on)
 				  RING_EVENT_BYTES);
 		}
 	} else if (vq->kicks_off == on) {
-		ring_store(vq->used + RING_FLAGS, on ? 0 : USED_F_NO_NOTIFY);
+		ring_store(vq->used + RING_FLAGS, (uint16_t)(on ? 0 : USED_F_NO_NOTIFY));
 		mem_wrote(vq->mem, vq->used_gpa + RING_FLAGS, 2);
 		vq->kicks_off = !on;
 	}
