@@ -16,7 +16,7 @@ static unsigned month_days(int64_t year, unsigned month)
 {
 	static const uint8_t days[12] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
 
-	return days[month - 1] + (month == 2 && year_is_leap(year));
+	return days[month - 1] + (month == 2 && year_is_leap(year) ? 1U : 0U);
 }
 
 /* Days from 1 January of year 1 to that of `year`, which is at least 1. */
