@@ -222,23 +222,21 @@ static int run_network(const struct args *args, json_t *config, struct err *err)
 	return r < 0 ? r : flag_set(config, "network", TAKE(network), err);
 }
 
+/* whether this build has it, and whether it runs here, is the manager's to say */
 static int run_virt(const struct args *args, json_t *config, struct err *err)
 {
+	static const char *const names[] = { "auto", "os-level", "hosted", "hybrid", "bare-metal" };
 	const char *virt = args_text(args, "virt", NULL);
 
-	if (!virt)
-		return 0;
-	if (!strcmp(virt, "hosted") || !strcmp(virt, "bare-metal"))
-		return err_say(err, ENOTSUP,
-			       "--virt %s: this build has os-level and hybrid, see 'strata info'",
+	for (size_t i = 0; virt && i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(virt, names[i]))
+			return flag_set(config, "virt", json_string(virt), err);
+	}
+	return !virt ? 0
+		     : err_say(err, EINVAL,
+			       "--virt: '%s' is not an architecture; write auto, os-level, hosted, "
+			       "hybrid or bare-metal",
 			       virt);
-	if (strcmp(virt, "auto") != 0 && strcmp(virt, "os-level") != 0 &&
-	    strcmp(virt, "hybrid") != 0)
-		return err_say(
-			err, EINVAL,
-			"--virt: '%s' is not an architecture; write auto, os-level or hybrid",
-			virt);
-	return flag_set(config, "virt", json_string(virt), err);
 }
 
 static int run_userns(const struct args *args, json_t *config, struct err *err)

@@ -15,6 +15,7 @@
 
 #include "base/core/err.h"
 #include "engines/spec.h"
+#include "engines/stats.h"
 
 struct engine_report {
 	bool available;
@@ -44,12 +45,6 @@ struct guest {
 struct guest_end {
 	int status; /* exit status, 128+n for signal n */
 	bool oom_killed;
-};
-
-struct guest_stats {
-	uint64_t cpu_ns, memory_bytes, memory_limit_bytes, pids,
-		pids_limit; /* a limit of 0: none */
-	uint64_t net_rx_bytes, net_tx_bytes, io_read_bytes, io_write_bytes;
 };
 
 /* Another process in a running guest. Everything is borrowed but io. */

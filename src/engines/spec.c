@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/os/rlimit.h"
 #include "engines/caps.h"
 #include "engines/spec_read.h"
 
@@ -75,16 +76,16 @@ static void read_devices(struct spec_reader *rd, struct spec *spec)
 
 static void read_ulimits(struct spec_reader *rd, struct spec *spec)
 {
-	json_t *list = spec_array(rd, "ulimits", SPEC_ULIMITS);
+	json_t *list = spec_array(rd, "ulimits", RLIMIT_NAMES);
 
 	spec->ulimits = spec_alloc(rd, list, sizeof(*spec->ulimits));
 	spec->n_ulimits = spec->ulimits ? json_array_size(list) : 0;
 	for (size_t i = 0; i < spec->n_ulimits; i++) {
 		struct spec_ulimit *u = &spec->ulimits[i];
 		struct spec_reader in = spec_enter_item(rd, list, "ulimits", i);
-		int at = spec_word(&in, "name", spec_ulimit_names, -1);
-		u->resource = spec_ulimit_resources[at];
-		u->name = spec_ulimit_names[at];
+		int at = spec_word(&in, "name", rlimit_names, -1);
+		u->resource = rlimit_resources[at];
+		u->name = rlimit_names[at];
 		int64_t soft = spec_int(&in, "soft", -1, INT64_MAX, -1);
 		int64_t hard = spec_int(&in, "hard", -1, INT64_MAX, soft);
 		u->soft = (uint64_t)soft; /* -1: UINT64_MAX, as RLIM_INFINITY */

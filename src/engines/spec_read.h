@@ -59,7 +59,3 @@ bool spec_is_mac(const char *s);
 
 struct spec_vm;
 void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm);
-
-#define SPEC_ULIMITS 16
-extern const char *const spec_ulimit_names[SPEC_ULIMITS + 1]; /* NULL-ended */
-extern const int spec_ulimit_resources[SPEC_ULIMITS];

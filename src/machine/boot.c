@@ -168,7 +168,10 @@ static int boot_begin(struct boot *boot)
 int boot_load(struct guest_mem *mem, const struct boot_source *source, struct x86_state *ret_bsp,
 	      struct err *err)
 {
-	static int (*const loaders[])(struct boot *, struct x86_state *) = { boot_pvh };
+	/* In this order: an image may be several things, and vmlinux is any 64-bit ELF image. */
+	static int (*const loaders[])(struct boot *, struct x86_state *) = { boot_bzimage, boot_pvh,
+									     boot_multiboot,
+									     boot_vmlinux };
 	struct boot boot = { .mem = mem, .source = source, .err = err };
 	struct x86_state bsp;
 	int r = boot_begin(&boot);

@@ -14,7 +14,8 @@
 enum elf_ident { ELF_CLASS = 4, ELF_DATA = 5, ELF_CLASS32 = 1, ELF_CLASS64 = 2, ELF_LITTLE = 1 };
 enum elf_type { ELF_EXEC = 2, ELF_DYN = 3 };
 enum elf_machine { ELF_386 = 3, ELF_X86_64 = 62 };
-#define ELF_LOAD 1U
+#define ELF_LOAD   1U
+#define ELF_INTERP 3U
 
 struct elf32_header {
 	uint8_t ident[16];
@@ -148,6 +149,9 @@ int boot_elf_load(struct boot *boot, const struct boot_elf *elf, uint64_t entry)
 	for (unsigned i = 0; i < elf->n; i++) {
 		struct boot_elf_segment s;
 		boot_elf_get(elf, i, &s);
+		if (s.type == ELF_INTERP)
+			return err_say(boot->err, ENOEXEC,
+				       "kernel: not a kernel: an ELF program for a dynamic loader");
 		if (s.type != ELF_LOAD || s.mem_len == 0)
 			continue;
 		const uint8_t *data = boot_slice(elf->image, elf->image_len, s.offset, s.file_len);

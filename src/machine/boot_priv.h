@@ -91,4 +91,7 @@ void boot_elf_get(const struct boot_elf *elf, unsigned n, struct boot_elf_segmen
 int boot_elf_load(struct boot *boot, const struct boot_elf *elf, uint64_t entry);
 
 /* The loaders: 0 loaded, -errno with a text, 1: not mine. */
+int boot_bzimage(struct boot *boot, struct x86_state *ret);
 int boot_pvh(struct boot *boot, struct x86_state *ret);
+int boot_multiboot(struct boot *boot, struct x86_state *ret);
+int boot_vmlinux(struct boot *boot, struct x86_state *ret);

@@ -19,6 +19,7 @@
 #include "base/core/err.h"
 #include "base/os/digest.h"
 #include "base/os/store.h"
+#include "engines/stats.h"
 
 /* A monitor started ahead of need: manager_prepare(). */
 struct manager_spare {
@@ -157,14 +158,7 @@ struct logs_opts {
 int manager_logs(struct manager *manager, const struct instance *instance,
 		 const struct logs_opts *opts, FILE *out, FILE *errout, struct err *err);
 
-struct instance_stats {
-	uint64_t cpu_ns;			   /* consumed since the start */
-	uint64_t memory_bytes, memory_limit_bytes; /* limit 0: none */
-	uint64_t pids, pids_limit;
-	uint64_t net_rx_bytes, net_tx_bytes;
-	uint64_t io_read_bytes, io_write_bytes;
-};
-int manager_stats(const struct instance *instance, struct instance_stats *ret, struct err *err);
+int manager_stats(const struct instance *instance, struct guest_stats *ret, struct err *err);
 
 /* manager_processes() - rows {"pid","user","time","command"} of the instance's processes, host's pids. */
 int manager_processes(const struct instance *instance, json_t **ret, struct err *err);

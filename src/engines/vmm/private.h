@@ -70,6 +70,8 @@ struct vmm {
 	struct vmm_vcpu vcpus[VMM_VCPUS];
 	unsigned n_vcpus;
 	int poke; /* an eventfd: the loop shall look at `end` */
+	int signal_fd;
+	bool button_pressed; /* the loop's: a signal asked a bare kernel to end */
 
 	struct lock end_lock; /* of the four below */
 	uint32_t end;	      /* enum vmm_end; atomic, set once */
@@ -115,6 +117,9 @@ bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write
 void vmm_lapic_halt(struct vmm_vcpu *v);
 void vmm_lapic_eoi(struct vmm_vcpu *v, uint8_t vector);
 void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io);
+
+/* vmm_agent.c: an image inside */
+void vmm_agent_signal(struct vmm *vmm, int sig);
 
 /* debug.c */
 void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io);

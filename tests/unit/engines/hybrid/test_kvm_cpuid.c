@@ -54,7 +54,7 @@ static void the_guest_sees_what_was_set(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	TINY_VM(vm, false);
+	TINY_VM(vm, TINY_NONE);
 	LOAD(&vm, asks);
 	assert_int_equal(vm.vcpu->ops->cpuid_set(vm.vcpu, leaves, ARRAY_SIZE(leaves), &err), 0);
 	assert_int_equal(tiny_run(&vm), VCPU_EXIT_HLT);
@@ -67,7 +67,7 @@ static void too_many_leaves_are_refused(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	TINY_VM(vm, false);
+	TINY_VM(vm, TINY_NONE);
 	assert_int_equal(vm.vcpu->ops->cpuid_set(vm.vcpu, leaves, ARRAY_SIZE(leaves), &err),
 			 -E2BIG);
 	assert_non_null(strstr(err.text, "257 CPUID leaves"));

@@ -10,7 +10,7 @@ GUEST16(steps, "nop; nop; nop; nop; int3; out %al, $0x80");
 static void single_steps(void **state)
 {
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, steps);
 	assert_int_equal(vm.vcpu->ops->debug_set(vm.vcpu, true, false, NULL), 0);
 	assert_int_equal(tiny_run(&vm), VCPU_EXIT_DEBUG);
@@ -25,7 +25,7 @@ static void hardware_breakpoint(void **state)
 	const uint64_t at[4] = { 0, TINY_CODE + 3, 0, 0 };
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, steps);
 	assert_int_equal(vm.vcpu->ops->debug_set(vm.vcpu, false, false, at), 0);
 	assert_int_equal(tiny_run(&vm), VCPU_EXIT_DEBUG);
@@ -38,7 +38,7 @@ static void real_addresses_are_themselves(void **state)
 	gpa_t gpa = 0;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	assert_int_equal(vm.vcpu->ops->translate(vm.vcpu, 0x1234, &gpa), 0);
 	assert_int_equal(gpa, 0x1234);
 }
@@ -49,7 +49,7 @@ static void pages_are_walked(void **state)
 	gpa_t gpa = 1;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	uint64_t *tables = (uint64_t *)(void *)vm.ram;
 	tables[0x9000 / 8] = 0xa000 | 3; /* PML4, PDPT, PD, PT: SDM 3A, 4-Level Paging */
 	tables[0xa000 / 8] = 0xb000 | 3;

@@ -35,7 +35,7 @@ static void a_doorbell_rings_instead_of_exiting(void **state)
 	AUTO(fd_close_p) int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, rings);
 	at_bell(&vm);
 	assert_int_equal(vm.vm->ops->doorbell_set(vm.vm, BELL, 0, false, false, 0, fd), 0);
@@ -48,7 +48,7 @@ static void a_matching_doorbell_takes_only_its_value_and_width(void **state)
 	AUTO(fd_close_p) int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, rings);
 	at_bell(&vm);
 	assert_int_equal(vm.vm->ops->doorbell_set(vm.vm, BELL, 2, false, true, 3, fd), 0);
@@ -65,7 +65,7 @@ static void a_doorbell_at_a_port(void **state)
 	AUTO(fd_close_p) int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, rings_port);
 	assert_int_equal(vm.vm->ops->doorbell_set(vm.vm, 0xc010, 2, true, false, 0, fd), 0);
 	tiny_expect_out(&vm, 0x80, 0);
@@ -77,7 +77,7 @@ static void taken_back_it_exits_again(void **state)
 	AUTO(fd_close_p) int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, rings);
 	at_bell(&vm);
 	assert_int_equal(vm.vm->ops->doorbell_set(vm.vm, BELL, 0, false, false, 0, -1), -ENOENT);
@@ -96,7 +96,7 @@ static void they_are_bounded(void **state)
 	uint64_t n;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	for (n = 0; r == 0 && n < 2000; n++)
 		r = vm.vm->ops->doorbell_set(vm.vm, BELL + n * 8, 0, false, false, 0, fd);
 	assert_int_equal(r, -ENOSPC);

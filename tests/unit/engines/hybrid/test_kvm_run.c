@@ -13,7 +13,7 @@ GUEST16(widths, "mov $0x44332211, %eax; mov $0x3f8, %dx\n"
 static void port_writes_of_every_width(void **state)
 {
 	(void)state;
-	TINY_VM(vm, false);
+	TINY_VM(vm, TINY_NONE);
 	LOAD(&vm, widths);
 	for (uint8_t len = 1; len <= 4; len = (uint8_t)(len * 2)) {
 		assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
@@ -32,7 +32,7 @@ static void port_reads_take_what_the_run_loop_gives(void **state)
 	struct x86_state regs;
 
 	(void)state;
-	TINY_VM(vm, false);
+	TINY_VM(vm, TINY_NONE);
 	LOAD(&vm, reads);
 	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
 	assert_false(vm.io.pio.is_write);
@@ -56,7 +56,7 @@ static void strings_arrive_whole(void **state)
 	uint16_t next = 0x4241;
 
 	(void)state;
-	TINY_VM(vm, false);
+	TINY_VM(vm, TINY_NONE);
 	LOAD(&vm, strings);
 	memcpy(vm.ram + 0x2000, "hello", 5);
 	for (;;) {
@@ -88,7 +88,7 @@ static void mmio_outside_slots_exits(void **state)
 	struct x86_state regs;
 
 	(void)state;
-	TINY_VM(vm, false);
+	TINY_VM(vm, TINY_NONE);
 	LOAD(&vm, mmio);
 	regs = vm.state;
 	regs.segs[X86_ES].base = 0xc0000000;
@@ -115,7 +115,7 @@ static void triple_fault_is_a_shutdown(void **state)
 	struct x86_state regs;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, triple);
 	regs = vm.state; /* protected mode with empty tables: no segment, and no handler, not even for a fault */
 	regs.cr0 |= X86_CR0_PE;
@@ -132,7 +132,7 @@ GUEST16(fault_seen, "mov $0xdd, %al; out %al, $0x81");
 static void msrs_that_kvm_does_not_know_are_asked(void **state)
 {
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, unknown_msr);
 	tiny_code(&vm, 0x4000, fault_seen, fault_seen_end);
 	tiny_vector(&vm, 13, 0x4000);
@@ -153,7 +153,7 @@ GUEST16(x2apic, "mov $0x802, %ecx; rdmsr; out %al, $0x80; mov $0x6e0, %ecx; wrms
 static void without_kvms_lapic_its_msrs_are_asked(void **state)
 {
 	(void)state;
-	TINY_VM(vm, false);
+	TINY_VM(vm, TINY_NONE);
 	LOAD(&vm, x2apic);
 	assert_int_equal(tiny_run(&vm), VCPU_EXIT_MSR_READ);
 	assert_int_equal(vm.io.msr.index, 0x802);
@@ -172,7 +172,7 @@ static void an_instruction_that_kvm_lacks_fails_in_words(void **state)
 	struct x86_state regs;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, not_emulated);
 	regs = vm.state;
 	regs.segs[X86_ES].base = 0xc0000000;
@@ -189,7 +189,7 @@ GUEST16(loop_in_ports, "1: out %al, $0x80; jmp 1b");
 static void kick_before_run_ends_the_next_one(void **state)
 {
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, loop_in_ports);
 	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
 	vm.vcpu->ops->kick(vm.vcpu);
@@ -219,7 +219,7 @@ static void run_in_a_thread_and_kick(struct tiny_vm *vm)
 static void kick_ends_a_guest_that_loops(void **state)
 {
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, loop);
 	run_in_a_thread_and_kick(&vm);
 }
@@ -229,7 +229,7 @@ static void kick_works_where_the_signal_was_blocked(void **state)
 	sigset_t set, old;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, loop);
 	sigemptyset(&set);
 	sigaddset(&set, SIGSTKFLT);
@@ -264,7 +264,7 @@ static void no_kick_is_lost(void **state)
 	void *bad;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, loop);
 	r.vm = &vm;
 	assert_int_equal(pthread_create(&thread, NULL, run_many, &r), 0);

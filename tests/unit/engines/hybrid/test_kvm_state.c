@@ -50,7 +50,7 @@ static void what_is_set_is_what_is_got(void **state)
 	struct x86_state got;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	struct x86_state want = long_mode(&vm.state);
 	assert_int_equal(vm.vcpu->ops->state_set(vm.vcpu, &want), 0);
 	assert_int_equal(vm.vcpu->ops->state_get(vm.vcpu, &got), 0);
@@ -83,8 +83,8 @@ static void waiting_states_are_kept(void **state)
 	struct x86_state s;
 
 	(void)state;
-	for (int own = 0; own <= 1; own++) {
-		TINY_VM(vm, own != 0);
+	for (int own = TINY_NONE; own <= TINY_SPLIT; own++) {
+		TINY_VM(vm, own);
 		s = vm.state;
 		s.halted = true;
 		assert_int_equal(vm.vcpu->ops->state_set(vm.vcpu, &s), 0);
@@ -105,7 +105,7 @@ static void breakpoints_left_in_dr_can_be_taken_back(void **state)
 	struct x86_state s;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	s = vm.state;
 	s.dr[1] = 0x4000;
 	assert_int_equal(vm.vcpu->ops->state_set(vm.vcpu, &s), 0);
@@ -119,7 +119,7 @@ static void nonsense_is_refused(void **state)
 	struct x86_state s;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	s = vm.state;
 	s.cr0 = X86_CR0_PG; /* paging without protection */
 	assert_true(vm.vcpu->ops->state_set(vm.vcpu, &s) < 0);
@@ -130,7 +130,7 @@ static void msrs_one_by_one(void **state)
 	uint64_t value = 1;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	assert_int_equal(vm.vcpu->ops->msr_set(vm.vcpu, 0xc0000102, 0x7000), 0); /* KernelGSBase */
 	assert_int_equal(vm.vcpu->ops->msr_get(vm.vcpu, 0xc0000102, &value), 0);
 	assert_int_equal(value, 0x7000);

@@ -12,7 +12,7 @@ static void more_vcpus_than_said_are_refused(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	assert_int_equal(vm.vm->ops->vcpu_create(vm.vm, 1, &second, &err), -EINVAL);
 	assert_string_equal(err.text, "vcpu 1 of a VM of 1");
 	assert_null(second);
@@ -24,7 +24,7 @@ static void a_vcpu_is_made_once(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	assert_int_equal(vm.vm->ops->vcpu_create(vm.vm, 0, &again, &err), -EEXIST);
 	assert_non_null(strstr(err.text, "create vcpu 0"));
 	assert_null(again);

@@ -31,7 +31,7 @@ static void a_write_to_rom_exits_and_changes_nothing(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	uint8_t *rom = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(rom, MAP_FAILED);
 	rom[4] = 0x42;
@@ -55,7 +55,7 @@ static void a_bad_slot_is_refused_in_words(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	struct mem_slot slot = { .gpa = 0x200001, .size_bytes = 4096, .hva = vm.ram, .index = 1 };
 	assert_int_equal(vm.vm->ops->slot_set(vm.vm, &slot, &err), -EINVAL);
 	assert_non_null(strstr(err.text, "4096 bytes of guest memory at 0x200001"));

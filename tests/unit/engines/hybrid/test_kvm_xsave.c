@@ -18,7 +18,7 @@ static void image_goes_round(void **state)
 	size_t n = 0;
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	assert_int_equal(vm.vcpu->ops->xsave_get(vm.vcpu, &xcr0, NULL, &n), -E2BIG);
 	assert_true(n >= 576); /* legacy area and header: SDM 1, XSAVE Area */
 	AUTO(free_p) uint8_t *image = calloc(1, n);
@@ -40,7 +40,7 @@ static void short_image_is_refused(void **state)
 	uint8_t image[512] = { 0 };
 
 	(void)state;
-	TINY_VM(vm, true);
+	TINY_VM(vm, TINY_FULL);
 	assert_int_equal(vm.vcpu->ops->xsave_set(vm.vcpu, 1, image, sizeof(image)), -EINVAL);
 }
 

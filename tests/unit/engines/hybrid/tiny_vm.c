@@ -28,10 +28,13 @@ static void start_state(struct tiny_vm *vm)
 	assert_int_equal(vm->vcpu->ops->state_set(vm->vcpu, &vm->state), 0);
 }
 
-void tiny_init(struct tiny_vm *vm, bool own_irqchip)
+void tiny_init(struct tiny_vm *vm, enum tiny_irqchip irqchip)
 {
 	const struct cpu_ops *ops = &kvm_cpu_ops;
-	struct vm_config config = { .mem = &vm->mem, .own_irqchip = own_irqchip, .vcpus = 1 };
+	struct vm_config config = { .mem = &vm->mem,
+				    .own_irqchip = irqchip != TINY_NONE,
+				    .split_irqchip = irqchip == TINY_SPLIT,
+				    .vcpus = 1 };
 	struct err err = { 0 };
 
 	memset(vm, 0, sizeof(*vm));

@@ -3,7 +3,7 @@
 
 /*
  * A VM of one vcpu over kvm_cpu_ops, for the unit tests of src/engines/hybrid: 1 MiB of memory, and a few
- * instructions of real mode at TINY_CODE with every segment at 0. A case does TINY_VM(vm, own_irqchip), which skips it
+ * instructions of real mode at TINY_CODE with every segment at 0. A case does TINY_VM(vm, irqchip), which skips it
  * where there is no usable /dev/kvm.
  */
 #include "scratch.h"
@@ -33,7 +33,8 @@ struct tiny_vm {
 
 /* tiny_missing() - why there is no VM here, or NULL. */
 const char *tiny_missing(void);
-void tiny_init(struct tiny_vm *vm, bool own_irqchip);
+enum tiny_irqchip { TINY_NONE, TINY_FULL, TINY_SPLIT };
+void tiny_init(struct tiny_vm *vm, enum tiny_irqchip irqchip);
 void tiny_fini(struct tiny_vm *vm);
 /* tiny_code() - put code at gpa. tiny_load() - at TINY_CODE, where the vcpu starts. */
 void tiny_code(struct tiny_vm *vm, uint32_t gpa, const uint8_t *code, const uint8_t *end);
@@ -46,9 +47,9 @@ enum vcpu_exit tiny_run(struct tiny_vm *vm);
 void tiny_expect_out(struct tiny_vm *vm, uint16_t port, uint8_t value);
 
 #define LOAD(vm, name) tiny_load((vm), name, name##_end)
-#define TINY_VM(name, own_irqchip)                                                                 \
+#define TINY_VM(name, irqchip)                                                                     \
 	const char *missing_ = tiny_missing();                                                     \
 	if (missing_)                                                                              \
 		SKIP(missing_);                                                                    \
 	AUTO(tiny_fini) struct tiny_vm name;                                                       \
-	tiny_init(&name, own_irqchip)
+	tiny_init(&name, (enum tiny_irqchip)(irqchip))
