@@ -10,8 +10,8 @@
 #include "engines/vmm/devices.h"
 
 /* Those that are about this process itself stay its own, and the engine's kick (engines/hybrid/kvm.h). */
-static const int signals_own[] = { SIGSEGV, SIGBUS, SIGFPE,  SIGILL, SIGTRAP,
-				   SIGSYS,  SIGABRT, SIGSTKFLT };
+static const int signals_own[] = { SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
+				   SIGTRAP, SIGSYS, SIGABRT, SIGSTKFLT };
 
 static bool signal_ends(uint32_t sig)
 {

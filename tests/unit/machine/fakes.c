@@ -128,8 +128,9 @@ static int64_t fake_read(struct console *console, void *ret, size_t len)
 
 	if (len > c->n_in)
 		len = c->n_in;
-	if (len)
-		memcpy(ret, c->in, len);
+	if (!len)
+		return 0;
+	memcpy(ret, c->in, len);
 	c->in += len;
 	c->n_in -= len;
 	return (int64_t)len;
