@@ -9,6 +9,8 @@
 #include "storage/disk/qcow2_private.h"
 #include "storage/disk/qcow2_sync.h"
 
+#define OPEN_COMMITS 3U /* of a close: more do not help */
+
 /* ---- the end ---- */
 
 static void layer_fini(struct qlayer *layer, struct aio *aio)
@@ -50,10 +52,11 @@ static void open_closed(struct qtask *task)
 static void qcow2_close(struct disk *disk)
 {
 	struct qcow2 *q = container_of(disk, struct qcow2, disk);
-	struct open_close end = { 0 };
 
-	if (!disk->read_only && !q->failed && !qcow2_is_clean(q)) {
-		q->unsafe = true; /* nobody asked for the medium */
+	q->unsafe = true; /* nobody asked for the medium */
+	/* What one commit lets go of is counted in the next. */
+	for (unsigned i = 0; i < OPEN_COMMITS && !q->failed && !qcow2_is_clean(q); i++) {
+		struct open_close end = { 0 };
 		qcow2_commit(q, &end.task, open_closed);
 		qcow2_run(q);
 		while (!end.done && aio_wait(q->aio) > 0)

@@ -15,8 +15,8 @@ static int resize_header(const struct disk_file *file, uint64_t size_bytes, uint
 	struct be32 n = be32_of(l1_n);
 
 	memcpy(fields, &size, 8);
-	memcpy(fields + QCOW2_H_L1_N - QCOW2_H_SIZE, &n, 4);
-	memcpy(fields + QCOW2_H_L1_OFFSET - QCOW2_H_SIZE, &offset, 8);
+	memcpy(fields + (QCOW2_H_L1_N - QCOW2_H_SIZE), &n, 4);
+	memcpy(fields + (QCOW2_H_L1_OFFSET - QCOW2_H_SIZE), &offset, 8);
 	int r = disk_file_write(file, QCOW2_H_SIZE, fields, sizeof(fields), err);
 	return r == 0 ? disk_file_sync(file, err) : r;
 }

@@ -83,6 +83,13 @@ void rig_qcow2(struct rig *rig, const char *name, uint64_t bytes, unsigned clust
 		fail_msg("%s", rig->err.text);
 }
 
+void rig_patch(struct rig *rig, const char *name, uint64_t offset, const void *data, size_t len)
+{
+	AUTO(fd_close_p) int fd = openat(rig->scratch->fd, name, O_RDWR | O_CLOEXEC);
+
+	assert_int_equal(pwrite(fd, data, len, (off_t)offset), (ssize_t)len);
+}
+
 struct disk *rig_open(struct rig *rig, const char *name, enum disk_format format, bool read_only)
 {
 	const struct disk_open_opts opts = { .format = format, .read_only = read_only };

@@ -43,6 +43,8 @@ const char *rig_path(struct rig *rig, const char *name);
 void rig_file(struct rig *rig, const char *name, uint64_t bytes); /* sparse */
 void rig_qcow2(struct rig *rig, const char *name, uint64_t bytes, unsigned cluster_bits,
 	       const char *backing, enum disk_format format);
+/* Changes bytes of a file behind everybody's back. */
+void rig_patch(struct rig *rig, const char *name, uint64_t offset, const void *data, size_t len);
 struct disk *rig_open(struct rig *rig, const char *name, enum disk_format format, bool read_only);
 /* That must fail with the code, its text holding words. */
 void rig_refuse(struct rig *rig, const char *name, const struct disk_open_opts *opts, int code,

@@ -24,6 +24,18 @@ static void one_done(struct aio_request *req, int64_t result)
 	one->result = result;
 }
 
+static struct aio_request one_io(enum aio_op op, int fd, uint64_t offset, uint64_t len,
+				 const struct mem_iov *iov, unsigned n_iov, uint64_t skip)
+{
+	return (struct aio_request){ .op = op,
+				     .fd = fd,
+				     .offset_bytes = offset,
+				     .len_bytes = len,
+				     .iov = iov,
+				     .n_iov = n_iov,
+				     .skip_bytes = skip };
+}
+
 static int64_t one_run(struct rig *rig, struct one *one)
 {
 	one->io.done = one_done;
@@ -50,8 +62,8 @@ static void what_is_written_is_read(void **state)
 	AUTO(fd_close_p) int fd = one_file(rig);
 	char a[] = "first", b[] = "second", got[12] = "";
 	struct mem_iov out[] = { { a, 5 }, { b, 6 } }, in = { got, 11 };
-	struct one w = { .io = { AIO_WRITE, fd, 100, 11, out, 2, 0, NULL } };
-	struct one r = { .io = { AIO_READ, fd, 100, 11, &in, 1, 0, NULL } };
+	struct one w = { .io = one_io(AIO_WRITE, fd, 100, 11, out, 2, 0) };
+	struct one r = { .io = one_io(AIO_READ, fd, 100, 11, &in, 1, 0) };
 	struct one s = { .io = { .op = AIO_SYNC, .fd = fd } };
 
 	assert_int_equal(one_run(rig, &w), 11);
@@ -66,7 +78,7 @@ static void the_end_of_the_file_cuts_a_read(void **state)
 	AUTO(fd_close_p) int fd = one_file(rig);
 	char got[100];
 	struct mem_iov in = { got, sizeof(got) };
-	struct one r = { .io = { AIO_READ, fd, 10, sizeof(got), &in, 1, 0, NULL } };
+	struct one r = { .io = one_io(AIO_READ, fd, 10, sizeof(got), &in, 1, 0) };
 
 	assert_int_equal(write(fd, "0123456789abcdef", 16), 16);
 	assert_int_equal(one_run(rig, &r), 6);
@@ -84,8 +96,8 @@ static void a_part_of_a_long_list_is_moved_in_steps(void **state)
 		data[i] = (char)i;
 		out[i] = (struct mem_iov){ &data[i], 1 };
 	}
-	struct one w = { .io = { AIO_WRITE, fd, 0, 60, out, 100, 31, NULL } };
-	struct one r = { .io = { AIO_READ, fd, 0, 60, &in, 1, 40, NULL } };
+	struct one w = { .io = one_io(AIO_WRITE, fd, 0, 60, out, 100, 31) };
+	struct one r = { .io = one_io(AIO_READ, fd, 0, 60, &in, 1, 40) };
 	assert_int_equal(one_run(rig, &w), 60);
 	assert_int_equal(one_run(rig, &r), 60);
 	assert_memory_equal(got + 40, data + 31, 60);
@@ -110,8 +122,8 @@ static void holes_and_zeroed_ranges_read_as_zeroes(void **state)
 	struct rig *rig = rig_of(state);
 	AUTO(fd_close_p) int fd = one_file(rig);
 	static char data[65536], got[65536];
-	struct one punch = { .io = { AIO_PUNCH, fd, 0, 4096, NULL, 0, 0, NULL } };
-	struct one zero = { .io = { AIO_ZERO, fd, 8192, 512, NULL, 0, 0, NULL } };
+	struct one punch = { .io = one_io(AIO_PUNCH, fd, 0, 4096, NULL, 0, 0) };
+	struct one zero = { .io = one_io(AIO_ZERO, fd, 8192, 512, NULL, 0, 0) };
 
 	memset(data, 'x', sizeof(data));
 	assert_int_equal(fd_write_all(fd, data, sizeof(data)), 0);
@@ -131,7 +143,7 @@ static void errors_are_results(void **state)
 	struct rig *rig = rig_of(state);
 	char byte;
 	struct mem_iov iov = { &byte, 1 };
-	struct one r = { .io = { AIO_READ, -1, 0, 1, &iov, 1, 0, NULL } };
+	struct one r = { .io = one_io(AIO_READ, -1, 0, 1, &iov, 1, 0) };
 	struct one s = { .io = { .op = AIO_SYNC, .fd = -1 } };
 
 	assert_int_equal(one_run(rig, &r), -EBADF);
@@ -144,7 +156,7 @@ static void a_full_file_system_is_enospc(void **state)
 	AUTO(fd_close_p) int fd = open("/dev/full", O_RDWR | O_CLOEXEC);
 	char byte = 0;
 	struct mem_iov iov = { &byte, 1 };
-	struct one w = { .io = { AIO_WRITE, fd, 0, 1, &iov, 1, 0, NULL } };
+	struct one w = { .io = one_io(AIO_WRITE, fd, 0, 1, &iov, 1, 0) };
 
 	assert_true(fd >= 0);
 	assert_int_equal(one_run(rig, &w), -ENOSPC);
@@ -165,8 +177,8 @@ static void more_than_the_queue_is_deep(void **state)
 	for (uint32_t i = 0; i < MANY; i++) {
 		values[i] = i * 7;
 		iovs[i] = (struct mem_iov){ &values[i], 4 };
-		ones[i] =
-			(struct one){ .io = { AIO_WRITE, fd, i * 4, 4, &iovs[i], 1, 0, one_done } };
+		ones[i] = (struct one){ .io = one_io(AIO_WRITE, fd, i * 4, 4, &iovs[i], 1, 0) };
+		ones[i].io.done = one_done;
 		aio_submit(rig->aio, &ones[i].io);
 	}
 	aio_unplug(rig->aio);
@@ -220,9 +232,9 @@ static void a_sealed_queue_serves_its_files(void **state)
 	AUTO(fd_close_p) int other = open("/dev/zero", O_RDONLY | O_CLOEXEC);
 	char data[] = "sealed", got[7] = "";
 	struct mem_iov out = { data, 6 }, in = { got, 6 };
-	struct one w = { .io = { AIO_WRITE, fd, 0, 6, &out, 1, 0, NULL } };
-	struct one r = { .io = { AIO_READ, fd, 0, 6, &in, 1, 0, NULL } };
-	struct one foreign = { .io = { AIO_READ, other, 0, 6, &in, 1, 0, NULL } };
+	struct one w = { .io = one_io(AIO_WRITE, fd, 0, 6, &out, 1, 0) };
+	struct one r = { .io = one_io(AIO_READ, fd, 0, 6, &in, 1, 0) };
+	struct one foreign = { .io = one_io(AIO_READ, other, 0, 6, &in, 1, 0) };
 
 	assert_int_equal(aio_attach(rig->aio, fd), 0);
 	assert_int_equal(aio_seal(rig->aio, &rig->err), 0);
