@@ -5,8 +5,8 @@
  * What glibc 2.36 has and musl 1.2.3 lacks: the mount calls that the container engine's files use, which are linked into
  * strata-init. Included before every file of that build (guest/meson.build), and of no other.
  */
-#ifndef __GLIBC__
 #include <fcntl.h>
+#ifndef __GLIBC__
 #include <linux/mount.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>

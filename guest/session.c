@@ -161,6 +161,17 @@ static void session_resize(const struct session *s, const struct frame_reader *f
 	(void)ioctl(s->process.io.in, TIOCSWINSZ, &size); /* cosmetic */
 }
 
+static void session_out_end(struct session *s, const struct frame_reader *frame)
+{
+	uint32_t stream = frame->len == 4 ? le32_load(frame->body.data) : 0;
+	int *fd = stream == 2 ? &s->process.io.err : &s->process.io.out;
+
+	if (stream != 1 && stream != 2)
+		return;
+	fd_close(*fd); /* a terminal has neither: it is written to all the same */
+	*fd = -EBADF;
+}
+
 static int session_command(struct session *s)
 {
 	const struct frame_reader *frame = &s->reader;
@@ -178,6 +189,9 @@ static int session_command(struct session *s)
 		return 0;
 	case AGENT_RESIZE:
 		session_resize(s, frame);
+		return 0;
+	case AGENT_OUT_END:
+		session_out_end(s, frame);
 		return 0;
 	default:
 		return -EPROTO;

@@ -20,7 +20,7 @@
  *             has them all it says STOP, and the guest syncs its disks and powers off. STOP before the end kills the
  *             workload; EXIT is said all the same, and the guest waits for no other STOP.
  *             After FAILED the guest waits for STOP likewise.
- *   session:  host START -> guest STARTED or FAILED; STDIN, STDIN_EOF, RESIZE, SIGNAL; STDOUT, STDERR, EXIT
+ *   session:  host START -> guest STARTED or FAILED; STDIN, STDIN_EOF, RESIZE, SIGNAL, OUT_END; STDOUT, STDERR, EXIT
  *             host PUT -> STDIN..., STDIN_EOF -> guest EXIT or FAILED      (a tar to be unpacked)
  *             host GET -> guest STDOUT..., EXIT or FAILED                  (a tar of what is there)
  *             host STAT -> guest STAT_REPLY or FAILED
@@ -69,6 +69,8 @@ enum agent_type {
 	AGENT_PUT = 18,	  /* fields: PATH: where the tar is unpacked, made if it is not there */
 	AGENT_GET = 19,	  /* fields: PATH, FLAGS (FOLLOW), AS */
 	AGENT_STAT = 20,  /* fields: PATH, FLAGS (FOLLOW) */
+	AGENT_OUT_END =
+		21, /* le32: 1 standard output, 2 error: nobody reads it any more, which the process is to see */
 	/* guest to host, control */
 	AGENT_READY = 64,	/* le32: AGENT_VERSION */
 	AGENT_STARTED = 65,	/* nothing; in a session too */

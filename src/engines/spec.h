@@ -103,6 +103,7 @@ struct spec_vm {
 	bool machine_irqchip; /* the machine's interrupt controllers instead of the engine's */
 	bool agent; /* an image runs in it: strata-init is its first process and has a control port */
 	bool balloon, rng;
+	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };
 
 struct spec {

@@ -7,7 +7,7 @@
 #include "devices/legacy/rtc_calendar.h"
 #include "machine/layout.h"
 
-#define NS_PER_S   INT64_C(1000000000)
+#define NS_PER_S   UINT64_C(1000000000)
 #define CRYSTAL_HZ UINT64_C(32768)
 /* UIP is high for 244 us before an update and the 1,984 us that it takes; the time turns at the end: Update Cycle. */
 #define UPDATE_NS 2228000
@@ -53,7 +53,7 @@ static bool rtc_stands(const struct rtc *rtc)
 
 static int64_t rtc_time_s(const struct rtc *rtc, uint64_t ns)
 {
-	return rtc->set_s + (int64_t)(ns - rtc->set_ns) / NS_PER_S;
+	return rtc->set_s + (int64_t)((ns - rtc->set_ns) / NS_PER_S);
 }
 
 static uint64_t rtc_phase_ns(const struct rtc *rtc, uint64_t ns)
@@ -64,7 +64,7 @@ static uint64_t rtc_phase_ns(const struct rtc *rtc, uint64_t ns)
 /* The host's clock was set, or went on while the machine stood: more than what two ways of rounding can differ. */
 static void rtc_follow_wall(struct rtc *rtc, uint64_t now)
 {
-	int64_t expected = rtc->wall_s + (int64_t)(now - rtc->set_ns) / NS_PER_S;
+	int64_t expected = rtc->wall_s + (int64_t)((now - rtc->set_ns) / NS_PER_S);
 	int64_t moved = rtc->clock->ops->wall_s(rtc->clock) - expected;
 
 	if (moved >= -1 && moved <= 1)
@@ -154,9 +154,8 @@ static uint64_t rtc_period_ticks(const struct rtc *rtc)
 	return rate <= 2 ? UINT64_C(64) << rate : UINT64_C(1) << (rate - 1);
 }
 
-static bool alarm_matches(const struct rtc *rtc, uint8_t alarm, uint8_t value)
+static bool alarm_matches(uint8_t alarm, uint8_t value)
 {
-	(void)rtc;
 	return (alarm & 0xc0) == 0xc0 || alarm == value; /* "don't care": Alarm Bytes */
 }
 
@@ -169,11 +168,11 @@ static int64_t rtc_next_alarm(const struct rtc *rtc, int64_t s)
 	for (unsigned i = 0; i < ALARM_ROUNDS; i++) {
 		unsigned of_day = (unsigned)((t % DAY_S + DAY_S) % DAY_S);
 		unsigned hour = of_day / 3600, minute = of_day / 60 % 60, second = of_day % 60;
-		if (!alarm_matches(rtc, cmos[REG_HOURS_ALARM], rtc_encode_hour(rtc, hour)))
+		if (!alarm_matches(cmos[REG_HOURS_ALARM], rtc_encode_hour(rtc, hour)))
 			t += 3600 - of_day % 3600;
-		else if (!alarm_matches(rtc, cmos[REG_MINUTES_ALARM], rtc_encode(rtc, minute)))
+		else if (!alarm_matches(cmos[REG_MINUTES_ALARM], rtc_encode(rtc, minute)))
 			t += 60 - second;
-		else if (!alarm_matches(rtc, cmos[REG_SECONDS_ALARM], rtc_encode(rtc, second)))
+		else if (!alarm_matches(cmos[REG_SECONDS_ALARM], rtc_encode(rtc, second)))
 			t++;
 		else
 			return t;

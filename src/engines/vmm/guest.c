@@ -128,6 +128,7 @@ static int guest_clone(struct vmm_guest *g, struct vmm_child *child, struct err 
 	};
 
 	child->parent = getpid();
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* for the machine's holder: vmm/holder.h */
 	long pid = cgroup_clone_into(&args, cgroup_v2_fd(&g->cgroup), &g->in_v2);
 	if (pid < 0)
 		return err_set(err, errno, "start strata-vmm");
@@ -296,6 +297,9 @@ void vmm_guest_destroy(struct guest *guest)
 	}
 	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->layout, g->cgroup_path, NULL); /* sweep tries again */
+	/* The holder became ours when its machine ended (vmm/holder.h), and is gone with the cgroup. */
+	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+		;
 	cgroup_close(&g->cgroup);
 	fd_close(guest->wait_fd);
 	fd_close(guest->tty);

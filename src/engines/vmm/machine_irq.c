@@ -80,15 +80,6 @@ int vmm_irq_init(struct vmm *vmm, struct err *err)
 	return vmm->caps.irqchip && !vmm->spec->vm.machine_irqchip ? 0 : chip_create(vmm, err);
 }
 
-void vmm_irq_fini(struct vmm *vmm)
-{
-	if (!vmm->chip)
-		return;
-	irqchip_fini(vmm->chip);
-	free(container_of(vmm->chip, struct vmm_chip, chip));
-	vmm->chip = NULL;
-}
-
 void vmm_vcpu_wake(struct vmm_vcpu *v)
 {
 	(void)__atomic_add_fetch(&v->wakes, 1, __ATOMIC_SEQ_CST);

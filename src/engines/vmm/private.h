@@ -70,6 +70,8 @@ struct vmm {
 	struct vmm_vcpu vcpus[VMM_VCPUS];
 	unsigned n_vcpus;
 	int poke; /* an eventfd: the loop shall look at `end` */
+	int signal_fd;
+	bool button_pressed; /* the loop's: a signal asked a bare kernel to end */
 
 	struct lock end_lock; /* of the four below */
 	uint32_t end;	      /* enum vmm_end; atomic, set once */
@@ -86,7 +88,6 @@ int vmm_vcpus_boot(struct vmm *vmm, struct err *err); /* CPUID, memory's content
 int vmm_vcpus_start(struct vmm *vmm, struct err *err);
 void vmm_vcpus_join(
 	struct vmm *vmm); /* after vmm_end(): kick them out, until every thread is gone */
-void vmm_vcpus_destroy(struct vmm *vmm);
 
 /* model.c: the CPUID of each vcpu */
 int vmm_cpuid_set(struct vmm *vmm, struct err *err);
@@ -109,12 +110,14 @@ static inline enum vmm_end vmm_ended(const struct vmm *vmm)
 
 /* machine_irq.c: the machine's own interrupt controllers, driven by the vcpu threads; no-ops with the engine's */
 int vmm_irq_init(struct vmm *vmm, struct err *err);
-void vmm_irq_fini(struct vmm *vmm);
 bool vmm_lapic_before_run(struct vmm_vcpu *v); /* false: waited instead, look again */
 bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write, uint64_t *value);
 void vmm_lapic_halt(struct vmm_vcpu *v);
 void vmm_lapic_eoi(struct vmm_vcpu *v, uint8_t vector);
 void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io);
+
+/* vmm_agent.c: an image inside */
+void vmm_agent_signal(struct vmm *vmm, int sig);
 
 /* debug.c */
 void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io);
@@ -127,4 +130,3 @@ void vmm_start_failed(struct vmm *vmm, int status, const struct err *err);
 int vmm_devices_create(struct vmm *vmm, struct err *err);
 /* vmm_devices_drain() - the vcpus are gone: until no request is under way. */
 void vmm_devices_drain(struct vmm *vmm);
-void vmm_devices_destroy(struct vmm *vmm);

@@ -9,8 +9,10 @@
 
 #include "base/os/fd.h"
 #include "engines/vmm/boot_files.h"
+#include "engines/vmm/holder.h"
 #include "engines/vmm/private.h"
 #include "engines/vmm/seal.h"
+#include "engines/vmm/signals.h"
 #include "engines/vmm/sync.h"
 #include "engines/vmm/threads.h"
 
@@ -43,7 +45,9 @@ static int run_loop_init(struct vmm *vmm, struct err *err)
 	r = loop_add(vmm->loop, vmm->poke, EPOLLIN, run_poked, vmm, err);
 	if (r == 0)
 		r = vmm_clock_init(&vmm->clock, err);
-	return r == 0 ? loop_add(vmm->loop, vmm->clock.fd, EPOLLIN, run_timers, vmm, err) : r;
+	if (r == 0)
+		r = loop_add(vmm->loop, vmm->clock.fd, EPOLLIN, run_timers, vmm, err);
+	return r == 0 ? vmm_signals_open(vmm, err) : r;
 }
 
 static int run_check(const struct vmm *vmm, struct err *err)
@@ -109,6 +113,8 @@ static int run_seal(struct vmm *vmm, struct err *err)
 	struct seal_report report;
 	int r = vmm_seal_process(&report, err);
 
+	if (r == 0)
+		r = vmm_holder_start(err);
 	if (r < 0 || vmm->fds.sync < 0)
 		return r;
 	r = vmm_say(vmm->fds.sync, VMM_WORD_READY);
@@ -171,21 +177,6 @@ static int run_status(struct vmm *vmm, int *ret_status, struct err *err)
 	}
 }
 
-static void run_fini(struct vmm *vmm)
-{
-	vmm_vcpus_destroy(vmm);
-	vmm_devices_destroy(vmm);
-	vmm_irq_fini(vmm);
-	if (vmm->vm)
-		vmm->cpu->vm_destroy(vmm->vm);
-	vmm_memory_fini(&vmm->memory);
-	vmm_clock_fini(&vmm->clock);
-	loop_free(vmm->loop);
-	fd_close(vmm->poke);
-	fd_close(vmm->fds.sync);
-	free(vmm);
-}
-
 int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const struct vmm_fds *fds,
 	    int *ret_status, struct err *err)
 {
@@ -210,8 +201,6 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 	}
 	vmm_vcpus_join(vmm);
 	vmm_devices_drain(vmm);
-	if (r == 0)
-		r = run_status(vmm, ret_status, err);
-	run_fini(vmm);
-	return r;
+	/* What is left is memory and fds: the process ends now, and its holder takes them along. */
+	return r == 0 ? run_status(vmm, ret_status, err) : r;
 }

@@ -145,13 +145,6 @@ void vmm_vcpus_join(struct vmm *vmm)
 	}
 }
 
-void vmm_vcpus_destroy(struct vmm *vmm)
-{
-	for (unsigned i = 0; i < vmm->n_vcpus; i++)
-		vmm->cpu->vcpu_destroy(vmm->vcpus[i].vcpu);
-	vmm->n_vcpus = 0;
-}
-
 int vmm_vcpus_create(struct vmm *vmm, struct err *err)
 {
 	for (unsigned i = 0; i < vmm->spec->vm.vcpus; i++) {

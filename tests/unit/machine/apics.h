@@ -39,7 +39,7 @@ struct apics {
 	struct lapic_bus bus;
 	struct fake_clock clock;
 	struct lapic lapic[APICS];
-	unsigned wakes[APICS]; /* atomic */
+	unsigned wakes[LAPIC_MAX]; /* atomic */
 	unsigned eois;
 	uint8_t eoi_vector;
 };

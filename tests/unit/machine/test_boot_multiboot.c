@@ -13,7 +13,7 @@ static void put_header(uint8_t *at, uint32_t flags)
 {
 	boot_put32(at, MAGIC);
 	boot_put32(at + 4, flags);
-	boot_put32(at + 8, -(MAGIC + flags));
+	boot_put32(at + 8, UINT32_MAX - (MAGIC + flags) + 1);
 }
 
 /* Flat: the header at 0x40 of the file; 0x200 bytes to 0x120000, 0x500 in memory. */

@@ -150,6 +150,23 @@ static void rewriting_the_entry_loses_no_beat(void **state)
 	assert_true(came(a, 0x42));
 }
 
+static void a_clock_that_calls_too_early_is_asked_again(void **state)
+{
+	struct apics s;
+	struct lapic *a = &s.lapic[0];
+
+	(void)state;
+	apics_init(&s);
+	put(a, DIVIDE, 0xb);
+	put(a, TIMER, 0x41);
+	put(a, INITIAL, 1000);
+	fake_clock_cancel(&s.clock.clock, &a->timer);
+	a->timer.fired(&a->timer);
+	assert_false(came(a, 0x41));
+	fake_clock_advance(&s.clock, 1000);
+	assert_true(came(a, 0x41));
+}
+
 static void one_shot_and_periodic_share_the_count(void **state)
 {
 	struct apics s;
@@ -305,6 +322,7 @@ int main(void)
 		cmocka_unit_test(masked_beats_are_not_made_up_for),
 		cmocka_unit_test(a_masked_one_shot_is_lost),
 		cmocka_unit_test(rewriting_the_entry_loses_no_beat),
+		cmocka_unit_test(a_clock_that_calls_too_early_is_asked_again),
 		cmocka_unit_test(one_shot_and_periodic_share_the_count),
 		cmocka_unit_test(a_new_divider_changes_the_pace_not_the_count),
 		cmocka_unit_test(tsc_deadline),

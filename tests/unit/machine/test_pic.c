@@ -321,6 +321,22 @@ static void polling_acknowledges(void **state)
 	assert_int_equal(pic_acknowledge(&s.pic), 0x3a);
 }
 
+static void polling_the_slave_lets_it_ask_again(void **state)
+{
+	struct scene s;
+
+	(void)state;
+	start(&s, 3); /* automatic EOI: the second request is not held back by the first */
+	pic_line(&s.pic, 9, true);
+	pic_line(&s.pic, 10, true);
+	out(&s, 0x20, 0x0c);
+	assert_int_equal(in(&s, 0x20), 0x82);
+	out(&s, 0xa0, 0x0c);
+	assert_int_equal(in(&s, 0xa0), 0x81);
+	assert_true(s.intr);
+	assert_int_equal(pic_acknowledge(&s.pic), 0x3a);
+}
+
 static void initialization_forgets(void **state)
 {
 	struct scene s;
@@ -374,6 +390,7 @@ int main(void)
 		cmocka_unit_test(special_mask_mode),
 		cmocka_unit_test(special_fully_nested_mode),
 		cmocka_unit_test(polling_acknowledges),
+		cmocka_unit_test(polling_the_slave_lets_it_ask_again),
 		cmocka_unit_test(initialization_forgets),
 		cmocka_unit_test(lines_that_do_not_exist),
 	};
