@@ -505,7 +505,8 @@ int agent_run(const struct agent_ops *ops, const struct agent_ports *take_ports)
 	while (r == 0 && a->state != AGENT_STOPPED) {
 		agent_finish(a);
 		agent_flush(a);
-		agent_turn(a);
+		if (a->state != AGENT_STOPPED)
+			agent_turn(a);
 	}
 	agent_last_words(a);
 	agent_fini(a);

@@ -69,6 +69,7 @@ static void stream_read(struct stream *stream, bool last)
 		return;
 	if (n == 0 && stream->from_port && !stream->seen && !last)
 		return;
+	stream->seen = stream->seen || (n > 0 && stream->from_port);
 	stream->at = 0;
 	stream->len = n > 0 ? (size_t)n : 0;
 	if (n <= 0) /* a terminal's master side says EIO when its last slave closed */
@@ -113,7 +114,7 @@ void stream_run(struct stream *stream, const struct pollfd polls[2])
 		return;
 	}
 	stream_write(stream);
-	if (polls[0].revents)
+	if (polls[0].revents || (stream->from_port && !stream->seen))
 		stream_read(stream, false);
 }
 

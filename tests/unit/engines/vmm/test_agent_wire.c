@@ -124,7 +124,7 @@ static void mounts_keep_the_spec_s_order(void **state)
 	assert_int_equal(le32_load(field.data), AGENT_MOUNT_ROOT);
 	field = field_of(&out, AGENT_TAG_MOUNT, 1);
 	assert_int_equal(le32_load(field.data), AGENT_MOUNT_TMPFS);
-	assert_memory_equal(field.data + 8, "\0\0/data\0size=1m", 17);
+	assert_memory_equal(field.data + 8, "\0\0/data\0size=1m", 16);
 	field = field_of(&out, AGENT_TAG_MOUNT, 2);
 	assert_int_equal(le32_load(field.data), AGENT_MOUNT_VOLUME);
 	assert_int_equal(le32_load(field.data + 4), AGENT_MOUNT_READ_ONLY);
