@@ -109,6 +109,10 @@ static void stream_look(struct stream *stream)
 void stream_run(struct stream *stream, const struct pollfd polls[2])
 {
 	stream_look(stream);
+	if (stream->to < 0) { /* there never was one: a host without this port */
+		stream_broken(stream);
+		return;
+	}
 	if (polls[1].revents & (POLLHUP | POLLERR) && (!stream->to_port || stream->seen)) {
 		stream_broken(stream);
 		return;

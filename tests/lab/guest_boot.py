@@ -249,13 +249,14 @@ def case_network(folder):
 def case_limits(folder):
     """What a workload may not: more processes, devices, the kernel's settings; and what memory's end looks like."""
     script = ("mknod /tmp/disk b 254 0 && dd if=/tmp/disk of=/dev/null count=1 2>&1 | head -1; "
-              "dd if=/dev/null of=/tmp/null 2>/dev/null && echo null; "
+              "mknod /tmp/fuse c 10 229 && cat /tmp/fuse; : </dev/ptmx && dd if=/dev/zero of=/dev/null count=1 2>/dev/null && echo open; "
               "(for i in 1 2 3 4 5 6 7 8 9 10; do sleep 5 & done) 2>&1 | grep -c -i fork; "
               "echo 1 >/proc/sys/kernel/panic; dd if=/dev/zero of=/dev/shm/x bs=1M count=1000 2>/dev/null; tail /dev/zero")
     with Guest(folder, memory=192) as guest:
         guest.start(["sh", "-c", script], pairs=[("pids", 8), ("shm_bytes", 1 << 20)], flags=wire.INIT)
         ended = guest.end()
-        assert "Operation not permitted" in ended["out"] and "null\n" in ended["out"], ended
+        assert "/tmp/disk': Operation not permitted" in ended["out"] and "open\n" in ended["out"], ended
+        assert "/tmp/fuse': Operation not permitted" in ended["err"], ended
         assert "Read-only file system" in ended["err"], ended
         equal((ended["status"], ended["oom"]), (137, 1))
 

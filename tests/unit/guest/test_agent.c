@@ -120,6 +120,11 @@ static bool said_up(const struct vm *vm)
 	return strstr(buf_str(&vm->out_text), "up") || vm->failed || vm->exited;
 }
 
+static bool has_begun(const struct vm *vm)
+{
+	return vm->agent.phase != AGENT_PHASE_BOOT;
+}
+
 static void a_signal_arrives(void **state)
 {
 	struct vm vm;
@@ -168,6 +173,24 @@ static void stop_kills_and_still_says_exit(void **state)
 	vm_until(&vm, vm_has_ended);
 	assert_int_equal(vm.status, 128 + SIGKILL);
 	int status = 0;
+	assert_int_equal(waitpid(vm.pid, &status, 0), vm.pid);
+	vm.pid = 0;
+	assert_int_equal(status, 0);
+	vm_fini(&vm);
+}
+
+/* Regression: the agent waited for a second STOP after a command that could not run. */
+static void stop_that_comes_before_a_failure_is_enough(void **state)
+{
+	struct vm vm;
+	int status = 0;
+
+	(void)state;
+	NEEDS_VM();
+	vm_start(&vm, "[\"nothing\"]", "");
+	while (agent_stop(&vm.agent) == -ENOTCONN) /* right behind CONFIG */
+		vm_until(&vm, has_begun);
+	vm_until(&vm, vm_has_ended);
 	assert_int_equal(waitpid(vm.pid, &status, 0), vm.pid);
 	vm.pid = 0;
 	assert_int_equal(status, 0);
@@ -477,6 +500,7 @@ int main(void)
 		cmocka_unit_test(a_signal_arrives),
 		cmocka_unit_test(with_init_the_workload_is_not_process_1),
 		cmocka_unit_test(stop_kills_and_still_says_exit),
+		cmocka_unit_test(stop_that_comes_before_a_failure_is_enough),
 		cmocka_unit_test(a_terminal_is_one),
 		cmocka_unit_test(a_reader_that_left_is_a_broken_pipe),
 		cmocka_unit_test(the_root_is_the_image_s_and_nothing_else),

@@ -197,7 +197,8 @@ static void start_is_of_the_process_alone(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	load("{" MINIMUM ",\"init\":true,\"stdin_open\":true,\"network\":{\"mode\":\"host\"}}", &spec);
+	load("{" MINIMUM ",\"init\":true,\"stdin_open\":true,\"network\":{\"mode\":\"host\"}}",
+	     &spec);
 	assert_int_equal(agent_wire_start(&out, &spec, 1, 2, &err), 0);
 	assert_int_equal(le32_load(out.data), AGENT_START);
 	assert_int_equal(number(&out, AGENT_TAG_FLAGS), AGENT_FLAG_STDIN);
