@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
-#include "engines/oslevel/caps.h"
+#include "engines/oslevel/caps_apply.h"
 
 #define BECOME_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

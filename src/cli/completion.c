@@ -44,7 +44,7 @@ static void completion_instances(struct manager *manager)
 	struct instance *instances;
 	size_t n;
 
-	if (manager_list(manager, true, &instances, &n, NULL) < 0)
+	if (manager_list(manager, true, LIST_SHOWN, &instances, &n, NULL) < 0)
 		return;
 	for (size_t i = 0; i < n; i++)
 		completion_offer(instances[i].name);

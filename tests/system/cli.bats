@@ -164,7 +164,6 @@ refused() {
 	refused "the host's port" run -p 99999:80 demo
 	refused "is not absolute" run -v data:relative demo
 	refused "not an architecture" run --virt quantum demo
-	refused "this build has os-level only" run --virt hosted demo
 	refused "--rm and --restart" run --rm --restart always demo
 	refused "-t with -i needs a terminal" run -it demo </dev/null
 	refused "read /nosuch" run --env-file /nosuch demo
@@ -173,6 +172,7 @@ refused() {
 }
 
 @test "what is not there is 125" {
+	refused "virt bare-metal: this build does not have it" run --virt bare-metal demo
 	refused nosuch run nosuch
 	refused nosuch start nosuch
 	refused nosuch stop nosuch

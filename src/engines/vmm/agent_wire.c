@@ -9,7 +9,7 @@
 
 #include "base/core/bytes.h"
 #include "base/os/fd.h"
-#include "engines/oslevel/seccomp_parts.h"
+#include "engines/seccomp/seccomp_parts.h"
 #include "engines/vmm/agent_frame.h"
 
 #define WIRE_FILTER_SIZE 8U			    /* of struct sock_filter */
