@@ -46,6 +46,7 @@ struct vmm_devices {
 	struct aio *aio; /* of all disks; NULL without one */
 	struct vmm_blk *disks;
 	unsigned n_disks;
+	struct vmm_agent *agent; /* or NULL: a bare kernel */
 };
 
 /* disks.c */
