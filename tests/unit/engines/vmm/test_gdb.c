@@ -326,7 +326,7 @@ static void hardware_breakpoints_are_the_engines(void **state)
 	SAYS(&s, "z1,10020,1", "OK");
 	assert_int_equal(s.fake.hardware[0], 0);
 	SAYS(&s, "z1,99999,1", "OK");
-	SAYS(&s, "Z1,0,1", "E1c");
+	SAYS(&s, "Z1,0,1", "E16");
 }
 
 static void what_runs_is_what_was_said(void **state)
@@ -422,7 +422,7 @@ static void an_interrupt_stops_what_runs(void **state)
 	s.n_sent = 0;
 	assert_true(gdb_feed(&s.gdb, "\x03", 1));
 	assert_true(s.fake.held);
-	assert_string_equal(s.sent, "$T02thread:1;#b0");
+	assert_string_equal(s.sent, "$T02thread:1;#d4");
 }
 
 static void detaching_leaves_no_trace(void **state)

@@ -63,7 +63,7 @@ static void escapes_are_undone(void **state)
 	struct gdb_reader reader = { 0 };
 
 	(void)state;
-	assert_int_equal(FEED(&reader, "$}\x03}]\x00\x03#60"), GDB_INPUT_PACKET);
+	assert_int_equal(FEED(&reader, "$}\x03}]\x00\x03#5d"), GDB_INPUT_PACKET);
 	assert_int_equal(reader.len, 4);
 	assert_memory_equal(reader.data, "#}\0\x03", 4);
 }

@@ -96,7 +96,7 @@ static void a_client_holds_the_machine_and_lets_it_go(void **state)
 	scene_init(&s, *state);
 	int fd = client_open(&s);
 	serve_until_held(&s, true);
-	client_say(fd, "$Z0,10020,1#cf");
+	client_say(fd, "$Z0,10020,1#06");
 	client_expect(&s, fd, "+$OK#9a");
 	assert_int_equal(s.fake.ram[0x20], 0xcc);
 	fd_close(fd); /* without a word */
@@ -142,7 +142,7 @@ static void stops_reach_who_waits(void **state)
 	client_expect(&s, fd, "+");
 	s.fake.held = true;
 	gdb_server_stopped(&s.server, GDB_STOP_STEP, 1);
-	client_expect(&s, fd, "$T05thread:2;#d7");
+	client_expect(&s, fd, "$T05thread:2;#d8");
 	client_say(fd, "$k#6b");
 	while (gdb_server_has_client(&s.server))
 		assert_true(loop_run_once(s.loop, PATIENCE_MS, NULL) > 0);
@@ -155,7 +155,7 @@ static void stops_reach_who_waits(void **state)
 /* It asks and asks and does not read: kept up to a limit, then it is shut out; never does the machine wait for it. */
 static void a_client_that_does_not_read_is_no_harm(void **state)
 {
-	static const char request[] = "$m10000,800#9b";
+	static const char request[] = "$m10000,800#22";
 	struct scene s;
 
 	scene_init(&s, *state);
