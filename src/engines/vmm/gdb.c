@@ -77,6 +77,20 @@ void gdb_stopped(struct gdb *gdb, enum gdb_stop why, unsigned vcpu)
 	gdb_send_reply(gdb);
 }
 
+void gdb_ended(struct gdb *gdb, uint8_t status)
+{
+	bool waits = gdb->running;
+
+	gdb->over = gdb->killed = true;
+	gdb->running = false;
+	if (!waits)
+		return;
+	gdb->reply.len = 0;
+	gdb_text_add(&gdb->reply, "W");
+	gdb_text_hex(&gdb->reply, &status, 1);
+	gdb_send_reply(gdb);
+}
+
 /* ---- running: E.3 Packets, c, s, vCont ---- */
 
 static void gdb_resume(struct gdb *gdb, const uint8_t run[GDB_VCPUS_MAX])

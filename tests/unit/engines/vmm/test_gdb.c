@@ -466,6 +466,27 @@ static void killing_ends_the_machine(void **state)
 	assert_int_equal(s.fake.kills, 1);
 }
 
+static void the_end_is_told_to_who_waits(void **state)
+{
+	static struct scene s;
+
+	(void)state;
+	scene_init(&s);
+	s.n_sent = 0;
+	gdb_ended(&s.gdb, 0); /* nobody waits: the connection's end says it */
+	assert_int_equal(s.n_sent, 0);
+	gdb_fini(&s.gdb);
+	assert_int_equal(s.fake.resumes, 0);
+
+	scene_init(&s);
+	assert_null(ask(&s, "c"));
+	s.n_sent = 0;
+	gdb_ended(&s.gdb, 0x21);
+	assert_non_null(strstr(s.sent, "$W21#"));
+	gdb_fini(&s.gdb);
+	assert_int_equal(s.fake.resumes, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +509,7 @@ int main(void)
 		cmocka_unit_test(an_interrupt_stops_what_runs),
 		cmocka_unit_test(detaching_leaves_no_trace),
 		cmocka_unit_test(killing_ends_the_machine),
+		cmocka_unit_test(the_end_is_told_to_who_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
