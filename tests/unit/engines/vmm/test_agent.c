@@ -65,7 +65,6 @@ static void on_wake(struct agent *agent)
 
 static const struct agent_events events = {
 	.wake = on_wake,
-	.wake = agent_poke, /* no device here whose lock is held */
 	.started = on_started,
 	.failed = on_failed,
 	.exited = on_exited,
