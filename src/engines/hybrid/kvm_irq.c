@@ -86,20 +86,26 @@ int kvm_irqchip_make(struct kvm_vm *vm, struct err *err)
 	return r;
 }
 
+/* The table as KVM reads it: a head and its entries. */
+union route_table {
+	struct kvm_irq_routing head;
+	uint8_t room[sizeof(struct kvm_irq_routing) +
+		     IRQ_GSI_COUNT * sizeof(struct kvm_irq_routing_entry)];
+};
+
 /*
  * KVM takes the table as a whole, and of each pin wants to know which vector of which LAPIC is a level's. A pin that the
  * guest masked, or never wrote, has no route.
  */
 static int routes_tell_locked(struct kvm_vm *vm)
 {
-	struct kvm_routes *routes = vm->routes;
+	union route_table table = { .room = { 0 } };
 
-	routes->head.nr = 0;
 	for (unsigned i = 0; i < IRQ_GSI_COUNT; i++) {
-		if (routes->used[i])
-			routes->entries[routes->head.nr++] = routes->pins[i];
+		if (vm->routes->used[i])
+			table.head.entries[table.head.nr++] = vm->routes->pins[i];
 	}
-	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes->head);
+	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table);
 }
 
 static bool same_message(const struct kvm_irq_routing_entry *a,
