@@ -14,14 +14,16 @@
 #define ROUTE_PIC_PINS 8U
 #define ROUTE_PIT_PIN  2U /* of the IOAPIC: the MADT's interrupt source override */
 
-struct full_routes {
-	struct kvm_irq_routing head;
-	struct kvm_irq_routing_entry entries[IRQ_GSI_ISA + IRQ_GSI_COUNT];
+/* The table as KVM reads it: a head and its entries. */
+union route_table {
+	uint8_t room[sizeof(struct kvm_irq_routing) +
+		     (IRQ_GSI_ISA + IRQ_GSI_COUNT) * sizeof(struct kvm_irq_routing_entry)];
+	struct kvm_irq_routing head; /* the last member: its entries are a flexible array */
 };
 
-static void full_route(struct full_routes *routes, uint32_t gsi, uint32_t chip, uint32_t pin)
+static void full_route(union route_table *routes, uint32_t gsi, uint32_t chip, uint32_t pin)
 {
-	routes->entries[routes->head.nr++] = (struct kvm_irq_routing_entry){
+	routes->head.entries[routes->head.nr++] = (struct kvm_irq_routing_entry){
 		.gsi = gsi,
 		.type = KVM_IRQ_ROUTING_IRQCHIP,
 		.u.irqchip = { .irqchip = chip, .pin = pin },
@@ -31,7 +33,7 @@ static void full_route(struct full_routes *routes, uint32_t gsi, uint32_t chip, 
 /* KVM would have GSI 0 at pin 0; here as on a PC it is pin 2, and the PIC's cascade has no GSI. */
 static int full_routing(const struct kvm_vm *vm)
 {
-	struct full_routes routes = { .head = { .nr = 0 } };
+	union route_table routes = { .room = { 0 } };
 
 	for (uint32_t i = 0; i < IRQ_GSI_ISA; i++) {
 		if (i != ROUTE_PIT_PIN)
@@ -85,13 +87,6 @@ int kvm_irqchip_make(struct kvm_vm *vm, struct err *err)
 	vm->irqchip_made = r == 0;
 	return r;
 }
-
-/* The table as KVM reads it: a head and its entries. */
-union route_table {
-	struct kvm_irq_routing head;
-	uint8_t room[sizeof(struct kvm_irq_routing) +
-		     IRQ_GSI_COUNT * sizeof(struct kvm_irq_routing_entry)];
-};
 
 /*
  * KVM takes the table as a whole, and of each pin wants to know which vector of which LAPIC is a level's. A pin that the
