@@ -46,7 +46,7 @@ struct floor {
 	int n_v1;
 	const char *filter_path;
 	struct {
-		uint32_t magic, count; /* src/engines/oslevel/seccomp_parts.h */
+		uint32_t magic, count; /* src/engines/seccomp/seccomp_parts.h */
 		struct sock_filter filter[4096];
 	} filter;
 	const char *lower, *work;

@@ -2,7 +2,7 @@
 /* Prints our default seccomp profile: tools/bench gives it to the peer. */
 #include <stdio.h>
 
-#include "engines/oslevel/seccomp.h"
+#include "engines/seccomp/seccomp.h"
 
 int main(void)
 {

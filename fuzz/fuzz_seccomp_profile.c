@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engines/oslevel/caps.h"
-#include "engines/oslevel/seccomp.h"
+#include "engines/caps.h"
+#include "engines/seccomp/seccomp.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

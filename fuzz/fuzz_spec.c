@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/os/json.h"
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 #include "engines/spec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

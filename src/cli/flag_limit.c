@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/core/macros.h"
+#include "base/os/rlimit.h"
 #include "cli/args.h"
 
 /* letters of "rwm", none twice */
@@ -56,10 +57,6 @@ static int ulimit_value(const char *text, const char *flag, int64_t *ret, struct
 
 int flag_ulimit(const char *text, const char *flag, json_t *into, struct err *err)
 {
-	static const char *const names[] = {
-		"as",	"core",	  "cpu",   "data", "fsize",  "locks",  "memlock",    "msgqueue",
-		"nice", "nofile", "nproc", "rss",  "rtprio", "rttime", "sigpending", "stack",
-	};
 	int64_t soft, hard;
 	AUTO(flag_text_p) char *copy = strdup(text);
 
@@ -67,10 +64,7 @@ int flag_ulimit(const char *text, const char *flag, json_t *into, struct err *er
 		return err_set(err, ENOMEM, "read the flags");
 	char *rest = copy;
 	const char *name = strsep(&rest, "=");
-	size_t i = 0;
-	while (i < ARRAY_SIZE(names) && strcmp(names[i], name) != 0)
-		i++;
-	if (i == ARRAY_SIZE(names) || !rest)
+	if (rlimit_find(name) < 0 || !rest)
 		return err_say(err, EINVAL,
 			       "%s: '%s' is not a limit; write NAME=SOFT[:HARD], such as "
 			       "nofile=1024:2048",

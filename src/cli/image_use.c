@@ -42,7 +42,7 @@ int image_in_use(struct manager *manager, char ***ret, struct err *err)
 	struct instance *instances;
 	size_t n, used = 0;
 
-	int r = manager_list(manager, true, &instances, &n, err);
+	int r = manager_list(manager, true, LIST_SUMMARY, &instances, &n, err);
 	if (r < 0)
 		return r;
 	AUTO(image_use_p) char **ids = calloc(n + 1, sizeof(*ids));

@@ -10,6 +10,7 @@
 #include "cli/image.h"
 #include "cli/inspect.h"
 #include "cli/network.h"
+#include "cli/ports.h"
 #include "cli/table.h"
 #include "cli/verb.h"
 #include "cli/verbs.h"
@@ -47,6 +48,17 @@ static int inspect_address(struct manager *manager, const struct instance *insta
 	return r < 0 ? r : flag_set(network, "address", json_string(address), err);
 }
 
+/* and so does the host's port that was chosen for it */
+static int inspect_ports(struct manager *manager, const struct instance *instance, json_t *object,
+			 struct err *err)
+{
+	AUTO(ports_fini) struct ports ports = { 0 };
+
+	int r = ports_load(manager, instance->id, &ports, err);
+	return r < 0 || !ports.n ? r
+				 : flag_set(object, "ports", ports_json(&ports, instance->id), err);
+}
+
 static int inspect_instance(struct cli *cli, const char *ref, json_t **ret, struct err *err)
 {
 	AUTO(instance_fini) struct instance instance = { 0 };
@@ -63,6 +75,7 @@ static int inspect_instance(struct cli *cli, const char *ref, json_t **ret, stru
 	r = r < 0 ? r : flag_set(object, "created", verb_time(instance.created_ns), err);
 	r = r < 0 ? r : flag_set(object, "state", inspect_state(&instance), err);
 	r = r < 0 ? r : inspect_address(manager, &instance, object, err);
+	r = r < 0 ? r : inspect_ports(manager, &instance, object, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(object);

@@ -6,6 +6,7 @@
 #include "base/core/macros.h"
 #include "base/os/clock.h"
 #include "base/os/json.h"
+#include "cli/ports.h"
 #include "cli/ps_filter.h"
 #include "cli/table.h"
 #include "cli/verb.h"
@@ -33,140 +34,163 @@ struct ps {
 struct ps_list {
 	struct instance *instances;
 	size_t n;
+	struct ports ports;
 };
 
 static void ps_list_fini(struct ps_list *list)
 {
 	instances_free(list->instances, list->n);
+	ports_fini(&list->ports);
 }
 
-/* "3 minutes" */
-static void ps_for(int64_t since_ns, char ret[32])
-{
-	clock_ago(since_ns, ret);
-	char *ago = strstr(ret, " ago");
-	if (ago)
-		*ago = '\0';
-}
-
-static json_t *ps_status(const struct instance *instance)
+static const char *ps_status(const struct instance *instance, char ret[80])
 {
 	char when[32];
 
 	switch (instance->state) {
 	case INSTANCE_CREATED:
-		return json_string("Created");
+		return "Created";
 	case INSTANCE_RUNNING:
 	case INSTANCE_PAUSED:
-		ps_for(instance->started_ns, when);
-		return json_sprintf("Up %s%s", when,
-				    instance->state == INSTANCE_PAUSED ? " (Paused)" : "");
+		clock_ago(instance->started_ns, when);
+		(void)snprintf(ret, 80, "Up %.*s%s", (int)(strlen(when) - strlen(" ago")), when,
+			       instance->state == INSTANCE_PAUSED ? " (Paused)" : ""); /* fits */
+		return ret;
 	case INSTANCE_RESTARTING:
 	case INSTANCE_EXITED:
 		clock_ago(instance->finished_ns, when);
-		return json_sprintf("%s (%d) %s",
-				    instance->state == INSTANCE_EXITED ? "Exited" : "Restarting",
-				    instance->exit_code, when);
+		(void)snprintf(ret, 80, "%s (%d) %s",
+			       instance->state == INSTANCE_EXITED ? "Exited" : "Restarting",
+			       instance->exit_code, when); /* fits */
+		return ret;
 	case INSTANCE_DEAD:
 		break;
 	}
-	return json_string("Dead");
-}
-
-/* "0.0.0.0:8080->80/tcp, ..." */
-static json_t *ps_ports(const json_t *spec)
-{
-	AUTO(buf_fini) struct buf text = { 0 };
-	const json_t *ports = json_object_get(spec, "ports");
-	const json_t *port;
-	size_t i;
-
-	json_array_foreach(ports, i, port)
-	{
-		const char *ip = json_str(port, "host_ip", "");
-		(void)buf_printf(&text, "%s%s:%lld->%lld/%s", i ? ", " : "", *ip ? ip : "0.0.0.0",
-				 (long long)json_int(port, "host", 0),
-				 (long long)json_int(port, "guest", 0),
-				 json_str(port, "protocol", "tcp")); /* a failure is sticky */
-	}
-	return json_string(buf_str(&text));
+	return "Dead";
 }
 
 /* the command's words in quotes; cut between characters */
-static json_t *ps_command(const json_t *spec, bool whole)
+static void ps_command(const char *command, bool whole, struct buf *buf)
 {
-	AUTO(buf_fini) struct buf text = { 0 };
-	const json_t *word;
-	size_t i;
+	size_t len = strlen(command);
+	bool cut = !whole && len > PS_COMMAND;
 
-	json_array_foreach(json_object_get(spec, "args"), i, word)
-	{
-		if (json_is_string(word))
-			(void)buf_printf(&text, "%s%s", i ? " " : "",
-					 json_string_value(word)); /* a failure is sticky */
-	}
-	const char *s = buf_str(&text);
-	size_t len = strlen(s);
-	if (whole || len <= PS_COMMAND)
-		return json_sprintf("\"%s\"", s);
-	len = PS_COMMAND - 3;
-	while (len && ((unsigned char)s[len] & 0xc0) == 0x80)
+	if (cut)
+		len = PS_COMMAND - 3;
+	while (cut && len && ((unsigned char)command[len] & 0xc0) == 0x80)
 		len--;
-	return json_sprintf("\"%.*s...\"", (int)len, s);
+	buf->len = 0;
+	(void)buf_adds(buf, "\"");		   /* a failure is sticky */
+	(void)buf_add(buf, command, len);	   /* likewise */
+	(void)buf_adds(buf, cut ? "...\"" : "\""); /* likewise */
 }
 
-static json_t *ps_row_table(const struct instance *instance, bool whole)
+static void ps_row_table(struct table *table, const struct ps_list *list,
+			 const struct instance *instance, bool whole, struct buf *scratch)
 {
-	return json_pack("{s:s%, s:s, s:o, s:o, s:o, s:o, s:s, s:s}", "id", instance->id,
-			 (size_t)(whole ? DIGEST_HEX : ID_SHORT), "image",
-			 json_str(instance->spec, "image", ""), "command",
-			 ps_command(instance->spec, whole), "created",
-			 verb_ago(instance->created_ns), "status", ps_status(instance), "ports",
-			 ps_ports(instance->spec), "name", instance->name, "virt",
-			 json_str(instance->spec, "virt", ""));
+	char text[80];
+
+	(void)snprintf(text, sizeof(text), "%.*s", whole ? DIGEST_HEX : ID_SHORT,
+		       instance->id); /* fits */
+	table_add(table, text);
+	table_add(table, instance->image);
+	ps_command(instance->command, whole, scratch);
+	table_add(table, buf_str(scratch));
+	clock_ago(instance->created_ns, text);
+	table_add(table, text);
+	table_add(table, ps_status(instance, text));
+	scratch->len = 0;
+	(void)buf_adds(scratch, ""); /* a failure is sticky */
+	ports_text(&list->ports, instance->id, scratch);
+	table_add(table, buf_str(scratch));
+	table_add(table, instance->name);
+	table_add(table, instance->virt);
 }
 
-static json_t *ps_row_json(const struct instance *instance)
+static json_t *ps_row_json(const struct ps_list *list, const struct instance *instance)
 {
 	const json_t *spec = instance->spec;
+	AUTO(json_decref_p) json_t *published = ports_json(&list->ports, instance->id);
+	json_t *ports = json_array_size(published) ? published : json_object_get(spec, "ports");
+	char status[80];
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:O?, s:O?, s:O?, s:o, s:o, s:o, s:o, s:i, s:i}", "id",
+		"{s:s, s:s, s:s, s:s, s:s, s:O?, s:O?, s:O?, s:s, s:o, s:o, s:o, s:i, s:i}", "id",
 		instance->id, "name", instance->name, "image", json_str(spec, "image", ""), "virt",
 		json_str(spec, "virt", ""), "state", instance_state_name(instance->state), "args",
-		json_object_get(spec, "args"), "ports", json_object_get(spec, "ports"), "labels",
-		json_object_get(spec, "labels"), "status", ps_status(instance), "created",
+		json_object_get(spec, "args"), "ports", ports, "labels",
+		json_object_get(spec, "labels"), "status", ps_status(instance, status), "created",
 		verb_time(instance->created_ns), "started", verb_time(instance->started_ns),
 		"finished", verb_time(instance->finished_ns), "exit_code", instance->exit_code,
 		"pid", (int)instance->pid);
 }
 
-static int ps_print(const struct ps *ps, const struct ps_list *list, struct err *err)
+/* the next one that is asked for; NULL: that was all */
+static const struct instance *ps_next(const struct ps *ps, const struct ps_list *list, size_t *at,
+				      int64_t *shown)
+{
+	while (*at < list->n && (ps->last < 0 || *shown < ps->last)) {
+		const struct instance *instance = &list->instances[(*at)++];
+		if (!ps_filter_match(ps->filters, instance))
+			continue;
+		++*shown;
+		return instance;
+	}
+	return NULL;
+}
+
+static void ps_print_ids(const struct ps *ps, const struct ps_list *list)
+{
+	const struct instance *instance;
+	int64_t shown = 0;
+
+	for (size_t at = 0; (instance = ps_next(ps, list, &at, &shown));)
+		(void)printf("%.*s\n", ps->whole ? DIGEST_HEX : ID_SHORT,
+			     instance->id); /* main() looks at ferror(stdout) */
+}
+
+static int ps_print_json(const struct ps *ps, const struct ps_list *list, struct err *err)
+{
+	AUTO(json_decref_p) json_t *rows = json_array();
+	const struct instance *instance;
+	int64_t shown = 0;
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && (instance = ps_next(ps, list, &at, &shown));)
+		r = verb_row(rows, ps_row_json(list, instance), err);
+	return r < 0 ? r : print_json(rows, err);
+}
+
+static int ps_print_table(const struct ps *ps, const struct ps_list *list, struct err *err)
 {
 	static const struct column columns[] = {
 		{ "INSTANCE", "id" },	  { "IMAGE", "image" },	  { "COMMAND", "command" },
 		{ "CREATED", "created" }, { "STATUS", "status" }, { "PORTS", "ports" },
 		{ "NAMES", "name" },	  { "VIRT", "virt" },
 	};
-	AUTO(json_decref_p) json_t *rows = json_array();
+	AUTO(buf_fini) struct buf scratch = { 0 };
+	AUTO(buf_fini) struct buf text = { 0 };
+	AUTO(table_fini) struct table table;
+	const struct instance *instance;
 	int64_t shown = 0;
 
-	for (size_t i = 0; i < list->n && (ps->last < 0 || shown < ps->last); i++) {
-		const struct instance *instance = &list->instances[i];
-		if (!ps_filter_match(ps->filters, instance))
-			continue;
-		shown++;
-		if (ps->quiet) { /* main() looks at ferror(stdout) */
-			(void)printf("%.*s\n", ps->whole ? DIGEST_HEX : ID_SHORT, instance->id);
-			continue;
-		}
-		int r = verb_row(
-			rows, ps->json ? ps_row_json(instance) : ps_row_table(instance, ps->whole),
-			err);
-		if (r < 0)
-			return r;
-	}
-	return ps->quiet ? 0 : table_print(columns, ARRAY_SIZE(columns), rows, ps->json, err);
+	int r = table_begin(&table, columns, ARRAY_SIZE(columns), err);
+	for (size_t at = 0; r == 0 && (instance = ps_next(ps, list, &at, &shown));)
+		ps_row_table(&table, list, instance, ps->whole, &scratch);
+	if (r == 0 && scratch.failed)
+		r = err_set(err, ENOMEM, "print the list");
+	r = r < 0 ? r : table_end(&table, &text, err);
+	if (r == 0)
+		(void)fwrite(text.data, 1, text.len, stdout); /* main() looks at ferror(stdout) */
+	return r;
+}
+
+static int ps_print(const struct ps *ps, const struct ps_list *list, struct err *err)
+{
+	if (!ps->quiet)
+		return ps->json ? ps_print_json(ps, list, err) : ps_print_table(ps, list, err);
+	ps_print_ids(ps, list);
+	return 0;
 }
 
 static int ps_read(const struct args *args, struct ps *ret, struct err *err)
@@ -197,7 +221,13 @@ static int ps_run(struct cli *cli, const struct args *args, struct err *err)
 
 	int r = ps_read(args, &ps, err);
 	r = r < 0 ? r : cli_manager(cli, &manager, err);
-	r = r < 0 ? r : manager_list(manager, ps.all, &list.instances, &list.n, err);
+	if (r < 0)
+		return r;
+	/* Filters look at labels, too. */
+	bool spec = ps.filters->count || (ps.json && !ps.quiet);
+	r = manager_list(manager, ps.all, spec ? LIST_SUMMARY : LIST_SHOWN, &list.instances,
+			 &list.n, err);
+	r = r < 0 || ps.quiet ? r : ports_load(manager, NULL, &list.ports, err);
 	return r < 0 ? r : ps_print(&ps, &list, err);
 }
 

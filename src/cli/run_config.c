@@ -222,19 +222,21 @@ static int run_network(const struct args *args, json_t *config, struct err *err)
 	return r < 0 ? r : flag_set(config, "network", TAKE(network), err);
 }
 
+/* whether this build has it, and whether it runs here, is the manager's to say */
 static int run_virt(const struct args *args, json_t *config, struct err *err)
 {
+	static const char *const names[] = { "auto", "os-level", "hosted", "hybrid", "bare-metal" };
 	const char *virt = args_text(args, "virt", NULL);
 
-	if (!virt)
-		return 0;
-	if (!strcmp(virt, "hosted") || !strcmp(virt, "hybrid") || !strcmp(virt, "bare-metal"))
-		return err_say(err, ENOTSUP,
-			       "--virt %s: this build has os-level only, see 'strata info'", virt);
-	if (strcmp(virt, "auto") != 0 && strcmp(virt, "os-level") != 0)
-		return err_say(err, EINVAL,
-			       "--virt: '%s' is not an architecture; write auto or os-level", virt);
-	return flag_set(config, "virt", json_string(virt), err);
+	for (size_t i = 0; virt && i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(virt, names[i]))
+			return flag_set(config, "virt", json_string(virt), err);
+	}
+	return !virt ? 0
+		     : err_say(err, EINVAL,
+			       "--virt: '%s' is not an architecture; write auto, os-level, hosted, "
+			       "hybrid or bare-metal",
+			       virt);
 }
 
 static int run_userns(const struct args *args, json_t *config, struct err *err)
@@ -282,6 +284,12 @@ static int run_end(const struct args *args, json_t *config, struct err *err)
 
 static int run_operands(const struct args *args, json_t *config, struct err *err)
 {
+	bool kernel = args_given(args, "kernel");
+
+	if (!args->argc && kernel)
+		return 0; /* nothing but a kernel */
+	if (!args->argc)
+		return err_say(err, EINVAL, "IMAGE is missing (or --kernel FILE)");
 	int r = flag_set(config, "image", json_string(args->argv[0]), err);
 
 	if (r < 0 || args->argc == 1)
@@ -314,7 +322,7 @@ int run_config(const struct args *args, json_t **ret, struct err *err)
 {
 	static int (*const parts[])(const struct args *, json_t *, struct err *) = {
 		run_operands, run_texts, run_switches, run_lists, run_limits,
-		run_network,  run_virt,	 run_userns,   run_end,
+		run_network,  run_virt,	 run_userns,   run_end,	  flag_vm,
 	};
 	const char *shm = args_text(args, "shm-size", NULL);
 	int64_t bytes;

@@ -31,7 +31,7 @@ static const struct column stats_columns[] = {
 };
 
 struct stats_sample {
-	struct instance_stats stats;
+	struct guest_stats stats;
 	int64_t at_ns;
 	bool valid; /* it ran */
 };
@@ -74,8 +74,8 @@ static int stats_list(struct cli *cli, const struct args *args, struct stats *st
 	if (r < 0)
 		return r;
 	r = args->argc ? stats_named(cli, args, stats, err)
-		       : manager_list(manager, args_on(args, "all"), &stats->instances, &stats->n,
-				      err);
+		       : manager_list(manager, args_on(args, "all"), LIST_SUMMARY,
+				      &stats->instances, &stats->n, err);
 	if (r < 0)
 		return r;
 	stats->before = calloc(stats->n + 1, sizeof(*stats->before));
@@ -114,7 +114,7 @@ static json_t *stats_bytes(uint64_t bytes)
 static json_t *stats_row_table(const struct instance *instance, const struct stats_sample *before,
 			       const struct stats_sample *after)
 {
-	const struct instance_stats *s = &after->stats;
+	const struct guest_stats *s = &after->stats;
 
 	if (!after->valid)
 		return json_pack("{s:s%, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id",
@@ -135,7 +135,7 @@ static json_t *stats_row_table(const struct instance *instance, const struct sta
 static json_t *stats_row_json(const struct instance *instance, const struct stats_sample *before,
 			      const struct stats_sample *after)
 {
-	const struct instance_stats *s = &after->stats;
+	const struct guest_stats *s = &after->stats;
 
 	return json_pack("{s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
 			 instance->id, "name", instance->name, "running", (int)after->valid,

@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE_GAP     3
-#define TABLE_COLUMNS 16
+#define TABLE_GAP 3
 
 /* C0, DEL and, as UTF-8, C1: what a terminal obeys */
 static unsigned text_control(const unsigned char *c)
@@ -20,92 +19,147 @@ static unsigned text_control(const unsigned char *c)
 
 unsigned text_add_printable(struct buf *buf, const char *text)
 {
+	const unsigned char *c = (const unsigned char *)text;
 	unsigned width = 0;
 
-	for (const unsigned char *c = (const unsigned char *)text; *c;) {
-		unsigned control = text_control(c);
-		if (control)
-			(void)buf_adds(buf, "?"); /* a failure is sticky */
-		else
-			(void)buf_add(buf, c, 1); /* likewise */
-		if ((*c & 0xc0) != 0x80)
+	while (*c) {
+		const unsigned char *from = c;
+		unsigned control = 0;
+		for (; *c && !(control = text_control(c)); c++)
+			width += (*c & 0xc0) != 0x80;
+		(void)buf_add(buf, from, (size_t)(c - from)); /* a failure is sticky */
+		if (control) {
+			(void)buf_adds(buf, "?"); /* likewise */
 			width++;
-		c += control ? control : 1;
+			c += control;
+		}
 	}
 	return width;
 }
 
-/* the cell's columns on the screen */
-static unsigned table_cell(const json_t *row, const char *key, struct buf *buf)
+void table_fini(struct table *table)
 {
-	const json_t *v = json_object_get(row, key);
-	char number[32];
+	buf_fini(&table->text);
+	buf_fini(&table->sizes);
+}
 
-	if (json_is_string(v))
-		return text_add_printable(buf, json_string_value(v));
-	if (json_is_integer(v)) {
-		(void)snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(v));
-		return text_add_printable(buf, number);
+/* A cell in the common text. */
+struct table_size {
+	size_t len;
+	unsigned width; /* columns on the screen */
+};
+
+static const char *table_title(const struct table *table, unsigned column)
+{
+	return table->columns[column].title;
+}
+
+/* from one column to the next that people see; n: the line is full */
+static unsigned table_seen(const struct table *table, unsigned column)
+{
+	while (column < table->n && !table_title(table, column))
+		column++;
+	return column;
+}
+
+void table_add(struct table *table, const char *text)
+{
+	size_t before = table->text.len;
+	unsigned width = text_add_printable(&table->text, text);
+	const struct table_size size = { table->text.len - before, width };
+
+	(void)buf_add(&table->sizes, &size, sizeof(size)); /* a failure is sticky */
+	if (table->widths[table->at] < width)
+		table->widths[table->at] = width;
+	table->at = table_seen(table, table->at + 1);
+	if (table->at == table->n)
+		table->at = table_seen(table, 0);
+}
+
+int table_begin(struct table *table, const struct column *columns, unsigned n, struct err *err)
+{
+	*table = (struct table){ .columns = columns, .n = n };
+	if (n > TABLE_COLUMNS || table_seen(table, 0) == n)
+		return err_say(err, E2BIG, "a table of %u columns", n);
+	table->at = table_seen(table, 0);
+	for (unsigned c = 0; c < n; c++) {
+		if (columns[c].title)
+			table_add(table, columns[c].title);
 	}
-	if (json_is_boolean(v))
-		return text_add_printable(buf, json_is_true(v) ? "yes" : "no");
 	return 0;
 }
 
-static void table_widths(const struct column *columns, unsigned n, const json_t *rows,
-			 unsigned *widths)
+static void table_pad(struct buf *buf, unsigned width)
 {
-	AUTO(buf_fini) struct buf scratch = { 0 };
-	size_t i;
-	const json_t *row;
+	static const char blanks[] = "                                ";
 
-	for (unsigned c = 0; c < n; c++)
-		widths[c] = columns[c].title ? (unsigned)strlen(columns[c].title) : 0;
-	json_array_foreach(rows, i, row)
-	{
-		for (unsigned c = 0; c < n; c++) {
-			scratch.len = 0;
-			unsigned width =
-				columns[c].title ? table_cell(row, columns[c].key, &scratch) : 0;
-			widths[c] = width > widths[c] ? width : widths[c];
-		}
+	while (width) {
+		unsigned n = width < sizeof(blanks) - 1 ? width : (unsigned)sizeof(blanks) - 1;
+		(void)buf_add(buf, blanks, n); /* a failure is sticky */
+		width -= n;
 	}
 }
 
-/* row NULL: the header */
-static void table_line(const struct column *columns, unsigned n, const json_t *row,
-		       const unsigned *widths, struct buf *buf)
+int table_end(const struct table *table, struct buf *ret, struct err *err)
 {
+	const char *text = buf_str(&table->text);
 	unsigned owed = 0; /* padding, written only before a further cell */
+	unsigned c = table_seen(table, 0);
 
-	for (unsigned c = 0; c < n; c++) {
-		if (!columns[c].title)
-			continue;
-		AUTO(buf_fini) struct buf cell = { 0 };
-		unsigned width = row ? table_cell(row, columns[c].key, &cell)
-				     : text_add_printable(&cell, columns[c].title);
-		if (width && owed)
-			(void)buf_printf(buf, "%*s", (int)owed, "");
-		(void)buf_adds(buf, buf_str(&cell));
-		owed = (width ? 0 : owed) + widths[c] - width + TABLE_GAP;
-		buf->failed = buf->failed || cell.failed;
+	ret->failed = ret->failed || table->text.failed || table->sizes.failed;
+	for (size_t at = 0; at + sizeof(struct table_size) <= table->sizes.len;
+	     at += sizeof(struct table_size)) {
+		struct table_size size;
+		memcpy(&size, table->sizes.data + at, sizeof(size));
+		if (size.width) {
+			table_pad(ret, owed);
+			owed = 0;
+		}
+		(void)buf_add(ret, text, size.len); /* a failure is sticky */
+		text += size.len;
+		owed += table->widths[c] - size.width + TABLE_GAP;
+		c = table_seen(table, c + 1);
+		if (c == table->n) {
+			(void)buf_adds(ret, "\n"); /* likewise */
+			owed = 0;
+			c = table_seen(table, 0);
+		}
 	}
-	(void)buf_adds(buf, "\n"); /* a failure is sticky */
+	return ret->failed ? err_set(err, ENOMEM, "print the list") : 0;
+}
+
+static void table_add_json(struct table *table, const json_t *v)
+{
+	char number[32];
+
+	if (json_is_string(v)) {
+		table_add(table, json_string_value(v));
+	} else if (json_is_integer(v)) {
+		(void)snprintf(number, sizeof(number), "%lld", (long long)json_integer_value(v));
+		table_add(table, number);
+	} else {
+		table_add(table, !json_is_boolean(v) ? "" : json_is_true(v) ? "yes" : "no");
+	}
 }
 
 int table_text(const struct column *columns, unsigned n, const json_t *rows, struct buf *ret,
 	       struct err *err)
 {
-	unsigned widths[TABLE_COLUMNS];
+	AUTO(table_fini) struct table table;
 	size_t i;
 	const json_t *row;
 
-	if (n > TABLE_COLUMNS)
-		return err_say(err, E2BIG, "a table of %u columns", n);
-	table_widths(columns, n, rows, widths);
-	table_line(columns, n, NULL, widths, ret);
-	json_array_foreach(rows, i, row) table_line(columns, n, row, widths, ret);
-	return ret->failed ? err_set(err, ENOMEM, "print the list") : 0;
+	int r = table_begin(&table, columns, n, err);
+	if (r < 0)
+		return r;
+	json_array_foreach(rows, i, row)
+	{
+		for (unsigned c = 0; c < n; c++) {
+			if (columns[c].title)
+				table_add_json(&table, json_object_get(row, columns[c].key));
+		}
+	}
+	return table_end(&table, ret, err);
 }
 
 int print_json(const json_t *json, struct err *err)

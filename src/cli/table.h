@@ -17,6 +17,24 @@ struct column {
 	const char *key;   /* "created": member of the row */
 };
 
+#define TABLE_COLUMNS 16
+
+/*
+ * A table for people, made cell by cell, without rows to allocate:
+ * table_begin(), table_add() for each cell of each row from left to right, table_end()
+ * Control characters in a cell become '?'. A failure to allocate is said at the end.
+ */
+struct table {
+	const struct column *columns; /* borrowed; those without a title have no cells */
+	unsigned n, at;
+	unsigned widths[TABLE_COLUMNS];
+	struct buf text, sizes;
+};
+int table_begin(struct table *table, const struct column *columns, unsigned n, struct err *err);
+void table_add(struct table *table, const char *text);
+int table_end(const struct table *table, struct buf *ret, struct err *err);
+void table_fini(struct table *table);
+
 #define OPT_FORMAT                                                                                 \
 	{                                                                                          \
 		'f', OPT_TEXT, "format", "table|json", "how to print the list"                     \

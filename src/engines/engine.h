@@ -5,7 +5,8 @@
  * What the manager asks of any architecture. One table each, listed by hand in engines.c.
  *
  * Two kinds of process call it. The instance's monitor owns the guest: create, start, reap, destroy. Any command
- * may act on a guest that a monitor runs, by its spec and pid alone: freeze, stats, processes, exec, sweep.
+ * may act on a guest that a monitor runs, by its spec and pid alone: freeze, stats, processes, sweep. A third kind,
+ * strata-monitor in its mode "exec", exists for one exec() alone.
  */
 #include <jansson.h>
 #include <stdbool.h>
@@ -14,6 +15,7 @@
 
 #include "base/core/err.h"
 #include "engines/spec.h"
+#include "engines/stats.h"
 
 struct engine_report {
 	bool available;
@@ -45,22 +47,32 @@ struct guest_end {
 	bool oom_killed;
 };
 
-struct guest_stats {
-	uint64_t cpu_ns, memory_bytes, memory_limit_bytes, pids,
-		pids_limit; /* a limit of 0: none */
-	uint64_t net_rx_bytes, net_tx_bytes, io_read_bytes, io_write_bytes;
-};
-
-/* Another process in a running guest. */
+/* Another process in a running guest. Everything is borrowed but io. */
 struct guest_exec {
-	const struct spec
-		*spec; /* of the guest; args, env, cwd, user, caps, seccomp are the new process's */
-	pid_t pid;     /* the guest's */
+	/*
+	 * The guest's, but args, env, cwd, user, caps, seccomp, tty and stdin_open are the new process's. As it is stored:
+	 * without what only a start needs (layers, mounts, ports).
+	 */
+	const struct spec *spec;
+	struct guest_dirs dirs; /* the guest's: where a socket to its agent is */
+	pid_t pid;		/* the guest's */
+	/* The process's streams, without a terminal: closed here once they are the process's, so that their ends are seen. */
 	struct guest_io io;
+	/*
+	 * With a terminal: fd_send() one byte and the terminal's master side, before the process runs. Whoever gets it sets its
+	 * size by TIOCSWINSZ, and copies.
+	 */
+	int tty_socket;
+	int started_fd; /* write(2) one zero byte, once the process runs */
 };
 
 struct engine_ops {
 	const char *name; /* "os-level": the value of --virt */
+	bool filters;	  /* wants the spec's seccomp profile compiled: spec.seccomp */
+	bool machines;	  /* runs virtual machines: spec.vm */
+
+	/* Optional. Before an instance is made: -ENOTSUP, naming the flag, for what this architecture cannot do. */
+	int (*check)(const struct spec *spec, struct err *err);
 
 	/* Mandatory. No side effects. */
 	void (*probe)(struct engine_report *ret_report);
@@ -89,11 +101,20 @@ struct engine_ops {
 			 struct err *err);
 	/* Kill and remove what a dead monitor's guest left on the host; absent is fine. */
 	int (*sweep)(const char *id, const char *cgroup_parent, struct err *err);
+
+	/*
+	 * Mandatory, in a process of its own with one thread, which nothing else is done in: the parent, or the stand-in, of one
+	 * more process in the guest. Killed, it takes the process with it.
+	 * Return: once that ended, its exit status, 128+n for signal n. Or, with err set, 126 or 127 where the command is the
+	 * cause, else 125; also after it ran, where the guest was lost.
+	 */
+	int (*exec)(const struct guest_exec *exec, struct err *err);
 };
 
 extern const struct engine_ops *const engines[]; /* NULL-ended */
 
-/* engine_find() - by name; NULL for one that this build does not have. */
-const struct engine_ops *engine_find(const char *name);
-/* engine_auto() - what `--virt auto` means for an OCI image (DESIGN: OS level). */
-const struct engine_ops *engine_auto(void);
+/*
+ * engine_find() - by name; NULL for one that this build does not have
+ * @machine: what "auto" is asked for: a kernel or a disk (hybrid), else an image (OS level)
+ */
+const struct engine_ops *engine_find(const char *name, bool machine);

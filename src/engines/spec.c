@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engines/oslevel/caps.h"
+#include "base/os/rlimit.h"
+#include "engines/caps.h"
 #include "engines/spec_read.h"
 
 #define MIB (INT64_C(1) << 20)
@@ -75,16 +76,16 @@ static void read_devices(struct spec_reader *rd, struct spec *spec)
 
 static void read_ulimits(struct spec_reader *rd, struct spec *spec)
 {
-	json_t *list = spec_array(rd, "ulimits", SPEC_ULIMITS);
+	json_t *list = spec_array(rd, "ulimits", RLIMIT_NAMES);
 
 	spec->ulimits = spec_alloc(rd, list, sizeof(*spec->ulimits));
 	spec->n_ulimits = spec->ulimits ? json_array_size(list) : 0;
 	for (size_t i = 0; i < spec->n_ulimits; i++) {
 		struct spec_ulimit *u = &spec->ulimits[i];
 		struct spec_reader in = spec_enter_item(rd, list, "ulimits", i);
-		int at = spec_word(&in, "name", spec_ulimit_names, -1);
-		u->resource = spec_ulimit_resources[at];
-		u->name = spec_ulimit_names[at];
+		int at = spec_word(&in, "name", rlimit_names, -1);
+		u->resource = rlimit_resources[at];
+		u->name = rlimit_names[at];
 		int64_t soft = spec_int(&in, "soft", -1, INT64_MAX, -1);
 		int64_t hard = spec_int(&in, "hard", -1, INT64_MAX, soft);
 		u->soft = (uint64_t)soft; /* -1: UINT64_MAX, as RLIM_INFINITY */
@@ -299,6 +300,7 @@ int spec_load(json_t *json, struct spec *ret, struct err *err)
 	read_storage(&rd, &spec);
 	read_ulimits(&rd, &spec);
 	read_limits(&rd, &spec.limits);
+	spec_read_vm(&rd, &spec.vm);
 	spec.n_uid_map = read_idmap(&rd, "uid_map", &spec.uid_map);
 	spec.n_gid_map = read_idmap(&rd, "gid_map", &spec.gid_map);
 	read_time_offsets(&rd, &spec);
@@ -321,6 +323,7 @@ void spec_fini(struct spec *spec)
 	free(spec->mounts);
 	free(spec->devices);
 	free(spec->ulimits);
+	free(spec->vm.disks);
 	free(spec->uid_map);
 	free(spec->gid_map);
 	free(spec->ports);

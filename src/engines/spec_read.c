@@ -10,20 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/os/digest.h"
-
-const char *const spec_ulimit_names[SPEC_ULIMITS + 1] = {
-	"as",	  "core",  "cpu", "data",   "fsize",  "locks",	    "memlock", "msgqueue", "nice",
-	"nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack",   NULL
-};
-const int spec_ulimit_resources[SPEC_ULIMITS] = {
-	RLIMIT_AS,     RLIMIT_CORE,   RLIMIT_CPU,	 RLIMIT_DATA,
-	RLIMIT_FSIZE,  RLIMIT_LOCKS,  RLIMIT_MEMLOCK,	 RLIMIT_MSGQUEUE,
-	RLIMIT_NICE,   RLIMIT_NOFILE, RLIMIT_NPROC,	 RLIMIT_RSS,
-	RLIMIT_RTPRIO, RLIMIT_RTTIME, RLIMIT_SIGPENDING, RLIMIT_STACK,
-};
 
 static void fail(struct spec_reader *rd, int code, const char *key, const char *text)
 {

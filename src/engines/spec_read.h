@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Reading one JSON object member by member, for spec.c only. The first failure sticks: every read after it
+ * Reading one JSON object member by member, for spec.c and spec_vm.c only. The first failure sticks: every read after it
  * gives the default, so the reader is asked once, at the end.
  */
 #include <jansson.h>
@@ -57,6 +57,5 @@ bool spec_is_relative(const char *s); /* "strata", "a/b" */
 bool spec_is_cpu_list(const char *s);
 bool spec_is_mac(const char *s);
 
-#define SPEC_ULIMITS 16
-extern const char *const spec_ulimit_names[SPEC_ULIMITS + 1]; /* NULL-ended */
-extern const int spec_ulimit_resources[SPEC_ULIMITS];
+struct spec_vm;
+void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm);

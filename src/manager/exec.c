@@ -18,7 +18,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/json.h"
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
 #include "manager/terminal.h"
@@ -29,7 +29,7 @@
 struct exec {
 	const struct exec_opts *opts;
 	pid_t pid;	  /* of the strata-monitor */
-	int started;	  /* a byte: it runs; a struct wire_failure: it does not */
+	int started;	  /* MONITOR_EXEC_STARTED_FD's other end */
 	int in, out, err; /* our ends; with a terminal in and out are its master side */
 	int tty_socket;
 	int signal_fd;
@@ -54,20 +54,26 @@ static json_t *exec_all_caps(void)
 	return names;
 }
 
+/* What only a start needs; the longest parts of most specs, which the other process would read for nothing. */
+static void exec_trim(json_t *spec)
+{
+	static const char *const members[] = { "layers", "mounts",  "volumes", "devices",
+					       "ports",	 "restart", "labels",  "limits" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(members); i++)
+		(void)json_object_del(spec, members[i]); /* not there: as well */
+}
+
 static int exec_spec(struct manager *manager, const struct instance *instance,
 		     const struct exec_opts *opts, json_t **ret, struct err *err)
 {
-	struct spec running;
-	int r = instance_spec(manager, instance, &running, err);
-
-	if (r < 0)
-		return r;
-	AUTO(json_decref_p) json_t *spec = json_copy(running.json);
-	spec_fini(&running);
+	AUTO(json_decref_p) json_t *spec = json_copy(instance->spec);
 	json_t *args = json_array();
+	json_t *env = json_copy(json_object_get(spec, "env"));
+	int r = spec && env ? 0 : -1;
+
 	for (char *const *arg = opts->argv; *arg; arg++)
 		r |= json_array_append_new(args, json_string(*arg));
-	json_t *env = json_copy(json_object_get(spec, "env"));
 	for (const char *const *e = opts->env; e && *e; e++)
 		r |= json_array_append_new(env, json_string(*e));
 	r |= json_object_set_new(spec, "args", args);
@@ -81,10 +87,13 @@ static int exec_spec(struct manager *manager, const struct instance *instance,
 		r |= json_object_set_new(spec, "cwd", json_string(opts->cwd));
 	if (opts->privileged)
 		r |= json_object_set_new(spec, "caps", exec_all_caps()) |
-		     json_object_set_new(spec, "no_new_privileges", json_false()) |
-		     json_object_del(spec, "seccomp");
-	if (r && !opts->privileged)
+		     json_object_set_new(spec, "no_new_privileges", json_false());
+	if (r)
 		return err_say(err, EINVAL, "exec: an argument is not valid UTF-8");
+	exec_trim(spec);
+	r = opts->privileged ? 0 : instance_seccomp(manager, spec, err);
+	if (r < 0)
+		return r;
 	*ret = TAKE(spec);
 	return 0;
 }
@@ -121,11 +130,29 @@ static int exec_streams(struct exec *e, struct spawn_fds *fds)
 	return r == 0 ? exec_pipe(&e->err, &fds->fds[2], true) : r;
 }
 
-static int exec_spawn(struct exec *e, const struct instance *instance, const json_t *spec,
-		      struct err *err)
+static int exec_start(struct exec *e, const struct manager *manager,
+		      const struct instance *instance, const struct spawn_fds *fds, struct err *err)
+{
+	char pid[16], state[4096], run[4096];
+	char *argv[MONITOR_EXEC_ARGS + 1] = {
+		[MONITOR_ARG_NAME] = (char *)(uintptr_t) "strata-monitor",
+		[MONITOR_ARG_MODE] = (char *)(uintptr_t) "exec",
+		[MONITOR_EXEC_PID] = pid,
+		[MONITOR_EXEC_STATE] = state,
+		[MONITOR_EXEC_RUN] = run,
+	};
+
+	if (instance_dir(manager, instance->id, false, state) < 0 ||
+	    instance_dir(manager, instance->id, true, run) < 0)
+		return err_set(err, ENAMETOOLONG, "exec");
+	(void)snprintf(pid, sizeof(pid), "%d", (int)instance->pid); /* fits */
+	return spawn_monitor(argv, fds, &e->pid, err);
+}
+
+static int exec_spawn(struct exec *e, const struct manager *manager,
+		      const struct instance *instance, const json_t *spec, struct err *err)
 {
 	struct spawn_fds fds = { { -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF } };
-	char pid[16];
 	char *text = json_text(spec, 0);
 	int r = text ? spawn_memfd("strata-exec", text, err) : err_set(err, ENOMEM, "exec");
 
@@ -136,58 +163,62 @@ static int exec_spawn(struct exec *e, const struct instance *instance, const jso
 	r = exec_streams(e, &fds);
 	if (r < 0)
 		(void)err_set(err, -r, "exec: pipes");
-	(void)snprintf(pid, sizeof(pid), "%d", (int)instance->pid); /* fits */
-	char *argv[] = { (char *)(uintptr_t) "strata-monitor", (char *)(uintptr_t) "exec", pid,
-			 NULL };
 	if (r == 0)
-		r = spawn_monitor(argv, &fds, &e->pid, err);
+		r = exec_start(e, manager, instance, &fds, err);
 	for (size_t i = 0; i < ARRAY_SIZE(fds.fds); i++)
 		fd_close(fds.fds[i]);
 	return r;
 }
 
-/* The new terminal's master side, sent by the process itself before it becomes the command. */
+/* The new terminal's master side, sent before the process becomes the command. */
 static int exec_take_tty(struct exec *e)
 {
-	union {
-		char bytes[CMSG_SPACE(sizeof(int))];
-		struct cmsghdr align;
-	} control;
+	int fd = -EBADF;
 	char tag;
-	struct iovec iov = { &tag, 1 };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = control.bytes,
-			      .msg_controllen = sizeof(control.bytes) };
-	int fd;
+	ssize_t n = fd_receive(e->tty_socket, &tag, 1, &fd);
 
-	if (recvmsg(e->tty_socket, &msg, MSG_CMSG_CLOEXEC) <= 0)
-		return -EPIPE;
-	struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-	if (!c || c->cmsg_type != SCM_RIGHTS)
-		return -EPROTO;
-	memcpy(&fd, CMSG_DATA(c), sizeof(fd));
+	if (n <= 0 || fd < 0)
+		return n < 0 ? (int)n : n == 0 ? -EPIPE : -EPROTO;
 	e->out = fd;
 	e->in = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	return 0;
 }
 
-/* 0: it runs; or a negative errno with *ret_status 125, 126, 127. */
-static int exec_started(struct exec *e, int *ret_status, struct err *err)
+static ssize_t exec_read(int fd, void *data, size_t len)
 {
-	struct wire_failure failure = { 0 };
 	ssize_t n;
 
 	do {
-		n = read(e->started, &failure, sizeof(failure));
+		n = read(fd, data, len);
 	} while (n < 0 && errno == EINTR);
-	if (n == 1)
+	return n;
+}
+
+/* 0: it runs; 1: nothing more is said; or a negative errno with *ret_status 125, 126, 127. */
+static int exec_heard(struct exec *e, int *ret_status, struct err *err)
+{
+	struct monitor_exec_failure said;
+	ssize_t n = exec_read(e->started, &said.tag, 1);
+
+	if (n == 0)
+		return 1;
+	if (n == 1 && said.tag == 0)
 		return 0;
-	if (n != sizeof(failure))
-		return err_say(err, ECHILD, "exec: its parent process died");
-	failure.text[sizeof(failure.text) - 1] = '\0';
-	*ret_status = failure.status;
-	return err_say(err, failure.code, "exec: %s", failure.text);
+	/* One write(2), shorter than PIPE_BUF: the rest is there whole. */
+	const ssize_t rest = sizeof(said) - 1;
+	if (n != 1 || said.tag != MONITOR_EXEC_FAILED ||
+	    exec_read(e->started, (char *)&said + 1, (size_t)rest) != rest)
+		return err_say(err, EPROTO, "exec: its parent process talks nonsense");
+	said.failure.text[sizeof(said.failure.text) - 1] = '\0';
+	*ret_status = said.failure.status;
+	return err_say(err, said.failure.code, "exec: %s", said.failure.text);
+}
+
+static int exec_started(struct exec *e, int *ret_status, struct err *err)
+{
+	int r = exec_heard(e, ret_status, err);
+
+	return r > 0 ? err_say(err, ECHILD, "exec: its parent process died") : r;
 }
 
 static void exec_resize(const struct exec *e)
@@ -318,7 +349,9 @@ static int exec_foreground(struct exec *e, int *ret_status, struct err *err)
 	bool detached = exec_copy(e);
 	terminal_restore(&e->terminal);
 	*ret_status = detached ? 0 : exec_wait(e->pid);
-	return 0;
+	/* The process's own status, or the guest was lost: then there are words. */
+	r = *ret_status == 125 ? exec_heard(e, ret_status, err) : 0;
+	return r < 0 ? r : 0;
 }
 
 int manager_exec(struct manager *manager, const struct instance *instance,
@@ -343,7 +376,7 @@ int manager_exec(struct manager *manager, const struct instance *instance,
 	e->started = e->in = e->out = e->err = e->tty_socket = e->signal_fd = -EBADF;
 	r = detach_keys_parse(opts->detach_keys, &e->keys, err);
 	if (r == 0)
-		r = exec_spawn(e, instance, spec, err);
+		r = exec_spawn(e, manager, instance, spec, err);
 	if (r == 0 && opts->detach) {
 		r = exec_started(e, ret_status, err);
 		*ret_status = r < 0 ? *ret_status : 0;

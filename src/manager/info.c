@@ -16,33 +16,24 @@
 #include "base/os/json.h"
 #include "manager/private.h"
 
-int manager_stats(const struct instance *instance, struct instance_stats *ret, struct err *err)
+/* What asking an engine about something takes, which must run for that. */
+static int info_running(const struct instance *instance, const struct engine_ops **ret_engine,
+			struct spec *ret_view, struct err *err)
 {
-	const struct engine_ops *engine;
-	struct guest_stats stats;
-
 	if (instance->pid <= 0)
 		return err_say(err, ESRCH, "%s is not running (%s)", instance->name,
 			       instance_state_name(instance->state));
-	int r = instance_engine(instance, &engine, err);
-	if (r < 0)
-		return r;
-	struct spec spec = instance_view(instance);
-	r = engine->stats(&spec, instance->pid, &stats, err);
-	if (r < 0)
-		return r;
-	*ret = (struct instance_stats){
-		.cpu_ns = stats.cpu_ns,
-		.memory_bytes = stats.memory_bytes,
-		.memory_limit_bytes = stats.memory_limit_bytes,
-		.pids = stats.pids,
-		.pids_limit = stats.pids_limit,
-		.net_rx_bytes = stats.net_rx_bytes,
-		.net_tx_bytes = stats.net_tx_bytes,
-		.io_read_bytes = stats.io_read_bytes,
-		.io_write_bytes = stats.io_write_bytes,
-	};
-	return 0;
+	*ret_view = instance_view(instance);
+	return instance_engine(instance, ret_engine, err);
+}
+
+int manager_stats(const struct instance *instance, struct guest_stats *ret, struct err *err)
+{
+	const struct engine_ops *engine;
+	struct spec view;
+	int r = info_running(instance, &engine, &view, err);
+
+	return r < 0 ? r : engine->stats(&view, instance->pid, ret, err);
 }
 
 /* CPU time of a process from /proc/PID/stat, after the name, which may hold anything. */
@@ -88,17 +79,13 @@ static json_t *info_process(pid_t pid)
 int manager_processes(const struct instance *instance, json_t **ret, struct err *err)
 {
 	const struct engine_ops *engine;
+	struct spec view;
 	pid_t *pids = NULL;
 	size_t n = 0;
+	int r = info_running(instance, &engine, &view, err);
 
-	if (instance->pid <= 0)
-		return err_say(err, ESRCH, "%s is not running (%s)", instance->name,
-			       instance_state_name(instance->state));
-	int r = instance_engine(instance, &engine, err);
-	if (r < 0)
-		return r;
-	struct spec spec = instance_view(instance);
-	r = engine->processes(&spec, &pids, &n, err);
+	if (r == 0)
+		r = engine->processes(&view, &pids, &n, err);
 	if (r < 0)
 		return r;
 	json_t *rows = json_array();
@@ -119,7 +106,7 @@ static json_t *info_engines(void)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		const struct engine_ops *engine = engine_find(all[i]);
+		const struct engine_ops *engine = engine_find(all[i], false);
 		struct engine_report report = { 0 };
 		if (engine)
 			engine->probe(&report);
@@ -193,7 +180,7 @@ int manager_boot(struct manager *manager, unsigned *ret_started, struct err *err
 	struct instance *list = NULL;
 	size_t n = 0;
 	unsigned started = 0;
-	int r = manager_list(manager, true, &list, &n, err);
+	int r = manager_list(manager, true, LIST_SUMMARY, &list, &n, err);
 
 	/* Oldest first: what was made earlier is often what the later one needs. */
 	for (size_t i = n; r == 0 && i-- > 0;) {

@@ -12,6 +12,8 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 
+#define LOGLINE_MARKS 10 /* bytes of " stdout F ", between time stamp and text */
+
 void logfile_init(struct logfile *log, int dir, int64_t max_bytes, unsigned files)
 {
 	*log = (struct logfile){ .dir = dir, .fd = -EBADF, .max_bytes = max_bytes, .files = files };
@@ -56,20 +58,45 @@ static int logfile_rotate(struct logfile *log)
 	return logfile_open(log);
 }
 
+/* What is gathered; a record that does not fit on the disk is not left half. */
+static int logfile_flush(struct logfile *log)
+{
+	int r = fd_write_all(log->fd, log->buf.data, log->buf.len);
+
+	if (r == 0)
+		log->size_bytes += (int64_t)log->buf.len;
+	else if (ftruncate(log->fd, log->size_bytes) < 0)
+		r = -errno;
+	log->buf.len = 0;
+	return r;
+}
+
+/* Room for one record more: in this file, or, alone if it must be, in the next. */
+static int logfile_room(struct logfile *log, size_t len)
+{
+	int64_t size = log->size_bytes + (int64_t)log->buf.len;
+
+	if (log->max_bytes <= 0 || size == 0 || size + (int64_t)len <= log->max_bytes)
+		return 0;
+	int r = logfile_flush(log);
+	return r < 0 ? r : logfile_rotate(log);
+}
+
 int logfile_add(struct logfile *log, bool is_stderr, const char *data, size_t len)
 {
 	char stamp[36];
+	int r = log->fd < 0 ? logfile_open(log) : 0;
 
-	if (log->fd < 0) {
-		int r = logfile_open(log);
-		if (r < 0)
-			return r;
-	}
+	if (r < 0)
+		return r;
 	clock_rfc3339(clock_real_ns(), stamp);
 	log->buf.len = 0;
 	while (len) {
 		const char *end = memchr(data, '\n', len);
 		size_t n = end ? (size_t)(end - data) : len;
+		r = logfile_room(log, strlen(stamp) + LOGLINE_MARKS + n + 1);
+		if (r < 0)
+			return r;
 		if (buf_printf(&log->buf, "%s %s %c ", stamp, is_stderr ? "stderr" : "stdout",
 			       end ? 'F' : 'P') < 0 ||
 		    buf_add(&log->buf, data, n) < 0 || buf_add(&log->buf, "\n", 1) < 0) {
@@ -80,16 +107,7 @@ int logfile_add(struct logfile *log, bool is_stderr, const char *data, size_t le
 		data += n;
 		len -= n;
 	}
-	if (log->max_bytes > 0 && log->size_bytes + (int64_t)log->buf.len > log->max_bytes &&
-	    log->size_bytes > 0) {
-		int r = logfile_rotate(log);
-		if (r < 0)
-			return r;
-	}
-	int r = fd_write_all(log->fd, log->buf.data, log->buf.len);
-	if (r == 0)
-		log->size_bytes += (int64_t)log->buf.len;
-	return r;
+	return logfile_flush(log);
 }
 
 static int logline_time(const char *stamp, size_t len, int64_t *ret)
@@ -115,8 +133,7 @@ int logline_parse(const char *line, size_t len, struct logline *ret)
 	size_t stamp = space ? (size_t)(space - line) : 0;
 	struct logline l = { .stamp = line, .stamp_len = stamp };
 
-	/* " stdout F " is ten bytes */
-	if (!space || len < stamp + 10 || logline_time(line, stamp, &l.time_ns) < 0)
+	if (!space || len < stamp + LOGLINE_MARKS || logline_time(line, stamp, &l.time_ns) < 0)
 		return -EBADMSG;
 	if (memcmp(space, " stdout ", 8) != 0 && memcmp(space, " stderr ", 8) != 0)
 		return -EBADMSG;
@@ -124,8 +141,8 @@ int logline_parse(const char *line, size_t len, struct logline *ret)
 		return -EBADMSG;
 	l.is_stderr = space[4] == 'e';
 	l.partial = space[8] == 'P';
-	l.text = space + 10;
-	l.len = len - stamp - 10;
+	l.text = space + LOGLINE_MARKS;
+	l.len = len - stamp - LOGLINE_MARKS;
 	*ret = l;
 	return 0;
 }

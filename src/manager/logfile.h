@@ -4,7 +4,8 @@
 /*
  * <root>/instances/ID/log: what the workload wrote, in the format of Kubernetes' container runtime interface, one
  * line an entry: "2026-11-23T10:20:30.123456789Z stdout F the text". P instead of F: the line went on in the
- * next entry of the same stream. Rotated to log.1, log.2, ... past a size.
+ * next entry of the same stream. Rotated to log.1, log.2, ... before an entry would take it past its
+ * size: only an entry that is longer all by itself does.
  * Source of the format: Kubernetes design proposals, "CRI: Log management for container stdout/stderr streams".
  */
 #include <stdbool.h>

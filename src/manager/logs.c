@@ -111,6 +111,25 @@ static FILE *logs_dump(int dir, struct logs *logs)
 	return f;
 }
 
+/* Where the file that is open has gone by rotations since: 0: it is the newest still; past the oldest: removed. */
+static unsigned logs_place(int dir, FILE *f)
+{
+	struct stat shown, st;
+	unsigned n = 0;
+
+	if (fstat(fileno(f), &shown) < 0)
+		return 0;
+	for (; n < LOGS_ROTATED_MAX; n++) {
+		char name[24];
+		(void)snprintf(name, sizeof(name), n ? "log.%u" : "log", n); /* fits */
+		if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			break;
+		if (st.st_ino == shown.st_ino && st.st_dev == shown.st_dev)
+			return n;
+	}
+	return n;
+}
+
 static void logs_rest(FILE *f, struct logs *logs)
 {
 	ssize_t len;
@@ -132,6 +151,26 @@ static bool logs_over(struct manager *manager, const struct instance *instance)
 	return over;
 }
 
+/* The rest of the file that is open, then of those that came after it: a burst may have made more than one. */
+static void logs_catch_up(int dir, FILE **f, struct logs *logs)
+{
+	if (!*f)
+		*f = logs_open(dir, 0);
+	while (*f) {
+		unsigned place = logs_place(dir, *f);
+		logs_rest(*f, logs); /* after the look: once rotated, nobody adds to it */
+		if (!place)
+			return;
+		FILE *next = logs_open(dir, place - 1);
+		if (next && logs_place(dir, *f) != place) {
+			(void)fclose(next); /* rotated meanwhile: that name is another file's now */
+			continue;
+		}
+		logs_file_p(f);
+		*f = next;
+	}
+}
+
 /* The directory tells of new text and of rotation; once a second somebody must ask whether it still runs. */
 static int logs_follow(struct manager *manager, const struct instance *instance, int dir, FILE **f,
 		       struct logs *logs, struct err *err)
@@ -145,16 +184,7 @@ static int logs_follow(struct manager *manager, const struct instance *instance,
 	for (;;) {
 		bool over = logs_over(manager,
 				      instance); /* asked first: then what follows is the last */
-		struct stat now, shown;
-		if (*f)
-			logs_rest(*f, logs);
-		if (fstatat(dir, "log", &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-		    (!*f || (fstat(fileno(*f), &shown) == 0 && shown.st_ino != now.st_ino))) {
-			logs_file_p(f);
-			*f = logs_open(dir, 0);
-			if (*f)
-				logs_rest(*f, logs);
-		}
+		logs_catch_up(dir, f, logs);
 		(void)fflush(logs->out);
 		(void)fflush(logs->errout);
 		if (over)

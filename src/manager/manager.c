@@ -17,9 +17,10 @@
 #include "network/network.h"
 #include "storage/image.h"
 
-#define INSTANCE_COLUMNS(spec)                                                                     \
-	"id, name, " spec ", state, exit_code, oom_killed, restarts, stopped, error, created_ns, " \
+#define INSTANCE_COLUMNS                                                                           \
+	"id, name, state, exit_code, oom_killed, restarts, stopped, error, created_ns, "           \
 	"started_ns, finished_ns"
+#define INSTANCE_COLUMN_SPEC 11 /* the first one after those */
 
 static const char *const instance_names[] = {
 	[INSTANCE_CREATED] = "created", [INSTANCE_RUNNING] = "running",
@@ -50,6 +51,9 @@ void instance_fini(struct instance *instance)
 {
 	free(instance->name);
 	free(instance->error);
+	free(instance->image);
+	free(instance->virt);
+	free(instance->command);
 	json_decref(instance->spec);
 	*instance = (struct instance){ 0 };
 }
@@ -97,24 +101,41 @@ int instance_lock(struct manager *manager, const char *id, bool wait, struct err
 	}
 }
 
-static int instance_from_row(sqlite3_stmt *stmt, struct instance *ret, struct err *err)
+static int instance_from_columns(sqlite3_stmt *stmt, struct instance *ret, struct err *err)
 {
 	struct instance i = { 0 };
-	const char *spec = db_col_str(stmt, 2);
 
 	(void)snprintf(i.id, sizeof(i.id), "%s", db_col_str(stmt, 0)); /* our own 64 digits */
 	i.name = strdup(db_col_str(stmt, 1));
-	i.error = strdup(db_col_str(stmt, 8));
-	i.state = (enum instance_state)db_col_int(stmt, 3);
-	i.exit_code = (int)db_col_int(stmt, 4);
-	i.oom_killed = db_col_int(stmt, 5) != 0;
-	i.restarts = (unsigned)db_col_int(stmt, 6);
-	i.stopped_by_user = db_col_int(stmt, 7) != 0;
-	i.created_ns = db_col_int(stmt, 9);
-	i.started_ns = db_col_int(stmt, 10);
-	i.finished_ns = db_col_int(stmt, 11);
-	int r = i.name && i.error ? json_parse(spec, strlen(spec), "stored spec", &i.spec, err)
-				  : err_set(err, ENOMEM, "read instance");
+	i.state = (enum instance_state)db_col_int(stmt, 2);
+	i.exit_code = (int)db_col_int(stmt, 3);
+	i.oom_killed = db_col_int(stmt, 4) != 0;
+	i.restarts = (unsigned)db_col_int(stmt, 5);
+	i.stopped_by_user = db_col_int(stmt, 6) != 0;
+	i.error = strdup(db_col_str(stmt, 7));
+	i.created_ns = db_col_int(stmt, 8);
+	i.started_ns = db_col_int(stmt, 9);
+	i.finished_ns = db_col_int(stmt, 10);
+	*ret = i;
+	return i.name && i.error ? 0 : err_set(err, ENOMEM, "read instance");
+}
+
+static int instance_from_row(sqlite3_stmt *stmt, enum list_detail detail, struct instance *ret,
+			     struct err *err)
+{
+	struct instance i;
+	const char *spec = db_col_str(stmt, INSTANCE_COLUMN_SPEC);
+	int r = instance_from_columns(stmt, &i, err);
+
+	if (r == 0 && detail == LIST_SHOWN) {
+		i.image = strdup(spec);
+		i.virt = strdup(db_col_str(stmt, INSTANCE_COLUMN_SPEC + 1));
+		i.command = strdup(db_col_str(stmt, INSTANCE_COLUMN_SPEC + 2));
+		if (!i.image || !i.virt || !i.command)
+			r = err_set(err, ENOMEM, "read instance");
+	} else if (r == 0) {
+		r = json_parse(spec, strlen(spec), "stored spec", &i.spec, err);
+	}
 	if (r < 0) {
 		instance_fini(&i);
 		return r;
@@ -129,7 +150,7 @@ int instance_reload(struct manager *manager, struct instance *instance, struct e
 	struct instance fresh;
 	struct db *db = &manager->store.db;
 	int r = db_prepare(db, &stmt, err,
-			   "SELECT " INSTANCE_COLUMNS("spec") " FROM instance WHERE id = ?", "s",
+			   "SELECT " INSTANCE_COLUMNS ", spec FROM instance WHERE id = ?", "s",
 			   instance->id);
 
 	if (r == 0)
@@ -138,11 +159,14 @@ int instance_reload(struct manager *manager, struct instance *instance, struct e
 		return r;
 	if (r == 0)
 		return err_say(err, ENOENT, "no instance %s (it was just removed)", instance->name);
-	r = instance_from_row(stmt, &fresh, err);
+	r = instance_from_row(stmt, LIST_SUMMARY, &fresh, err);
 	if (r < 0)
 		return r;
 	fresh.pid = instance->pid;
 	fresh.monitor = instance->monitor;
+	fresh.image = TAKE(instance->image);
+	fresh.virt = TAKE(instance->virt);
+	fresh.command = TAKE(instance->command);
 	instance_fini(instance);
 	*instance = fresh;
 	return 0;
@@ -187,12 +211,11 @@ static int manager_find_row(struct manager *manager, const char *ref, struct ins
 
 	(void)snprintf(end, sizeof(end), "%sg",
 		       hex ? ref : ""); /* 'g' sorts after every hex digit */
-	int r = db_prepare(
-		db, &stmt, err,
-		"SELECT " INSTANCE_COLUMNS(
-			"spec") " FROM instance WHERE name = ?1 OR (id >= ?2 AND id < ?3) "
-				"ORDER BY name = ?1 DESC LIMIT 2",
-		"sss", ref, hex ? ref : "z", hex ? end : "z");
+	int r = db_prepare(db, &stmt, err,
+			   "SELECT " INSTANCE_COLUMNS
+			   ", spec FROM instance WHERE name = ?1 OR (id >= ?2 AND id < ?3) "
+			   "ORDER BY name = ?1 DESC LIMIT 2",
+			   "sss", ref, hex ? ref : "z", hex ? end : "z");
 	if (r == 0)
 		r = db_step(db, stmt, err);
 	if (r < 0)
@@ -200,7 +223,7 @@ static int manager_find_row(struct manager *manager, const char *ref, struct ins
 	if (r == 0)
 		return err_say(err, ENOENT, "no instance %s: see 'strata ps -a'", ref);
 	struct instance found;
-	r = instance_from_row(stmt, &found, err);
+	r = instance_from_row(stmt, LIST_SUMMARY, &found, err);
 	if (r < 0)
 		return r;
 	if (strcmp(found.name, ref) != 0 && db_step(db, stmt, err) == 1) {
@@ -227,17 +250,20 @@ int manager_find(struct manager *manager, const char *ref, struct instance *ret,
 	return 0;
 }
 
-static int manager_list_rows(struct manager *manager, struct instance **ret, size_t *ret_n,
-			     struct err *err)
+static int manager_list_rows(struct manager *manager, enum list_detail detail,
+			     struct instance **ret, size_t *ret_n, struct err *err)
 {
 	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
 	struct db *db = &manager->store.db;
 	struct instance *list = NULL;
 	size_t n = 0;
-	int r = db_prepare(
-		db, &stmt, err,
-		"SELECT " INSTANCE_COLUMNS("summary") " FROM instance ORDER BY created_ns DESC",
-		"");
+	int r = db_prepare(db, &stmt, err,
+			   detail == LIST_SHOWN
+				   ? "SELECT " INSTANCE_COLUMNS
+				     ", ref, virt, command FROM instance ORDER BY created_ns DESC"
+				   : "SELECT " INSTANCE_COLUMNS
+				     ", summary FROM instance ORDER BY created_ns DESC",
+			   "");
 
 	while (r == 0 && (r = db_step(db, stmt, err)) == 1) {
 		if ((n & (n - 1)) == 0) { /* grow at powers of two */
@@ -248,7 +274,7 @@ static int manager_list_rows(struct manager *manager, struct instance **ret, siz
 			}
 			list = more;
 		}
-		r = instance_from_row(stmt, &list[n], err);
+		r = instance_from_row(stmt, detail, &list[n], err);
 		n += r == 0;
 	}
 	if (r < 0) {
@@ -260,12 +286,12 @@ static int manager_list_rows(struct manager *manager, struct instance **ret, siz
 	return 0;
 }
 
-int manager_list(struct manager *manager, bool all, struct instance **ret, size_t *ret_n,
-		 struct err *err)
+int manager_list(struct manager *manager, bool all, enum list_detail detail, struct instance **ret,
+		 size_t *ret_n, struct err *err)
 {
 	struct instance *list = NULL;
 	size_t n = 0, kept = 0;
-	int r = manager_list_rows(manager, &list, &n, err);
+	int r = manager_list_rows(manager, detail, &list, &n, err);
 
 	if (r < 0)
 		return r;
@@ -296,7 +322,7 @@ int manager_reconcile(struct manager *manager, const char *id, struct err *err)
 	if (!id) {
 		struct instance *list = NULL;
 		size_t n = 0;
-		int r = manager_list(manager, true, &list, &n, err);
+		int r = manager_list(manager, true, LIST_SHOWN, &list, &n, err);
 		if (r == 0)
 			instances_free(list, n);
 		return r;
@@ -325,7 +351,7 @@ struct spec instance_view(const struct instance *instance)
 int instance_engine(const struct instance *instance, const struct engine_ops **ret, struct err *err)
 {
 	const char *virt = json_str(instance->spec, "virt", "auto");
-	const struct engine_ops *engine = engine_find(virt);
+	const struct engine_ops *engine = engine_find(virt, false);
 
 	if (!engine)
 		return err_say(err, ENOTSUP, "%s runs under %s, which this build does not have",

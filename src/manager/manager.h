@@ -19,6 +19,7 @@
 #include "base/core/err.h"
 #include "base/os/digest.h"
 #include "base/os/store.h"
+#include "engines/stats.h"
 
 /* A monitor started ahead of need: manager_prepare(). */
 struct manager_spare {
@@ -53,6 +54,7 @@ struct instance {
 	bool stopped_by_user;
 	char *error; /* why it could not run, or what happened to it; "" mostly */
 	int64_t created_ns, started_ns, finished_ns; /* since the epoch; 0: never */
+	char *image, *virt, *command; /* of the spec: only by LIST_SHOWN, else NULL */
 };
 
 int manager_open(const char *root, const char *run_root, struct manager *ret, struct err *err);
@@ -72,13 +74,13 @@ int manager_create(struct manager *manager, const json_t *config, struct instanc
 
 /* manager_find() - by name, full id, or an id's unique prefix; reconciled. -ENOENT, -ENOTUNIQ. */
 int manager_find(struct manager *manager, const char *ref, struct instance *ret, struct err *err);
-/*
- * manager_list() - newest first; instances_free() them
- * Their spec is only a summary: image, image_id, virt, args, ports, labels, restart, remove, network. What
- * needs more takes manager_find().
- */
-int manager_list(struct manager *manager, bool all, struct instance **ret, size_t *ret_n,
-		 struct err *err);
+enum list_detail {
+	LIST_SHOWN, /* spec is NULL; image, virt and command are there: the fastest */
+	LIST_SUMMARY, /* spec has image, image_id, virt, args, ports, labels, restart, remove, network */
+};
+/* manager_list() - newest first; instances_free() them. What needs more of a spec takes manager_find(). */
+int manager_list(struct manager *manager, bool all, enum list_detail detail, struct instance **ret,
+		 size_t *ret_n, struct err *err);
 void instances_free(struct instance *instances, size_t n);
 
 /*
@@ -156,14 +158,7 @@ struct logs_opts {
 int manager_logs(struct manager *manager, const struct instance *instance,
 		 const struct logs_opts *opts, FILE *out, FILE *errout, struct err *err);
 
-struct instance_stats {
-	uint64_t cpu_ns;			   /* consumed since the start */
-	uint64_t memory_bytes, memory_limit_bytes; /* limit 0: none */
-	uint64_t pids, pids_limit;
-	uint64_t net_rx_bytes, net_tx_bytes;
-	uint64_t io_read_bytes, io_write_bytes;
-};
-int manager_stats(const struct instance *instance, struct instance_stats *ret, struct err *err);
+int manager_stats(const struct instance *instance, struct guest_stats *ret, struct err *err);
 
 /* manager_processes() - rows {"pid","user","time","command"} of the instance's processes, host's pids. */
 int manager_processes(const struct instance *instance, json_t **ret, struct err *err);

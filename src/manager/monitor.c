@@ -177,7 +177,7 @@ static void monitor_record(struct monitor *m, char **args)
 		return;	    /* the owner removes, or has removed, it all */
 	if (m->spec.remove) /* it may have been left unsaid for an owner that is gone now */
 		monitor_say(m);
-	status_unlock(m->run_fd); /* whoever records waits for that */
+	status_unlock(m->run_fd, &m->status_fd); /* whoever records waits for that */
 	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, env) == 0) {
 		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 			;
@@ -203,6 +203,7 @@ static void monitor_init(struct monitor *m)
 			       .start_lock = -EBADF,
 			       .state_fd = -EBADF,
 			       .run_fd = -EBADF,
+			       .status_fd = -EBADF,
 			       .in = -EBADF };
 	m->streams[0].fd = m->streams[1].fd = -EBADF;
 	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)

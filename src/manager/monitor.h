@@ -38,6 +38,7 @@ struct monitor {
 	struct spec spec;
 	struct guest_dirs dirs; /* owned strings */
 	int state_fd, run_fd;
+	int status_fd;	/* of our last words, locked */
 	int start_lock; /* the starter's lock on the instance, until we hold one of our own */
 	int listen_fd;
 	int signal_fd;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engines/spec.h"
+#include "manager/wire.h"
 
 /* What a command hands to the strata-monitor it starts: fds, and positions in argv. */
 #define MONITOR_SPEC_FD	  3 /* a memfd with the spec's JSON, "run": once WIRE_BEGIN has come */
@@ -16,10 +17,23 @@ enum monitor_arg {
 	MONITOR_ARGS,
 };
 
-/* "exec" mode: [2] pid of the guest, then these fds beside the spec's */
-#define MONITOR_EXEC_STARTED_FD 4 /* one byte: it runs; then struct wire_failure or nothing */
-#define MONITOR_EXEC_TTY_FD	5 /* with a terminal: a socket that its master side is sent over */
-enum { MONITOR_EXEC_PID = 2, MONITOR_EXEC_ARGS = 3 };
+/* "exec" mode: these fds beside the spec's */
+#define MONITOR_EXEC_STARTED_FD                                                                    \
+	4 /* a zero byte: it runs; struct monitor_exec_failure: it does not, or was lost */
+#define MONITOR_EXEC_TTY_FD 5 /* with a terminal: a socket that its master side is sent over */
+
+enum monitor_exec_arg {
+	MONITOR_EXEC_PID = MONITOR_ARG_MODE + 1, /* of the guest */
+	MONITOR_EXEC_STATE,			 /* struct guest_dirs */
+	MONITOR_EXEC_RUN,
+	MONITOR_EXEC_ARGS,
+};
+
+struct monitor_exec_failure {
+	char tag; /* MONITOR_EXEC_FAILED */
+	struct wire_failure failure;
+};
+#define MONITOR_EXEC_FAILED 'f'
 
 /* monitor_spec_read() - from MONITOR_SPEC_FD, which is closed. */
 int monitor_spec_read(struct spec *ret, struct err *err);

@@ -8,9 +8,38 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
-#include "engines/oslevel/oslevel.h"
+#include "engines/engine.h"
 #include "manager/monitor_args.h"
-#include "manager/wire.h"
+
+static void monitor_exec_failed(int status, const struct err *err)
+{
+	struct monitor_exec_failure message = {
+		.tag = MONITOR_EXEC_FAILED,
+		.failure = { .status = status, .code = err->code },
+	};
+
+	(void)snprintf(message.failure.text, sizeof(message.failure.text), "%s",
+		       err->text);						/* both 480 bytes */
+	(void)fd_write_all(MONITOR_EXEC_STARTED_FD, &message, sizeof(message)); /* nobody left */
+}
+
+static int monitor_exec_guest(const struct spec *spec, char **args, struct err *err)
+{
+	const struct engine_ops *engine = engine_find(spec->virt, false);
+	const struct guest_exec exec = {
+		.spec = spec,
+		.dirs = { args[MONITOR_EXEC_STATE], args[MONITOR_EXEC_RUN] },
+		.pid = (pid_t)strtol(args[MONITOR_EXEC_PID], NULL, 10),
+		.io = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
+		.tty_socket = spec->tty ? MONITOR_EXEC_TTY_FD : -EBADF,
+		.started_fd = MONITOR_EXEC_STARTED_FD,
+	};
+
+	if (engine)
+		return engine->exec(&exec, err);
+	(void)err_say(err, ENOTSUP, "this build has no engine %s", spec->virt);
+	return 125;
+}
 
 int monitor_exec(char **args)
 {
@@ -24,22 +53,10 @@ int monitor_exec(char **args)
 	int r = monitor_spec_read(&spec, &err);
 	if (r == 0 && spec.tty)
 		(void)fcntl(MONITOR_EXEC_TTY_FD, F_SETFD, FD_CLOEXEC); /* likewise */
-	if (r == 0) {
-		const struct guest_exec exec = {
-			.spec = &spec,
-			.pid = (pid_t)strtol(args[MONITOR_EXEC_PID], NULL, 10),
-			.io = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
-		};
-		status = oslevel_exec(&exec, spec.tty ? MONITOR_EXEC_TTY_FD : -EBADF,
-				      MONITOR_EXEC_STARTED_FD, &err);
-	}
-	if (err.code) {
-		struct wire_failure failure = { .status = status, .code = err.code };
-		(void)snprintf(failure.text, sizeof(failure.text), "%s",
-			       err.text); /* both 480 bytes */
-		(void)fd_write_all(MONITOR_EXEC_STARTED_FD, &failure,
-				   sizeof(failure)); /* nobody left */
-	}
+	if (r == 0)
+		status = monitor_exec_guest(&spec, args, &err);
+	if (err.code)
+		monitor_exec_failed(status, &err);
 	spec_fini(&spec);
 	return status;
 }

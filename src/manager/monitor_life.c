@@ -17,13 +17,13 @@
 void monitor_say(struct monitor *m)
 {
 	/* Whoever reads an old status finds this process dead or asks it: nothing better to do here. */
-	(void)status_write(m->run_fd, &m->status);
+	(void)status_write(m->run_fd, &m->status, &m->status_fd);
 }
 
 int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err)
 {
 	struct guest_io io;
-	const struct engine_ops *engine = engine_find(m->spec.virt);
+	const struct engine_ops *engine = engine_find(m->spec.virt, false);
 
 	*ret_status = 125;
 	if (!engine)
@@ -112,7 +112,7 @@ void monitor_guest_ended(struct monitor *m)
 		monitor_tell_owner(m);
 	guest->ops->destroy(guest);
 	if (m->finished) /* what is left to do here stands in nobody's way, not even in another start's */
-		status_unlock(m->run_fd);
+		status_unlock(m->run_fd, &m->status_fd);
 }
 
 static void monitor_restart(struct monitor *m)

@@ -53,6 +53,8 @@ int instance_engine(const struct instance *instance, const struct engine_ops **r
 /* instance_spec() - the spec as the engines want it: absolute layers and volume paths, the filter's path. */
 int instance_spec(struct manager *manager, const struct instance *instance, struct spec *ret,
 		  struct err *err);
+/* instance_seccomp() - the path of the compiled filter into a stored spec, where it has a profile */
+int instance_seccomp(struct manager *manager, json_t *spec, struct err *err);
 /* instance_view() - as much of a spec as an engine needs to act on what runs; borrowed from instance. */
 struct spec instance_view(const struct instance *instance);
 /* instance_connect() - a socket to a living monitor; -ESRCH where none lives. */

@@ -161,6 +161,13 @@ int instance_sync(struct manager *manager, struct instance *instance, struct err
 
 	if (!instance_claims_to_run(instance))
 		return 0;
+	char path[96];
+	(void)snprintf(path, sizeof(path), "instances/%s/status", instance->id); /* fits */
+	if (status_peek(manager->store.run_fd, path, &status) == 1 &&
+	    status.state != STATUS_ENDED) {
+		instance_take_status(instance, &status);
+		return 0;
+	}
 	AUTO(fd_close_p) int run_fd = instance_open_run(manager, instance->id);
 	if (run_fd >= 0 && status_alive(run_fd) == 1 && status_read(run_fd, &status) == 0 &&
 	    status.state != STATUS_ENDED) {

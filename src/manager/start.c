@@ -13,8 +13,8 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 #include "base/os/json.h"
-#include "engines/oslevel/caps.h"
-#include "engines/oslevel/seccomp.h"
+#include "engines/caps.h"
+#include "engines/seccomp/seccomp.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
 #include "manager/wire.h"
@@ -80,12 +80,13 @@ static uint64_t start_caps(const json_t *spec)
 	return caps;
 }
 
-static int start_seccomp(struct manager *manager, json_t *spec, struct err *err)
+int instance_seccomp(struct manager *manager, json_t *spec, struct err *err)
 {
 	const char *profile = json_str(spec, "seccomp_profile", "default");
+	const struct engine_ops *engine = engine_find(json_str(spec, "virt", ""), false);
 	char *path = NULL;
 
-	if (!strcmp(profile, "unconfined"))
+	if (!strcmp(profile, "unconfined") || !engine || !engine->filters)
 		return 0;
 	int r = seccomp_filter(&manager->store, profile, start_caps(spec), &path, err);
 	if (r < 0)
@@ -105,7 +106,7 @@ static int start_json(struct manager *manager, const struct instance *instance, 
 	if (r == 0)
 		r = start_volumes(manager, instance, spec, err);
 	if (r == 0)
-		r = start_seccomp(manager, spec, err);
+		r = instance_seccomp(manager, spec, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(spec);

@@ -3,7 +3,8 @@
 
 /*
  * <run_root>/instances/ID/status: what an instance's monitor says of it, replaced whole at each change; and the
- * lock on the directory itself, which says that a monitor lives. The monitor writes, everybody reads.
+ * lock on the directory itself, which says that a monitor lives. The monitor writes, everybody reads. It also
+ * holds a lock on the file of its last words, so that a list needs to open one thing for each instance, not two.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,9 +26,20 @@ struct status {
 	char error[256];
 };
 
-int status_write(int run_fd, const struct status *status); /* 0 or -errno */
-int status_read(int run_fd, struct status *ret);	   /* 0; -ENOENT; -EBADMSG */
-/* status_parse() - of the file's text, for status_read() and the fuzzer. */
+/*
+ * status_write() - 0, or -errno
+ * @held: the locked file of the last words, for status_unlock(): -EBADF at first
+ */
+int status_write(int run_fd, const struct status *status, int *held);
+int status_read(int run_fd, struct status *ret); /* 0; -ENOENT; -EBADMSG */
+/*
+ * status_peek() - the same in one go
+ * @path: of the status file, below dirfd
+ * Return: 1: a monitor lives, and *ret is what it said last; 0: nothing is known this way: it may be saying something new
+ * at this moment, or be dead: status_alive() tells.
+ */
+int status_peek(int dirfd, const char *path, struct status *ret);
+/* status_parse() - of the file's text, for status_read() and the tests. */
 int status_parse(const char *text, size_t len, struct status *ret);
 
 /*
@@ -37,6 +49,6 @@ int status_parse(const char *text, size_t len, struct status *ret);
  * status_wait() - until no monitor holds it
  */
 int status_lock(int run_fd);
-void status_unlock(int run_fd);
+void status_unlock(int run_fd, int *held);
 int status_alive(int run_fd);
 int status_wait(int run_fd);

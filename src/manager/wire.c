@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -13,34 +12,14 @@
 
 #define WIRE_BACKLOG 64
 
-union wire_control {
-	char bytes[CMSG_SPACE(sizeof(int))];
-	struct cmsghdr align;
-};
-
 int wire_send_fd(int fd, char tag, const void *data, size_t len, int passed)
 {
-	union wire_control control = { { 0 } };
-	struct iovec iov[2] = {
+	const struct iovec iov[2] = {
 		{ .iov_base = &tag, .iov_len = 1 },
 		{ .iov_base = (void *)(uintptr_t)data, .iov_len = len },
 	};
-	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = len ? 2 : 1 };
-	ssize_t n;
 
-	if (passed >= 0) {
-		msg.msg_control = control.bytes;
-		msg.msg_controllen = sizeof(control.bytes);
-		struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-		c->cmsg_level = SOL_SOCKET;
-		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &passed, sizeof(int));
-	}
-	do {
-		n = sendmsg(fd, &msg, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+	return fd_send(fd, iov, len ? 2 : 1, passed);
 }
 
 int wire_send(int fd, char tag, const void *data, size_t len)
@@ -50,24 +29,9 @@ int wire_send(int fd, char tag, const void *data, size_t len)
 
 ssize_t wire_receive_fd(int fd, struct wire_message *ret, int *ret_fd)
 {
-	union wire_control control;
-	struct iovec iov = { .iov_base = ret, .iov_len = sizeof(*ret) };
-	struct msghdr msg = { .msg_iov = &iov,
-			      .msg_iovlen = 1,
-			      .msg_control = ret_fd ? control.bytes : NULL,
-			      .msg_controllen = ret_fd ? sizeof(control.bytes) : 0 };
-	ssize_t n;
+	ssize_t n = fd_receive(fd, ret, sizeof(*ret), ret_fd);
 
-	/* A peer that left without reading all we sent: said once, before what it sent itself. */
-	do {
-		n = recvmsg(fd, &msg, MSG_CMSG_CLOEXEC);
-	} while (n < 0 && (errno == EINTR || errno == ECONNRESET));
-	if (n < 0)
-		return -errno;
-	struct cmsghdr *c = ret_fd ? CMSG_FIRSTHDR(&msg) : NULL;
-	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
-	return n == 0 ? -EPIPE : n - 1;
+	return n < 0 ? n : n == 0 ? -EPIPE : n - 1;
 }
 
 ssize_t wire_receive(int fd, struct wire_message *ret)

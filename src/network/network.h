@@ -15,6 +15,7 @@
 
 #include "base/core/buf.h"
 #include "base/os/db.h"
+#include "base/os/digest.h"
 #include "base/os/store.h"
 
 #define NETWORK_DEFAULT "bridge" /* the network of instances that name none; made at first use */
@@ -104,6 +105,16 @@ int network_rename(struct store *store, const char *instance, const char *name, 
  * Names ("inet filter forward"), one a line, for `strata info` and `run -v`; nothing without nft.
  */
 int network_blockers(struct buf *ret, struct err *err);
+/* What is published, as long as the instance runs or is about to. */
+struct network_published {
+	char instance[DIGEST_HEX + 1];
+	struct network_port port; /* host is never 0 */
+};
+/*
+ * network_published() - of one instance, or (NULL) of all, in the order of their ids; ret is for free()
+ */
+int network_published(struct store *store, const char *instance, struct network_published **ret,
+		      size_t *ret_n, struct err *err);
 /* network_address() - of an instance, "" while it has none. */
 int network_address(struct store *store, const char *instance, char ret[16], struct err *err);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -195,4 +196,52 @@ int port_reserve(struct store *store, struct network_plan *plan, struct err *err
 	for (unsigned i = 0; r == 0 && i < plan->n_ports; i++)
 		r = port_one(store, plan->instance, &plan->ports[i], err);
 	return r;
+}
+
+static void port_from_row(sqlite3_stmt *stmt, struct network_published *ret)
+{
+	struct network_published p = {
+		.port = { .host = (uint16_t)db_col_int(stmt, 2),
+			  .udp = db_col_int(stmt, 3) != 0,
+			  .guest = (uint16_t)db_col_int(stmt, 4) },
+	};
+
+	(void)snprintf(p.instance, sizeof(p.instance), "%s",
+		       db_col_str(stmt, 0)); /* 64 digits of ours */
+	(void)snprintf(p.port.host_ip, sizeof(p.port.host_ip), "%s",
+		       db_col_str(stmt, 1)); /* an address of ours */
+	*ret = p;
+}
+
+int network_published(struct store *store, const char *instance, struct network_published **ret,
+		      size_t *ret_n, struct err *err)
+{
+	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
+	struct network_published *list = NULL;
+	size_t n = 0;
+	int r = db_prepare(&store->db, &stmt, err,
+			   instance ? "SELECT instance, host_ip, host, udp, guest FROM port "
+				      "WHERE instance = ? ORDER BY guest, udp, host"
+				    : "SELECT instance, host_ip, host, udp, guest FROM port "
+				      "ORDER BY instance, guest, udp, host",
+			   instance ? "s" : "", instance);
+
+	while (r == 0 && (r = db_step(&store->db, stmt, err)) == 1) {
+		struct network_published *more =
+			n & (n - 1) ? list : realloc(list, (n ? n * 2 : 1) * sizeof(*list));
+		if (!more) {
+			r = err_set(err, ENOMEM, "published ports");
+			break;
+		}
+		list = more;
+		port_from_row(stmt, &list[n++]);
+		r = 0;
+	}
+	if (r < 0) {
+		free(list);
+		return r;
+	}
+	*ret = list;
+	*ret_n = n;
+	return 0;
 }

@@ -12,6 +12,9 @@ setup_file() {
 		command -v "$tool" >/dev/null || skip "needs $tool"
 	done
 	export OUTSIDE=so$$
+	# The first `ip netns` on a machine binds this directory onto itself, for good: ours to undo then.
+	export NETNS_MOUNTED
+	NETNS_MOUNTED=$(mountpoint -q /run/netns && echo yes || echo no)
 	ip netns add "$OUTSIDE"
 	ip link add wire0 type veth peer name wire1 netns "$OUTSIDE"
 	ip addr add 192.0.2.1/24 dev wire0
@@ -24,6 +27,7 @@ setup_file() {
 teardown_file() {
 	ip link del wire0 2>/dev/null || true
 	ip netns del "$OUTSIDE" 2>/dev/null || true
+	[ "$NETNS_MOUNTED" = yes ] || umount /run/netns 2>/dev/null || true
 	strata_teardown_file
 }
 
@@ -107,6 +111,18 @@ for attempt in range(50):
 else:
     raise SystemExit("no answer")'
 	kill "$pid"
+}
+
+@test "a port that was left to us to choose is shown, as long as it is there" {
+	web a chosen -p 80 -p 127.0.0.1::81/udp
+	local port
+	port=$(strata inspect a | jq '.[0].ports[] | select(.guest == 80).host')
+	[ "$port" -gt 1023 ]
+	wait_until get "http://127.0.0.1:$port/"
+	[[ $(strata ps) == *"0.0.0.0:$port->80/tcp, 127.0.0.1:"*"->81/udp"* ]]
+	[ "$(strata ps -f json | jq '.[0].ports | map(select(.host > 1023)) | length')" -eq 2 ]
+	strata stop -t 0 a
+	[[ $(strata ps -a) == *Exited* && $(strata ps -a) != *"->80"* ]]
 }
 
 @test "a port that is taken is refused, and nothing is left" {

@@ -134,7 +134,10 @@ static int db_migrate(struct db *db, const struct db_schema *const schemas[], st
 	if (r < 0 || have == want)
 		return r;
 
-	r = db_begin(db, true, err);
+	/* The file keeps this: whoever finds its tables complete need not ask for it again. */
+	r = db_exec(db, err, "PRAGMA journal_mode = WAL");
+	if (r == 0)
+		r = db_begin(db, true, err);
 	if (r < 0)
 		return r;
 	r = db_exec(db, err,
@@ -166,10 +169,9 @@ static int db_setup(struct db *db, struct err *err)
 	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
 	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	(void)sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_PERSIST_WAL, &on);
-	return db_exec(db, err,
-		       "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0; "
-		       "PRAGMA synchronous = NORMAL; "
-		       "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY");
+	(void)sqlite3_db_config(db->handle, SQLITE_DBCONFIG_ENABLE_FKEY, 1, NULL);
+	(void)sqlite3_wal_autocheckpoint(db->handle, 0);
+	return db_exec(db, err, "PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY");
 }
 
 /* SQLite would make it everybody's to read, and specs hold environments. Its journals take the same mode. */

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/core/buf.h"
 #include "base/core/err.h"
@@ -30,6 +31,20 @@ int fd_read_all(int fd, size_t max, struct buf *buf);
 int fd_open_in(int dirfd, const char *path, int flags, mode_t mode);
 /* fd_mkdir_in() - like mkdir -p below dirfd; returns an O_PATH fd of the last directory. */
 int fd_mkdir_in(int dirfd, const char *path, mode_t mode);
+
+/*
+ * fd_send() - one message on a unix socket, with an fd on board
+ * @passed: the fd, which stays the caller's; negative: none
+ * Return: 0, or a negative errno: -EAGAIN where the socket does not block and is full, -EPIPE without a signal.
+ * Source: unix(7), SCM_RIGHTS.
+ */
+int fd_send(int socket, const struct iovec *iov, size_t n, int passed);
+/*
+ * fd_receive() - one message, and the fd that came with it
+ * @ret_fd: the caller's then; left alone where none came; NULL: none is taken
+ * Return: bytes, 0 at end of file, or a negative errno.
+ */
+ssize_t fd_receive(int socket, void *data, size_t len, int *ret_fd);
 
 /* pidfd_open(2) and pidfd_send_signal(2), as negative errno. */
 int pidfd_of(pid_t pid);

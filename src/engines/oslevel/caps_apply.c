@@ -4,6 +4,8 @@
  * kernel's: the bounding set and the groups need capabilities that the change of user or the last capset take away.
  * Source: capabilities(7), "Effect of user ID changes on capabilities" and "Capability bounding set".
  */
+#include "engines/oslevel/caps_apply.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
@@ -11,7 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 
 static int caps_apply_check(uint64_t caps, struct err *err)
 {

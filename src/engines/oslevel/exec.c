@@ -14,12 +14,12 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
-#include "engines/oslevel/oslevel.h"
+#include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
 
 struct exec_run {
 	const struct guest_exec *exec;
-	int tty_socket, sync, seccomp;
+	int sync, seccomp;
 };
 
 static int exec_namespaces(const struct spec *spec)
@@ -40,24 +40,29 @@ static int exec_setup(const struct exec_run *run, struct process *process, int *
 {
 	const struct spec *spec = run->exec->spec;
 
+	int r = process_tie(err);
+	if (r < 0)
+		return r;
 	if (spec->n_uid_map && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_set(err, errno, "become root of the user namespace");
 	if (chdir("/") < 0)
 		return err_set(err, errno, "enter the container's root");
 	if (spec->tty) {
 		AUTO(fd_close_p) int master = -EBADF;
-		int r = process_tty(&master, slave, err);
+		r = process_tty(&master, slave, err);
 		if (r < 0)
 			return r;
-		sync_send_fd(run->tty_socket, SYNC_TTY, master);
+		const struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
+		(void)fd_send(run->exec->tty_socket, &iov, 1,
+			      master); /* nobody left to look at it */
 	}
-	int r = process_prepare(spec, process, status, err);
+	r = process_prepare(spec, process, status, err);
 	return r < 0 ? r : process_limits(process, status, err);
 }
 
 static _Noreturn void exec_child(const struct exec_run *run)
 {
-	struct process process = { .seccomp = run->seccomp };
+	struct process process = { .seccomp = run->seccomp, .sync = run->sync };
 	struct err err = { 0 };
 	int status = 125;
 	int slave = -EBADF;
@@ -82,7 +87,7 @@ static int exec_join(const struct spec *spec, struct cgroup_layout *layout, stru
 	unsigned n = 0;
 	char path[256];
 
-	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, path, err);
+	int r = cgroup_instance_path(spec->cgroup_parent, spec->id, path, err);
 	if (r == 0)
 		r = cgroup_layout_read(NULL, layout, err);
 	if (r == 0)
@@ -118,7 +123,7 @@ static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
 	int procs = v2 < 0 ? -EBADF : openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	long pid = setns(pidfd, exec_namespaces(exec->spec)) < 0
 			   ? err_set(err, errno, "enter the container's namespaces")
-			   : oslevel_clone_into(&args, v2, &into);
+			   : cgroup_clone_into(&args, v2, &into);
 	if (pid == 0 && !into && procs >= 0 && write(procs, "0", 1) < 0)
 		_exit(125);
 	cgroup_close(&cgroup);
@@ -136,9 +141,9 @@ static int exec_wait(pid_t pid)
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, struct err *err)
+int oslevel_exec(const struct guest_exec *exec, struct err *err)
 {
-	struct exec_run run = { .exec = exec, .tty_socket = tty_socket, .seccomp = -EBADF };
+	struct exec_run run = { .exec = exec, .seccomp = -EBADF };
 	int pair[2];
 	int status = 125;
 
@@ -173,7 +178,8 @@ int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, 
 	int r = sync_expect(pair[0], SYNC_ERROR, NULL, &status, err);
 	fd_close(pair[0]);
 	if (r > 0)
-		(void)fd_write_all(started_fd, "", 1); /* a reader that left has no use for it */
+		(void)fd_write_all(exec->started_fd, "",
+				   1); /* a reader that left has no use for it */
 	int ended = exec_wait(pid);
 	return r > 0 ? ended : status;
 }

@@ -22,11 +22,3 @@
 #include "engines/engine.h"
 
 extern const struct engine_ops oslevel_engine;
-
-/*
- * oslevel_exec() - run another process in a guest; called in a process of its own that becomes its parent
- * @tty_socket: -EBADF, or a socket over which the new terminal's master side is sent (the io is unused then)
- * @started_fd: one byte is written once it runs
- * Return: the process's exit status, 125, 126 or 127 with err set.
- */
-int oslevel_exec(const struct guest_exec *exec, int tty_socket, int started_fd, struct err *err);

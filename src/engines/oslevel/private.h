@@ -93,7 +93,15 @@ struct process {
 	uint32_t *groups;
 	unsigned n_groups;
 	char **env; /* NULL-ended */
+	int sync;   /* the child's end of a socket whose other end is the parent's alone */
 };
+/*
+ * process_tie() - the kernel kills this process when its parent dies; a change of ids undoes that
+ * A parent that died before shows as the end of file on the socket between them: whoever waits there next sees it,
+ * and process_orphaned() asks, without waiting.
+ */
+int process_tie(struct err *err);
+bool process_orphaned(const struct process *process);
 /* process_prepare() - look up the user and the command in the current root. *ret_status: 125, 126, 127. */
 int process_prepare(const struct spec *spec, struct process *ret, int *ret_status, struct err *err);
 /* process_limits() - rlimits and cwd; before privileges go. */
@@ -111,12 +119,8 @@ int process_stdio(const struct guest_io *io, int tty, struct err *err);
 /* process_tty() - a new terminal from the current root's /dev/ptmx; both sides' fds. */
 int process_tty(int *ret_master, int *ret_slave, struct err *err);
 
-/* oslevel_cgroup_path() - where an instance's groups are, below each hierarchy's mount; -ENAMETOOLONG. */
-int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struct err *err);
-
-struct clone_args;
-/* oslevel_clone_into() - clone3(2), into a v2 group where there is one (fd >= 0) and the kernel can. */
-long oslevel_clone_into(struct clone_args *args, int cgroup_fd, bool *ret_into);
+/* oslevel_exec() - engine_ops.exec */
+int oslevel_exec(const struct guest_exec *exec, struct err *err);
 
 /* init_run() - --init: be pid 1 for a child: reap, forward signals; its exit status. Never returns. */
 _Noreturn void init_run(pid_t child);

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -142,6 +143,53 @@ static void pidfd_signals_its_process(void **state)
 	assert_int_equal(pidfd_of(-1), -EINVAL);
 }
 
+static void a_message_brings_an_fd_along(void **state)
+{
+	const struct iovec words[] = { { (char[]){ 'a', 'b' }, 2 }, { (char[]){ 'c' }, 1 } };
+	char got[8];
+	int pair[2];
+	int passed = -EBADF;
+	struct stat ours, theirs;
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	AUTO(fd_close_p) int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(fd_send(pair[0], words, 2, null), 0);
+	assert_int_equal(fd_send(pair[0], words, 1, -EBADF), 0);
+	assert_int_equal(fd_receive(pair[1], got, sizeof(got), &passed), 3);
+	assert_memory_equal(got, "abc", 3);
+	assert_true(passed >= 0 && passed != null);
+	assert_true(fcntl(passed, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(fstat(null, &ours) | fstat(passed, &theirs), 0);
+	assert_true(ours.st_rdev == theirs.st_rdev);
+	fd_close(passed);
+	passed = -EBADF;
+	assert_int_equal(fd_receive(pair[1], got, 1, &passed),
+			 1); /* the rest of a message is cut */
+	assert_int_equal(passed, -EBADF);
+	fd_close(pair[0]);
+	assert_int_equal(fd_receive(pair[1], got, sizeof(got), &passed), 0);
+	assert_int_equal(fd_send(pair[1], words, 1, -EBADF), -EPIPE);
+	fd_close(pair[1]);
+}
+
+static void an_fd_nobody_asked_for_is_not_taken(void **state)
+{
+	const struct iovec word = { (char[]){ 'a' }, 1 };
+	char got;
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	int next = fcntl(pair[0], F_DUPFD_CLOEXEC, 0); /* the lowest free one */
+	fd_close(next);
+	assert_int_equal(fd_send(pair[0], &word, 1, pair[0]), 0);
+	assert_int_equal(fd_receive(pair[1], &got, 1, NULL), 1);
+	assert_int_equal(fcntl(next, F_GETFD), -1);
+	fd_close(pair[0]);
+	fd_close(pair[1]);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -153,6 +201,8 @@ int main(void)
 		cmocka_unit_test(open_in_refuses_magic_links),
 		SCRATCH_TEST(mkdir_in_follows_links_inside_only),
 		SCRATCH_TEST(mkdir_in_says_what_stands_in_the_way),
+		cmocka_unit_test(a_message_brings_an_fd_along),
+		cmocka_unit_test(an_fd_nobody_asked_for_is_not_taken),
 		cmocka_unit_test(pidfd_signals_its_process),
 	};
 

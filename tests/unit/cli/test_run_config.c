@@ -94,6 +94,14 @@ static void limits(void **state)
 	refused("--ulimit nofile=20:10 x", EINVAL, "above the hard one");
 	refused("--ulimit nofile x", EINVAL, "is not a limit");
 	refused("--ulimit files=1 x", EINVAL, "is not a limit");
+	refused("--ulimit NOFILE=1 x", EINVAL, "is not a limit");
+	refused("--ulimit =5 x", EINVAL, "is not a limit");
+	refused("--ulimit nofile= x", EINVAL, "whole number");
+	refused("--ulimit nofile=1: x", EINVAL, "whole number");
+	refused("--ulimit nofile=:1 x", EINVAL, "whole number");
+	refused("--ulimit nofile=1k x", EINVAL, "whole number");
+	refused("--ulimit nofile=-2 x", EINVAL, "not between");
+	refused("--ulimit nofile=9223372036854775808 x", EINVAL, "");
 	refused("--ulimit nofile=1:2:3 x", EINVAL, "whole number");
 	refused("--ulimit nofile=unlimited:3 x", EINVAL, "above the hard one");
 }
@@ -247,7 +255,7 @@ static void life(void **state)
 	refused("--restart always:3 x", EINVAL, "only on-failure");
 	refused("--restart on-failure:-1 x", EINVAL, "not between");
 	refused("--rm --restart always x", EINVAL, "exclude each other");
-	refused("--virt hosted x", ENOTSUP, "os-level only");
+	gives("--virt hosted x", "{\"image\":\"x\",\"virt\":\"hosted\"}");
 	refused("--virt quantum x", EINVAL, "not an architecture");
 	refused("--log-opt size=1 x", EINVAL, "not known");
 	refused("-l =b x", EINVAL, "no name");

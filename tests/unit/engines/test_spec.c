@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/os/json.h"
-#include "engines/oslevel/caps.h"
+#include "engines/caps.h"
 #include "engines/spec.h"
 
 /* Stands in only where caps.c is not linked. */

@@ -78,6 +78,56 @@ static void a_full_file_is_rotated_and_the_oldest_dropped(void **state)
 	assert_int_equal(fstatat(s->fd, "log.3", &st, 0), -1);
 }
 
+static void a_chunk_of_many_lines_is_split_between_files(void **state)
+{
+	enum {
+		MAX = 1000,
+		FIRST = 1000,
+		LAST = 3999
+	}; /* numbers of four digits: lines of one length */
+	struct scratch *s = *state;
+	struct logfile log;
+	struct stat st;
+	char line[256];
+
+	AUTO(buf_fini) struct buf chunk = { 0 };
+	for (unsigned i = FIRST; i <= LAST; i++)
+		assert_int_equal(buf_printf(&chunk, "line %u\n", i), 0);
+	logfile_init(&log, s->fd, MAX, 3);
+	assert_int_equal(logfile_add(&log, false, chunk.data, chunk.len), 0);
+	logfile_fini(&log);
+	static const char *const names[] = { "log", "log.1", "log.2" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		assert_int_equal(fstatat(s->fd, names[i], &st, 0), 0);
+		assert_true(st.st_size > 0 && st.st_size <= MAX);
+	}
+	/* 30 bytes of time, 10 of marks, "line 3999" and a newline: twenty in each file, and none is lost between them */
+	line_of(s->fd, "log", 19, line);
+	assert_string_equal(line + 40, "line 3999");
+	line_of(s->fd, "log.1", 0, line);
+	assert_string_equal(line + 40, "line 3960");
+}
+
+static void an_entry_longer_than_the_bound_is_alone_in_its_file(void **state)
+{
+	struct scratch *s = *state;
+	struct logfile log;
+	struct stat st;
+	char text[300];
+
+	memset(text, 'x', sizeof(text));
+	logfile_init(&log, s->fd, 100, 3);
+	assert_int_equal(logfile_add(&log, false, "first\n", 6), 0);
+	assert_int_equal(logfile_add(&log, false, text, sizeof(text)), 0);
+	assert_int_equal(logfile_add(&log, false, "\nlast\n", 6), 0);
+	logfile_fini(&log);
+	assert_int_equal(fstatat(s->fd, "log", &st, 0), 0);
+	assert_int_equal(st.st_size, 2 * 41 + 4);
+	assert_int_equal(fstatat(s->fd, "log.1", &st, 0), 0);
+	assert_int_equal(st.st_size, 41 + (int)sizeof(text));
+	assert_int_equal(fstatat(s->fd, "log.2", &st, 0), 0);
+}
+
 static void a_log_that_is_a_link_is_not_followed(void **state)
 {
 	struct scratch *s = *state;
@@ -113,6 +163,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(lines_and_parts_of_lines_come_back),
 		SCRATCH_TEST(a_full_file_is_rotated_and_the_oldest_dropped),
+		SCRATCH_TEST(a_chunk_of_many_lines_is_split_between_files),
+		SCRATCH_TEST(an_entry_longer_than_the_bound_is_alone_in_its_file),
 		SCRATCH_TEST(a_log_that_is_a_link_is_not_followed),
 		cmocka_unit_test(broken_lines_are_refused),
 	};

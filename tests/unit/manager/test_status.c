@@ -26,8 +26,10 @@ static void what_is_written_is_read(void **state)
 			     .finished_ns = 1700000001123456789,
 			     .error = "no such thing: it is gone" };
 	struct status out;
+	int held = -EBADF;
 
-	assert_int_equal(status_write(s->fd, &in), 0);
+	assert_int_equal(status_write(s->fd, &in, &held), 0);
+	fd_close(held);
 	assert_int_equal(status_read(s->fd, &out), 0);
 	assert_int_equal(out.state, STATUS_RESTARTING);
 	assert_int_equal(out.pid, 7);
@@ -47,7 +49,14 @@ static void nonsense_is_refused(void **state)
 					     "running 1 2 3 0 0 0 0 0",
 					     "walking 1 2 3 0 0 0 0 0\n\n",
 					     "running 1 2 3 0 0 0 0\n\n",
-					     "running 1 2 3 0 0 0 0 0 extra\n\n" };
+					     "running 1 2 3 0 0 0 0 0 extra\n\n",
+					     "run 1 2 3 0 0 0 0 0\n\n",
+					     "running  1 2 3 0 0 0 0 0\n\n",
+					     "running 1 - 3 0 0 0 0 0\n\n",
+					     "running 1 -2 3 0 0 0 0 0\n\n",
+					     "running 1 2 3 0 2 0 0 0\n\n",
+					     "running 4294967297 2 3 0 0 0 0 0\n\n",
+					     "running 1 2 3 0 0 0 99999999999999999999 0\n\n" };
 	struct status out;
 
 	(void)state;
@@ -75,6 +84,30 @@ static void only_a_held_lock_is_alive(void **state)
 	assert_int_equal(status_lock(s->fd), -EWOULDBLOCK);
 	fd_close(mine);
 	assert_int_equal(status_alive(s->fd), 0);
+}
+
+static void a_peek_sees_living_monitors_only(void **state)
+{
+	struct scratch *s = *state;
+	const struct status in = { .state = STATUS_RUNNING, .pid = 7, .monitor = 6 };
+	const struct status later = { .state = STATUS_RUNNING, .pid = 8, .monitor = 6 };
+	struct status out = { 0 };
+	int held = -EBADF;
+
+	assert_int_equal(status_peek(s->fd, "status", &out), 0);
+	assert_int_equal(status_write(s->fd, &in, &held), 0);
+	assert_int_equal(status_peek(s->fd, "status", &out), 1);
+	assert_int_equal(out.pid, 7);
+	AUTO(fd_close_p) int old = openat(s->fd, "status", O_RDONLY | O_CLOEXEC);
+	assert_int_equal(status_write(s->fd, &later, &held), 0);
+	assert_int_equal(status_peek(s->fd, "status", &out), 1);
+	assert_int_equal(out.pid, 8);
+	assert_int_equal(flock(old, LOCK_SH | LOCK_NB),
+			 0); /* of words that were replaced none is held */
+	status_unlock(s->fd, &held);
+	assert_int_equal(held, -EBADF);
+	assert_int_equal(status_peek(s->fd, "status", &out), 0);
+	assert_int_equal(status_read(s->fd, &out), 0);
 }
 
 /* A start that met somebody's look at the lock was refused: "is running already". */
@@ -109,6 +142,7 @@ int main(void)
 		cmocka_unit_test(nonsense_is_refused),
 		SCRATCH_TEST(a_missing_file_is_said),
 		SCRATCH_TEST(only_a_held_lock_is_alive),
+		SCRATCH_TEST(a_peek_sees_living_monitors_only),
 		SCRATCH_TEST(a_look_is_not_another_monitor),
 	};
 

@@ -7,72 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "engines/oslevel/caps.h"
 #include "engines/oslevel/rlimits.h"
-
-static void texts(void **state)
-{
-	static const struct {
-		const char *text;
-		int resource;
-		uint64_t soft, hard;
-	} list[] = {
-		{ "nofile=1024:2048", RLIMIT_NOFILE, 1024, 2048 },
-		{ "nofile=1024", RLIMIT_NOFILE, 1024, 1024 },
-		{ "core=0", RLIMIT_CORE, 0, 0 },
-		{ "core=-1", RLIMIT_CORE, UINT64_MAX, UINT64_MAX },
-		{ "core=0:unlimited", RLIMIT_CORE, 0, UINT64_MAX },
-		{ "stack=9223372036854775807", RLIMIT_STACK, INT64_MAX, INT64_MAX },
-		{ "nproc=00012:12", RLIMIT_NPROC, 12, 12 },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
-		struct spec_ulimit limit;
-		struct err err = { 0 };
-		if (rlimits_parse(list[i].text, &limit, &err) < 0)
-			fail_msg("%s: %s", list[i].text, err.text);
-		assert_int_equal(limit.resource, list[i].resource);
-		assert_string_equal(limit.name, rlimits_name(list[i].resource));
-		assert_true(limit.soft == list[i].soft && limit.hard == list[i].hard);
-	}
-	assert_null(rlimits_name(99));
-	assert_int_equal(rlimits_find("nope"), -EINVAL);
-}
-
-static void broken_texts_say_why(void **state)
-{
-	static const struct {
-		const char *text, *words;
-	} list[] = {
-		{ "", "write NAME=SOFT" },
-		{ "nofile", "write NAME=SOFT" },
-		{ "=5", "no such limit" },
-		{ "files=5", "no such limit" },
-		{ "NOFILE=5", "no such limit" },
-		{ "abcdefghijklmnopqrstuvwxyz=5", "write NAME=SOFT" },
-		{ "nofile=", "a limit is a number" },
-		{ "nofile=1:", "a limit is a number" },
-		{ "nofile=:1", "a limit is a number" },
-		{ "nofile=1:2:3", "a limit is a number" },
-		{ "nofile=-2", "a limit is a number" },
-		{ "nofile=1k", "a limit is a number" },
-		{ "nofile=9223372036854775808", "a limit is a number" },
-		{ "nofile=99999999999999999999999", "a limit is a number" },
-		{ "nofile=2:1", "above the hard one" },
-		{ "nofile=-1:1", "above the hard one" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
-		struct spec_ulimit limit = { .resource = 77 };
-		struct err err = { 0 };
-		assert_int_equal(rlimits_parse(list[i].text, &limit, &err), -EINVAL);
-		if (!strstr(err.text, list[i].words))
-			fail_msg("%s: %s", list[i].text, err.text);
-		assert_int_equal(limit.resource, 77);
-	}
-}
 
 /* In a child, for what is lowered cannot be raised again: 0, or 1 + the number of the failed check. */
 static int lower_and_raise(void)
@@ -109,8 +44,6 @@ static void limits_take_hold(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(texts),
-		cmocka_unit_test(broken_texts_say_why),
 		cmocka_unit_test(limits_take_hold),
 	};
 

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Capability sets as 64-bit masks, bit n being capability n of <linux/capability.h>. */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/core/err.h"
+
+/* Docker's default set: docs.docker.com, "Runtime privilege and Linux capabilities". */
+extern const uint64_t caps_default;
+/* caps_from_name() - "CAP_NET_ADMIN", "net_admin", any case; "ALL" is every bit up to the kernel's last. -EINVAL. */
+int caps_from_name(const char *name, uint64_t *ret, struct err *err);
+const char *caps_name(unsigned cap); /* "CAP_CHOWN"; NULL for an unknown one */
+/* caps_held() - what this process could grant: its permitted and bounding set. */
+uint64_t caps_held(void);
+/*
+ * caps_parse_lists() - what --cap-add and --cap-drop make of the default set, by Docker's rules
+ * @add, @drop: NULL-ended lists of names, or NULL for none
+ * @held: what can be granted at all, caps_held()
+ * ALL on the drop side starts from nothing, ALL on the add side from everything; in every other case a name on
+ * both sides is added. What ALL or the default set stands for is cut to held without a word.
+ * Errors: -EINVAL for an unknown name; -EPERM for one that was asked for by its name and is not held.
+ * Source: moby, daemon/pkg/oci/caps, TweakCapabilities.
+ */
+int caps_parse_lists(const char *const *add, const char *const *drop, uint64_t held, uint64_t *ret,
+		     struct err *err);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+/* What a guest has used since its start, and uses now. */
+struct guest_stats {
+	uint64_t cpu_ns;
+	uint64_t memory_bytes, memory_limit_bytes; /* a limit of 0: none */
+	uint64_t pids, pids_limit;
+	uint64_t net_rx_bytes, net_tx_bytes;
+	uint64_t io_read_bytes, io_write_bytes;
+};
