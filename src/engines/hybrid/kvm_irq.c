@@ -11,6 +11,42 @@
  * costs the same system call a message (0.6 us here both) and a change of the routing table for each new one
  * (10 to 85 us), and what is saved, knowing the message in the kernel, is for senders in the kernel (vhost, vfio).
  */
+#define ROUTE_PIC_PINS 8U
+#define ROUTE_PIT_PIN  2U /* of the IOAPIC: the MADT's interrupt source override */
+
+struct full_routes {
+	struct kvm_irq_routing head;
+	struct kvm_irq_routing_entry entries[IRQ_GSI_ISA + IRQ_GSI_COUNT];
+};
+
+static void full_route(struct full_routes *routes, uint32_t gsi, uint32_t chip, uint32_t pin)
+{
+	routes->entries[routes->head.nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { .irqchip = chip, .pin = pin },
+	};
+}
+
+/* KVM would have GSI 0 at pin 0; here as on a PC it is pin 2, and the PIC's cascade has no GSI. */
+static int full_routing(const struct kvm_vm *vm)
+{
+	struct full_routes routes = { .head = { .nr = 0 } };
+
+	for (uint32_t i = 0; i < IRQ_GSI_ISA; i++) {
+		if (i != ROUTE_PIT_PIN)
+			full_route(&routes, i,
+				   i < ROUTE_PIC_PINS ? KVM_IRQCHIP_PIC_MASTER
+						      : KVM_IRQCHIP_PIC_SLAVE,
+				   i % ROUTE_PIC_PINS);
+	}
+	for (uint32_t i = 0; i < IRQ_GSI_COUNT; i++) {
+		if (i != ROUTE_PIT_PIN)
+			full_route(&routes, i, KVM_IRQCHIP_IOAPIC, i ? i : ROUTE_PIT_PIN);
+	}
+	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes);
+}
+
 static int full_make(struct kvm_vm *vm, struct err *err)
 {
 	/* SPEAKER_DUMMY: port 0x61 is the PIT's too, so that guests can gate and read channel 2. */
@@ -19,6 +55,9 @@ static int full_make(struct kvm_vm *vm, struct err *err)
 	int r = kvm_ioctl_nr(vm->fd, KVM_CREATE_IRQCHIP, 0);
 	if (r < 0)
 		return err_set(err, -r, "create KVM's interrupt controllers");
+	r = full_routing(vm);
+	if (r < 0)
+		return err_set(err, -r, "route KVM's interrupts");
 	r = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
 	return r < 0 ? err_set(err, -r, "create KVM's timer") : 0;
 }
