@@ -31,6 +31,7 @@
 #include "machine/pm.h"
 
 #define BARE_RAM_BYTES (4U << 20)
+#define BARE_DRIVERS   (2U << 20) /* from here up it is the drivers' */
 #define BOARD_KICKS    64U
 
 /* The machine that is driven; one, with two vcpus that nobody runs. */
@@ -66,7 +67,7 @@ struct board {
 	unsigned n_kicks;
 
 	uint8_t *ram;	   /* at guest physical 0 */
-	uint64_t ram_used; /* from the start: board_alloc() */
+	uint64_t ram_used; /* below: loaders' and taken; board_alloc() */
 };
 
 /* ---- runtime.c ---- */
@@ -108,6 +109,9 @@ int board_serve(struct board *b, unsigned cpu);
 /* ---- drive_*.c: true: it did all that was asked ---- */
 
 bool drive_core(struct board *b);
+bool drive_cpuid(struct board *b);
+bool drive_acpi(struct board *b);
+bool drive_boot(struct board *b);
 bool drive_lapic(struct board *b);
 bool drive_ioapic(struct board *b);
 bool drive_pic(struct board *b);

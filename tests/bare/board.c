@@ -109,7 +109,7 @@ static int board_init_core(struct board *b, uint8_t *ram, struct err *err)
 				       .phys_bits = 40 };
 
 	b->ram = ram;
-	b->ram_used = 0x1000;
+	b->ram_used = BARE_DRIVERS;
 	b->exit_status = -1;
 	b->events.ops = &event_ops;
 	b->host.ops = &host_ops;

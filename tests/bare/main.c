@@ -12,6 +12,9 @@ static const struct {
 	bool (*drive)(struct board *b);
 } drives[] = {
 	{ "core", drive_core },
+	{ "cpuid", drive_cpuid },
+	{ "acpi", drive_acpi },
+	{ "boot", drive_boot },
 	{ "lapic", drive_lapic },
 	{ "ioapic", drive_ioapic },
 	{ "pic", drive_pic },
