@@ -332,6 +332,13 @@ static int create_one_volume(struct manager *manager, json_t *mount, json_t *ano
 		r = volume_find(&manager->store, name, &volume, err);
 	if (r < 0)
 		return r;
+	if (volume.kind != VOLUME_DIRECTORY) {
+		volume_fini(&volume);
+		return err_say(err, EINVAL,
+			       "volume %s is a virtual machine's disk, and not a directory that a "
+			       "container could mount",
+			       name);
+	}
 	if (!name)
 		r |= json_array_append_new(anonymous, json_string(volume.name));
 	r |= json_object_set_new(mount, "source", json_string(volume.name));

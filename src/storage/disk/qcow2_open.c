@@ -178,7 +178,7 @@ static int open_backing(struct qcow2 *q, const struct qcow2_header *h, struct qc
 	int r = open_backing_path(image, h->backing, &path, err);
 	if (r < 0)
 		return r;
-	r = disk_file_open(path, true, &file, err);
+	r = disk_file_open(path, true, q->wait_ms, &file, err);
 	free(path);
 	if (r < 0 && err)
 		return err_wrap(err, "backing file of disk %s", image);
@@ -322,6 +322,7 @@ int qcow2_open(struct disk_file *file, const struct disk_open_opts *opts, struct
 	if (!q)
 		return err_set(err, ENOMEM, "open disk %s", file->path);
 	q->aio = aio;
+	q->wait_ms = opts->wait_ms;
 	q->unsafe = opts->cache == DISK_CACHE_UNSAFE;
 	q->layers = calloc(QCOW2_CHAIN_MAX, sizeof(*q->layers));
 	if (!q->layers)
