@@ -73,9 +73,9 @@ static unsigned console_message(const struct console_port *port, enum console_ev
 	if (event == CONSOLE_PORT_OPEN)
 		value = port->host_open;
 	if (event == CONSOLE_PORT_NAME) {
-		size_t n = strlen(port->name); /* no terminator: the used length is the end */
-		memcpy(ret + len, port->name, n);
-		len += (unsigned)n;
+		/* No terminator: the used length is the end. */
+		for (unsigned i = 0; i < CONSOLE_NAME_BYTES && port->name[i]; i++)
+			ret[len++] = (uint8_t)port->name[i];
 	} else if (event == CONSOLE_RESIZE) {
 		le16_store(ret + len, le16_get(port->cols));
 		le16_store(ret + len + 2, le16_get(port->rows));
