@@ -129,6 +129,7 @@ static int ram_net_send(struct net *base, const struct mem_iov *iov, unsigned n)
 		len += iov[i].len;
 	}
 	net->lens[net->n++] = len;
+	net->news = true;
 	return 0;
 }
 
@@ -166,6 +167,15 @@ void ram_net_init(struct ram_net *net)
 
 	memset(net, 0, sizeof(*net));
 	net->net.ops = &ops;
+}
+
+bool ram_net_tell(struct ram_net *net)
+{
+	if (!net->news)
+		return false;
+	net->news = false;
+	net->net.readable(&net->net, net->net.arg);
+	return true;
 }
 
 /* ---- entropy ---- */

@@ -29,6 +29,7 @@ struct ram_net {
 	uint8_t frames[RAM_NET_FRAMES][RAM_NET_FRAME_BYTES];
 	uint64_t lens[RAM_NET_FRAMES];
 	unsigned n;
+	bool news; /* a frame came since ram_net_tell() */
 };
 
 /* Bytes that count up: a test knows what to expect. */
@@ -42,4 +43,6 @@ void ram_console_init(struct ram_console *console);
 /* ram_console_type() - more to read, and the device is told. */
 void ram_console_type(struct ram_console *console, const char *text);
 void ram_net_init(struct ram_net *net);
+/* ram_net_tell() - the device is told of frames that came. Return: whether there were any. */
+bool ram_net_tell(struct ram_net *net);
 void counting_entropy_init(struct counting_entropy *entropy);

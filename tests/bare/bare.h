@@ -18,7 +18,11 @@
 #include "devices/legacy/pci_testdev.h"
 #include "devices/legacy/rtc.h"
 #include "devices/legacy/serial.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/console.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/rng.h"
 #include "devices/virtio/virtio_pci.h"
 #include "fake_clock.h"
 #include "machine/bus.h"
@@ -50,10 +54,19 @@ struct board {
 	struct pc_testdev testdev;
 	struct pci_testdev pci_testdev;
 	struct virtio_blk blk;
-	struct virtio_pci blk_pci;
+	struct virtio_net net;
+	struct virtio_console console;
+	struct virtio_rng rng;
+	struct virtio_balloon balloon;
+	struct virtio_pci blk_pci, net_pci, console_pci, rng_pci, balloon_pci;
 
 	struct ram_disk disk;
-	struct ram_console com;
+	struct ram_net wire;
+	struct ram_console com, hvc, agent;
+	struct counting_entropy entropy;
+	struct balloon_host balloon_host;
+	gpa_t released; /* the page that the balloon took last */
+	unsigned n_released;
 
 	/* What the machine asked of its host. */
 	struct machine_events events;
@@ -125,3 +138,7 @@ bool drive_i8042(struct board *b);
 bool drive_debug_exit(struct board *b);
 bool drive_testdevs(struct board *b);
 bool drive_blk(struct board *b);
+bool drive_net(struct board *b);
+bool drive_console(struct board *b);
+bool drive_rng(struct board *b);
+bool drive_balloon(struct board *b);

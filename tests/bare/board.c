@@ -80,16 +80,27 @@ static void board_kick(struct virtio_host *host, struct virtio_dev *dev, uint16_
 
 void board_service(struct board *b)
 {
-	while (b->n_kicks) {
-		struct virtio_dev *dev = b->kicks[0].dev;
-		uint16_t queue = b->kicks[0].queue;
-		b->n_kicks--;
-		memmove(&b->kicks[0], &b->kicks[1], b->n_kicks * sizeof(b->kicks[0]));
-		virtio_queue_run(dev, queue);
-	}
+	do {
+		while (b->n_kicks) {
+			struct virtio_dev *dev = b->kicks[0].dev;
+			uint16_t queue = b->kicks[0].queue;
+			b->n_kicks--;
+			memmove(&b->kicks[0], &b->kicks[1], b->n_kicks * sizeof(b->kicks[0]));
+			virtio_queue_run(dev, queue);
+		}
+	} while (ram_net_tell(&b->wire));
+}
+
+static void board_release(struct balloon_host *host, gpa_t gpa, uint64_t len)
+{
+	struct board *b = container_of(host, struct board, balloon_host);
+
+	b->released = gpa + len - GUEST_PAGE_BYTES;
+	b->n_released += (unsigned)(len / GUEST_PAGE_BYTES);
 }
 
 static const struct irqchip_ops chip_ops = { .wake = board_wake, .tsc_to_ns = board_tsc_to_ns };
+static const struct balloon_host_ops balloon_ops = { .release = board_release };
 static const struct virtio_host_ops host_ops = { .kick = board_kick };
 static const struct machine_event_ops event_ops = {
 	.power_off = board_power_off,
@@ -155,13 +166,45 @@ static int board_init_legacy(struct board *b, struct err *err)
 	return fwcfg_init(&b->fwcfg, &b->pio, &b->mem, 2, err);
 }
 
-static int board_init_virtio(struct board *b, uint8_t *disk, struct err *err)
+static void board_init_backends(struct board *b, uint8_t *disk)
 {
 	struct virtio_place place = { .mem = &b->mem, .host = &b->host };
+	struct console_port_config ports[2] = {
+		{ .console = &b->hvc.console, .is_console = true },
+		{ .console = &b->agent.console, .name = "agent" },
+	};
+	static const uint8_t mac[6] = { 0x52, 0x54, 0, 1, 2, 3 };
 
 	ram_disk_init(&b->disk, disk);
+	ram_net_init(&b->wire);
+	ram_console_init(&b->hvc);
+	ram_console_init(&b->agent);
+	counting_entropy_init(&b->entropy);
+	b->balloon_host.ops = &balloon_ops;
 	virtio_blk_init(&b->blk, &place, &b->disk.disk);
-	return virtio_pci_attach(&b->blk_pci, &b->blk.virtio, &b->pci, -1, err);
+	virtio_net_init(&b->net, &place, &b->wire.net, mac);
+	virtio_console_init(&b->console, &place, ports, 2);
+	virtio_rng_init(&b->rng, &place, &b->entropy.entropy);
+	virtio_balloon_init(&b->balloon, &place, &b->balloon_host);
+}
+
+static int board_init_virtio(struct board *b, struct err *err)
+{
+	const struct {
+		struct virtio_pci *pci;
+		struct virtio_dev *dev;
+	} devices[] = {
+		{ &b->blk_pci, &b->blk.virtio },	 { &b->net_pci, &b->net.virtio },
+		{ &b->console_pci, &b->console.virtio }, { &b->rng_pci, &b->rng.virtio },
+		{ &b->balloon_pci, &b->balloon.virtio },
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {
+		int r = virtio_pci_attach(devices[i].pci, devices[i].dev, &b->pci, -1, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 int board_init(struct board *b, uint8_t *ram, uint8_t *disk, struct err *err)
@@ -170,5 +213,6 @@ int board_init(struct board *b, uint8_t *ram, uint8_t *disk, struct err *err)
 
 	if (r >= 0)
 		r = board_init_legacy(b, err);
-	return r < 0 ? r : board_init_virtio(b, disk, err);
+	board_init_backends(b, disk);
+	return r < 0 ? r : board_init_virtio(b, err);
 }

@@ -6,6 +6,8 @@
 
 #include "base/core/bytes.h"
 
+/* ---- 5.2 Block Device ---- */
+
 enum { BLK_IN = 0, BLK_OUT = 1, BLK_FLUSH = 4, BLK_GET_ID = 8, BLK_DISCARD = 11 };
 #define BLK_F_FLUSH   (UINT64_C(1) << 9)
 #define BLK_F_DISCARD (UINT64_C(1) << 13)
@@ -69,4 +71,166 @@ bool drive_blk(struct board *b)
 	EXPECT(blk_request(&blk, BLK_DISCARD, 0, 16) == 0 && b->disk.discards == 1);
 	EXPECT(b->disk.data[16 * 512 + 1] == 0);
 	return driver_reset(&blk.d);
+}
+
+/* ---- 5.1 Network Device: what is sent comes back ---- */
+
+#define NET_F_MAC	(UINT64_C(1) << 5)
+#define NET_F_MRG_RXBUF (UINT64_C(1) << 15)
+
+bool drive_net(struct board *b)
+{
+	struct driver d;
+	uint32_t len;
+
+	if (!driver_start(&d, b, 1, NET_F_MAC | NET_F_MRG_RXBUF, 2))
+		return false;
+	EXPECT(driver_config(&d, 0, 4) == 0x01005452 && driver_config(&d, 4, 2) == 0x0302);
+	struct piece in = { board_alloc(b, 2048, 16), 2048, true };
+	struct piece out = { board_alloc(b, 12 + 60, 16), 12 + 60, false };
+	uint8_t *frame = board_at(b, out.gpa), *got = board_at(b, in.gpa);
+	for (unsigned round = 0; round < 3; round++) {
+		for (unsigned i = 0; i < 60; i++)
+			frame[12 + i] = (uint8_t)(i + round);
+		driver_put(&d, 0, &in, 1);
+		driver_kick(&d, 0);
+		driver_put(&d, 1, &out, 1);
+		driver_kick(&d, 1);
+		EXPECT(driver_take(&d, 1, &len) && len == 0);
+		EXPECT(driver_take(&d, 0, &len) && len == 12 + 60);
+		EXPECT(memcmp(got + 12, frame + 12, 60) == 0);
+		EXPECT(le16_load(got + 10) == 1); /* num_buffers */
+	}
+	return driver_reset(&d);
+}
+
+/* ---- 5.3 Console Device ---- */
+
+#define CONSOLE_F_MULTIPORT (UINT64_C(1) << 1)
+enum { DEVICE_READY = 0, PORT_ADD = 1, PORT_READY = 3, CONSOLE_PORT = 4, PORT_OPEN = 6 };
+enum { PORT_NAME = 7, CONTROL_IN = 2, CONTROL_OUT = 3, AGENT_IN = 4, AGENT_OUT = 5 };
+
+static bool console_text(struct driver *d, unsigned queue, struct ram_console *at, const char *text,
+			 uint32_t len)
+{
+	struct board *b = d->b;
+	struct piece out = { board_alloc(b, len, 1), len, false };
+	struct piece in = { board_alloc(b, 64, 1), 64, true };
+	uint32_t got;
+
+	memcpy(board_at(b, out.gpa), text, len);
+	driver_put(d, queue + 1, &out, 1);
+	driver_kick(d, queue + 1);
+	EXPECT(driver_take(d, queue + 1, &got));
+	EXPECT(at->n_out == len && memcmp(at->out, text, len) == 0);
+	driver_put(d, queue, &in, 1);
+	driver_kick(d, queue);
+	ram_console_type(at, text);
+	board_service(b);
+	EXPECT(driver_take(d, queue, &got) && got == len);
+	EXPECT(memcmp(board_at(b, in.gpa), text, len) == 0);
+	return true;
+}
+
+/* A control message to the device. */
+static bool console_tell(struct driver *d, uint32_t port, uint16_t event, uint16_t value)
+{
+	struct piece out = { board_alloc(d->b, 8, 4), 8, false };
+	uint8_t *message = board_at(d->b, out.gpa);
+	uint32_t len;
+
+	le32_store(message, port);
+	le16_store(message + 4, event);
+	le16_store(message + 6, value);
+	driver_put(d, CONTROL_OUT, &out, 1);
+	driver_kick(d, CONTROL_OUT);
+	return driver_take(d, CONTROL_OUT, &len);
+}
+
+/* And from it: with a buffer, the next one. */
+static bool console_hear(struct driver *d, uint32_t port, uint16_t event, const char *name)
+{
+	struct piece in = { board_alloc(d->b, 64, 4), 64, true };
+	const uint8_t *message = board_at(d->b, in.gpa);
+	uint32_t len;
+
+	driver_put(d, CONTROL_IN, &in, 1);
+	driver_kick(d, CONTROL_IN);
+	EXPECT(driver_take(d, CONTROL_IN, &len) && len >= 8);
+	EXPECT(le32_load(message) == port && le16_load(message + 4) == event);
+	EXPECT(!name || memcmp(message + 8, name, len - 8) == 0);
+	return true;
+}
+
+bool drive_console(struct board *b)
+{
+	struct driver d;
+
+	if (!driver_start(&d, b, 3, 0, 2) || !console_text(&d, 0, &b->hvc, "plain", 5) ||
+	    !driver_reset(&d))
+		return false;
+	b->hvc.n_out = 0;
+	if (!driver_start(&d, b, 3, CONSOLE_F_MULTIPORT, 6))
+		return false;
+	EXPECT(driver_config(&d, 4, 4) >= 2);
+	EXPECT(console_tell(&d, UINT32_MAX, DEVICE_READY, 1));
+	EXPECT(console_hear(&d, 0, PORT_ADD, NULL) && console_hear(&d, 1, PORT_ADD, NULL));
+	EXPECT(console_tell(&d, 0, PORT_READY, 1));
+	EXPECT(console_hear(&d, 0, CONSOLE_PORT, NULL) && console_hear(&d, 0, PORT_OPEN, NULL));
+	EXPECT(console_tell(&d, 1, PORT_READY, 1));
+	EXPECT(console_hear(&d, 1, PORT_NAME, "agent") && console_hear(&d, 1, PORT_OPEN, NULL));
+	EXPECT(console_tell(&d, 0, PORT_OPEN, 1) && console_tell(&d, 1, PORT_OPEN, 1));
+	EXPECT(console_text(&d, 0, &b->hvc, "terminal", 8));
+	EXPECT(console_text(&d, AGENT_IN, &b->agent, "agent's", 7));
+	return driver_reset(&d);
+}
+
+/* ---- 5.4 Entropy Device ---- */
+
+bool drive_rng(struct board *b)
+{
+	struct driver d;
+	uint32_t len;
+
+	if (!driver_start(&d, b, 4, 0, 1))
+		return false;
+	struct piece pieces[2] = { { board_alloc(b, 24, 1), 24, true },
+				   { board_alloc(b, 8, 1), 8, true } };
+	driver_put(&d, 0, pieces, 2);
+	driver_kick(&d, 0);
+	EXPECT(driver_take(&d, 0, &len) && len == 32);
+	const uint8_t *first = board_at(b, pieces[0].gpa), *second = board_at(b, pieces[1].gpa);
+	EXPECT(first[0] == 0 && first[23] == 23 && second[0] == 24 && second[7] == 31);
+	return driver_reset(&d);
+}
+
+/* ---- 5.5 Traditional Memory Balloon Device ---- */
+
+bool drive_balloon(struct board *b)
+{
+	struct driver d;
+	uint32_t len;
+
+	if (!driver_start(&d, b, 5, 0, 2))
+		return false;
+	EXPECT(driver_config(&d, 0, 4) == 0);
+	virtio_balloon_target(&b->balloon, 2 * GUEST_PAGE_BYTES);
+	driver_irqs(&d);
+	EXPECT(d.irqs >> DRIVER_QUEUES & 1);
+	EXPECT(driver_config(&d, 0, 4) == 2);
+	gpa_t pages = board_alloc(b, 2 * GUEST_PAGE_BYTES, GUEST_PAGE_BYTES);
+	struct piece list = { board_alloc(b, 8, 4), 8, false };
+	uint8_t *numbers = board_at(b, list.gpa);
+	le32_store(numbers, (uint32_t)(pages / GUEST_PAGE_BYTES));
+	le32_store(numbers + 4, (uint32_t)(pages / GUEST_PAGE_BYTES) + 1);
+	driver_put(&d, 0, &list, 1);
+	driver_kick(&d, 0);
+	EXPECT(driver_take(&d, 0, &len));
+	EXPECT(b->n_released == 2 && b->released == pages + GUEST_PAGE_BYTES);
+	bus_write(&b->mmio, d.config + 4, 4, 2); /* actual */
+	EXPECT(virtio_balloon_actual(&b->balloon) == 2 * GUEST_PAGE_BYTES);
+	driver_put(&d, 1, &list, 1); /* and back */
+	driver_kick(&d, 1);
+	EXPECT(driver_take(&d, 1, &len));
+	return driver_reset(&d);
 }

@@ -29,7 +29,7 @@ enum { CAP_COMMON = 1, CAP_NOTIFY = 2, CAP_ISR = 3, CAP_DEVICE = 4 };
 
 #define VENDOR	  0x1af4
 #define VERSION_1 (UINT64_C(1) << 32)
-#define VECTOR	  0x60
+#define VECTOR	  0x60 /* of the first queue's interrupt, on vcpu 0 */
 
 /* ---- PCI ---- */
 
@@ -95,7 +95,7 @@ static void driver_cap(struct driver *d, unsigned at)
 	}
 }
 
-/* PCI Local Bus 3.0, 6.8.2 MSI-X: every entry is the same message, to vcpu 0. */
+/* PCI Local Bus 3.0, 6.8.2 MSI-X: each entry has a vector of its own, on vcpu 0. */
 static void driver_msix(struct driver *d, unsigned at)
 {
 	struct board *b = d->b;
@@ -105,7 +105,7 @@ static void driver_msix(struct driver *d, unsigned at)
 	for (unsigned i = 0; i <= (head >> 16 & 0x7ff); i++) {
 		bus_write(&b->mmio, base + 16 * i, 4, 0xfee00000);
 		bus_write(&b->mmio, base + 16 * i + 4, 4, 0);
-		bus_write(&b->mmio, base + 16 * i + 8, 4, d->vector);
+		bus_write(&b->mmio, base + 16 * i + 8, 4, VECTOR + i);
 		bus_write(&b->mmio, base + 16 * i + 12, 4, 0);
 	}
 	config_write(b, d->slot, at, head | UINT32_C(1) << 31);
@@ -176,8 +176,8 @@ static bool driver_queue_setup(struct driver *d, unsigned index)
 	common_set(d, QUEUE_SELECT, 2, index);
 	EXPECT(common(d, QUEUE_SIZE, 2) >= DRIVER_QUEUE_SIZE);
 	common_set(d, QUEUE_SIZE, 2, DRIVER_QUEUE_SIZE);
-	common_set(d, QUEUE_VECTOR, 2, 0);
-	EXPECT(common(d, QUEUE_VECTOR, 2) == 0);
+	common_set(d, QUEUE_VECTOR, 2, index);
+	EXPECT(common(d, QUEUE_VECTOR, 2) == index);
 	common_set(d, QUEUE_DESC, 4, q->desc);
 	common_set(d, QUEUE_DESC + 4, 4, 0);
 	common_set(d, QUEUE_DRIVER, 8, q->avail);
@@ -192,12 +192,14 @@ bool driver_start(struct driver *d, struct board *b, uint16_t type, uint64_t wan
 {
 	memset(d, 0, sizeof(*d));
 	d->b = b;
-	d->vector = VECTOR;
 	if (!driver_find(d, type) || !driver_reset(d))
 		return false;
 	common_set(d, DEVICE_STATUS, 1, ACKNOWLEDGE | DRIVER);
 	if (!driver_negotiate(d, wanted))
 		return false;
+	common_set(d, CONFIG_VECTOR, 2, n);
+	EXPECT(common(d, CONFIG_VECTOR, 2) == n);
+	d->n_queues = n;
 	for (unsigned i = 0; i < n; i++) {
 		if (!driver_queue_setup(d, i))
 			return false;
@@ -242,6 +244,17 @@ void driver_kick(struct driver *d, unsigned queue)
 	board_service(d->b);
 }
 
+void driver_irqs(struct driver *d)
+{
+	int vector;
+
+	while ((vector = board_serve(d->b, 0)) >= 0) {
+		unsigned entry = (unsigned)vector - VECTOR;
+		if (entry <= DRIVER_QUEUES)
+			d->irqs |= 1U << (entry == d->n_queues ? DRIVER_QUEUES : entry);
+	}
+}
+
 bool driver_take(struct driver *d, unsigned queue, uint32_t *ret_len)
 {
 	struct driver_queue *q = &d->queues[queue];
@@ -252,10 +265,9 @@ bool driver_take(struct driver *d, unsigned queue, uint32_t *ret_len)
 	EXPECT(le32_load(entry) == 0);
 	*ret_len = le32_load(entry + 4);
 	q->used_seen++;
-	EXPECT(irqchip_pending(&d->b->chip, 0));
-	EXPECT(irqchip_accept(&d->b->chip, 0) == d->vector);
-	lapic_mmio_write(&d->b->chip.lapics[0], 0xb0, 4, 0);
-	EXPECT(!irqchip_pending(&d->b->chip, 0));
+	driver_irqs(d);
+	EXPECT(d->irqs >> queue & 1);
+	d->irqs &= ~(1U << queue);
 	return true;
 }
 

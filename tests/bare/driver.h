@@ -7,7 +7,7 @@
  */
 #include "bare.h"
 
-#define DRIVER_QUEUES	  4U
+#define DRIVER_QUEUES	  6U
 #define DRIVER_QUEUE_SIZE 8U
 
 /* A buffer of a chain. */
@@ -29,7 +29,9 @@ struct driver {
 	uint64_t common, notify, isr, config; /* where the structures are, guest physical */
 	uint32_t notify_step;
 	uint64_t features;
-	uint8_t vector; /* every queue's interrupt, on vcpu 0 */
+	unsigned n_queues;
+	uint32_t
+		irqs; /* of which queues an interrupt came; bit DRIVER_QUEUES: of the configuration */
 	struct driver_queue queues[DRIVER_QUEUES];
 };
 
@@ -50,6 +52,8 @@ void driver_put(struct driver *d, unsigned queue, const struct piece *pieces, un
 void driver_kick(struct driver *d, unsigned queue);
 /* driver_take() - whether a chain came back, with its interrupt; how many bytes the device wrote. */
 bool driver_take(struct driver *d, unsigned queue, uint32_t *ret_len);
+/* driver_irqs() - take the interrupts that are there into d->irqs. */
+void driver_irqs(struct driver *d);
 /* driver_reset() - as at the end of a driver's life. */
 bool driver_reset(struct driver *d);
 /* driver_config() - len bytes (1..8) of the device's configuration. */

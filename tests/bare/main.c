@@ -28,6 +28,10 @@ static const struct {
 	{ "debug-exit", drive_debug_exit },
 	{ "testdevs", drive_testdevs },
 	{ "virtio-blk", drive_blk },
+	{ "virtio-net", drive_net },
+	{ "virtio-console", drive_console },
+	{ "virtio-rng", drive_rng },
+	{ "virtio-balloon", drive_balloon },
 };
 
 void bare_main(void)
