@@ -196,3 +196,114 @@ void counting_entropy_init(struct counting_entropy *entropy)
 
 	*entropy = (struct counting_entropy){ .entropy = { .ops = &ops } };
 }
+
+/* ---- memory ---- */
+
+static void *one_heap_alloc(const struct mem_ops *ops, size_t len)
+{
+	struct one_heap *heap = container_of(ops, struct one_heap, ops);
+
+	if (heap->taken || len > heap->block_bytes)
+		return NULL;
+	heap->taken = true;
+	return memset(heap->block, 0, len);
+}
+
+static void one_heap_free(const struct mem_ops *ops, void *ptr)
+{
+	if (ptr)
+		container_of(ops, struct one_heap, ops)->taken = false;
+}
+
+void one_heap_init(struct one_heap *heap, void *block, size_t block_bytes)
+{
+	*heap = (struct one_heap){ .ops = { .alloc = one_heap_alloc, .free = one_heap_free },
+				   .block = block,
+				   .block_bytes = block_bytes };
+}
+
+/* ---- vsock ---- */
+
+static struct echo_host *echo_of(struct vsock_host *host)
+{
+	return container_of(host, struct echo_host, host);
+}
+
+static int echo_connect(struct vsock_host *host, struct vsock_stream *stream)
+{
+	if (stream->host_port != ECHO_PORT)
+		return -ECONNREFUSED;
+	echo_of(host)->stream = stream;
+	return 0;
+}
+
+static void echo_connected(struct vsock_host *host, struct vsock_stream *stream)
+{
+	(void)host;
+	(void)stream;
+}
+
+static int64_t echo_write(struct vsock_host *host, struct vsock_stream *stream, const void *data,
+			  size_t len)
+{
+	struct echo_host *echo = echo_of(host);
+
+	(void)stream;
+	if (len > sizeof(echo->bytes) - echo->n)
+		len = sizeof(echo->bytes) - echo->n;
+	memcpy(echo->bytes + echo->n, data, len);
+	echo->n += len;
+	echo->news = true;
+	return (int64_t)len;
+}
+
+static int64_t echo_read(struct vsock_host *host, struct vsock_stream *stream, void *ret,
+			 size_t len)
+{
+	struct echo_host *echo = echo_of(host);
+
+	(void)stream;
+	if (len > echo->n)
+		len = echo->n;
+	memcpy(ret, echo->bytes, len);
+	echo->n -= len;
+	memmove(echo->bytes, echo->bytes + len, echo->n);
+	return (int64_t)len;
+}
+
+static void echo_shutdown(struct vsock_host *host, struct vsock_stream *stream)
+{
+	(void)stream;
+	echo_of(host)->ended = true;
+}
+
+static void echo_close(struct vsock_host *host, struct vsock_stream *stream)
+{
+	(void)stream;
+	echo_of(host)->stream = NULL;
+	echo_of(host)->closes++;
+}
+
+void echo_host_init(struct echo_host *echo)
+{
+	static const struct vsock_host_ops ops = {
+		.connect = echo_connect,
+		.connected = echo_connected,
+		.write = echo_write,
+		.read = echo_read,
+		.shutdown = echo_shutdown,
+		.close = echo_close,
+	};
+
+	memset(echo, 0, sizeof(*echo));
+	echo->host.ops = &ops;
+}
+
+bool echo_host_tell(struct echo_host *echo, struct virtio_vsock *dev)
+{
+	if (!echo->news || !echo->stream)
+		return false;
+	echo->news = false;
+	virtio_vsock_readable(dev, echo->stream);
+	return true;
+}

@@ -24,6 +24,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "devices/virtio/virtio_pci.h"
+#include "devices/virtio/vsock.h"
 #include "fake_clock.h"
 #include "machine/bus.h"
 #include "machine/events.h"
@@ -37,6 +38,7 @@
 #define BARE_RAM_BYTES (4U << 20)
 #define BARE_DRIVERS   (2U << 20) /* from here up it is the drivers' */
 #define BOARD_KICKS    64U
+#define BARE_CID       3U
 
 /* The machine that is driven; one, with two vcpus that nobody runs. */
 struct board {
@@ -58,12 +60,16 @@ struct board {
 	struct virtio_console console;
 	struct virtio_rng rng;
 	struct virtio_balloon balloon;
-	struct virtio_pci blk_pci, net_pci, console_pci, rng_pci, balloon_pci;
+	struct virtio_vsock vsock;
+	struct virtio_pci blk_pci, net_pci, console_pci, rng_pci, balloon_pci, vsock_pci;
 
 	struct ram_disk disk;
 	struct ram_net wire;
 	struct ram_console com, hvc, agent;
 	struct counting_entropy entropy;
+	struct echo_host echo;
+	struct one_heap heap;
+	uint8_t heap_block[VSOCK_BUFFER_BYTES];
 	struct balloon_host balloon_host;
 	gpa_t released; /* the page that the balloon took last */
 	unsigned n_released;
@@ -142,3 +148,6 @@ bool drive_net(struct board *b);
 bool drive_console(struct board *b);
 bool drive_rng(struct board *b);
 bool drive_balloon(struct board *b);
+bool drive_vsock(struct board *b);
+bool drive_intx(struct board *b);
+bool drive_broken(struct board *b);

@@ -88,7 +88,7 @@ void board_service(struct board *b)
 			memmove(&b->kicks[0], &b->kicks[1], b->n_kicks * sizeof(b->kicks[0]));
 			virtio_queue_run(dev, queue);
 		}
-	} while (ram_net_tell(&b->wire));
+	} while (ram_net_tell(&b->wire) || echo_host_tell(&b->echo, &b->vsock));
 }
 
 static void board_release(struct balloon_host *host, gpa_t gpa, uint64_t len)
@@ -180,12 +180,15 @@ static void board_init_backends(struct board *b, uint8_t *disk)
 	ram_console_init(&b->hvc);
 	ram_console_init(&b->agent);
 	counting_entropy_init(&b->entropy);
+	echo_host_init(&b->echo);
+	one_heap_init(&b->heap, b->heap_block, sizeof(b->heap_block));
 	b->balloon_host.ops = &balloon_ops;
 	virtio_blk_init(&b->blk, &place, &b->disk.disk);
 	virtio_net_init(&b->net, &place, &b->wire.net, mac);
 	virtio_console_init(&b->console, &place, ports, 2);
 	virtio_rng_init(&b->rng, &place, &b->entropy.entropy);
 	virtio_balloon_init(&b->balloon, &place, &b->balloon_host);
+	virtio_vsock_init(&b->vsock, &place, BARE_CID, &b->echo.host, &b->heap.ops);
 }
 
 static int board_init_virtio(struct board *b, struct err *err)
@@ -196,7 +199,7 @@ static int board_init_virtio(struct board *b, struct err *err)
 	} devices[] = {
 		{ &b->blk_pci, &b->blk.virtio },	 { &b->net_pci, &b->net.virtio },
 		{ &b->console_pci, &b->console.virtio }, { &b->rng_pci, &b->rng.virtio },
-		{ &b->balloon_pci, &b->balloon.virtio },
+		{ &b->balloon_pci, &b->balloon.virtio }, { &b->vsock_pci, &b->vsock.virtio },
 	};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(devices); i++) {

@@ -234,3 +234,127 @@ bool drive_balloon(struct board *b)
 	EXPECT(driver_take(&d, 1, &len));
 	return driver_reset(&d);
 }
+
+/* ---- 5.10 Socket Device: a stream to the host's echo ---- */
+
+enum { VSOCK_REQUEST = 1, VSOCK_RESPONSE = 2, VSOCK_RST = 3, VSOCK_SHUTDOWN = 4, VSOCK_RW = 5 };
+enum { VSOCK_HEADER = 44, VSOCK_GUEST_PORT = 77, VSOCK_ROOM = 4096 };
+
+struct vsock_driver {
+	struct driver d;
+	gpa_t in, out;
+	uint32_t received; /* bytes of payload: fwd_cnt */
+};
+
+static bool vsock_send(struct vsock_driver *v, uint32_t port, uint16_t op, uint32_t flags,
+		       const char *text, uint32_t len)
+{
+	struct piece piece = { v->out, VSOCK_HEADER + len, false };
+	uint8_t *packet = board_at(v->d.b, v->out);
+	uint32_t wrote;
+
+	memset(packet, 0, VSOCK_HEADER);
+	le64_store(packet, BARE_CID);
+	le64_store(packet + 8, VSOCK_HOST_CID);
+	le32_store(packet + 16, VSOCK_GUEST_PORT);
+	le32_store(packet + 20, port);
+	le32_store(packet + 24, len);
+	le16_store(packet + 28, 1); /* a stream */
+	le16_store(packet + 30, op);
+	le32_store(packet + 32, flags);
+	le32_store(packet + 36, VSOCK_ROOM);
+	le32_store(packet + 40, v->received);
+	memcpy(packet + VSOCK_HEADER, text, len);
+	driver_put(&v->d, 1, &piece, 1);
+	driver_kick(&v->d, 1);
+	return driver_take(&v->d, 1, &wrote);
+}
+
+/* The next packet from the host is this one. A buffer is given for it. */
+static bool vsock_hear(struct vsock_driver *v, uint32_t port, uint16_t op, const char *text,
+		       uint32_t len)
+{
+	struct piece piece = { v->in, 128, true };
+	const uint8_t *packet = board_at(v->d.b, v->in);
+	uint32_t wrote;
+
+	driver_put(&v->d, 0, &piece, 1);
+	driver_kick(&v->d, 0);
+	EXPECT(driver_take(&v->d, 0, &wrote) && wrote == VSOCK_HEADER + len);
+	EXPECT(le64_load(packet) == VSOCK_HOST_CID && le64_load(packet + 8) == BARE_CID);
+	EXPECT(le32_load(packet + 16) == port && le32_load(packet + 20) == VSOCK_GUEST_PORT);
+	EXPECT(le16_load(packet + 30) == op && le32_load(packet + 24) == len);
+	EXPECT(memcmp(packet + VSOCK_HEADER, text, len) == 0);
+	v->received += len;
+	return true;
+}
+
+bool drive_vsock(struct board *b)
+{
+	struct vsock_driver v = { .received = 0 };
+
+	if (!driver_start(&v.d, b, 19, 0, 3))
+		return false;
+	v.in = board_alloc(b, 128, 16);
+	v.out = board_alloc(b, 128, 16);
+	EXPECT(driver_config(&v.d, 0, 8) == BARE_CID);
+	EXPECT(vsock_send(&v, 99, VSOCK_REQUEST, 0, "", 0)); /* nobody is there */
+	EXPECT(vsock_hear(&v, 99, VSOCK_RST, "", 0));
+	EXPECT(vsock_send(&v, ECHO_PORT, VSOCK_REQUEST, 0, "", 0));
+	EXPECT(vsock_hear(&v, ECHO_PORT, VSOCK_RESPONSE, "", 0));
+	EXPECT(b->echo.stream && b->heap.taken);
+	EXPECT(vsock_send(&v, ECHO_PORT, VSOCK_RW, 0, "hello", 5));
+	EXPECT(vsock_hear(&v, ECHO_PORT, VSOCK_RW, "hello", 5));
+	EXPECT(vsock_send(&v, ECHO_PORT, VSOCK_RW, 0, "again", 5));
+	EXPECT(vsock_hear(&v, ECHO_PORT, VSOCK_RW, "again", 5));
+	EXPECT(vsock_send(&v, ECHO_PORT, VSOCK_SHUTDOWN, 3, "", 0));
+	EXPECT(vsock_hear(&v, ECHO_PORT, VSOCK_RST, "", 0));
+	EXPECT(b->echo.closes == 1 && !b->heap.taken);
+	return driver_reset(&v.d);
+}
+
+/* ---- 4.1.5 PCI-specific Initialization And Device Operation: without MSI-X, and with a driver that errs ---- */
+
+bool drive_intx(struct board *b)
+{
+	struct driver d;
+
+	if (!driver_start(&d, b, 4, 0, 1))
+		return false;
+	config_write(b, d.slot, d.msix, config_read(b, d.slot, d.msix) & ~(UINT32_C(1) << 31));
+	unsigned pin = pci_intx_gsi(d.slot);
+	bus_write(&b->mmio, LAYOUT_IOAPIC, 4, 0x10 + 2 * pin);
+	bus_write(&b->mmio, LAYOUT_IOAPIC + 0x10, 4, 0xa080); /* level, low */
+	struct piece piece = { board_alloc(b, 8, 1), 8, true };
+	driver_put(&d, 0, &piece, 1);
+	driver_kick(&d, 0);
+	EXPECT(irqchip_accept(&b->chip, 0) == 0x80);
+	EXPECT(bus_read(&b->mmio, d.isr, 1) == 1); /* reading it lets the line go */
+	EXPECT(bus_read(&b->mmio, d.isr, 1) == 0);
+	lapic_mmio_write(&b->chip.lapics[0], 0xb0, 4, 0);
+	EXPECT(board_serve(b, 0) == -1);
+	bus_write(&b->mmio, LAYOUT_IOAPIC + 0x10, 4, 0x10000);
+	config_write(b, d.slot, d.msix, config_read(b, d.slot, d.msix) | UINT32_C(1) << 31);
+	return driver_reset(&d);
+}
+
+bool drive_broken(struct board *b)
+{
+	struct piece nowhere = { UINT64_C(0xfffffffffffff000), 4096, true };
+	struct driver d;
+	uint32_t len;
+
+	if (!driver_start(&d, b, 4, 0, 1))
+		return false;
+	driver_put(&d, 0, &nowhere, 1);
+	driver_kick(&d, 0);
+	driver_irqs(&d);
+	EXPECT(driver_status(&d) & 64 && d.irqs >> DRIVER_QUEUES & 1); /* DEVICE_NEEDS_RESET */
+	if (!driver_reset(&d) || !driver_start(&d, b, 4, 0, 1))
+		return false;
+	struct piece piece = { board_alloc(b, 8, 1), 8, true };
+	driver_put(&d, 0, &piece, 1);
+	driver_kick(&d, 0);
+	EXPECT(driver_take(&d, 0, &len) && len == 8);
+	return driver_reset(&d);
+}

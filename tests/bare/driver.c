@@ -115,7 +115,6 @@ static bool driver_find(struct driver *d, uint16_t type)
 {
 	struct board *b = d->b;
 	int slot = pci_find(b, VENDOR, 0x1040 + type);
-	bool msix = false;
 
 	EXPECT(slot >= 0);
 	d->slot = (unsigned)slot;
@@ -127,11 +126,11 @@ static bool driver_find(struct driver *d, uint16_t type)
 			driver_cap(d, at);
 		if (id == 0x11) {
 			driver_msix(d, at);
-			msix = true;
+			d->msix = at;
 		}
 		at = config_byte(b, d->slot, at + 1U);
 	}
-	EXPECT(d->common && d->notify && d->isr && msix);
+	EXPECT(d->common && d->notify && d->isr && d->msix);
 	return true;
 }
 
@@ -208,6 +207,11 @@ bool driver_start(struct driver *d, struct board *b, uint16_t type, uint64_t wan
 	board_service(b);
 	EXPECT(common(d, DEVICE_STATUS, 1) == (ACKNOWLEDGE | DRIVER | FEATURES_OK | DRIVER_OK));
 	return true;
+}
+
+uint8_t driver_status(struct driver *d)
+{
+	return (uint8_t)common(d, DEVICE_STATUS, 1);
 }
 
 bool driver_reset(struct driver *d)

@@ -26,6 +26,7 @@ struct driver_queue {
 struct driver {
 	struct board *b;
 	unsigned slot;
+	unsigned msix;			      /* offset of the capability */
 	uint64_t common, notify, isr, config; /* where the structures are, guest physical */
 	uint32_t notify_step;
 	uint64_t features;
@@ -54,6 +55,8 @@ void driver_kick(struct driver *d, unsigned queue);
 bool driver_take(struct driver *d, unsigned queue, uint32_t *ret_len);
 /* driver_irqs() - take the interrupts that are there into d->irqs. */
 void driver_irqs(struct driver *d);
+/* driver_status() - the device status field. */
+uint8_t driver_status(struct driver *d);
 /* driver_reset() - as at the end of a driver's life. */
 bool driver_reset(struct driver *d);
 /* driver_config() - len bytes (1..8) of the device's configuration. */

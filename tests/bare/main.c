@@ -32,6 +32,9 @@ static const struct {
 	{ "virtio-console", drive_console },
 	{ "virtio-rng", drive_rng },
 	{ "virtio-balloon", drive_balloon },
+	{ "virtio-vsock", drive_vsock },
+	{ "intx", drive_intx },
+	{ "broken-ring", drive_broken },
 };
 
 void bare_main(void)
