@@ -101,7 +101,8 @@ struct spec_vm {
 	const char *
 		gdb; /* a unix socket's path or a TCP port of 127.0.0.1 to wait for a debugger, or NULL */
 	bool machine_irqchip; /* the machine's interrupt controllers instead of the engine's */
-	bool agent; /* an image runs in it: strata-init is its first process and has a control port */
+	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
+	bool upper; /* with an agent: disk 1 holds what it writes */
 	bool balloon, rng;
 	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };

@@ -74,8 +74,8 @@ static unsigned console_message(const struct console_port *port, enum console_ev
 		value = port->host_open;
 	if (event == CONSOLE_PORT_NAME) {
 		/* No terminator: the used length is the end. */
-		for (unsigned i = 0; i < CONSOLE_NAME_BYTES && port->name[i]; i++)
-			ret[len++] = (uint8_t)port->name[i];
+		for (const char *c = port->name; *c; c++)
+			ret[len++] = (uint8_t)*c;
 	} else if (event == CONSOLE_RESIZE) {
 		le16_store(ret + len, le16_get(port->cols));
 		le16_store(ret + len + 2, le16_get(port->rows));

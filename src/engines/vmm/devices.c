@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engines/vmm/vmm_agent.h"
 #include "machine/acpi.h"
 #include "machine/layout.h"
 
@@ -109,6 +110,10 @@ int vmm_devices_create(struct vmm *vmm, struct err *err)
 		r = devices_test(vmm, d, err);
 	if (r == 0)
 		r = vmm_disks_create(vmm, err);
+	if (r == 0)
+		r = vmm_extras_create(vmm, err);
+	if (r == 0 && vmm->spec->vm.agent)
+		r = vmm_agent_create(vmm, err);
 	return r == 0 ? devices_acpi(vmm, err) : r;
 }
 

@@ -15,6 +15,7 @@
 #include "engines/vmm/signals.h"
 #include "engines/vmm/sync.h"
 #include "engines/vmm/threads.h"
+#include "engines/vmm/vmm_agent.h"
 
 static void run_poked(void *arg, uint32_t events)
 {
@@ -159,6 +160,10 @@ static int run_status(struct vmm *vmm, int *ret_status, struct err *err)
 {
 	switch (vmm_ended(vmm)) {
 	case VMM_POWER_OFF:
+		if (vmm->spec->vm.agent)
+			return vmm_agent_status(vmm, ret_status, err);
+		*ret_status = 0;
+		return 0;
 	case VMM_RESET:
 		*ret_status = 0;
 		return 0;
