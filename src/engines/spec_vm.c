@@ -52,6 +52,7 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->gdb = spec_str(&in, "gdb", NULL);
 	vm->machine_irqchip = spec_word(&in, "irqchip", irqchips, 0) == 1;
 	vm->agent = spec_bool(&in, "agent", false);
+	vm->console = spec_bool(&in, "console", false);
 	vm->upper = spec_bool(&in, "upper", false);
 	vm->balloon = spec_bool(&in, "balloon", true);
 	vm->rng = spec_bool(&in, "rng", true);
