@@ -12,7 +12,14 @@ static struct agent *agent_of(struct console *console)
 	return container_of(console, struct agent, console);
 }
 
+/* Often inside a call of the device's, which holds its lock: it cannot be told from here. */
 static void agent_wake(struct agent *agent)
+{
+	if (agent->out_at < agent->out.len)
+		agent->events->wake(agent);
+}
+
+void agent_poke(struct agent *agent)
 {
 	if (agent->out_at < agent->out.len && agent->console.readable)
 		agent->console.readable(&agent->console, agent->console.arg);

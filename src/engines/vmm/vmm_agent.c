@@ -6,7 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -58,7 +59,25 @@ static void agent_exited(struct agent *agent, const struct agent_end *end)
 	agent_maybe_stop(a);
 }
 
+static void agent_wake_loop(struct agent *agent)
+{
+	const uint64_t one = 1;
+
+	(void)!write(agent_mine(agent)->wake, &one, sizeof(one)); /* full is as good */
+}
+
+static void agent_woken(void *arg, uint32_t events)
+{
+	struct vmm_agent *a = arg;
+	uint64_t times;
+
+	(void)events;
+	(void)!read(a->wake, &times, sizeof(times)); /* only to make it unreadable */
+	agent_poke(&a->agent);
+}
+
 static const struct agent_events agent_events = {
+	.wake = agent_wake_loop,
 	.started = agent_started,
 	.failed = agent_failed,
 	.exited = agent_exited,
@@ -138,8 +157,12 @@ static int agent_config(struct vmm *vmm, struct vmm_agent *a, struct err *err)
 
 static int agent_streams(struct vmm *vmm, struct vmm_agent *a, struct err *err)
 {
-	int r = console_fd_init(&a->in, vmm->loop, vmm->fds.in, -EBADF, err);
-
+	a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (a->wake < 0)
+		return err_set(err, errno, "eventfd");
+	int r = loop_add(vmm->loop, a->wake, EPOLLIN, agent_woken, a, err);
+	if (r == 0)
+		r = console_fd_init(&a->in, vmm->loop, vmm->fds.in, -EBADF, err);
 	if (r == 0)
 		r = console_fd_init(&a->out, vmm->loop, -EBADF, vmm->fds.out, err);
 	if (r == 0)

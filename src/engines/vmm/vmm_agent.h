@@ -10,6 +10,7 @@
 struct vmm_agent {
 	struct agent agent;
 	struct vmm *vmm;
+	int wake;			/* an eventfd: agent_poke() is to be called */
 	struct console_fd in, out, err; /* the workload's streams */
 	struct vmm_virtio host;
 	struct virtio_console dev;

@@ -166,6 +166,7 @@ static void vm_stats(struct agent *agent, const struct guest_stats *stats)
 }
 
 static const struct agent_events vm_events = {
+	.wake = agent_poke, /* no device here whose lock is held */
 	.started = vm_started,
 	.failed = vm_failed,
 	.exited = vm_exited,

@@ -59,6 +59,7 @@ static void on_readable(struct console *console, void *arg)
 }
 
 static const struct agent_events events = {
+	.wake = agent_poke, /* no device here whose lock is held */
 	.started = on_started,
 	.failed = on_failed,
 	.exited = on_exited,
