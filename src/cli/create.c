@@ -88,11 +88,11 @@ static int create_run(struct cli *cli, const struct args *args, struct err *err)
 
 const struct cmd cmd_create = {
 	.name = "create",
-	.operands = "IMAGE [COMMAND [ARG...]]",
+	.operands = "[IMAGE [COMMAND [ARG...]]]",
 	.summary = "Make an instance, for start",
 	.opts = run_opts + RUN_ONLY_OPTS,
 	.stop_at_operand = true,
-	.min_operands = 1,
+	.min_operands = 0,
 	.max_operands = -1,
 	.run = create_run,
 };

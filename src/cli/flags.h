@@ -28,6 +28,13 @@ int flag_time_offset(const char *text, const char *flag, json_t *into, struct er
 int flag_env(const char *text, const char *flag, json_t *into, struct err *err);
 int flag_env_file(const char *text, const char *flag, json_t *into, struct err *err);
 
+int flag_disk(const char *text, const char *flag, json_t *into,
+	      struct err *err); /* PATH[,ro][,format=raw|qcow2] */
+
+struct args;
+/* flag_vm() - the flags of a virtual machine, as the member "vm"; none given: nothing. */
+int flag_vm(const struct args *args, json_t *config, struct err *err);
+
 /* into objects */
 int flag_label(const char *text, const char *flag, json_t *into, struct err *err);
 int flag_label_file(const char *text, const char *flag, json_t *into, struct err *err);

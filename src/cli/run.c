@@ -48,11 +48,11 @@ static int run_run(struct cli *cli, const struct args *args, struct err *err)
 
 const struct cmd cmd_run = {
 	.name = "run",
-	.operands = "IMAGE [COMMAND [ARG...]]",
+	.operands = "[IMAGE [COMMAND [ARG...]]]",
 	.summary = "Run a command in a new instance",
 	.opts = run_opts,
 	.stop_at_operand = true,
-	.min_operands = 1,
+	.min_operands = 0,
 	.max_operands = -1,
 	.run = run_run,
 };

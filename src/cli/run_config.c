@@ -284,6 +284,12 @@ static int run_end(const struct args *args, json_t *config, struct err *err)
 
 static int run_operands(const struct args *args, json_t *config, struct err *err)
 {
+	bool kernel = args_given(args, "kernel");
+
+	if (!args->argc && kernel)
+		return 0; /* nothing but a kernel */
+	if (!args->argc)
+		return err_say(err, EINVAL, "IMAGE is missing (or --kernel FILE)");
 	int r = flag_set(config, "image", json_string(args->argv[0]), err);
 
 	if (r < 0 || args->argc == 1)
@@ -316,7 +322,7 @@ int run_config(const struct args *args, json_t **ret, struct err *err)
 {
 	static int (*const parts[])(const struct args *, json_t *, struct err *) = {
 		run_operands, run_texts, run_switches, run_lists, run_limits,
-		run_network,  run_virt,	 run_userns,   run_end,
+		run_network,  run_virt,	 run_userns,   run_end,	  flag_vm,
 	};
 	const char *shm = args_text(args, "shm-size", NULL);
 	int64_t bytes;

@@ -69,6 +69,10 @@ struct guest_exec {
 struct engine_ops {
 	const char *name; /* "os-level": the value of --virt */
 	bool filters;	  /* wants the spec's seccomp profile compiled: spec.seccomp */
+	bool machines;	  /* runs virtual machines: spec.vm */
+
+	/* Optional. Before an instance is made: -ENOTSUP, naming the flag, for what this architecture cannot do. */
+	int (*check)(const struct spec *spec, struct err *err);
 
 	/* Mandatory. No side effects. */
 	void (*probe)(struct engine_report *ret_report);
@@ -109,7 +113,8 @@ struct engine_ops {
 
 extern const struct engine_ops *const engines[]; /* NULL-ended */
 
-/* engine_find() - by name; NULL for one that this build does not have. */
-const struct engine_ops *engine_find(const char *name);
-/* engine_auto() - what `--virt auto` means for an OCI image (DESIGN: OS level). */
-const struct engine_ops *engine_auto(void);
+/*
+ * engine_find() - by name; NULL for one that this build does not have
+ * @machine: what "auto" is asked for: a kernel or a disk (hybrid), else an image (OS level)
+ */
+const struct engine_ops *engine_find(const char *name, bool machine);

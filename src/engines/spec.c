@@ -301,6 +301,7 @@ int spec_load(json_t *json, struct spec *ret, struct err *err)
 	read_storage(&rd, &spec);
 	read_ulimits(&rd, &spec);
 	read_limits(&rd, &spec.limits);
+	spec_read_vm(&rd, &spec.vm);
 	spec.n_uid_map = read_idmap(&rd, "uid_map", &spec.uid_map);
 	spec.n_gid_map = read_idmap(&rd, "gid_map", &spec.gid_map);
 	read_time_offsets(&rd, &spec);
@@ -323,6 +324,7 @@ void spec_fini(struct spec *spec)
 	free(spec->mounts);
 	free(spec->devices);
 	free(spec->ulimits);
+	free(spec->vm.disks);
 	free(spec->uid_map);
 	free(spec->gid_map);
 	free(spec->ports);

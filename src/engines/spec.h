@@ -82,6 +82,32 @@ struct spec_endpoint { /* filled by the manager before the start; all NULL witho
 	const char *host_if; /* the veth's name on the host */
 };
 
+enum spec_disk_format { SPEC_DISK_AUTO, SPEC_DISK_RAW, SPEC_DISK_QCOW2 };
+
+struct spec_disk {
+	const char *path; /* absolute, on the host */
+	enum spec_disk_format format;
+	bool read_only;
+};
+
+/* A virtual machine: what runs in it and how large it is. Without a kernel there is none. */
+struct spec_vm {
+	const char *kernel; /* absolute path; NULL: this is no virtual machine */
+	const char *initrd; /* or NULL */
+	const char *append; /* kernel command line, "" */
+	uint64_t memory_bytes;
+	unsigned vcpus;
+	struct spec_disk *disks;
+	size_t n_disks;
+	const char *
+		gdb; /* a unix socket's path or a TCP port of 127.0.0.1 to wait for a debugger, or NULL */
+	bool machine_irqchip; /* the machine's interrupt controllers instead of the engine's */
+	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
+	bool upper; /* with an agent: disk 1 holds what it writes */
+	bool balloon, rng;
+	bool test_devices; /* what kvm-unit-tests expect of the machine */
+};
+
 struct spec {
 	json_t *json;	/* owns every string below */
 	const char *id; /* 64 hex digits */
@@ -110,6 +136,7 @@ struct spec {
 	struct spec_ulimit *ulimits;
 	size_t n_ulimits;
 	struct spec_limits limits;
+	struct spec_vm vm;
 	struct spec_idmap *uid_map, *gid_map;
 	size_t n_uid_map, n_gid_map;
 	struct spec_time_offsets time_offsets;

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Reading one JSON object member by member, for spec.c only. The first failure sticks: every read after it
+ * Reading one JSON object member by member, for spec.c and spec_vm.c only. The first failure sticks: every read after it
  * gives the default, so the reader is asked once, at the end.
  */
 #include <jansson.h>
@@ -56,3 +56,6 @@ bool spec_is_hostname(const char *s);
 bool spec_is_relative(const char *s); /* "strata", "a/b" */
 bool spec_is_cpu_list(const char *s);
 bool spec_is_mac(const char *s);
+
+struct spec_vm;
+void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm);

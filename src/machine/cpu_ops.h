@@ -63,6 +63,7 @@ struct vcpu_io {
 		struct {
 			const char *what; /* static text */
 			uint64_t code;
+			uint8_t insn_len, insn[15]; /* what could not be executed; 0: not known */
 		} fail;
 	};
 };
@@ -70,6 +71,7 @@ struct vcpu_io {
 /* What an engine can do; the VMM adapts. */
 struct cpu_caps {
 	bool irqchip;	    /* LAPICs, IOAPIC, PIC and PIT of its own, on request */
+	bool split_irqchip; /* or the LAPICs alone */
 	bool doorbells;	    /* doorbell_set */
 	bool kvm_clock;	    /* paravirtual clock and KVM's CPUID leaves */
 	unsigned vcpus;	    /* at most */
@@ -82,6 +84,7 @@ struct vcpu; /* the same */
 struct vm_config {
 	struct guest_mem *mem; /* borrowed; slots are announced by slot_set() */
 	bool own_irqchip;      /* the engine's interrupt controllers are wanted: caps.irqchip */
+	bool split_irqchip;    /* with own_irqchip: of those the LAPICs alone: caps.split_irqchip */
 	unsigned vcpus;
 };
 
@@ -125,9 +128,16 @@ struct cpu_ops {
 	/* Owner thread: IA32_APIC_BASE as the guest has it. */
 	uint64_t (*apic_base_get)(struct vcpu *vcpu);
 
-	/* ---- with own_irqchip ---- */
+	/*
+	 * ---- with own_irqchip ----
+	 * With split_irqchip the machine's IOAPIC sends its interrupts by msi(), and says by ioapic_route() what each pin holds,
+	 * so that the end of a level interrupt is heard of (VCPU_EXIT_EOI). The machine's PIC goes by irq_ready, inject and
+	 * irq_window, which are there then too. No irq_set.
+	 */
 	void (*irq_set)(struct vm *vm, uint32_t gsi, bool level); /* any thread */
 	void (*msi)(struct vm *vm, uint64_t addr, uint32_t data); /* any thread */
+	/* Any thread; pin < IRQ_GSI_COUNT; the message as the pin would send it. 0 or -errno. */
+	int (*ioapic_route)(struct vm *vm, unsigned pin, uint64_t addr, uint32_t data, bool masked);
 
 	/* ---- optional: NULL without the cap ---- */
 	/*
@@ -138,6 +148,12 @@ struct cpu_ops {
 			    uint64_t value, int fd);
 	int (*debug_set)(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
 			 const uint64_t hw_breakpoints[4]);
+	/*
+	 * FPU and vector state: XCR0, and an image in the standard format of XSAVE (SDM 1, XSAVE Area). *n in: room in
+	 * bytes, out: used; -E2BIG with *n needed.
+	 */
+	int (*xsave_get)(struct vcpu *vcpu, uint64_t *ret_xcr0, void *ret, size_t *n);
+	int (*xsave_set)(struct vcpu *vcpu, uint64_t xcr0, const void *image, size_t n);
 };
 
 /* Every engine's first members. */

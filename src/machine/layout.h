@@ -55,6 +55,7 @@
 #define PORT_PCI_ADDRESS 0xcf8U
 #define PORT_PCI_DATA	 0xcfcU
 #define PORT_PCI_BARS	 0xc000U /* BARs in port space from here up */
+#define PORT_PCI_END	 0x10000U
 
 /* ISA interrupts */
 #define GSI_PIT	     0U

@@ -7,6 +7,10 @@
  *
  * Thread rule: configuration is accessed by vcpu threads under pci_bus.lock (the host bridge's). A device's
  * config_wrote hook runs under it and may take its device's lock: lock order pci_bus -> device -> bus -> irq.
+ * The locks of INTx and of MSI-X are taken inside a device's; an irq_sink is called under them.
+ *
+ * What a hostile guest can do with a BAR: one outside the windows of machine/layout.h, or on top of another, is not
+ * decoded until it or the other moves away.
  * Sources: PCI Local Bus 3.0, 6 Configuration Space; PCI Express Base 3.0, 7.2.2 ECAM; 6.8.2 MSI-X.
  */
 #include <stdbool.h>
@@ -20,6 +24,7 @@
 #define PCI_SLOTS	 32U
 #define PCI_BARS	 6U
 #define PCI_MSIX_VECTORS 64U
+#define PCI_INTX_LINES	 8U
 
 struct pci_dev;
 
@@ -37,13 +42,20 @@ struct pci_dev_ops {
 	 * Optional. Before the guest reads [offset, offset + len): a device may refresh config[] there. Bus lock held.
 	 */
 	void (*config_reads)(struct pci_dev *dev, unsigned offset, unsigned len);
+	/*
+	 * Optional. bars[bar] was mapped at its region's base, or is no longer: also when it was
+	 * another device's BAR that made room. For doorbells. Bus lock held; also inside pci_add().
+	 */
+	void (*bar_moved)(struct pci_dev *dev, unsigned bar);
 };
 
 struct pci_bar {
 	struct bus_region
 		region; /* ops, lock and size are the device's; base is the guest's doing */
-	bool is_port, is_64bit, prefetchable;
-	bool mapped;
+	bool is_port, is_64bit;
+	bool prefetchable; /* set by the device between pci_bar_set() and pci_add() */
+	bool mapped;	   /* it answers now */
+	struct pci_dev *dev;
 };
 
 struct pci_msix_entry {
@@ -55,10 +67,10 @@ struct pci_msix_entry {
 struct pci_msix {
 	uint16_t vectors; /* 0: the device has none */
 	uint8_t cap;	  /* offset of the capability */
-	bool enabled, masked;
-	struct lock lock; /* of what follows; leaf */
+	struct lock lock; /* of what follows */
+	bool enabled;
+	bool masked; /* the whole function: its mask bit, or it is no bus master */
 	struct pci_msix_entry entries[PCI_MSIX_VECTORS];
-	struct bus_region region; /* table at 0, pending bits at 0x800 of the BAR */
 };
 
 struct pci_dev { /* embedded by the device */
@@ -71,7 +83,9 @@ struct pci_dev { /* embedded by the device */
 	uint8_t last_cap;		    /* the one whose next pointer is still 0 */
 	struct pci_bar bars[PCI_BARS];
 	struct pci_msix msix;
-	bool intx_level; /* as the device wants it */
+	bool invalid;	    /* it was declared wrongly: pci_add() refuses it */
+	bool intx_level;    /* as the device wants it; pci_bus.intx_lock, as the next */
+	bool intx_disabled; /* by the command register, or because MSI-X is on */
 };
 
 struct pci_bus {
@@ -80,9 +94,12 @@ struct pci_bus {
 	struct irq_sink *irq;
 	struct pci_dev *slots[PCI_SLOTS];
 	struct bus_region ecam, address, data; /* data: 0xCFC..0xCFF */
+	struct bus_region *reset;	       /* answers for the byte 0xCF9; NULL: nobody */
 	uint32_t selected;		       /* what 0xCF8 holds */
 	uint64_t next_mmio32, next_mmio64;     /* where BARs are put when the machine is built */
 	uint32_t next_pio;
+	struct lock intx_lock;	       /* of the next; inside a device's lock */
+	uint32_t intx[PCI_INTX_LINES]; /* who holds each line up, one bit a slot */
 	struct pci_dev host_bridge;
 };
 
@@ -92,18 +109,27 @@ struct pci_bus {
  */
 int pci_bus_init(struct pci_bus *pci, struct bus *mmio, struct bus *pio, struct irq_sink *irq,
 		 struct err *err);
-/* pci_dev_init() - identity and defaults; no BAR, no capability. */
+/*
+ * pci_reset_port() - who answers byte accesses to 0xCF9, which lies inside the bus's 0xCF8..0xCFB
+ * @region: borrowed; its base is not used, its offset is 0. Called without the bus lock.
+ */
+void pci_reset_port(struct pci_bus *pci, struct bus_region *region);
+/* pci_dev_init() - identity and defaults, interrupt pin A; no BAR, no capability. */
 void pci_dev_init(struct pci_dev *dev, const struct pci_dev_ops *ops, const struct pci_ids *ids);
 /*
  * pci_bar_set() - declare a BAR before the device is added
  * @size: a power of two, >= 16 (memory) or 4 (ports); a 64-bit BAR takes two numbers
  * The region's base is given by pci_add(), which acts as the firmware: every BAR is placed and decoded at start.
+ * Small guests map only the first 4 GiB: a 64-bit BAR is for what does not fit there.
  */
 void pci_bar_set(struct pci_dev *dev, unsigned bar, const struct bus_ops *ops, struct lock *lock,
 		 uint64_t size, bool is_port, bool is_64bit);
 /* pci_cap_add() - room for a capability of len bytes (its id and next pointer are filled in); offset, or -ENOSPC. */
 int pci_cap_add(struct pci_dev *dev, uint8_t id, unsigned len);
-/* pci_msix_init() - the capability, and a BAR of its own (4 KiB) for the table. @vectors: 1..PCI_MSIX_VECTORS. */
+/*
+ * pci_msix_init() - the capability, and a BAR of its own (4 KiB): the table at 0, the pending bits at 0x800
+ * @vectors: 1..PCI_MSIX_VECTORS.   Return: 0, -EINVAL, -ENOSPC.
+ */
 int pci_msix_init(struct pci_dev *dev, unsigned bar, uint16_t vectors);
 /* pci_add() - into the first free slot (or @slot >= 0), BARs placed, decoding on; 0, -ENOSPC, -EEXIST. */
 int pci_add(struct pci_bus *pci, struct pci_dev *dev, int slot, struct err *err);
@@ -114,5 +140,5 @@ bool pci_msix_enabled(const struct pci_dev *dev);
 void pci_msix_fire(struct pci_dev *dev, uint16_t vector);
 /* pci_intx_set() - level of INTA#, routed by slot to GSI 16 + slot % 8; respects the command register's disable bit. */
 void pci_intx_set(struct pci_dev *dev, bool level);
-/* pci_intx_gsi() - for _PRT and the interrupt line register. */
+/* pci_intx_gsi() - for _PRT and the interrupt line register. Pin B is the next slot's A, and so on. */
 uint32_t pci_intx_gsi(unsigned slot);

@@ -119,6 +119,15 @@ static int create_env(json_t *spec, const json_t *config, const json_t *image, c
 	return r | json_object_set_new(spec, "env", env);
 }
 
+/* What `ps` shows as the command of a virtual machine that is nothing but a kernel. */
+static const char *create_kernel_name(const json_t *config)
+{
+	const char *path = json_str(json_object_get(config, "vm"), "kernel", "");
+	const char *slash = strrchr(path, '/');
+
+	return slash && slash[1] ? slash + 1 : "kernel";
+}
+
 /* Docker: a command replaces CMD; an entry point replaces ENTRYPOINT and drops CMD. */
 static int create_args(json_t *spec, const json_t *config, const json_t *image, struct err *err)
 {
@@ -138,6 +147,8 @@ static int create_args(json_t *spec, const json_t *config, const json_t *image, 
 		(void)json_array_extend(args, (json_t *)(uintptr_t)asked_args);
 	else if (json_is_array(command))
 		(void)json_array_extend(args, (json_t *)(uintptr_t)command);
+	if (!json_array_size(args) && !json_str(config, "image", NULL))
+		(void)json_array_append_new(args, json_string(create_kernel_name(config)));
 	if (!json_array_size(args)) {
 		json_decref(args);
 		return err_say(err, EINVAL,
@@ -211,7 +222,7 @@ static int create_copy(json_t *spec, const json_t *config)
 		"image",  "tty",	   "stdin_open", "read_only",	 "init",
 		"remove", "privileged",	   "groups",	 "devices",	 "ulimits",
 		"limits", "uid_map",	   "gid_map",	 "ports",	 "restart",
-		"labels", "cgroup_parent", "network",	 "time_offsets", "userns",
+		"labels", "cgroup_parent", "network",	 "time_offsets", "userns", "vm",
 	};
 	int r = 0;
 
@@ -271,8 +282,11 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 	const char *seccomp = json_bool(config, "privileged", false) ? "unconfined" : "default";
 	r |= json_object_set_new(spec, "seccomp_profile",
 				 json_string(json_str(config, "seccomp", seccomp)));
+	/* A bare kernel's address would be nobody's to set: it gets a network where one was asked for. */
 	if (!json_object_get(spec, "network"))
-		r |= json_object_set_new(spec, "network", json_pack("{s:s}", "mode", "bridge"));
+		r |= json_object_set_new(spec, "network",
+					 json_pack("{s:s}", "mode",
+						   image_config ? "bridge" : "none"));
 	r |= create_env(spec, config, image, hostname);
 	if (r)
 		return err_set(err, ENOMEM, "new instance");
@@ -356,6 +370,13 @@ static int create_one_volume(struct manager *manager, json_t *mount, json_t *ano
 		r = volume_find(&manager->store, name, &volume, err);
 	if (r < 0)
 		return r;
+	if (volume.kind != VOLUME_DIRECTORY) {
+		volume_fini(&volume);
+		return err_say(err, EINVAL,
+			       "volume %s is a virtual machine's disk, and not a directory that a "
+			       "container could mount",
+			       name);
+	}
 	if (!name)
 		r |= json_array_append_new(anonymous, json_string(volume.name));
 	r |= json_object_set_new(mount, "source", json_string(volume.name));
@@ -531,74 +552,104 @@ static void create_undo_volumes(struct manager *manager, const json_t *spec)
 		volume_remove(&manager->store, json_string_value(name), NULL); /* best effort */
 }
 
-static int create_check_spec(json_t *spec, struct err *err)
+/* What the architecture cannot do is refused before anything is made. */
+static int create_check_engine(const struct engine_ops *engine, json_t *spec, bool image,
+			       struct err *err)
 {
 	AUTO(json_decref_p) json_t *copy = json_copy(spec);
-	struct spec view;
+	AUTO(spec_fini) struct spec view = { 0 };
 
 	/* Layers and volumes get their absolute paths at the start: stand-ins show everything else. */
-	(void)json_object_set_new(copy, "layers", json_pack("[s]", "/"));
+	if (image)
+		(void)json_object_set_new(copy, "layers", json_pack("[s]", "/"));
 	(void)json_object_del(copy, "mounts");
 	int r = spec_load(copy, &view, err);
-	if (r == 0)
-		spec_fini(&view);
-	return r;
+	return r == 0 && engine->check ? engine->check(&view, err) : r;
 }
 
-static int create_build(struct manager *manager, const json_t *config, const struct image *image,
-			const char *id, const struct engine_ops *engine, json_t *spec,
-			struct err *err)
+static int create_engine(const json_t *config, const struct engine_ops **ret, struct err *err)
 {
-	int r = create_check_machine(image, err);
+	const char *virt = json_str(config, "virt", "auto");
+	bool machine = json_object_get(config, "vm") != NULL;
+	const struct engine_ops *engine = engine_find(virt, machine);
+
+	if (!engine)
+		return err_say(err, ENOTSUP,
+			       "--virt %s: this build runs os-level and hybrid; see 'strata info'",
+			       virt);
+	if (machine && !engine->machines)
+		return err_say(err, EINVAL,
+			       "--virt %s has no virtual machine: --kernel, --disk, --vcpus and their "
+			       "like go with --virt hybrid",
+			       engine->name);
+	*ret = engine;
+	return 0;
+}
+
+/* @image: NULL for a virtual machine that is nothing but a kernel */
+static int create_build(struct manager *manager, const json_t *config, const struct image *image,
+			const char *id, json_t *spec, struct err *err)
+{
+	const struct engine_ops *engine = NULL;
+	const json_t *image_config = image ? image->config : NULL;
+	int r = create_engine(config, &engine, err);
+
+	if (r == 0 && image)
+		r = create_check_machine(image, err);
 	if (r < 0)
 		return r;
 	if (json_object_set_new(spec, "id", json_string(id)) < 0 ||
 	    json_object_set_new(spec, "virt", json_string(engine->name)) < 0 ||
-	    json_object_set_new(spec, "image_id", json_string(image->id)) < 0 ||
-	    json_object_set_new(spec, "name", json_string("new")) < 0 ||
-	    create_copy(spec, config) || create_layers(spec, image) < 0)
+	    json_object_set_new(spec, "name", json_string("new")) < 0 || create_copy(spec, config))
 		return err_set(err, ENOMEM, "new instance");
-	r = create_defaults(spec, config, image->config, id, err);
+	if (image && (json_object_set_new(spec, "image_id", json_string(image->id)) < 0 ||
+		      create_layers(spec, image) < 0))
+		return err_set(err, ENOMEM, "new instance");
+	r = create_defaults(spec, config, image_config, id, err);
 	if (r == 0)
 		r = create_caps(spec, config, err);
 	if (r == 0)
-		r = create_check_spec(spec, err);
+		r = create_check_engine(engine, spec, image != NULL, err);
 	if (r == 0)
 		r = create_check_ports(spec, err);
 	if (r == 0)
 		r = create_check_cpus(spec, err);
 	if (r == 0)
-		r = create_mounts(manager, spec, config, image->config, err);
+		r = create_mounts(manager, spec, config, image_config, err);
 	return r == 0 ? create_check_devices(spec, err) : r;
+}
+
+/* An instance of an image, or of a kernel alone. */
+static int create_record(struct manager *manager, const json_t *config, const struct image *image,
+			 struct instance *created, json_t *spec, struct err *err)
+{
+	int r = create_build(manager, config, image, created->id, spec, err);
+
+	if (r == 0)
+		r = create_name_and_insert(manager, spec, config, created->id,
+					   image ? image->id : NULL, created->created_ns, err);
+	if (r < 0)
+		create_undo_volumes(manager, spec);
+	return r;
 }
 
 int manager_create(struct manager *manager, const json_t *config, struct instance *ret,
 		   struct err *err)
 {
-	struct image image;
+	struct image image = { 0 };
 	struct instance created = { .state = INSTANCE_CREATED, .created_ns = clock_real_ns() };
-	const char *ref = json_str(config, "image", "");
-	const char *virt = json_str(config, "virt", "auto");
-	const struct engine_ops *engine = engine_find(virt);
-
-	if (!engine)
-		return err_say(err, ENOTSUP,
-			       "--virt %s: this build does not have it, see 'strata info'", virt);
+	const char *ref = json_str(config, "image", NULL);
 	int r = create_id(created.id, err);
-	if (r == 0)
+
+	if (r == 0 && ref)
 		r = image_find(&manager->store, ref, &image, err);
 	if (r < 0)
 		return r;
 	AUTO(json_decref_p) json_t *spec = json_object();
-	r = create_build(manager, config, &image, created.id, engine, spec, err);
-	if (r == 0)
-		r = create_name_and_insert(manager, spec, config, created.id, image.id,
-					   created.created_ns, err);
+	r = create_record(manager, config, ref ? &image : NULL, &created, spec, err);
 	image_fini(&image);
-	if (r < 0) {
-		create_undo_volumes(manager, spec);
+	if (r < 0)
 		return r;
-	}
 	created.name = strdup(json_str(spec, "name", ""));
 	created.error = strdup("");
 	created.spec = TAKE(spec);

@@ -110,7 +110,7 @@ static void fill_root_fini(struct copy_root *root)
 
 static int fill_root(json_t *spec, const char *state_dir, struct copy_root *root, struct err *err)
 {
-	const struct engine_ops *engine = engine_find(json_str(spec, "virt", ""));
+	const struct engine_ops *engine = engine_find(json_str(spec, "virt", ""), false);
 	struct spec view;
 
 	if (root->dir >= 0)

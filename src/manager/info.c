@@ -106,7 +106,7 @@ static json_t *info_engines(void)
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		const struct engine_ops *engine = engine_find(all[i]);
+		const struct engine_ops *engine = engine_find(all[i], false);
 		struct engine_report report = { 0 };
 		if (engine)
 			engine->probe(&report);

@@ -351,7 +351,7 @@ struct spec instance_view(const struct instance *instance)
 int instance_engine(const struct instance *instance, const struct engine_ops **ret, struct err *err)
 {
 	const char *virt = json_str(instance->spec, "virt", "auto");
-	const struct engine_ops *engine = engine_find(virt);
+	const struct engine_ops *engine = engine_find(virt, false);
 
 	if (!engine)
 		return err_say(err, ENOTSUP, "%s runs under %s, which this build does not have",

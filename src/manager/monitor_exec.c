@@ -25,7 +25,7 @@ static void monitor_exec_failed(int status, const struct err *err)
 
 static int monitor_exec_guest(const struct spec *spec, char **args, struct err *err)
 {
-	const struct engine_ops *engine = engine_find(spec->virt);
+	const struct engine_ops *engine = engine_find(spec->virt, false);
 	const struct guest_exec exec = {
 		.spec = spec,
 		.dirs = { args[MONITOR_EXEC_STATE], args[MONITOR_EXEC_RUN] },

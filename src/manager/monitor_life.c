@@ -23,7 +23,7 @@ void monitor_say(struct monitor *m)
 int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err)
 {
 	struct guest_io io;
-	const struct engine_ops *engine = engine_find(m->spec.virt);
+	const struct engine_ops *engine = engine_find(m->spec.virt, false);
 
 	*ret_status = 125;
 	if (!engine)

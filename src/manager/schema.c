@@ -19,6 +19,29 @@ static const char *const schema_versions[] = {
 	" finished_ns INTEGER NOT NULL DEFAULT 0"
 	");"
 	"CREATE INDEX instance_image ON instance (image);",
+	/* A virtual machine may run a kernel without an image: then it is NULL. */
+	"CREATE TABLE instance_new ("
+	" id TEXT NOT NULL UNIQUE,"
+	" name TEXT NOT NULL UNIQUE,"
+	" image TEXT REFERENCES images (id),"
+	" summary TEXT NOT NULL,"
+	" spec TEXT NOT NULL,"
+	" state INTEGER NOT NULL,"
+	" exit_code INTEGER NOT NULL DEFAULT 0,"
+	" oom_killed INTEGER NOT NULL DEFAULT 0,"
+	" restarts INTEGER NOT NULL DEFAULT 0,"
+	" stopped INTEGER NOT NULL DEFAULT 0,"
+	" error TEXT NOT NULL DEFAULT '',"
+	" created_ns INTEGER NOT NULL,"
+	" started_ns INTEGER NOT NULL DEFAULT 0,"
+	" finished_ns INTEGER NOT NULL DEFAULT 0"
+	");"
+	"INSERT INTO instance_new (id, name, image, summary, spec, state, exit_code, oom_killed, restarts, stopped,"
+	" error, created_ns, started_ns, finished_ns) SELECT id, name, image, summary, spec, state, exit_code,"
+	" oom_killed, restarts, stopped, error, created_ns, started_ns, finished_ns FROM instance;"
+	"DROP TABLE instance;"
+	"ALTER TABLE instance_new RENAME TO instance;"
+	"CREATE INDEX instance_image ON instance (image);",
 
 	/* What `ps` shows of the spec, which it need not parse for that: hundreds of them, each time. */
 	"ALTER TABLE instance ADD COLUMN ref TEXT NOT NULL DEFAULT '';"	 /* the image, as typed */

@@ -94,11 +94,13 @@ static int spawn_lift(struct spawn_fds *fds)
 	return 0;
 }
 
-static int spawn_run(int program, char *const *argv, const struct spawn_fds *given, pid_t *ret_pid)
+/* @libexec: "STRATA_LIBEXEC=DIR": executed by fd, the monitor does not see where it and its like are */
+static int spawn_run(int program, char *const *argv, char *libexec, const struct spawn_fds *given,
+		     pid_t *ret_pid)
 {
-	static char *const env[] = {
+	char *const env[] = {
 		(char *)(uintptr_t) "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		NULL
+		libexec, NULL
 	};
 	struct spawn_fds fds = *given;
 	posix_spawn_file_actions_t actions;
@@ -133,14 +135,19 @@ int spawn_monitor(char *const *argv, const struct spawn_fds *fds, pid_t *ret_pid
 
 	if (r < 0)
 		return r;
+	AUTO(buf_fini) struct buf libexec = { 0 };
+	(void)buf_printf(&libexec, "STRATA_LIBEXEC=%.*s", (int)(strrchr(path, '/') - path),
+			 path); /* a failure is sticky */
 	AUTO(fd_close_p) int program = spawn_program(path, err);
 	free(path);
 	if (program < 0)
 		return program;
+	if (libexec.failed)
+		return err_set(err, ENOMEM, "start strata-monitor");
 	/* Below 10 it would be in the way of the fds handed over. */
 	AUTO(fd_close_p) int high = fcntl(program, F_DUPFD_CLOEXEC, 10);
 	if (high < 0)
 		return err_set(err, errno, "start strata-monitor");
-	r = spawn_run(high, argv, fds, ret_pid);
+	r = spawn_run(high, argv, libexec.data, fds, ret_pid);
 	return r < 0 ? err_set(err, -r, "start strata-monitor") : 0;
 }

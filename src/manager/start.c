@@ -83,7 +83,7 @@ static uint64_t start_caps(const json_t *spec)
 int instance_seccomp(struct manager *manager, json_t *spec, struct err *err)
 {
 	const char *profile = json_str(spec, "seccomp_profile", "default");
-	const struct engine_ops *engine = engine_find(json_str(spec, "virt", "auto"));
+	const struct engine_ops *engine = engine_find(json_str(spec, "virt", ""), false);
 	char *path = NULL;
 
 	if (!strcmp(profile, "unconfined") || !engine || !engine->filters)

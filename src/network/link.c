@@ -303,6 +303,33 @@ int link_connect(const struct link_endpoint *endpoint, int netns_fd, struct err 
 	return r;
 }
 
+static int link_master(int fd, int index, int master)
+{
+	struct ifinfomsg ifi = { .ifi_index = index };
+	struct nl_msg msg;
+
+	nl_begin(&msg, RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+	nl_u32(&msg, IFLA_MASTER, (uint32_t)master);
+	return nl_call(fd, &msg, NULL, 0);
+}
+
+int link_join(const char *name, const char *bridge, struct err *err)
+{
+	struct link_info info, master;
+	AUTO(fd_close_p) int fd = nl_open(NETLINK_ROUTE);
+	if (fd < 0)
+		return err_set(err, -fd, "netlink socket");
+	int r = link_get(fd, bridge, &master);
+	if (r < 0)
+		return err_set(err, -r, "find bridge %s", bridge);
+	r = link_get(fd, name, &info);
+	if (r == 0)
+		r = link_master(fd, info.index, master.index);
+	if (r < 0)
+		return err_set(err, -r, "put %s on bridge %s", name, bridge);
+	return link_host_up(fd, name, err);
+}
+
 int link_lo_up(struct err *err)
 {
 	AUTO(fd_close_p) int fd = nl_open(NETLINK_ROUTE);

@@ -21,6 +21,8 @@ struct link_endpoint {
  * not come back: the process must end.
  */
 int link_connect(const struct link_endpoint *endpoint, int netns_fd, struct err *err);
+/* link_join() - an interface of this namespace (a tap) becomes a port of the bridge, and up. */
+int link_join(const char *name, const char *bridge, struct err *err);
 /* link_lo_up() - loopback up in the calling thread's own network namespace. */
 int link_lo_up(struct err *err);
 /*

@@ -28,3 +28,25 @@ enum {
 	CPUID_EXT_ADDRESS = (int)0x80000008,
 	CPUID_EXT_TOPOLOGY = (int)0x8000001e,
 };
+
+enum cpuid_reg { CPUID_EAX, CPUID_EBX, CPUID_ECX, CPUID_EDX };
+
+/* One feature bit and the name it has in Linux's /proc/cpuinfo. */
+struct cpuid_flag {
+	uint32_t function, index;
+	enum cpuid_reg reg;
+	uint8_t bit;
+	const char *name;
+};
+
+/* cpuid_find() - the leaf of a list, or NULL. @index: ignored where the leaf has no sub-leaves. */
+struct cpuid_leaf *cpuid_find(struct cpuid_leaf *leaves, unsigned n, uint32_t function,
+			      uint32_t index);
+/* cpuid_reg() - one of a leaf's four words. */
+uint32_t *cpuid_reg(struct cpuid_leaf *leaf, enum cpuid_reg reg);
+/* cpuid_flag() - by its name, or NULL: not one that we know. */
+const struct cpuid_flag *cpuid_flag(const char *name);
+/* cpuid_has() - whether a list has the feature bit of that name; false for a name that we do not know. */
+bool cpuid_has(struct cpuid_leaf *leaves, unsigned n, const char *name);
+/* cpuid_clear() - take the feature bits of these names out of a list; ends with NULL. */
+void cpuid_clear(struct cpuid_leaf *leaves, unsigned n, const char *const *names);

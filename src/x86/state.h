@@ -78,3 +78,15 @@ struct x86_state {
 
 #define X86_RFLAGS_FIXED UINT64_C(0x2)
 #define X86_RFLAGS_IF	 UINT64_C(0x200)
+
+/*
+ * x86_state_reset() - as the CPU comes out of reset: real mode at the reset vector; another than the first waits
+ * for its start-up message
+ * Source: Intel SDM 3A, Processor State After Reset (table of x86 processor states following power-up, reset or INIT).
+ */
+void x86_state_reset(struct x86_state *state, bool is_bsp);
+/*
+ * x86_state_sipi() - a waiting processor takes its start-up message and begins in real mode at vector << 12
+ * Source: Intel SDM 3A, Multiple-Processor (MP) Initialization; Interrupt Command Register, Start-Up.
+ */
+void x86_state_sipi(struct x86_state *state, uint8_t vector);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
 
 struct exec_run {
@@ -86,7 +87,7 @@ static int exec_join(const struct spec *spec, struct cgroup_layout *layout, stru
 	unsigned n = 0;
 	char path[256];
 
-	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, path, err);
+	int r = cgroup_instance_path(spec->cgroup_parent, spec->id, path, err);
 	if (r == 0)
 		r = cgroup_layout_read(NULL, layout, err);
 	if (r == 0)
@@ -122,7 +123,7 @@ static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
 	int procs = v2 < 0 ? -EBADF : openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	long pid = setns(pidfd, exec_namespaces(exec->spec)) < 0
 			   ? err_set(err, errno, "enter the container's namespaces")
-			   : oslevel_clone_into(&args, v2, &into);
+			   : cgroup_clone_into(&args, v2, &into);
 	if (pid == 0 && !into && procs >= 0 && write(procs, "0", 1) < 0)
 		_exit(125);
 	cgroup_close(&cgroup);

@@ -17,6 +17,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
 #include "network/link.h"
 
@@ -52,15 +53,6 @@ static void oslevel_probe(struct engine_report *ret)
 	*ret = report;
 }
 
-/* One directory a hierarchy, at its top: no parent of ours is left when the last instance has gone. */
-int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struct err *err)
-{
-	int n = snprintf(ret, 256, "%s%sstrata-%s", parent, parent[0] ? "/" : "", id);
-
-	return n < 0 || n >= 256 ? err_say(err, ENAMETOOLONG, "cgroup parent %s: too long", parent)
-				 : 0;
-}
-
 static uint64_t oslevel_namespaces(const struct spec *spec)
 {
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
@@ -70,26 +62,6 @@ static uint64_t oslevel_namespaces(const struct spec *spec)
 	if (spec->n_uid_map)
 		flags |= CLONE_NEWUSER;
 	return flags;
-}
-
-/*
- * Born into its v2 group a process need not be moved there, which would lock the machine's forks out for
- * milliseconds. Before Linux 5.7, and where the group is a threaded one, it is moved all the same.
- */
-long oslevel_clone_into(struct clone_args *args, int cgroup_fd, bool *ret_into)
-{
-	*ret_into = cgroup_fd >= 0;
-	if (cgroup_fd >= 0) {
-		args->flags |= CLONE_INTO_CGROUP;
-		args->cgroup = (uint64_t)(unsigned)cgroup_fd;
-	}
-	long pid = syscall(SYS_clone3, args, sizeof(*args));
-	if (pid >= 0 || cgroup_fd < 0)
-		return pid;
-	args->flags &= ~CLONE_INTO_CGROUP;
-	args->cgroup = 0;
-	*ret_into = false;
-	return syscall(SYS_clone3, args, sizeof(*args));
 }
 
 static int oslevel_clone(struct oslevel_guest *g, struct err *err)
@@ -111,7 +83,7 @@ static int oslevel_clone(struct oslevel_guest *g, struct err *err)
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
-	long pid = oslevel_clone_into(&args, cgroup_v2_fd(&g->cgroup), &g->in_v2);
+	long pid = cgroup_clone_into(&args, cgroup_v2_fd(&g->cgroup), &g->in_v2);
 	if (pid < 0) {
 		r = err_set(err, errno, "make the container's namespaces");
 		(void)timens_leave(back, NULL); /* the first error is the one to report */
@@ -150,18 +122,6 @@ static int oslevel_connect(const struct spec *spec, pid_t pid, struct err *err)
 	return link_connect(&endpoint, netns, err);
 }
 
-static int oslevel_move_to_v2(const struct oslevel_guest *g, struct err *err)
-{
-	char pid[16];
-	int fd = cgroup_v2_fd(&g->cgroup);
-
-	if (fd < 0)
-		return 0;
-	(void)snprintf(pid, sizeof(pid), "%d", (int)g->guest.pid); /* fits */
-	int r = file_write(fd, "cgroup.procs", pid);
-	return r < 0 ? err_set(err, -r, "move the container into its cgroup") : 0;
-}
-
 static int oslevel_hierarchies(const struct cgroup *cgroup)
 {
 	unsigned used = 0;
@@ -186,7 +146,7 @@ static int oslevel_raise(struct oslevel_guest *g, struct err *err)
 		r = cgroup_restrict(&g->cgroup, &spec->limits, spec->devices, spec->n_devices,
 				    spec->privileged, err);
 	if (r == 0 && !g->in_v2)
-		r = oslevel_move_to_v2(g, err);
+		r = cgroup_instance_move(&g->cgroup, g->guest.pid, err);
 	if (r == 0)
 		r = oslevel_connect(spec, g->guest.pid, err);
 	return r;
@@ -203,7 +163,7 @@ static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		g->cgroup.fds[i] = -EBADF;
 
-	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, g->cgroup_path, err);
+	int r = cgroup_instance_path(spec->cgroup_parent, spec->id, g->cgroup_path, err);
 	if (r == 0)
 		r = launch_prepare(spec, dirs, io, &g->launch, err);
 	if (r < 0) {
@@ -295,30 +255,6 @@ static void oslevel_destroy(struct guest *guest)
 	free(g);
 }
 
-static int oslevel_open_cgroup(const struct spec *spec, struct cgroup_layout *layout,
-			       struct cgroup *ret, struct err *err)
-{
-	char path[256];
-	int r = oslevel_cgroup_path(spec->cgroup_parent, spec->id, path, err);
-
-	if (r == 0)
-		r = cgroup_layout_read(NULL, layout, err);
-	return r < 0 ? r : cgroup_open(layout, path, ret, err);
-}
-
-static int oslevel_freeze(const struct spec *spec, bool frozen, struct err *err)
-{
-	struct cgroup_layout layout;
-	struct cgroup cgroup;
-	int r = oslevel_open_cgroup(spec, &layout, &cgroup, err);
-
-	if (r < 0)
-		return r;
-	r = cgroup_freeze(&cgroup, frozen, err);
-	cgroup_close(&cgroup);
-	return r;
-}
-
 /* The interfaces of another network namespace, as one of its processes sees them. */
 static void oslevel_net_stats(pid_t pid, struct guest_stats *stats)
 {
@@ -345,42 +281,10 @@ static void oslevel_net_stats(pid_t pid, struct guest_stats *stats)
 static int oslevel_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret,
 			 struct err *err)
 {
-	struct cgroup_layout layout;
-	struct cgroup cgroup;
-	struct cgroup_stats cg = { 0 };
-	int r = oslevel_open_cgroup(spec, &layout, &cgroup, err);
+	int r = cgroup_instance_stats(spec, ret, err);
 
-	if (r < 0)
-		return r;
-	r = cgroup_stats_read(&cgroup, &cg, err);
-	cgroup_close(&cgroup);
-	if (r < 0)
-		return r;
-	struct guest_stats stats = {
-		.cpu_ns = cg.cpu_ns,
-		.memory_bytes = cg.memory_bytes,
-		.memory_limit_bytes = cg.memory_limit_bytes,
-		.pids = cg.pids,
-		.pids_limit = cg.pids_limit,
-		.io_read_bytes = cg.io_read_bytes,
-		.io_write_bytes = cg.io_write_bytes,
-	};
-	if (spec->network != SPEC_NETWORK_HOST)
-		oslevel_net_stats(pid, &stats);
-	*ret = stats;
-	return 0;
-}
-
-static int oslevel_processes(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err)
-{
-	struct cgroup_layout layout;
-	struct cgroup cgroup;
-	int r = oslevel_open_cgroup(spec, &layout, &cgroup, err);
-
-	if (r < 0)
-		return r;
-	r = cgroup_pids(&cgroup, ret, ret_n, err);
-	cgroup_close(&cgroup);
+	if (r == 0 && spec->network != SPEC_NETWORK_HOST)
+		oslevel_net_stats(pid, ret);
 	return r;
 }
 
@@ -403,17 +307,6 @@ static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *sta
 	return fd;
 }
 
-static int oslevel_sweep(const char *id, const char *cgroup_parent, struct err *err)
-{
-	struct cgroup_layout layout;
-	char path[256];
-	int r = oslevel_cgroup_path(cgroup_parent, id, path, err);
-
-	if (r == 0)
-		r = cgroup_layout_read(NULL, &layout, err);
-	return r < 0 ? r : cgroup_destroy(&layout, path, err);
-}
-
 const struct engine_ops oslevel_engine = {
 	.name = "os-level",
 	.filters = true,
@@ -422,10 +315,10 @@ const struct engine_ops oslevel_engine = {
 	.start = oslevel_start,
 	.reap = oslevel_reap,
 	.destroy = oslevel_destroy,
-	.freeze = oslevel_freeze,
+	.freeze = cgroup_instance_freeze,
 	.stats = oslevel_stats,
-	.processes = oslevel_processes,
+	.processes = cgroup_instance_processes,
 	.root_open = oslevel_root_open,
-	.sweep = oslevel_sweep,
+	.sweep = cgroup_instance_sweep,
 	.exec = oslevel_exec,
 };

@@ -119,15 +119,8 @@ int process_stdio(const struct guest_io *io, int tty, struct err *err);
 /* process_tty() - a new terminal from the current root's /dev/ptmx; both sides' fds. */
 int process_tty(int *ret_master, int *ret_slave, struct err *err);
 
-/* oslevel_cgroup_path() - where an instance's groups are, below each hierarchy's mount; -ENAMETOOLONG. */
-int oslevel_cgroup_path(const char *parent, const char *id, char ret[256], struct err *err);
-
 /* oslevel_exec() - engine_ops.exec */
 int oslevel_exec(const struct guest_exec *exec, struct err *err);
-
-struct clone_args;
-/* oslevel_clone_into() - clone3(2), into a v2 group where there is one (fd >= 0) and the kernel can. */
-long oslevel_clone_into(struct clone_args *args, int cgroup_fd, bool *ret_into);
 
 /* init_run() - --init: be pid 1 for a child: reap, forward signals; its exit status. Never returns. */
 _Noreturn void init_run(pid_t child);

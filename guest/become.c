@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "become.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <linux/filter.h>
+#include <linux/keyctl.h>
+#include <linux/seccomp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "engines/oslevel/caps_apply.h"
+
+#define BECOME_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+void become_fini(struct become *become)
+{
+	user_fini(&become->user);
+	free(become->home);
+	become->home = NULL;
+}
+
+static const char *become_getenv(const struct config *config, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (size_t i = 0; i < config->n_env; i++) {
+		if (!strncmp(config->env[i], name, len) && config->env[i][len] == '=')
+			return config->env[i] + len + 1;
+	}
+	return NULL;
+}
+
+/* HOME and TERM where the image names none, as Docker; config_parse() left room for them. */
+static int become_environment(struct become *become, struct err *err)
+{
+	static const char term[] = "TERM=xterm";
+	const struct config *config = become->config;
+	size_t n = config->n_env;
+	const char *home = become->user.home && become->user.home[0] ? become->user.home : "/";
+
+	if (!become_getenv(config, "HOME")) {
+		if (asprintf(&become->home, "HOME=%s", home) < 0) {
+			become->home = NULL;
+			return err_set(err, ENOMEM, "environment");
+		}
+		config->env[n++] = become->home;
+	}
+	if ((config->flags & AGENT_FLAG_TTY) && !become_getenv(config, "TERM"))
+		config->env[n++] = (char *)(uintptr_t)term; /* execve(2) takes them so */
+	config->env[n] = NULL;
+	return 0;
+}
+
+static int become_rlimits(const struct config *config, struct err *err)
+{
+	for (size_t i = 0; i < config->n_rlimits; i++) {
+		const struct agent_rlimit *limit = &config->rlimits[i];
+		const struct rlimit want = { .rlim_cur = limit->soft, .rlim_max = limit->hard };
+		if (limit->resource >= RLIM_NLIMITS ||
+		    syscall(SYS_prlimit64, 0, (int)limit->resource, &want, NULL) < 0)
+			return err_set(err, limit->resource >= RLIM_NLIMITS ? EINVAL : errno,
+				       "limit %llu", (unsigned long long)limit->resource);
+	}
+	return 0;
+}
+
+/* WORKDIR is made where the image lacks it, as Docker does; it belongs to root. */
+static int become_cwd(const struct config *config, int *ret_status, struct err *err)
+{
+	char real[PATH_MAX];
+
+	if (chdir(config->cwd) < 0 && errno == ENOENT) {
+		AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		AUTO(fd_close_p) int dir = fd_mkdir_in(root, config->cwd, 0755);
+		if (dir < 0)
+			return err_set(err, -dir, "make working directory %s", config->cwd);
+		if (fchdir(dir) < 0)
+			return err_set(err, errno, "working directory %s", config->cwd);
+	} else if (strcmp(config->cwd, "/") != 0 && chdir(config->cwd) < 0) {
+		*ret_status = 126;
+		return err_set(err, errno, "working directory %s", config->cwd);
+	}
+	/* What is not below this root shows as such (CVE-2024-21626). */
+	if (!getcwd(real, sizeof(real)) || real[0] != '/')
+		return err_say(err, EPERM, "working directory %s leads out of the root file system",
+			       config->cwd);
+	return 0;
+}
+
+int become_prepare(struct become *become, int *ret_status, struct err *err)
+{
+	const struct config *config = become->config;
+
+	*ret_status = 125;
+	int r = users_resolve(config->user, (const char *const *)config->groups, &become->user,
+			      err);
+	if (r == 0)
+		r = become_environment(become, err);
+	if (r == 0)
+		r = become_rlimits(config, err);
+	return r == 0 ? become_cwd(config, ret_status, err) : r;
+}
+
+/* /dev/null of the workload's root, which the image's owner may have replaced: then a stream at its end. */
+static int become_null(bool read_side)
+{
+	int fd = open("/dev/null", O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	struct stat st;
+	int ends[2];
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3) &&
+	    fcntl(fd, F_SETFL, O_RDWR) == 0)
+		return fd;
+	fd_close(fd);
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	fd_close(ends[read_side ? 1 : 0]);
+	return ends[read_side ? 0 : 1];
+}
+
+static void become_signals(void)
+{
+	static const uint64_t dfl[4]; /* the kernel's struct sigaction: SIG_DFL */
+	sigset_t none;
+
+	for (int sig = 1; sig <= 64; sig++)
+		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL,
+			      sizeof(uint64_t)); /* SIGKILL, SIGSTOP: never ignored */
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
+}
+
+int become_stdio(const struct become *become, int in, int out, int error, struct err *err)
+{
+	const int from[3] = { in, out, error };
+
+	become_signals();
+	(void)setsid(); /* fails only for a leader, and then it is one */
+	if ((become->config->flags & AGENT_FLAG_TTY) && ioctl(in, TIOCSCTTY, 0) < 0)
+		return err_set(err, errno, "take the terminal");
+	for (int i = 0; i < 3; i++) {
+		int fd = from[i] >= 0 ? from[i] : become_null(i == 0);
+		/* dup2(fd, fd) would keep the close-on-exec flag. */
+		if (fd < 0 || (fd == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(fd, i) < 0))
+			return err_set(err, fd < 0 ? -fd : errno, "standard streams");
+	}
+	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+		return err_set(err, errno, "close_range");
+	return 0;
+}
+
+static int become_seccomp(const struct config *config, struct err *err)
+{
+	struct sock_filter filter[BPF_MAXINSNS];
+	const struct sock_fprog program = { (unsigned short)config->n_seccomp, filter };
+
+	if (!config->seccomp)
+		return 0;
+	memcpy(filter, config->seccomp,
+	       config->n_seccomp * sizeof(filter[0])); /* config_seccomp() */
+	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0)
+		return err_set(err, errno, "seccomp filter");
+	return 0;
+}
+
+int become_drop(const struct become *become, struct err *err)
+{
+	const struct config *config = become->config;
+
+	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING,
+		      NULL); /* without keyrings: nothing to hide */
+	/* Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes on before the capabilities go. */
+	if (!(config->flags & AGENT_FLAG_NO_NEW_PRIVS)) {
+		int r = become_seccomp(config, err);
+		if (r < 0)
+			return r;
+	}
+	return caps_apply(config->caps, become->user.uid, become->user.gid, become->user.groups,
+			  become->user.n_groups, err);
+}
+
+/* 126 and 127 as a shell means them: not executable, not found. */
+static int become_cannot(int code, const char *command, int *ret_status, struct err *err)
+{
+	*ret_status = code == ENOENT || code == ENOTDIR ? 127 : 126;
+	if (code == ENOENT && !strchr(command, '/'))
+		return err_say(err, ENOENT, "run %s: not found in the image's PATH", command);
+	return err_set(err, code, "run %s", command[0] ? command : "\"\"");
+}
+
+static bool become_executable(const char *path, int *ret_code)
+{
+	struct stat st;
+
+	if (stat(path, &st) < 0) {
+		if (errno != ENOENT && errno != ENOTDIR)
+			*ret_code = errno;
+		return false;
+	}
+	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111)) {
+		*ret_code = EACCES;
+		return false;
+	}
+	return true;
+}
+
+/* Like execvp(3), but the environment is the workload's. */
+static int become_find(const char *command, const char *path, char full[PATH_MAX], int *ret_status,
+		       struct err *err)
+{
+	int code = ENOENT;
+
+	if (!command[0])
+		return become_cannot(ENOENT, command, ret_status, err);
+	if (strchr(command, '/')) {
+		int n = snprintf(full, PATH_MAX, "%s", command);
+		return n < 0 || n >= PATH_MAX
+			       ? become_cannot(ENAMETOOLONG, command, ret_status, err)
+			       : 0;
+	}
+	for (const char *p = path;; p++) {
+		size_t n = strcspn(p, ":");
+		int len = snprintf(full, PATH_MAX, "%.*s/%s", (int)n, n ? p : ".", command);
+		if (len > 0 && len < PATH_MAX && become_executable(full, &code))
+			return 0;
+		p += n;
+		if (!*p)
+			return become_cannot(code, command, ret_status, err);
+	}
+}
+
+/* /dev/stdout and /proc/self/fd/1 can be opened again by the workload's own user. */
+static void become_own_stdio(const struct become *become)
+{
+	struct stat st;
+
+	for (int fd = 0; become->user.uid && fd < 3; fd++) {
+		if (fstat(fd, &st) == 0 &&
+		    (S_ISFIFO(st.st_mode) || (become->config->flags & AGENT_FLAG_TTY)))
+			(void)fchown(fd, become->user.uid,
+				     (gid_t)-1); /* a convenience, not a promise */
+	}
+}
+
+int become_run(const struct become *become, int *ret_status, struct err *err)
+{
+	const struct config *config = become->config;
+	char full[PATH_MAX];
+
+	*ret_status = 125;
+	become_own_stdio(become);
+	int r = become_drop(become, err);
+	if (r < 0)
+		return r;
+	/* Changing ids cleared it. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(err, errno, "tie the process to its parent");
+	const char *search = become_getenv(config, "PATH");
+	r = become_find(config->args[0], search ? search : BECOME_PATH, full, ret_status, err);
+	if (r < 0)
+		return r;
+	if (config->flags & AGENT_FLAG_NO_NEW_PRIVS) {
+		if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+			return err_set(err, errno, "no_new_privs");
+		r = become_seccomp(config, err);
+		if (r < 0)
+			return r;
+	}
+	(void)execve(full, config->args, config->env); /* returns on error */
+	return become_cannot(errno, config->args[0], ret_status, err);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "file.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+
+static ssize_t file_read(const char *path, char *ret, size_t size)
+{
+	AUTO(fd_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t len = 0;
+
+	if (fd < 0)
+		return -errno;
+	while (len < size - 1) {
+		ssize_t n = read(fd, ret + len, size - 1 - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	ret[len] = '\0';
+	return (ssize_t)len;
+}
+
+ssize_t file_line(const char *path, char *ret, size_t size)
+{
+	ssize_t n = file_read(path, ret, size);
+
+	if (n < 0)
+		return n;
+	ret[strcspn(ret, "\n")] = '\0';
+	return (ssize_t)strlen(ret);
+}
+
+int file_put(const char *path, const void *data, size_t len, mode_t mode)
+{
+	AUTO(fd_close_p) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+
+	return fd < 0 ? -errno : fd_write_all(fd, data, len);
+}
+
+int file_put_text(const char *path, const char *text)
+{
+	AUTO(fd_close_p) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 ? -errno : fd_write_all(fd, text, strlen(text));
+}
+
+uint64_t file_number(const char *path, const char *key)
+{
+	char text[4096];
+	size_t n = strlen(key);
+
+	if (file_read(path, text, sizeof(text)) < 0)
+		return 0;
+	for (const char *line = text; *line; line += strcspn(line, "\n"), line += *line == '\n') {
+		if (strncmp(line, key, n) != 0)
+			continue;
+		const char *value = line + n + (n && line[n] == ':');
+		if (n == 0 || isspace((unsigned char)*value))
+			return strtoull(value, NULL, 10);
+	}
+	return 0;
+}

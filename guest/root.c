@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "root.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "disk.h"
+#include "engines/oslevel/mount.h"
+#include "file.h"
+
+#define ROOT_OPTIONS 16
+
+void root_init(struct root *root)
+{
+	root->fd = -EBADF;
+	for (size_t i = 0; i < CONFIG_MOUNTS; i++)
+		root->volumes[i] = -EBADF;
+}
+
+void root_fini(struct root *root)
+{
+	fd_close(root->fd);
+	for (size_t i = 0; i < CONFIG_MOUNTS; i++)
+		fd_close(root->volumes[i]);
+	root_init(root);
+}
+
+static int root_mkdir(const char *path, struct err *err)
+{
+	return mkdir(path, 0755) < 0 && errno != EEXIST ? err_set(err, errno, "make %s", path) : 0;
+}
+
+/* Options that mount(8) would take as flags of the mount itself: they are not the file system's. */
+static bool root_attribute(const char *word, uint64_t *attrs)
+{
+	static const struct {
+		const char *set, *clear;
+		uint64_t attr;
+	} table[] = {
+		{ "ro", "rw", MOUNT_ATTR_RDONLY },	    { "nosuid", "suid", MOUNT_ATTR_NOSUID },
+		{ "nodev", "dev", MOUNT_ATTR_NODEV },	    { "noexec", "exec", MOUNT_ATTR_NOEXEC },
+		{ "noatime", "atime", MOUNT_ATTR_NOATIME }, { "defaults", "defaults", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+		if (!strcmp(word, table[i].set))
+			*attrs |= table[i].attr;
+		else if (!strcmp(word, table[i].clear))
+			*attrs &= ~table[i].attr;
+		else
+			continue;
+		return true;
+	}
+	return false;
+}
+
+/* "size=64m,mode=1777,noexec" in place: text is cut into the options' words. */
+static int root_options(char *text, struct mount_option options[ROOT_OPTIONS], size_t n,
+			uint64_t *attrs, struct err *err)
+{
+	char *save = NULL;
+
+	for (char *word = strtok_r(text, ",", &save); word; word = strtok_r(NULL, ",", &save)) {
+		if (root_attribute(word, attrs))
+			continue;
+		if (n == ROOT_OPTIONS - 1)
+			return err_say(err, E2BIG, "more mount options than %d", ROOT_OPTIONS - 1);
+		char *equals = strchr(word, '=');
+		if (equals)
+			*equals++ = '\0';
+		options[n++] = (struct mount_option){ word, equals };
+	}
+	options[n] = (struct mount_option){ NULL, NULL };
+	return 0;
+}
+
+/* A file system of the host's as a detached mount. */
+static int root_mount(const struct config_mount *mount, bool read_only, struct err *err)
+{
+	struct mount_option options[ROOT_OPTIONS] = { { NULL, NULL } };
+	char path[DISK_PATH_MAX];
+	bool tmpfs = mount->kind == AGENT_MOUNT_TMPFS;
+	const char *source = mount->source;
+	uint64_t attrs = tmpfs ? MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC : 0;
+	size_t n = 0;
+	int r = 0;
+
+	char *text = strdup(mount->options);
+	if (!text)
+		return err_set(err, ENOMEM, "mount %s", mount->target);
+	if (!tmpfs && strcmp(mount->type, "virtiofs") != 0) {
+		r = disk_find(mount->source, path, err);
+		source = path;
+	}
+	if (!tmpfs)
+		options[n++] = (struct mount_option){ "source", source };
+	/* The file system's own read-only flag: a disk that cannot be written refuses otherwise. */
+	if (read_only && !tmpfs)
+		options[n++] = (struct mount_option){ "ro", NULL };
+	if (r == 0)
+		r = root_options(text, options, n, &attrs, err);
+	if (read_only)
+		attrs |= MOUNT_ATTR_RDONLY;
+	if (r == 0)
+		r = mount_new(tmpfs ? "tmpfs" : mount->type, options, attrs, err);
+	free(text);
+	return r;
+}
+
+static int root_place(int fd, const char *path, struct err *err)
+{
+	int r = root_mkdir(path, err);
+
+	if (r < 0)
+		return r;
+	AUTO(fd_close_p) int at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (at < 0)
+		return err_set(err, errno, "open %s", path);
+	r = mount_onto(fd, at);
+	return r < 0 ? err_set(err, -r, "mount on %s", path) : 0;
+}
+
+static int root_mount_at(const struct config_mount *mount, bool read_only, const char *path,
+			 struct err *err)
+{
+	AUTO(fd_close_p) int fd = root_mount(mount, read_only, err);
+
+	return fd < 0 ? fd : root_place(fd, path, err);
+}
+
+static const struct config_mount *root_one(const struct config *config, enum agent_mount_kind kind,
+					   size_t *ret_n)
+{
+	const struct config_mount *found = NULL;
+
+	*ret_n = 0;
+	for (size_t i = 0; i < config->n_mounts; i++) {
+		if (config->mounts[i].kind != kind)
+			continue;
+		found = &config->mounts[i];
+		++*ret_n;
+	}
+	return found;
+}
+
+/* The upper directory is the guest's "/": at first it has the owner and the mode of the image's. */
+static int root_upper(struct err *err)
+{
+	struct stat st;
+
+	int r = root_mkdir(ROOT_DIR "/upper/work", err);
+	if (r < 0)
+		return r;
+	if (mkdir(ROOT_DIR "/upper/upper", 0755) < 0)
+		return errno == EEXIST ? 0 : err_set(err, errno, "make the writable layer");
+	if (stat(ROOT_DIR "/lower", &st) < 0 ||
+	    chown(ROOT_DIR "/upper/upper", st.st_uid, st.st_gid) < 0 ||
+	    chmod(ROOT_DIR "/upper/upper", st.st_mode & 07777) < 0)
+		return err_set(err, errno, "make the writable layer");
+	return 0;
+}
+
+int root_overlay(struct err *err)
+{
+	static const struct mount_option options[] = {
+		{ "lowerdir", ROOT_DIR "/lower" },
+		{ "upperdir", ROOT_DIR "/upper/upper" },
+		{ "workdir", ROOT_DIR "/upper/work" },
+		{ NULL, NULL },
+	};
+	int r = root_upper(err);
+
+	return r < 0 ? r : mount_new("overlay", options, 0, err);
+}
+
+static int root_layers(const struct config *config, struct err *err)
+{
+	static const struct config_mount memory = { .kind = AGENT_MOUNT_TMPFS,
+						    .options = "mode=755,suid,dev,exec" };
+	size_t n_lower, n_upper;
+	const struct config_mount *lower = root_one(config, AGENT_MOUNT_ROOT, &n_lower);
+	const struct config_mount *upper = root_one(config, AGENT_MOUNT_UPPER, &n_upper);
+
+	if (n_lower != 1 || n_upper > 1)
+		return err_say(err, EINVAL, "the host names %zu root disks and %zu writable ones",
+			       n_lower, n_upper);
+	int r = root_mount_at(lower, true, ROOT_DIR "/lower", err);
+	if (r < 0)
+		return err_wrap(err, "the image's disk %s", lower->source);
+	r = root_mount_at(upper ? upper : &memory, false, ROOT_DIR "/upper", err);
+	if (r < 0)
+		return err_wrap(err, "the writable layer");
+	return 0;
+}
+
+int root_assemble(const struct config *config, struct root *root, struct err *err)
+{
+	int r = root_layers(config, err);
+
+	if (r == 0) {
+		root->fd = root_overlay(err);
+		r = root->fd < 0 ? root->fd : 0;
+	}
+	for (size_t i = 0; r == 0 && i < config->n_mounts; i++) {
+		const struct config_mount *mount = &config->mounts[i];
+		if (mount->kind != AGENT_MOUNT_VOLUME && mount->kind != AGENT_MOUNT_TMPFS)
+			continue;
+		root->volumes[i] = root_mount(mount, mount->read_only, err);
+		if (root->volumes[i] < 0)
+			r = err_wrap(err, "volume %s", mount->target);
+	}
+	return r;
+}
+
+int root_etc(const struct config *config, struct err *err)
+{
+	static const struct mount_option options[] = { { "mode", "755" }, { NULL, NULL } };
+	const char *const files[][2] = {
+		{ ROOT_DIR "/etc/hosts", config->hosts },
+		{ ROOT_DIR "/etc/resolv.conf", config->resolv },
+		{ ROOT_DIR "/etc/hostname", config->hostname },
+	};
+	AUTO(fd_close_p)
+	int fd = mount_new("tmpfs", options,
+			   MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, err);
+	int r = fd < 0 ? fd : root_place(fd, ROOT_DIR "/etc", err);
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(files); i++) {
+		if (!files[i][1])
+			continue;
+		r = file_put(files[i][0], files[i][1], strlen(files[i][1]), 0644);
+		if (r == 0 && i == 2) {
+			AUTO(fd_close_p)
+			int name = open(files[i][0], O_WRONLY | O_APPEND | O_CLOEXEC);
+			r = name < 0 ? -errno : fd_write_all(name, "\n", 1);
+		}
+		if (r < 0)
+			(void)err_set(err, -r, "make %s", files[i][0]);
+	}
+	return r;
+}
+
+void root_release(void)
+{
+	static const char *const paths[] = { ROOT_DIR "/etc", ROOT_DIR "/upper",
+					     ROOT_DIR "/lower" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		if (umount2(paths[i], 0) < 0) /* busy: at least nothing is written any more */
+			(void)mount(NULL, paths[i], NULL, MS_REMOUNT | MS_RDONLY, NULL);
+	}
+	sync();
+}

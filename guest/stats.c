@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stats.h"
+
+#include <inttypes.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "abi/agent.h"
+#include "base/os/fd.h"
+#include "engines/vmm/agent_frame.h"
+#include "file.h"
+
+/* The sum of a counter over all network interfaces but lo. */
+static uint64_t stats_net(const char *counter)
+{
+	DIR *dir = opendir("/sys/class/net");
+	const struct dirent *entry;
+	uint64_t sum = 0;
+	char path[128];
+
+	if (!dir)
+		return 0;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || !strcmp(entry->d_name, "lo"))
+			continue;
+		(void)snprintf(path, sizeof(path), "/sys/class/net/%.31s/statistics/%s",
+			       entry->d_name, counter); /* fits */
+		sum += file_number(path, "");
+	}
+	(void)closedir(dir);
+	return sum;
+}
+
+/*
+ * Sectors of 512 bytes read and written, of all virtio disks (Linux: Documentation/admin-guide/iostats.rst: the third and
+ * seventh figure of a line of /sys/block/DISK/stat).
+ */
+static void stats_disks(uint64_t *ret_read, uint64_t *ret_write)
+{
+	DIR *dir = opendir("/sys/block");
+	const struct dirent *entry;
+	char path[96], line[256];
+
+	*ret_read = *ret_write = 0;
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		uint64_t read = 0, written = 0;
+		if (strncmp(entry->d_name, "vd", 2) != 0)
+			continue;
+		(void)snprintf(path, sizeof(path), "/sys/block/%.31s/stat",
+			       entry->d_name); /* fits */
+		if (file_line(path, line, sizeof(line)) < 0 ||
+		    sscanf(line, "%*u %*u %" SCNu64 " %*u %*u %*u %" SCNu64, &read, &written) != 2)
+			continue;
+		*ret_read += read * 512;
+		*ret_write += written * 512;
+	}
+	(void)closedir(dir);
+}
+
+void stats_add(struct buf *out)
+{
+	size_t at = frame_begin(out, AGENT_STATS_REPLY);
+	uint64_t read, written;
+
+	frame_field_add_u64(out, AGENT_STAT_CPU_NS,
+			    file_number(STATS_CGROUP "/cpu.stat", "usage_usec") * 1000);
+	frame_field_add_u64(out, AGENT_STAT_MEMORY_BYTES,
+			    file_number(STATS_CGROUP "/memory.current", ""));
+	frame_field_add_u64(out, AGENT_STAT_MEMORY_TOTAL_BYTES,
+			    file_number("/proc/meminfo", "MemTotal") * 1024);
+	frame_field_add_u64(out, AGENT_STAT_MEMORY_FREE_BYTES,
+			    file_number("/proc/meminfo", "MemAvailable") * 1024);
+	frame_field_add_u64(out, AGENT_STAT_PIDS, file_number(STATS_CGROUP "/pids.current", ""));
+	frame_field_add_u64(out, AGENT_STAT_NET_RX_BYTES, stats_net("rx_bytes"));
+	frame_field_add_u64(out, AGENT_STAT_NET_TX_BYTES, stats_net("tx_bytes"));
+	stats_disks(&read, &written);
+	frame_field_add_u64(out, AGENT_STAT_IO_READ_BYTES, read);
+	frame_field_add_u64(out, AGENT_STAT_IO_WRITE_BYTES, written);
+	frame_end(out, at);
+}
+
+bool stats_oom(void)
+{
+	return file_number(STATS_CGROUP "/memory.events", "oom_kill") > 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engines/hybrid/hybrid.h"
+
+#include "engines/cgroup/instance.h"
+#include "engines/hybrid/kvm_probe.h"
+#include "engines/vmm/guest.h"
+
+static int hybrid_create(const struct spec *spec, const struct guest_dirs *dirs,
+			 const struct guest_io *io, struct guest **ret, struct err *err)
+{
+	return vmm_guest_create(&hybrid_engine, spec, dirs, io, ret, err);
+}
+
+const struct engine_ops hybrid_engine = {
+	.name = "hybrid",
+	.machines = true,
+	.check = vmm_guest_check,
+	.probe = kvm_probe,
+	.create = hybrid_create,
+	.start = vmm_guest_start,
+	.reap = vmm_guest_reap,
+	.destroy = vmm_guest_destroy,
+	.freeze = cgroup_instance_freeze,
+	.stats = vmm_guest_stats,
+	.processes = cgroup_instance_processes,
+	.root_open = vmm_guest_root_open,
+	.sweep = cgroup_instance_sweep,
+	.exec = vmm_guest_exec,
+};

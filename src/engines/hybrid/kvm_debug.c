@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engines/hybrid/private.h"
+
+#include <errno.h>
+
+#define DR7_GLOBAL(i) (UINT64_C(2) << (2 * (i))) /* SDM 3B, Debug Control Register (DR7) */
+#define DR7_FIXED     UINT64_C(0x400)
+
+int kvm_debug_set(struct vcpu *base, bool single_step, bool sw_breakpoints,
+		  const uint64_t hw_breakpoints[4])
+{
+	struct kvm_guest_debug debug = { 0 };
+	uint64_t dr7 = DR7_FIXED;
+
+	for (unsigned i = 0; hw_breakpoints && i < 4; i++) {
+		if (!hw_breakpoints[i])
+			continue;
+		debug.arch.debugreg[i] = hw_breakpoints[i];
+		dr7 |= DR7_GLOBAL(i); /* on execution, one byte: the other fields are 0 */
+	}
+	if (dr7 != DR7_FIXED) {
+		debug.arch.debugreg[7] = dr7;
+		debug.control |= KVM_GUESTDBG_USE_HW_BP;
+	}
+	if (single_step)
+		debug.control |= KVM_GUESTDBG_SINGLESTEP;
+	if (sw_breakpoints)
+		debug.control |= KVM_GUESTDBG_USE_SW_BP;
+	if (debug.control)
+		debug.control |= KVM_GUESTDBG_ENABLE;
+	return kvm_ioctl(kvm_vcpu_of(base)->fd, KVM_SET_GUEST_DEBUG, &debug);
+}
+
+int kvm_translate_gva(struct vcpu *base, gva_t gva, gpa_t *ret)
+{
+	struct kvm_translation translation = { .linear_address = gva };
+
+	int r = kvm_ioctl(kvm_vcpu_of(base)->fd, KVM_TRANSLATE, &translation);
+	if (r < 0)
+		return r;
+	if (!translation.valid)
+		return -EFAULT;
+	*ret = translation.physical_address;
+	return 0;
+}

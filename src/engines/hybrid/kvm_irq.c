@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engines/hybrid/private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "machine/irq.h"
+
+/*
+ * With KVM's controllers: lines and messages. A message goes by KVM_SIGNAL_MSI. An irqfd with a route of its own
+ * costs the same system call a message (0.6 us here both) and a change of the routing table for each new one
+ * (10 to 85 us), and what is saved, knowing the message in the kernel, is for senders in the kernel (vhost, vfio).
+ */
+#define ROUTE_PIC_PINS 8U
+#define ROUTE_PIT_PIN  2U /* of the IOAPIC: the MADT's interrupt source override */
+
+struct full_routes {
+	struct kvm_irq_routing head;
+	struct kvm_irq_routing_entry entries[IRQ_GSI_ISA + IRQ_GSI_COUNT];
+};
+
+static void full_route(struct full_routes *routes, uint32_t gsi, uint32_t chip, uint32_t pin)
+{
+	routes->entries[routes->head.nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { .irqchip = chip, .pin = pin },
+	};
+}
+
+/* KVM would have GSI 0 at pin 0; here as on a PC it is pin 2, and the PIC's cascade has no GSI. */
+static int full_routing(const struct kvm_vm *vm)
+{
+	struct full_routes routes = { .head = { .nr = 0 } };
+
+	for (uint32_t i = 0; i < IRQ_GSI_ISA; i++) {
+		if (i != ROUTE_PIT_PIN)
+			full_route(&routes, i,
+				   i < ROUTE_PIC_PINS ? KVM_IRQCHIP_PIC_MASTER
+						      : KVM_IRQCHIP_PIC_SLAVE,
+				   i % ROUTE_PIC_PINS);
+	}
+	for (uint32_t i = 0; i < IRQ_GSI_COUNT; i++) {
+		if (i != ROUTE_PIT_PIN)
+			full_route(&routes, i, KVM_IRQCHIP_IOAPIC, i ? i : ROUTE_PIT_PIN);
+	}
+	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes);
+}
+
+static int full_make(struct kvm_vm *vm, struct err *err)
+{
+	/* SPEAKER_DUMMY: port 0x61 is the PIT's too, so that guests can gate and read channel 2. */
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+
+	int r = kvm_ioctl_nr(vm->fd, KVM_CREATE_IRQCHIP, 0);
+	if (r < 0)
+		return err_set(err, -r, "create KVM's interrupt controllers");
+	r = full_routing(vm);
+	if (r < 0)
+		return err_set(err, -r, "route KVM's interrupts");
+	r = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
+	return r < 0 ? err_set(err, -r, "create KVM's timer") : 0;
+}
+
+/*
+ * LAPICs alone. A VM with KVM's IOAPIC, PIC and PIT, which sit on its I/O buses, ends only after a grace period of the
+ * kernel's: 8 to 28 ms measured from the process's start to its end, where this takes 1.5.
+ */
+static int split_make(struct kvm_vm *vm, struct err *err)
+{
+	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = IRQ_GSI_COUNT };
+
+	vm->routes = calloc(1, sizeof(*vm->routes));
+	if (!vm->routes)
+		return err_set(err, ENOMEM, "create the routes of interrupts");
+	int r = kvm_ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
+	return r < 0 ? err_set(err, -r, "create KVM's local interrupt controllers") : 0;
+}
+
+int kvm_irqchip_make(struct kvm_vm *vm, struct err *err)
+{
+	if (!vm->own_irqchip || vm->irqchip_made)
+		return 0;
+	int r = vm->split ? split_make(vm, err) : full_make(vm, err);
+	vm->irqchip_made = r == 0;
+	return r;
+}
+
+/*
+ * KVM takes the table as a whole, and of each pin wants to know which vector of which LAPIC is a level's. A pin that the
+ * guest masked, or never wrote, has no route.
+ */
+static int routes_tell_locked(struct kvm_vm *vm)
+{
+	struct kvm_routes *routes = vm->routes;
+
+	routes->head.nr = 0;
+	for (unsigned i = 0; i < IRQ_GSI_COUNT; i++) {
+		if (routes->used[i])
+			routes->entries[routes->head.nr++] = routes->pins[i];
+	}
+	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes->head);
+}
+
+static bool same_message(const struct kvm_irq_routing_entry *a,
+			 const struct kvm_irq_routing_entry *b)
+{
+	return a->u.msi.address_lo == b->u.msi.address_lo &&
+	       a->u.msi.address_hi == b->u.msi.address_hi && a->u.msi.data == b->u.msi.data;
+}
+
+int kvm_ioapic_route(struct vm *base, unsigned pin, uint64_t addr, uint32_t data, bool masked)
+{
+	struct kvm_vm *vm = kvm_vm_of(base);
+	struct kvm_irq_routing_entry entry = {
+		.gsi = pin,
+		.type = KVM_IRQ_ROUTING_MSI,
+		.u.msi = { .address_lo = (uint32_t)addr,
+			   .address_hi = (uint32_t)(addr >> 32),
+			   .data = data },
+	};
+	int r = 0;
+
+	if (!vm->routes || pin >= IRQ_GSI_COUNT)
+		return -EINVAL;
+	lock_acquire(&vm->lock);
+	bool same = vm->routes->used[pin] == !masked &&
+		    (masked || same_message(&vm->routes->pins[pin], &entry));
+	if (!same) {
+		vm->routes->used[pin] = !masked;
+		vm->routes->pins[pin] = entry;
+		r = routes_tell_locked(vm);
+	}
+	lock_release(&vm->lock);
+	return r;
+}
+
+void kvm_irq_set(struct vm *base, uint32_t gsi, bool level)
+{
+	struct kvm_irq_level line = { .irq = gsi, .level = level };
+
+	(void)kvm_ioctl(kvm_vm_of(base)->fd, KVM_IRQ_LINE, &line); /* fails on a bad gsi alone */
+}
+
+void kvm_msi_send(struct vm *base, uint64_t addr, uint32_t data)
+{
+	struct kvm_msi msi = {
+		.address_lo = (uint32_t)addr,
+		.address_hi = (uint32_t)(addr >> 32),
+		.data = data,
+	};
+
+	/* 0: the guest masked it; an error: a message to no LAPIC. Both are the guest's affair. */
+	(void)kvm_ioctl(kvm_vm_of(base)->fd, KVM_SIGNAL_MSI, &msi);
+}
+
+/* ---- without KVM's controllers, or its PIC: kvm_run carries the vcpu's side ---- */
+
+bool kvm_irq_ready(struct vcpu *base)
+{
+	const struct kvm_run *run = kvm_vcpu_of(base)->run;
+
+	return run->ready_for_interrupt_injection && run->if_flag;
+}
+
+int kvm_inject(struct vcpu *base, uint8_t vector)
+{
+	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
+	struct kvm_interrupt interrupt = { .irq = vector };
+
+	int r = kvm_ioctl(vcpu->fd, KVM_INTERRUPT, &interrupt);
+	if (r == 0)
+		vcpu->run->ready_for_interrupt_injection = 0; /* until the next exit says so */
+	return r;
+}
+
+int kvm_inject_nmi(struct vcpu *base)
+{
+	return kvm_ioctl_nr(kvm_vcpu_of(base)->fd, KVM_NMI, 0);
+}
+
+void kvm_irq_window(struct vcpu *base, bool wanted)
+{
+	kvm_vcpu_of(base)->run->request_interrupt_window = wanted;
+}
+
+uint8_t kvm_cr8_get(struct vcpu *base)
+{
+	return (uint8_t)kvm_vcpu_of(base)->run->cr8;
+}
+
+void kvm_cr8_set(struct vcpu *base, uint8_t cr8)
+{
+	kvm_vcpu_of(base)->run->cr8 = cr8;
+}
+
+uint64_t kvm_apic_base_get(struct vcpu *base)
+{
+	return kvm_vcpu_of(base)->run->apic_base;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Which kind of KVM this is: with hardware assistance (VMX, SVM) a guest's supervisor code runs on the CPU; without it, the
+ * kernel interprets that code, at about a millionth of a second an instruction, and not every instruction.
+ * No flag tells them apart: a tiny guest is timed.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/core/err.h"
+
+struct kvm_kind {
+	bool hardware;
+	uint64_t instructions_per_s; /* of supervisor code: the best of a few rounds */
+};
+
+/* From here up it is a CPU that does it: interpreters manage 1 to 2 million (measured), real ones a thousand million. */
+#define KVM_KIND_HARDWARE_PER_S UINT64_C(20000000)
+
+/*
+ * kvm_kind_measure() - no side effects: a VM of its own that is gone afterwards
+ * Takes some 2 ms with hardware assistance, some 5 ms without.
+ * Errors: as kvm_dev_open(): what stands in the way, and what to do. Cached nowhere.
+ */
+int kvm_kind_measure(struct kvm_kind *ret, struct err *err);

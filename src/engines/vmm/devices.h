@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What hangs on a machine's buses, and the back ends behind it. Inside this room. */
+#include "devices/legacy/debug_exit.h"
+#include "devices/legacy/i8042.h"
+#include "devices/legacy/pc_testdev.h"
+#include "devices/legacy/pci_testdev.h"
+#include "devices/legacy/rtc.h"
+#include "devices/legacy/serial.h"
+#include "devices/virtio/balloon.h"
+#include "devices/virtio/blk.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/rng.h"
+#include "engines/vmm/console_fd.h"
+#include "engines/vmm/private.h"
+#include "engines/vmm/virtio_host.h"
+#include "machine/events.h"
+#include "machine/fwcfg.h"
+#include "machine/pci.h"
+#include "machine/pm.h"
+#include "storage/disk/disk.h"
+
+/* Of what kvm-unit-tests need: only where the spec asks for it. */
+struct vmm_test_devices {
+	struct pc_testdev pc;
+	struct pci_testdev pci;
+};
+
+struct vmm_blk {
+	struct vmm_virtio host;
+	struct virtio_blk dev;
+	struct disk *disk;
+};
+
+/* Each where the spec asks for it. */
+struct vmm_extras {
+	struct vmm *vmm;
+	struct entropy entropy;
+	struct vmm_virtio rng_host, balloon_host, nic_host;
+	struct virtio_rng rng;
+	struct balloon_host balloon_ops;
+	struct virtio_balloon balloon;
+	struct net *net;
+	struct virtio_net nic;
+};
+
+struct vmm_devices {
+	struct machine_events events;
+	struct vmm *vmm;
+	struct pci_bus pci;
+	struct pm pm;
+	struct fwcfg fwcfg;
+	struct debug_exit debug_exit;
+	struct rtc rtc;
+	struct i8042 i8042;
+	struct serial serial;
+	struct console_fd serial_console;
+	struct vmm_test_devices *test; /* or NULL */
+
+	struct aio *aio; /* of all disks; NULL without one */
+	struct vmm_blk *disks;
+	unsigned n_disks;
+	struct vmm_extras *extras;
+	struct vmm_agent *agent; /* or NULL: a bare kernel */
+};
+
+/* extras.c */
+int vmm_extras_create(struct vmm *vmm, struct err *err);
+
+/* disks.c */
+int vmm_disks_create(struct vmm *vmm, struct err *err);
+/* vmm_disks_drain() - the vcpus are gone: until no request is under way. */
+void vmm_disks_drain(struct vmm *vmm);

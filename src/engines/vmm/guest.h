@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * A virtual machine as its monitor sees it: one child process, strata-vmm, in a cgroup of its own. It
+ * implements engine_ops for every architecture that runs its vcpus in a VMM; the engine's table names itself.
+ */
+#include "engines/engine.h"
+
+/* vmm_guest_create() - engine_ops.create; @ops: the engine's own table, which reap and destroy are called by. */
+int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
+		     const struct guest_dirs *dirs, const struct guest_io *io, struct guest **ret,
+		     struct err *err);
+/* The slots that are the same for all; freeze, processes and sweep are the cgroup's (engines/cgroup/instance.h). */
+int vmm_guest_start(struct guest *guest, int *ret_status, struct err *err);
+int vmm_guest_reap(struct guest *guest, struct guest_end *ret);
+void vmm_guest_destroy(struct guest *guest);
+int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
+int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
+			struct err *err);
+/*
+ * vmm_guest_check() - engine_ops.check: what a virtual machine cannot be given
+ * Errors: -ENOTSUP, naming the flag and what to do instead.
+ */
+int vmm_guest_check(const struct spec *spec, struct err *err);
+/* vmm_guest_exec() - engine_ops.exec: through the agent's socket in the run directory. */
+int vmm_guest_exec(const struct guest_exec *exec, struct err *err);

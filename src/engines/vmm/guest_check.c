@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a virtual machine cannot be given, said before anything is made. */
+#include <errno.h>
+
+#include "engines/vmm/guest.h"
+
+static int check_refuse(const char *flag, const char *instead, struct err *err)
+{
+	return err_say(err, ENOTSUP, "%s is not for a virtual machine: %s", flag, instead);
+}
+
+/* The host's things that a guest's kernel cannot see. */
+static int check_host(const struct spec *spec, struct err *err)
+{
+	if (spec->n_devices)
+		return check_refuse("--device", "it has devices of its own; a disk is --disk", err);
+	if (spec->network == SPEC_NETWORK_HOST)
+		return check_refuse("--network host", "use a network of its own (--network bridge)",
+				    err);
+	if (spec->n_uid_map || spec->n_gid_map)
+		return check_refuse("--userns, --uidmap, --gidmap", "its users are its own already",
+				    err);
+	if (spec->time_offsets.monotonic_s || spec->time_offsets.boottime_s)
+		return check_refuse("--time-offset", "its clocks are its own already", err);
+	if (spec->limits.memory_swap_bytes || spec->limits.memory_reservation_bytes)
+		return check_refuse("--memory-swap, --memory-reservation",
+				    "--memory is the size of its memory", err);
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		if (spec->mounts[i].type == SPEC_MOUNT_BIND)
+			return check_refuse("a bind mount",
+					    "use a disk volume (strata volume create --size)", err);
+	}
+	return 0;
+}
+
+/* What only a process has. */
+static int check_kernel(const struct spec *spec, struct err *err)
+{
+	if (spec->init)
+		return check_refuse("--init", "a bare kernel has no process of ours", err);
+	if (spec->read_only)
+		return check_refuse("--read-only", "write --disk FILE,ro", err);
+	if (spec->n_mounts)
+		return check_refuse("--volume, --mount, --tmpfs", "write --disk FILE", err);
+	return 0;
+}
+
+int vmm_guest_check(const struct spec *spec, struct err *err)
+{
+	int r = check_host(spec, err);
+
+	if (r == 0 && !spec->vm.agent)
+		r = check_kernel(spec, err);
+	return r;
+}

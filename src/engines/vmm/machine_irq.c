@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Whose interrupt controllers the machine has: the engine's, or its own models (machine/irqchip.h), which the vcpu
+ * threads then drive: what is pending is injected before a run, and a halted vcpu sleeps here.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engines/vmm/private.h"
+#include "machine/irqchip.h"
+#include "machine/layout.h"
+
+static struct vmm *irq_vmm(struct irq_sink *sink)
+{
+	return container_of(sink, struct vmm, engine_irq);
+}
+
+static void engine_line(struct irq_sink *sink, uint32_t gsi, bool level)
+{
+	struct vmm *vmm = irq_vmm(sink);
+
+	vmm->cpu->irq_set(vmm->vm, gsi, level);
+}
+
+static void engine_msi(struct irq_sink *sink, uint64_t addr, uint32_t data)
+{
+	struct vmm *vmm = irq_vmm(sink);
+
+	vmm->cpu->msi(vmm->vm, addr, data);
+}
+
+static const struct irq_sink_ops engine_irq_ops = { .line = engine_line, .msi = engine_msi };
+
+/* Embedded, so that the chip's callbacks find the machine. */
+struct vmm_chip {
+	struct irqchip chip;
+	struct vmm *vmm;
+};
+
+static void chip_wake(struct irqchip *chip, unsigned index)
+{
+	const struct vmm_chip *c = container_of(chip, struct vmm_chip, chip);
+
+	vmm_vcpu_wake(&c->vmm->vcpus[index]);
+}
+
+static const struct irqchip_ops chip_ops = { .wake = chip_wake };
+
+static int chip_create(struct vmm *vmm, struct err *err)
+{
+	struct vmm_chip *c = calloc(1, sizeof(*c));
+	if (!c)
+		return err_set(err, ENOMEM, "interrupt controllers");
+	c->vmm = vmm;
+	const struct irqchip_config config = {
+		.ops = &chip_ops,
+		.clock = &vmm->clock.clock,
+		.mmio = &vmm->mmio,
+		.pio = &vmm->pio,
+		.vcpus = vmm->n_vcpus,
+		.phys_bits = (uint8_t)vmm->caps.phys_bits,
+	};
+	int r = irqchip_init(&c->chip, &config, err);
+	if (r < 0) {
+		free(c);
+		return r;
+	}
+	vmm->chip = &c->chip;
+	vmm->irq = &c->chip.sink;
+	return 0;
+}
+
+int vmm_irq_init(struct vmm *vmm, struct err *err)
+{
+	vmm->engine_irq.ops = &engine_irq_ops;
+	vmm->irq = &vmm->engine_irq;
+	return vmm->caps.irqchip && !vmm->spec->vm.machine_irqchip ? 0 : chip_create(vmm, err);
+}
+
+void vmm_vcpu_wake(struct vmm_vcpu *v)
+{
+	(void)__atomic_add_fetch(&v->wakes, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&v->sleeps, __ATOMIC_SEQ_CST))
+		(void)syscall(SYS_futex, &v->wakes, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+	v->vmm->cpu->kick(v->vcpu);
+}
+
+/* Until somebody has something for this vcpu. wakes is read first: what comes after that ends the wait at once. */
+static void lapic_sleep(struct vmm_vcpu *v)
+{
+	struct vmm *vmm = v->vmm;
+	uint32_t seen = __atomic_load_n(&v->wakes, __ATOMIC_SEQ_CST);
+
+	__atomic_store_n(&v->sleeps, true, __ATOMIC_SEQ_CST);
+	if (!irqchip_has_work(vmm->chip, v->index) && vmm_ended(vmm) == VMM_RUNS &&
+	    !__atomic_load_n(&vmm->stop_wanted, __ATOMIC_ACQUIRE))
+		(void)syscall(SYS_futex, &v->wakes, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+	__atomic_store_n(&v->sleeps, false, __ATOMIC_SEQ_CST);
+}
+
+static void lapic_restart(struct vmm_vcpu *v, enum lapic_event event, uint8_t vector)
+{
+	struct x86_state state;
+
+	x86_state_reset(&state, v->index == 0);
+	if (event == LAPIC_EVENT_SIPI)
+		x86_state_sipi(&state, vector);
+	/* INIT leaves IA32_APIC_BASE alone (SDM 3A, Local APIC State After It Receives an INIT-Deassert IPI). */
+	state.apic_base = lapic_base(&v->vmm->chip->lapics[v->index]);
+	if (v->vmm->cpu->state_set(v->vcpu, &state) < 0)
+		vmm_fail(v->vmm, "a vcpu could not be reset", v->index);
+	v->halted = false;
+}
+
+static void lapic_events(struct vmm_vcpu *v, struct lapic *lapic)
+{
+	uint8_t vector = 0;
+
+	for (;;) {
+		enum lapic_event event = lapic_event_take(lapic, &vector);
+		if (event == LAPIC_EVENT_NONE)
+			return;
+		if (event == LAPIC_EVENT_NMI) {
+			v->halted = false;
+			if (v->vmm->cpu->inject_nmi(v->vcpu) < 0)
+				vmm_fail(v->vmm, "an NMI could not be injected", v->index);
+		} else {
+			lapic_restart(v, event, vector);
+		}
+	}
+}
+
+static void lapic_inject(struct vmm_vcpu *v)
+{
+	struct vmm *vmm = v->vmm;
+
+	if (!irqchip_pending(vmm->chip, v->index)) {
+		vmm->cpu->irq_window(v->vcpu, false);
+		return;
+	}
+	if (vmm->cpu->irq_ready(v->vcpu)) {
+		int vector = irqchip_accept(vmm->chip, v->index);
+		if (vector >= 0 && vmm->cpu->inject(v->vcpu, (uint8_t)vector) < 0)
+			vmm_fail(vmm, "an interrupt could not be injected", (uint64_t)vector);
+	}
+	vmm->cpu->irq_window(v->vcpu, irqchip_pending(vmm->chip, v->index));
+}
+
+bool vmm_lapic_before_run(struct vmm_vcpu *v)
+{
+	struct vmm *vmm = v->vmm;
+
+	if (!vmm->chip)
+		return true;
+	struct lapic *lapic = &vmm->chip->lapics[v->index];
+	lapic_events(v, lapic);
+	if (v->halted && irqchip_has_work(vmm->chip, v->index))
+		v->halted = false;
+	if (v->halted || lapic_waits(lapic)) {
+		lapic_sleep(v);
+		return false;
+	}
+	lapic_cr8_set(lapic, vmm->cpu->cr8_get(v->vcpu));
+	lapic_inject(v);
+	return true;
+}
+
+bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write, uint64_t *value)
+{
+	struct vmm *vmm = v->vmm;
+
+	if (!vmm->chip || !lapic_owns(&vmm->chip->lapics[v->index], gpa))
+		return false;
+	struct lapic *lapic = &vmm->chip->lapics[v->index];
+	uint32_t offset = (uint32_t)(gpa % LAYOUT_LAPIC_BYTES);
+	if (is_write) {
+		lapic_mmio_write(lapic, offset, len, *value);
+		vmm->cpu->cr8_set(v->vcpu, lapic_cr8_get(lapic));
+	} else {
+		*value = lapic_mmio_read(lapic, offset, len);
+	}
+	return true;
+}
+
+void vmm_lapic_halt(struct vmm_vcpu *v)
+{
+	v->halted = v->vmm->chip != NULL;
+}
+
+/* Only a controller that is split between engine and machine says this; ours is whole. */
+void vmm_lapic_eoi(struct vmm_vcpu *v, uint8_t vector)
+{
+	if (v->vmm->chip)
+		ioapic_eoi(&v->vmm->chip->ioapic, vector);
+}
+
+void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io)
+{
+	struct vmm *vmm = v->vmm;
+	struct lapic *lapic = vmm->chip ? &vmm->chip->lapics[v->index] : NULL;
+	int r = -ENOENT;
+
+	if (lapic && is_write)
+		r = lapic_msr_write(lapic, io->msr.index, io->msr.value);
+	else if (lapic)
+		r = lapic_msr_read(lapic, io->msr.index, &io->msr.value);
+	io->msr.fault = r < 0;
+	if (r == 0 && is_write)
+		vmm->cpu->cr8_set(v->vcpu, lapic_cr8_get(lapic));
+}

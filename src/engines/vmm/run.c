@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A virtual machine from its spec to its end: build, seal, run, take apart. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "engines/vmm/boot_files.h"
+#include "engines/vmm/holder.h"
+#include "engines/vmm/private.h"
+#include "engines/vmm/seal.h"
+#include "engines/vmm/signals.h"
+#include "engines/vmm/sync.h"
+#include "engines/vmm/threads.h"
+#include "engines/vmm/vmm_agent.h"
+
+static void run_poked(void *arg, uint32_t events)
+{
+	struct vmm *vmm = arg;
+	uint64_t times;
+
+	(void)events;
+	(void)!read(vmm->poke, &times, sizeof(times)); /* only to make it unreadable */
+}
+
+static void run_timers(void *arg, uint32_t events)
+{
+	struct vmm *vmm = arg;
+
+	(void)events;
+	vmm_clock_fire(&vmm->clock);
+}
+
+static int run_loop_init(struct vmm *vmm, struct err *err)
+{
+	int r = loop_create(&vmm->loop, err);
+
+	if (r < 0)
+		return r;
+	vmm->poke = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (vmm->poke < 0)
+		return err_set(err, errno, "eventfd");
+	r = loop_add(vmm->loop, vmm->poke, EPOLLIN, run_poked, vmm, err);
+	if (r == 0)
+		r = vmm_clock_init(&vmm->clock, err);
+	if (r == 0)
+		r = loop_add(vmm->loop, vmm->clock.fd, EPOLLIN, run_timers, vmm, err);
+	return r == 0 ? vmm_signals_open(vmm, err) : r;
+}
+
+static int run_check(const struct vmm *vmm, struct err *err)
+{
+	const struct spec_vm *vm = &vmm->spec->vm;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	if (vm->vcpus > vmm->caps.vcpus || vm->vcpus > VMM_VCPUS)
+		return err_say(err, EINVAL, "%u vcpus asked: %s can run %u at most", vm->vcpus,
+			       vmm->cpu->name,
+			       vmm->caps.vcpus < VMM_VCPUS ? vmm->caps.vcpus : VMM_VCPUS);
+	if (cpus > 0 && vm->vcpus > 8 * (unsigned long)cpus)
+		return err_say(err, EINVAL,
+			       "%u vcpus asked, this host has %ld CPUs: more than 8 for each is "
+			       "refused",
+			       vm->vcpus, cpus);
+	return 0;
+}
+
+static int run_slots(struct vmm *vmm, struct err *err)
+{
+	for (unsigned i = 0; i < vmm->mem.n; i++) {
+		int r = vmm->cpu->slot_set(vmm->vm, &vmm->mem.slots[i], err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int run_build(struct vmm *vmm, struct err *err)
+{
+	const struct spec_vm *vm = &vmm->spec->vm;
+	int r = vmm->cpu->caps(&vmm->caps, err);
+
+	if (r == 0)
+		r = run_check(vmm, err);
+	if (r == 0)
+		r = run_loop_init(vmm, err);
+	if (r == 0)
+		r = vmm_memory_init(&vmm->memory, &vmm->mem, vm->memory_bytes, err);
+	if (r < 0)
+		return r;
+	const struct vm_config config = {
+		.mem = &vmm->mem,
+		.own_irqchip = vmm->caps.irqchip && !vm->machine_irqchip,
+		.vcpus = vm->vcpus,
+	};
+	r = vmm->cpu->vm_create(&config, &vmm->vm, err);
+	if (r == 0)
+		r = run_slots(vmm, err);
+	if (r == 0)
+		r = vmm_vcpus_create(vmm, err);
+	if (r == 0)
+		r = vmm_irq_init(vmm, err);
+	if (r == 0)
+		r = vmm_devices_create(vmm, err);
+	return r == 0 ? vmm_vcpus_boot(vmm, err) : r;
+}
+
+/* From here on the process holds nothing that it does not need; then it says so and waits for its turn. */
+static int run_seal(struct vmm *vmm, struct err *err)
+{
+	struct seal_report report;
+	int r = vmm_seal_process(&report, err);
+
+	if (r == 0)
+		r = vmm_holder_start(err);
+	if (r < 0 || vmm->fds.sync < 0)
+		return r;
+	r = vmm_say(vmm->fds.sync, VMM_WORD_READY);
+	if (r < 0)
+		return err_set(err, -r, "talk to the monitor");
+	return vmm_expect(vmm->fds.sync, VMM_WORD_GO, NULL, err);
+}
+
+void vmm_started(struct vmm *vmm)
+{
+	if (vmm->fds.sync < 0)
+		return;
+	(void)vmm_say(vmm->fds.sync, VMM_WORD_STARTED); /* a dead monitor takes us with it */
+	fd_close(vmm->fds.sync);
+	vmm->fds.sync = -EBADF;
+}
+
+void vmm_start_failed(struct vmm *vmm, int status, const struct err *err)
+{
+	if (vmm->fds.sync < 0)
+		return;
+	vmm_say_failed(vmm->fds.sync, status, err);
+	fd_close(vmm->fds.sync);
+	vmm->fds.sync = -EBADF;
+}
+
+static int run_go(struct vmm *vmm, struct err *err)
+{
+	int r = vmm_vcpus_start(vmm, err);
+
+	if (r == 0 && !vmm->spec->vm.agent)
+		vmm_started(vmm);
+	/* After the threads were made: that takes more than they may do. */
+	if (r == 0)
+		r = vmm_thread_seal(vmm, VMM_THREAD_LOOP, err);
+	while (r >= 0 && vmm_ended(vmm) == VMM_RUNS)
+		r = loop_run_once(vmm->loop, -1, err);
+	return r < 0 ? r : 0;
+}
+
+static int run_status(struct vmm *vmm, int *ret_status, struct err *err)
+{
+	switch (vmm_ended(vmm)) {
+	case VMM_POWER_OFF:
+		if (vmm->spec->vm.agent)
+			return vmm_agent_status(vmm, ret_status, err);
+		*ret_status = 0;
+		return 0;
+	case VMM_RESET:
+		*ret_status = 0;
+		return 0;
+	case VMM_EXIT:
+		*ret_status = vmm->status;
+		return 0;
+	case VMM_SHUTDOWN:
+		*ret_status = 125;
+		return err_say(err, EIO, "the guest crashed its CPU (triple fault)");
+	default:
+		*ret_status = 125;
+		if (!vmm->failure.code)
+			return err_say(err, EIO, "the virtual machine failed");
+		*err = vmm->failure;
+		return -err->code;
+	}
+}
+
+int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const struct vmm_fds *fds,
+	    int *ret_status, struct err *err)
+{
+	struct vmm *vmm = calloc(1, sizeof(*vmm));
+
+	*ret_status = 125;
+	if (!vmm)
+		return err_set(err, ENOMEM, "virtual machine");
+	vmm->spec = spec;
+	vmm->engine = engine;
+	vmm->cpu = engine->cpu;
+	vmm->fds = *fds;
+	vmm->poke = -EBADF;
+	int r = run_build(vmm, err);
+	if (r == 0)
+		r = run_seal(vmm, err);
+	if (r == 0)
+		r = run_go(vmm, err);
+	if (r < 0) {
+		vmm_end(vmm, VMM_FAILED, 0);
+		vmm_start_failed(vmm, 125, err);
+	}
+	vmm_vcpus_join(vmm);
+	vmm_devices_drain(vmm);
+	/* What is left is memory and fds: the process ends now, and its holder takes them along. */
+	return r == 0 ? run_status(vmm, ret_status, err) : r;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What a VMM gives up before the first guest instruction, so that a guest that breaks out of it holds nothing but
+ * its own memory, disks and streams.
+ *
+ * Theory of operation. vmm_seal_process() runs while there is one thread, when all that the VM uses is open: another
+ * user, empty mount, network, IPC and UTS namespaces, no capability, no_new_privs. Each thread then installs its own
+ * system-call filter with vmm_seal_thread(): what a vcpu thread needs is not what the I/O thread needs. The lists
+ * stand beside the code that needs them, as tables of struct seal_call.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/core/err.h"
+
+/* What was given up; a host may refuse parts to an ordinary user. */
+struct seal_report {
+	bool user, namespaces;
+};
+
+/*
+ * vmm_seal_process() - before threads
+ * Root becomes nobody (or it fails); where an ordinary user may not make namespaces, it goes on without, and says so
+ * in the report.
+ */
+int vmm_seal_process(struct seal_report *ret, struct err *err);
+
+/* A system call that a thread may make; with arg_count > 0 only with one of these as its second argument (ioctl). */
+struct seal_call {
+	int nr;
+	const uint32_t *second;
+	unsigned n_second;
+};
+
+#define SEAL_LISTS 8
+
+/* vmm_seal_thread() - the calling thread makes these calls from now on, and none else: it would be killed. */
+int vmm_seal_thread(const struct seal_call *const *lists, const size_t *counts, unsigned n,
+		    struct err *err);

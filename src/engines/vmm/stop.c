@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The end of a machine, and its vcpus held for a while. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "engines/vmm/private.h"
+
+static void stop_wait(uint32_t *word, uint32_t seen)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0); /* early is fine */
+}
+
+static void stop_wake(uint32_t *word)
+{
+	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+void vmm_end(struct vmm *vmm, enum vmm_end how, int status)
+{
+	const uint64_t one = 1;
+
+	lock_acquire(&vmm->end_lock);
+	if (vmm_ended(vmm) == VMM_RUNS) {
+		vmm->status = status;
+		__atomic_store_n(&vmm->end, (uint32_t)how, __ATOMIC_RELEASE);
+	}
+	lock_release(&vmm->end_lock);
+	(void)!write(vmm->poke, &one, sizeof(one)); /* full is as good: it is readable then */
+	stop_wake(&vmm->parked);
+}
+
+void vmm_fail(struct vmm *vmm, const char *what, uint64_t code)
+{
+	lock_acquire(&vmm->end_lock);
+	if (vmm_ended(vmm) == VMM_RUNS)
+		(void)err_say(&vmm->failure, EIO, "the virtual machine failed: %s (0x%llx)", what,
+			      (unsigned long long)code);
+	lock_release(&vmm->end_lock);
+	vmm_end(vmm, VMM_FAILED, 0);
+}
+
+static unsigned stop_threads(const struct vmm *vmm)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < vmm->n_vcpus; i++)
+		n += vmm->vcpus[i].has_thread;
+	return n;
+}
+
+void vmm_pause(struct vmm *vmm)
+{
+	__atomic_store_n(&vmm->stop_wanted, 1, __ATOMIC_RELEASE);
+	vmm_clock_pause(&vmm->clock);
+	for (unsigned i = 0; i < vmm->n_vcpus; i++) {
+		if (vmm->vcpus[i].has_thread)
+			vmm_vcpu_wake(&vmm->vcpus[i]);
+	}
+	for (;;) {
+		uint32_t parked = __atomic_load_n(&vmm->parked, __ATOMIC_ACQUIRE);
+		if (parked >= stop_threads(vmm) || vmm_ended(vmm) != VMM_RUNS)
+			return;
+		stop_wait(&vmm->parked, parked);
+	}
+}
+
+void vmm_resume(struct vmm *vmm)
+{
+	vmm_clock_resume(&vmm->clock);
+	__atomic_store_n(&vmm->stop_wanted, 0, __ATOMIC_RELEASE);
+	stop_wake(&vmm->stop_wanted);
+}
+
+void vmm_vcpu_park(struct vmm_vcpu *v)
+{
+	struct vmm *vmm = v->vmm;
+
+	(void)__atomic_add_fetch(&vmm->parked, 1, __ATOMIC_ACQ_REL);
+	stop_wake(&vmm->parked);
+	while (__atomic_load_n(&vmm->stop_wanted, __ATOMIC_ACQUIRE) && vmm_ended(vmm) == VMM_RUNS)
+		stop_wait(&vmm->stop_wanted, 1);
+	(void)__atomic_sub_fetch(&vmm->parked, 1, __ATOMIC_ACQ_REL);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Other CPUs: they start, they work, they take interrupts. Wants "cpus=N", or QEMU's fw_cfg. */
+#include "lib/smp.h"
+#include "lib/irq.h"
+
+#define VECTOR 0x61
+
+static volatile uint32_t shared, ready;
+
+static void add_many(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 200; i++)
+		__atomic_fetch_add(&shared, 1, __ATOMIC_SEQ_CST);
+}
+
+/* Takes two interrupts: one while it spins, one while it sleeps. */
+static void take_interrupts(void *arg)
+{
+	(void)arg;
+	ready = 1;
+	(void)irq_wait(VECTOR, 1, 10);
+	ready = 2;
+	while (irq_counts[VECTOR] < 2)
+		wait_irq();
+}
+
+static void wait_ready(uint32_t value)
+{
+	struct within w = { 0 };
+
+	while (ready != value && within(&w, 10))
+		pause();
+}
+
+void guest_main(void)
+{
+	unsigned n = smp_count();
+
+	if (n < 2) {
+		skip("smp", "one CPU");
+		check("one_cpu", true);
+		return;
+	}
+	lapic_init();
+	irq_set(VECTOR, irq_counter);
+	check_equal("others_start", smp_start(), n - 1);
+	uint32_t ids = 0;
+	for (unsigned i = 0; i < n; i++)
+		ids |= 1U << (smp_id(i) & 31);
+	check_equal("lapic_ids_are_0_and_up", ids, (1U << n) - 1);
+
+	for (unsigned i = 1; i < n; i++)
+		smp_run(i, add_many, NULL);
+	add_many(NULL);
+	bool all = true;
+	for (unsigned i = 1; i < n; i++)
+		all = smp_wait(i, 20) && all;
+	check("work_is_done_by_all", all);
+	check_equal("locked_adds_lose_nothing", shared, 200 * n);
+
+	for (unsigned i = 1; i < n; i++) {
+		irq_counts[VECTOR] = 0;
+		ready = 0;
+		smp_run(i, take_interrupts, NULL);
+		wait_ready(1);
+		lapic_ipi(smp_id(i), 0x4000 | VECTOR);
+		wait_ready(2);
+		lapic_ipi(smp_id(i), 0x4000 | VECTOR);
+		check("ipi_wakes_a_cpu", smp_wait(i, 10));
+	}
+	irq_counts[VECTOR] = 0;
+	lapic_ipi(0, 0x40000 | 0x4000 | VECTOR); /* to self */
+	check("ipi_to_self", irq_wait(VECTOR, 1, 5));
+}

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: Apache-2.0
+"""include/abi/agent.h in Python, for tests that play the host: an implementation of its own, so that it finds what two
+ends made of the same C would agree on by mistake."""
+import select
+import socket
+import struct
+import time
+
+CONFIG, SIGNAL, RESIZE, STOP, STATS, STDIN_EOF = 1, 2, 3, 4, 5, 6
+START, STDIN, PUT, GET, STAT = 16, 17, 18, 19, 20
+READY, STARTED, FAILED, EXIT, STATS_REPLY, LOG = 64, 65, 66, 67, 68, 69
+STDOUT, STDERR, STAT_REPLY = 80, 81, 82
+TAG = {"arg": 1, "env": 2, "cwd": 3, "user": 4, "group": 5, "flags": 6, "caps": 7, "rlimit": 8, "seccomp": 9,
+       "size": 10, "hostname": 32, "hosts": 33, "resolv": 34, "net": 35, "mount": 36, "shm_bytes": 37, "clock": 38,
+       "pids": 39, "path": 64, "as": 65}
+TTY, WITH_STDIN, NO_NEW_PRIVS, INIT, READ_ONLY, PRIVILEGED, FOLLOW = (1 << n for n in range(7))
+MOUNT_ROOT, MOUNT_UPPER, MOUNT_VOLUME, MOUNT_TMPFS = 1, 2, 3, 4
+CAPS_DEFAULT = 0xa80425fb  # Docker's default set
+
+
+def frame(kind, payload=b""):
+    return struct.pack("<II", kind, len(payload)) + payload
+
+
+def field(name, value):
+    if isinstance(value, int):
+        value = struct.pack("<Q", value)
+    elif isinstance(value, str):
+        value = value.encode()
+    return struct.pack("<II", TAG[name], len(value)) + value
+
+
+def fields(pairs):
+    return b"".join(field(name, value) for name, value in pairs)
+
+
+def mount(kind, source="", fstype="", target="", options="", read_only=False):
+    texts = "\0".join((source, fstype, target, options)) + "\0"
+    return ("mount", struct.pack("<II", kind, int(read_only)) + texts.encode())
+
+
+def net(mac, address, prefix, gateway):
+    def ip(text):
+        return socket.inet_aton(text).ljust(16, b"\0") if text else bytes(16)
+    return ("net", bytes.fromhex(mac.replace(":", "")) + bytes([4, prefix]) + ip(address) + ip(gateway))
+
+
+class Late(Exception):
+    """Nothing came in time."""
+
+
+class Conversation:
+    """Frames over a connected socket."""
+
+    def __init__(self, sock):
+        self.sock = sock
+        self.data = b""
+
+    def send(self, kind, payload=b""):
+        self.sock.sendall(frame(kind, payload))
+
+    def fill(self, until):
+        ready = select.select([self.sock], [], [], max(0, until - time.monotonic()))[0]
+        if not ready:
+            raise Late("no frame came")
+        data = self.sock.recv(65536)
+        if not data:
+            raise EOFError("the guest closed the connection")
+        self.data += data
+
+    def receive(self, timeout=60):
+        """(type, payload) of the next frame."""
+        until = time.monotonic() + timeout
+        while True:
+            if len(self.data) >= 8:
+                kind, length = struct.unpack_from("<II", self.data)
+                if len(self.data) >= 8 + length:
+                    payload = self.data[8:8 + length]
+                    self.data = self.data[8 + length:]
+                    return kind, payload
+            self.fill(until)
+
+    def expect(self, kind, timeout=60):
+        got, payload = self.receive(timeout)
+        if got != kind:
+            raise AssertionError(f"expected frame {kind}, got {got}: {payload!r}")
+        return payload
+
+    def session(self, first, payload, stdin=b"", timeout=60):
+        """A whole session: (last frame's type, its payload, stdout, stderr, whether it started)."""
+        self.send(first, payload)
+        for at in range(0, len(stdin), 60000):
+            self.send(STDIN, stdin[at:at + 60000])
+        if first in (START, PUT):
+            self.send(STDIN_EOF)
+        out, err, started = b"", b"", False
+        while True:
+            kind, data = self.receive(timeout)
+            if kind == STDOUT:
+                out += data
+            elif kind == STDERR:
+                err += data
+            elif kind == STARTED:
+                started = True
+            else:
+                return kind, data, out, err, started
+
+
+def exit_of(payload):
+    status, oom, out, err = struct.unpack("<IIQQ", payload)
+    return {"status": status, "oom": oom, "stdout": out, "stderr": err}
+
+
+def failed_of(payload):
+    status, code = struct.unpack_from("<II", payload)
+    return {"status": status, "code": code, "text": payload[8:].decode()}

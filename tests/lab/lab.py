@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""An emulated AMD server: QEMU's TCG with SVM, Debian's cloud kernel with KVM, and our programs in its RAM disk.
+
+tests/lab/lab.py [--smp N] [--memory MIB] [--timeout SECONDS] [--file SOURCE[:TARGET]]... -- COMMAND...
+
+Runs COMMAND by a shell inside, prints what it says, and ends with its status; 124 where the server did not end
+in time. The kernel's package is fetched once into $STRATA_LAB (default: build-lab). /dev/kvm is hardware KVM to
+whatever runs inside: nested paging, in-kernel interrupt controllers, everything.
+"""
+import argparse
+import glob
+import os
+import re
+import stat
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CACHE = os.environ.get("STRATA_LAB", os.path.join(TOP, "build-lab"))
+META = "linux-image-cloud-amd64"
+# -xsave: the TCG does not let XSETBV exit, so that KVM would not know what the guest enabled.
+MODULES = ["irqbypass", "kvm", "kvm-amd", "tun", "bridge", "veth", "nf_tables", "overlay", "erofs", "loop"]
+INIT = """#!/bin/sh
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TERM=dumb
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm /run /tmp /root
+mount -t devpts dev /dev/pts; mount -t tmpfs shm /dev/shm; mount -t tmpfs run /run; mount -t tmpfs tmp /tmp
+mount -t tmpfs cg /sys/fs/cgroup; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cg /sys/fs/cgroup/unified
+ifconfig lo up
+for m in $(cat /lab/modules); do insmod /lab/$m || echo "lab: no $m"; done
+echo "lab: begin"
+sh /lab/command; status=$?
+echo "lab: status $status"
+poweroff -f
+"""
+
+
+def run(argv, **more):
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, **more)
+    if done.returncode:
+        sys.exit(f"lab: {' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}")
+    return done.stdout
+
+
+def kernel():
+    """The unpacked package's directory; fetched where it is not there."""
+    found = glob.glob(f"{CACHE}/kernel/boot/vmlinuz-*")
+    if found:
+        return f"{CACHE}/kernel", found[0]
+    os.makedirs(CACHE, exist_ok=True)
+    depends = run(["apt-cache", "depends", META])
+    package = re.search(r"Depends: (linux-image-\S+)", depends)
+    if not package:
+        sys.exit(f"lab: {META} is not to be had here: no Debian mirror?")
+    with tempfile.TemporaryDirectory(dir=CACHE) as work:
+        os.chmod(work, 0o755)
+        run(["apt-get", "-o", "APT::Sandbox::User=root", "download", package.group(1)], cwd=work)
+        run(["dpkg-deb", "-x", glob.glob(f"{work}/*.deb")[0], f"{work}/out"])
+        os.rename(f"{work}/out", f"{CACHE}/kernel")
+    return f"{CACHE}/kernel", glob.glob(f"{CACHE}/kernel/boot/vmlinuz-*")[0]
+
+
+def modules(top):
+    """Paths of MODULES and what they need, in load order."""
+    base = glob.glob(f"{top}/lib/modules/*")[0]
+    paths = {}
+    for path in glob.glob(f"{base}/kernel/**/*.ko", recursive=True):
+        paths[os.path.basename(path)[:-3].replace("-", "_")] = path
+    order = []
+
+    def add(name):
+        path = paths.get(name.replace("-", "_"))
+        if not path or path in order:
+            return
+        with open(path, "rb") as file:  # .modinfo; modules.dep is only made by an installation
+            needs = re.search(rb"\0depends=([^\0]*)\0", file.read())
+        for need in filter(None, (needs.group(1).decode() if needs else "").split(",")):
+            add(need)
+        order.append(path)
+
+    for name in MODULES:
+        add(name)
+    return order
+
+
+class Cpio:
+    """A newc archive (Linux Documentation/driver-api/early-userspace/buffer-format.rst)."""
+
+    def __init__(self, path):
+        self.file = open(path, "wb")
+        self.inode = 1
+        self.made = set()
+
+    def entry(self, name, mode, data=b"", rdev=(0, 0)):
+        name = name.lstrip("/")
+        fields = [self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(name) + 1, 0]
+        self.inode += 1
+        head = b"070701" + b"".join(b"%08x" % f for f in fields) + name.encode() + b"\0"
+        self.file.write(head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4))
+
+    def parents(self, name):
+        parts = name.strip("/").split("/")[:-1]
+        for i in range(1, len(parts) + 1):
+            path = "/".join(parts[:i])
+            if path not in self.made:
+                self.made.add(path)
+                self.entry(path, stat.S_IFDIR | 0o755)
+
+    def add(self, source, target):
+        self.parents(target)
+        if os.path.islink(source):
+            self.entry(target, stat.S_IFLNK | 0o777, os.readlink(source).encode())
+        elif os.path.isdir(source):
+            if target.strip("/") not in self.made:
+                self.made.add(target.strip("/"))
+                self.entry(target, stat.S_IFDIR | stat.S_IMODE(os.stat(source).st_mode))
+            for name in sorted(os.listdir(source)):
+                self.add(os.path.join(source, name), f"{target}/{name}")
+        elif os.path.isfile(source):
+            with open(source, "rb") as file:
+                self.entry(target, stat.S_IFREG | stat.S_IMODE(os.stat(source).st_mode), file.read())
+
+    def text(self, target, text, mode=0o644):
+        self.parents(target)
+        self.entry(target, stat.S_IFREG | mode, text.encode())
+
+    def close(self):
+        self.entry("TRAILER!!!", 0)
+        self.file.close()
+
+
+def ramdisk(path, top, files, command):
+    cpio = Cpio(path)
+    for folder in ("proc", "sys", "dev", "bin", "sbin", "root"):
+        cpio.entry(folder, stat.S_IFDIR | 0o755)
+        cpio.made.add(folder)
+    cpio.entry("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
+    cpio.made.add("dev")
+    cpio.add("/bin/busybox", "bin/busybox")
+    cpio.entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
+    loaded = modules(top)
+    for module in loaded:
+        cpio.add(module, "lab/" + os.path.basename(module))
+    cpio.text("lab/modules", "\n".join(os.path.basename(m) for m in loaded) + "\n")
+    cpio.text("lab/command", command + "\n")
+    cpio.text("init", INIT, 0o755)
+    for entry in files:
+        source, _, target = entry.partition(":")
+        cpio.add(os.path.abspath(source), target or os.path.abspath(source))
+    cpio.close()
+
+
+def boot(vmlinuz, initrd, args):
+    argv = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-xsave", "-M", "q35", "-m", str(args.memory),
+            "-smp", str(args.smp), "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
+            "-kernel", vmlinuz, "-initrd", initrd,
+            "-append", "console=ttyS0 panic=-1 quiet mitigations=off rdinit=/init"]
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        status, begun = 124, False
+        timer = subprocess.Popen(["sh", "-c", f"sleep {args.timeout}; kill {server.pid}"], start_new_session=True)
+        try:
+            for raw in server.stdout:
+                line = raw.decode("utf-8", "replace").rstrip("\r\n")
+                found = re.fullmatch(r"lab: status (\d+)", line)
+                if found:
+                    status = int(found.group(1))
+                    break
+                if begun or args.verbose:
+                    print(line, flush=True)
+                begun = begun or line == "lab: begin"
+        finally:
+            os.killpg(timer.pid, 15)
+            timer.wait()
+            if server.poll() is None:
+                server.kill()
+    return status
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--smp", type=int, default=1)
+    parser.add_argument("--memory", type=int, default=1024)
+    parser.add_argument("--timeout", type=int, default=300)
+    parser.add_argument("--file", action="append", default=[])
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("command", nargs="+")
+    args = parser.parse_args()
+    top, vmlinuz = kernel()
+    with tempfile.NamedTemporaryFile(prefix="strata-lab-", suffix=".cpio") as initrd:
+        ramdisk(initrd.name, top, args.file, " ".join(args.command))
+        return boot(vmlinuz, initrd.name, args)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

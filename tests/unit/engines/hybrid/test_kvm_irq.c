@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tiny_vm.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/core/macros.h"
+
+GUEST16(wait_for_it, "out %al, $0x80; sti; 1: cmpb $0, 0x2000; je 1b; out %al, $0x90");
+GUEST16(handler, "mov $0x21, %al; movb $1, 0x2000; out %al, $0x81; iret");
+
+static void injected_vector_runs_its_handler(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_NONE);
+	LOAD(&vm, wait_for_it);
+	tiny_code(&vm, 0x4000, handler, handler_end);
+	tiny_vector(&vm, 0x21, 0x4000);
+
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.io.pio.port, 0x80);
+	assert_false(vm.vcpu->ops->irq_ready(vm.vcpu)); /* interrupts are off */
+	vm.vcpu->ops->irq_window(vm.vcpu, true);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_IRQ_WINDOW);
+	assert_true(vm.vcpu->ops->irq_ready(vm.vcpu));
+	vm.vcpu->ops->irq_window(vm.vcpu, false);
+	assert_int_equal(vm.vcpu->ops->inject(vm.vcpu, 0x21), 0);
+	assert_false(vm.vcpu->ops->irq_ready(vm.vcpu)); /* one at a time */
+	tiny_expect_out(&vm, 0x81, 0x21);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.io.pio.port, 0x90);
+}
+
+GUEST16(nmi_handler, "mov $0x02, %al; out %al, $0x82; iret");
+
+static void nmi_needs_no_window(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_NONE);
+	LOAD(&vm, wait_for_it);
+	tiny_code(&vm, 0x4000, nmi_handler, nmi_handler_end);
+	tiny_vector(&vm, 2, 0x4000);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.vcpu->ops->inject_nmi(vm.vcpu), 0);
+	tiny_expect_out(&vm, 0x82, 2);
+}
+
+GUEST16(halts, "sti; hlt; out %al, $0x90");
+
+static void hlt_exits_and_an_interrupt_ends_it(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_NONE);
+	LOAD(&vm, halts);
+	tiny_code(&vm, 0x4000, handler, handler_end);
+	tiny_vector(&vm, 0x21, 0x4000);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_HLT);
+	assert_true(vm.vcpu->ops->irq_ready(vm.vcpu));
+	assert_int_equal(vm.vcpu->ops->inject(vm.vcpu, 0x21), 0);
+	tiny_expect_out(&vm, 0x81, 0x21);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.io.pio.port, 0x90);
+}
+
+GUEST16(one_exit, "out %al, $0x80; out %al, $0x80");
+
+static void cr8_and_apic_base_are_the_guests(void **state)
+{
+	struct x86_state regs;
+
+	(void)state;
+	TINY_VM(vm, TINY_NONE);
+	LOAD(&vm, one_exit);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.vcpu->ops->cr8_get(vm.vcpu), 0);
+	vm.vcpu->ops->cr8_set(vm.vcpu, 9);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(vm.vcpu->ops->cr8_get(vm.vcpu), 9);
+	assert_int_equal(vm.vcpu->ops->state_get(vm.vcpu, &regs), 0);
+	assert_int_equal(regs.cr8, 9);
+	assert_int_equal(vm.vcpu->ops->apic_base_get(vm.vcpu), regs.apic_base);
+}
+
+/* The master PIC to vectors from 0x20 up, all lines open; then wait. */
+GUEST16(pic,
+	"mov $0x11, %al; out %al, $0x20; mov $0x20, %al; out %al, $0x21; mov $4, %al; out %al, $0x21\n"
+	"mov $1, %al; out %al, $0x21; mov $0, %al; out %al, $0x21; out %al, $0x80; sti\n"
+	"1: hlt; jmp 1b");
+GUEST16(pic_handler, "mov $0x20, %al; out %al, $0x20; out %al, $0x84; iret");
+
+static void line_reaches_kvms_pic(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_FULL);
+	LOAD(&vm, pic);
+	tiny_code(&vm, 0x4000, pic_handler, pic_handler_end);
+	tiny_vector(&vm, 0x24, 0x4000);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	for (int i = 0; i < 3; i++) {
+		vm.vcpu->ops->irq_set(vm.vm, 4, true);
+		vm.vcpu->ops->irq_set(vm.vm, 4, false);
+		tiny_expect_out(&vm, 0x84, 0x20);
+	}
+}
+
+/* Software-enables the LAPIC (SDM 3A, Spurious-Interrupt Vector Register); ES is at the LAPIC's page. */
+GUEST16(lapic, "movl $0x1ff, %es:0xf0; out %al, $0x80; sti; 1: hlt; jmp 1b");
+GUEST16(msi_handler, "movl $0, %es:0xb0; mov $0x55, %al; out %al, $0x85; iret");
+
+static void lapic_on(struct tiny_vm *vm)
+{
+	struct x86_state regs = vm->state;
+
+	LOAD(vm, lapic);
+	tiny_code(vm, 0x4000, msi_handler, msi_handler_end);
+	tiny_vector(vm, 0x55, 0x4000);
+	regs.segs[X86_ES].base = 0xfee00000;
+	assert_int_equal(vm->vcpu->ops->state_set(vm->vcpu, &regs), 0);
+	assert_int_equal(tiny_run(vm), VCPU_EXIT_PIO);
+}
+
+static void message_reaches_kvms_lapic(void **state)
+{
+	(void)state;
+	for (int irqchip = TINY_FULL; irqchip <= TINY_SPLIT; irqchip++) {
+		TINY_VM(vm, irqchip);
+		lapic_on(&vm);
+		for (int i = 0; i < 3; i++) {
+			vm.vcpu->ops->msi(vm.vm, 0xfee00000, 0x55);
+			tiny_expect_out(&vm, 0x85, 0x55);
+		}
+	}
+}
+
+/* Edge and level as the data of a message says them: SDM 3A, Message Data Register Format. */
+#define LEVEL_55 (UINT32_C(0xc000) | 0x55)
+
+/* In either order: where supervisor code is emulated, KVM asks for the exit only after some more instructions. */
+static void expect_eoi_and_out(struct tiny_vm *vm)
+{
+	unsigned eois = 0, outs = 0;
+
+	for (int i = 0; i < 2; i++) {
+		enum vcpu_exit exit = tiny_run(vm);
+		if (exit == VCPU_EXIT_EOI) {
+			assert_int_equal(vm->io.eoi.vector, 0x55);
+			eois++;
+			continue;
+		}
+		assert_int_equal(exit, VCPU_EXIT_PIO);
+		assert_int_equal(vm->io.pio.port, 0x85);
+		outs++;
+	}
+	assert_int_equal(eois, 1);
+	assert_int_equal(outs, 1);
+}
+
+static void end_of_a_level_interrupt_is_heard_of(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_SPLIT);
+	lapic_on(&vm);
+	assert_int_equal(vm.vm->ops->ioapic_route(vm.vm, 11, 0xfee00000, LEVEL_55, false), 0);
+	assert_int_equal(vm.vm->ops->ioapic_route(vm.vm, 11, 0xfee00000, LEVEL_55, false), 0);
+	vm.vcpu->ops->msi(vm.vm, 0xfee00000, LEVEL_55);
+	expect_eoi_and_out(&vm);
+
+	assert_int_equal(vm.vm->ops->ioapic_route(vm.vm, 11, 0xfee00000, LEVEL_55, true), 0);
+	vm.vcpu->ops->msi(vm.vm, 0xfee00000, LEVEL_55);
+	tiny_expect_out(&vm, 0x85, 0x55);
+	assert_int_equal(vm.vm->ops->ioapic_route(vm.vm, 24, 0xfee00000, 0x55, false), -EINVAL);
+}
+
+static void the_machines_pic_injects_beside_kvms_lapic(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_SPLIT);
+	lapic_on(
+		&vm); /* its LINT0 is open to the PIC where the guest left it so: SDM 3A, Local Vector Table */
+	tiny_code(&vm, 0x4100, handler, handler_end);
+	tiny_vector(&vm, 0x21, 0x4100);
+	vm.vcpu->ops->irq_window(vm.vcpu, true);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_IRQ_WINDOW);
+	vm.vcpu->ops->irq_window(vm.vcpu, false);
+	assert_int_equal(vm.vcpu->ops->inject(vm.vcpu, 0x21), 0);
+	tiny_expect_out(&vm, 0x81, 0x21);
+}
+
+/* A guest may name any LAPIC and vector it likes. */
+static void messages_to_nowhere_are_dropped(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_FULL);
+	LOAD(&vm, one_exit);
+	vm.vcpu->ops->msi(vm.vm, 0xfee77000, 0x41);
+	vm.vcpu->ops->msi(vm.vm, UINT64_MAX, UINT32_MAX);
+	vm.vcpu->ops->msi(vm.vm, 0, 0);
+	vm.vcpu->ops->irq_set(vm.vm, UINT32_MAX, true);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(injected_vector_runs_its_handler),
+		cmocka_unit_test(nmi_needs_no_window),
+		cmocka_unit_test(hlt_exits_and_an_interrupt_ends_it),
+		cmocka_unit_test(cr8_and_apic_base_are_the_guests),
+		cmocka_unit_test(line_reaches_kvms_pic),
+		cmocka_unit_test(message_reaches_kvms_lapic),
+		cmocka_unit_test(end_of_a_level_interrupt_is_heard_of),
+		cmocka_unit_test(the_machines_pic_injects_beside_kvms_lapic),
+		cmocka_unit_test(messages_to_nowhere_are_dropped),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/core/macros.h"
+#include "engines/vmm/seal.h"
+
+static const uint32_t allowed_requests[] = { FIONREAD };
+static const struct seal_call first[] = { { SYS_write, NULL, 0 }, { SYS_exit_group, NULL, 0 } };
+static const struct seal_call second[] = { { SYS_ioctl, allowed_requests, 1 } };
+
+static int sealed(long nr, long a, long b, long c)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		const struct seal_call *const lists[] = { first, second };
+		const size_t counts[] = { ARRAY_SIZE(first), ARRAY_SIZE(second) };
+		if (vmm_seal_thread(lists, counts, 2, NULL) < 0)
+			_exit(99);
+		(void)syscall(nr, a, b, c);
+		syscall(SYS_exit_group, 0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void what_is_listed_goes_through(void **state)
+{
+	int n = 0;
+
+	(void)state;
+	assert_int_equal(sealed(SYS_write, 1, (long)"", 0), 0);
+	assert_int_equal(sealed(SYS_ioctl, 0, FIONREAD, (long)&n), 0);
+}
+
+static void anything_else_kills(void **state)
+{
+	int status = sealed(SYS_getppid, 0, 0, 0);
+
+	(void)state;
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	status = sealed(SYS_ioctl, 0, TIOCSTI, 0);
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+
+static int sealed_process(void)
+{
+	struct seal_report report = { 0 };
+	struct err err = { 0 };
+
+	if (vmm_seal_process(&report, &err) < 0) {
+		(void)fprintf(stderr, "%s\n", err.text);
+		return 10;
+	}
+	if (!report.namespaces || !report.user || geteuid() == 0)
+		return 11;
+	if (open("/etc/passwd", O_RDONLY) >= 0 || access("/proc", F_OK) == 0)
+		return 12;
+	if (setuid(0) == 0 || chroot("/") == 0)
+		return 13;
+	if (socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) >= 0)
+		return 14; /* a raw socket */
+	return 0;
+}
+
+static void a_sealed_root_process_has_nothing_left(void **state)
+{
+	int status;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(sealed_process());
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_listed_goes_through),
+		cmocka_unit_test(anything_else_kills),
+		cmocka_unit_test(a_sealed_root_process_has_nothing_left),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
