@@ -198,6 +198,7 @@ refused() {
 @test "--device appears with its rights" {
 	[ "$(in_demo --device /dev/full:/dev/other:r demo stat -c '%t %T' /dev/other)" = "1 7" ]
 	refused "/dev/nosuch" --device /dev/nosuch demo true
+	refused "virt bare-metal: this build" --virt bare-metal demo true
 	# Where /dev is the user's own, nothing is made in it: said, not dropped.
 	refused "--device /dev/full: a mount at /dev hides it" --device /dev/full -v "$SCRATCH:/dev/" demo true
 	in_demo -v "$SCRATCH:/dev" demo true
