@@ -219,10 +219,10 @@ static int create_layers(json_t *spec, const struct image *image)
 static int create_copy(json_t *spec, const json_t *config)
 {
 	static const char *const members[] = {
-		"image",  "tty",	   "stdin_open", "read_only",	 "init",
-		"remove", "privileged",	   "groups",	 "devices",	 "ulimits",
-		"limits", "uid_map",	   "gid_map",	 "ports",	 "restart",
-		"labels", "cgroup_parent", "network",	 "time_offsets", "userns", "vm",
+		"image",	"tty",	  "stdin_open", "read_only", "init",	      "remove",
+		"privileged",	"groups", "devices",	"ulimits",   "limits",	      "uid_map",
+		"gid_map",	"ports",  "restart",	"labels",    "cgroup_parent", "network",
+		"time_offsets", "userns", "vm",
 	};
 	int r = 0;
 
@@ -284,9 +284,9 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 				 json_string(json_str(config, "seccomp", seccomp)));
 	/* A bare kernel's address would be nobody's to set: it gets a network where one was asked for. */
 	if (!json_object_get(spec, "network"))
-		r |= json_object_set_new(spec, "network",
-					 json_pack("{s:s}", "mode",
-						   image_config ? "bridge" : "none"));
+		r |= json_object_set_new(
+			spec, "network",
+			json_pack("{s:s}", "mode", image_config ? "bridge" : "none"));
 	r |= create_env(spec, config, image, hostname);
 	if (r)
 		return err_set(err, ENOMEM, "new instance");
@@ -578,10 +578,11 @@ static int create_engine(const json_t *config, const struct engine_ops **ret, st
 			       "--virt %s: this build runs os-level and hybrid; see 'strata info'",
 			       virt);
 	if (machine && !engine->machines)
-		return err_say(err, EINVAL,
-			       "--virt %s has no virtual machine: --kernel, --disk, --vcpus and their "
-			       "like go with --virt hybrid",
-			       engine->name);
+		return err_say(
+			err, EINVAL,
+			"--virt %s has no virtual machine: --kernel, --disk, --vcpus and their "
+			"like go with --virt hybrid",
+			engine->name);
 	*ret = engine;
 	return 0;
 }
