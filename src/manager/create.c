@@ -304,6 +304,44 @@ static int create_check_ports(const json_t *spec, struct err *err)
 		       "--publish: with --network none nothing can be reached; leave out one");
 }
 
+/* The limit would mean nothing: it is a slip of the hand, and Docker refuses it as well. */
+static int create_check_cpus(const json_t *spec, struct err *err)
+{
+	const json_t *limits = json_object_get(spec, "limits");
+	int64_t quota_us = json_int(limits, "cpu_quota_us", 0);
+	int64_t period_us = json_int(limits, "cpu_period_us", 100000);
+
+	if (!quota_us)
+		return 0;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	if (cpus < 1 || quota_us / cpus <= period_us)
+		return 0;
+	return err_say(err, ERANGE, "--cpus %.2f: this host has %ld",
+		       (double)quota_us / (double)period_us, cpus);
+}
+
+/* What is mounted over /dev is the user's, and nothing is made in it. */
+static int create_check_devices(const json_t *spec, struct err *err)
+{
+	const json_t *devices = json_object_get(spec, "devices");
+	const json_t *mount;
+	size_t i;
+
+	if (!json_array_size(devices))
+		return 0;
+	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
+	{
+		const char *target = json_str(mount, "target", "");
+		size_t slashes = strspn(target, "/");
+		if (slashes && !strncmp(target + slashes, "dev", 3) &&
+		    !target[slashes + 3 + strspn(target + slashes + 3, "/")])
+			return err_say(err, EINVAL,
+				       "--device %s: a mount at /dev hides it; leave out one",
+				       json_str(json_array_get(devices, 0), "source", ""));
+	}
+	return 0;
+}
+
 static int create_check_machine(const struct image *image, struct err *err)
 {
 	const char *arch = json_str(image->config, "architecture", "amd64");
@@ -578,7 +616,11 @@ static int create_build(struct manager *manager, const json_t *config, const str
 		r = create_check_engine(engine, spec, image != NULL, err);
 	if (r == 0)
 		r = create_check_ports(spec, err);
-	return r == 0 ? create_mounts(manager, spec, config, image_config, err) : r;
+	if (r == 0)
+		r = create_check_cpus(spec, err);
+	if (r == 0)
+		r = create_mounts(manager, spec, config, image_config, err);
+	return r == 0 ? create_check_devices(spec, err) : r;
 }
 
 /* An instance of an image, or of a kernel alone. */
