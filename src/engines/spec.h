@@ -103,6 +103,7 @@ struct spec_vm {
 		gdb; /* a unix socket's path or a TCP port of 127.0.0.1 to wait for a debugger, or NULL */
 	bool machine_irqchip; /* the machine's interrupt controllers instead of the engine's */
 	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
+	bool console; /* with an agent: what the kernel says on its serial port goes to standard error, not away */
 	bool upper; /* with an agent: disk 1 holds what it writes */
 	bool balloon, rng;
 	bool test_devices; /* what kvm-unit-tests expect of the machine */

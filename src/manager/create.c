@@ -16,6 +16,7 @@
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "engines/caps.h"
+#include "manager/machine.h"
 #include "manager/private.h"
 #include "manager/userns.h"
 #include "network/network.h"
@@ -607,6 +608,8 @@ static int create_build(struct manager *manager, const json_t *config, const str
 		      create_layers(spec, image) < 0))
 		return err_set(err, ENOMEM, "new instance");
 	r = create_defaults(spec, config, image_config, id, err);
+	if (r == 0 && engine->machines)
+		r = machine_ask(spec, config, image != NULL, err);
 	if (r == 0)
 		r = create_caps(spec, config, err);
 	if (r == 0)

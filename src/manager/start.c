@@ -15,6 +15,7 @@
 #include "base/os/json.h"
 #include "engines/caps.h"
 #include "engines/seccomp/seccomp.h"
+#include "manager/machine.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
 #include "manager/wire.h"
@@ -107,6 +108,8 @@ static int start_json(struct manager *manager, const struct instance *instance, 
 		r = start_volumes(manager, instance, spec, err);
 	if (r == 0)
 		r = instance_seccomp(manager, spec, err);
+	if (r == 0)
+		r = machine_fill(manager, instance, spec, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(spec);

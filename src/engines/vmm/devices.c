@@ -53,12 +53,13 @@ static int devices_board(struct vmm *vmm, struct vmm_devices *d, struct err *err
 	return r == 0 ? debug_exit_init(&d->debug_exit, &vmm->pio, &d->events, err) : r;
 }
 
-/* With an agent the standard streams are the workload's, and what its kernel says goes nowhere. */
+/* With an agent the standard streams are the workload's: what its kernel says is shown on request only. */
 static int devices_serial(struct vmm *vmm, struct vmm_devices *d, struct err *err)
 {
 	bool ours = !vmm->spec->vm.agent;
-	int r = console_fd_init(&d->serial_console, vmm->loop, ours ? vmm->fds.in : -EBADF,
-				ours ? vmm->fds.out : -EBADF, err);
+	int out = ours ? vmm->fds.out : vmm->spec->vm.console ? vmm->fds.err : -EBADF;
+	int r = console_fd_init(&d->serial_console, vmm->loop, ours ? vmm->fds.in : -EBADF, out,
+				err);
 
 	if (r == 0)
 		r = serial_init(&d->serial, &vmm->pio, PORT_SERIAL_1, &d->serial_console.console,

@@ -209,15 +209,19 @@ static int break_hardware(struct gdb *gdb, gva_t gva, bool set)
 {
 	unsigned at = GDB_HW_BREAKPOINTS;
 
+	if (!gva) /* the mark of a free one */
+		return -EINVAL;
 	for (unsigned i = GDB_HW_BREAKPOINTS; i-- > 0;) {
+		if (gdb->hardware[i] == gva && set)
+			return 0;
 		if (gdb->hardware[i] == gva)
-			return set ? 0 : (gdb->hardware[i] = 0, break_apply(gdb));
+			gdb->hardware[i] = 0;
 		if (!gdb->hardware[i])
 			at = i;
 	}
 	if (!set)
-		return 0;
-	if (!gva || at == GDB_HW_BREAKPOINTS)
+		return break_apply(gdb);
+	if (at == GDB_HW_BREAKPOINTS)
 		return -ENOSPC;
 	gdb->hardware[at] = gva;
 	int r = break_apply(gdb);
