@@ -20,15 +20,11 @@ struct kvm_doorbell {
 	struct kvm_ioeventfd desc; /* fd -1: free */
 };
 
-/* The table as KVM reads it (head and entries), and as the machine's IOAPIC told it. */
+/* What KVM knows of the IOAPIC's pins, as the machine told it. */
 struct kvm_routes {
-	struct kvm_irq_routing head;
-	struct kvm_irq_routing_entry entries[IRQ_GSI_COUNT];
 	struct kvm_irq_routing_entry pins[IRQ_GSI_COUNT];
 	bool used[IRQ_GSI_COUNT];
 };
-_Static_assert(offsetof(struct kvm_routes, entries) == sizeof(struct kvm_irq_routing),
-	       "KVM reads the entries behind the head");
 
 struct kvm_vm {
 	struct vm base;
