@@ -107,10 +107,12 @@ _Noreturn static void child_run(const struct maker *maker)
 	const char *const argv[] = { "mkfs.erofs", ROOTDISK_FILE, "merged", NULL };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
-	if (unshare(CLONE_NEWNS | (maker->as_root ? 0 : CLONE_NEWUSER)) < 0)
+	/* First: unshare(2) takes the working directory along, an fd it leaves in the old namespace. */
+	if (fchdir(maker->dir) < 0 ||
+	    unshare(CLONE_NEWNS | (maker->as_root ? 0 : CLONE_NEWUSER)) < 0)
 		child_fail(maker, "new namespace");
 	child_users(maker);
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || fchdir(maker->dir) < 0 ||
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("overlay", "merged", "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC,
 		  buf_str(&maker->options)) < 0)
 		child_fail(maker, "mount the image's layers");

@@ -32,6 +32,7 @@ const struct cpu_ops kvm_cpu_ops = {
 	.ioapic_route = kvm_ioapic_route,
 	.doorbell_set = kvm_doorbell_set,
 	.debug_set = kvm_debug_set,
+	.inject_breakpoint = kvm_inject_breakpoint,
 	.xsave_get = kvm_xsave_get,
 	.xsave_set = kvm_xsave_set,
 };

@@ -46,6 +46,8 @@ struct agent { /* embedded by the VMM */
 	struct buf out; /* to the guest */
 	size_t out_at;
 	struct buf config; /* a CONFIG frame, until READY */
+	bool early_eof;	   /* said before READY: follows CONFIG */
+	uint16_t early_rows, early_columns;
 };
 
 /*
@@ -59,8 +61,8 @@ void agent_fini(struct agent *agent); /* a zeroed one is a no-op */
 void agent_poke(struct agent *agent);
 
 /*
- * To the guest. -ENOTCONN before READY, where there is nobody yet to hear it (agent_stop(): the VMM ends the VM then);
- * -ENOBUFS where the guest has stopped reading.
+ * To the guest. -ENOTCONN before READY, where there is nobody yet to hear it (agent_stop(): the VMM ends the VM then); a size
+ * and the end of the input are kept until then. -ENOBUFS where the guest has stopped reading.
  */
 int agent_signal(struct agent *agent, int sig);
 int agent_resize(struct agent *agent, uint16_t rows, uint16_t columns);

@@ -187,6 +187,8 @@ bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write
 	if (!lapic_owns(lapic, gpa))
 		return false;
 	uint32_t offset = (uint32_t)(gpa % LAYOUT_LAPIC_BYTES);
+	/* The guest may have moved CR8 since the last entry, which shows in the task priority. */
+	lapic_cr8_set(lapic, vmm->cpu->cr8_get(v->vcpu));
 	if (is_write) {
 		lapic_mmio_write(lapic, offset, len, *value);
 		vmm->cpu->cr8_set(v->vcpu, lapic_cr8_get(lapic));
