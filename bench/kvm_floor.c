@@ -110,9 +110,10 @@ static void vm_make(struct floor *f)
 
 static void cpuid_copy(struct floor *f)
 {
-	static struct {
+	static union {
+		uint8_t room[sizeof(struct kvm_cpuid2) +
+			     CPUID_MOST * sizeof(struct kvm_cpuid_entry2)];
 		struct kvm_cpuid2 head;
-		struct kvm_cpuid_entry2 room[CPUID_MOST];
 	} list;
 
 	list.head.nent = CPUID_MOST;

@@ -100,7 +100,7 @@ static void agent_fail(struct agent *a, int status, const struct err *err)
 	le32_store(head, (uint32_t)status);
 	le32_store(head + 4, (uint32_t)err->code);
 	agent_text(a, AGENT_FAILED, head, sizeof(head), err->text);
-	a->state = AGENT_OVER;
+	a->state = a->stop_asked ? AGENT_STOPPED : AGENT_OVER;
 }
 
 static void agent_say_exit(struct agent *a)
@@ -150,6 +150,15 @@ static void agent_clock(const struct config *config)
 				    &now); /* a machine whose clock is its own stays late */
 }
 
+/* The VM's own wall stands without it, so a kernel that cannot is no reason to refuse. */
+static void agent_devices(struct agent *a)
+{
+	struct err err = { 0 };
+
+	if (a->ops->devices && a->ops->devices(&err) < 0)
+		agent_text(a, AGENT_LOG, NULL, 0, err.text);
+}
+
 static int agent_machine(struct agent *a, struct root *root, struct err *err)
 {
 	const struct config *config = &a->config;
@@ -165,6 +174,8 @@ static int agent_machine(struct agent *a, struct root *root, struct err *err)
 	if (r < 0)
 		return r;
 	a->cgroup = a->ops->cgroup(config, err);
+	if (a->cgroup >= 0 && !(config->flags & AGENT_FLAG_PRIVILEGED))
+		agent_devices(a);
 	return a->cgroup < 0 && a->cgroup != -EBADF ? a->cgroup : 0;
 }
 
@@ -287,7 +298,7 @@ static void agent_receive(struct agent *a)
 		if (r >= 0)
 			continue;
 		agent_kill(a, SIGKILL);
-		if (a->state != AGENT_OVER)
+		if (a->state < AGENT_OVER)
 			agent_fail(a, 125, &err);
 		frame_reader_fini(&a->reader);
 		return;
@@ -505,7 +516,8 @@ int agent_run(const struct agent_ops *ops, const struct agent_ports *take_ports)
 	while (r == 0 && a->state != AGENT_STOPPED) {
 		agent_finish(a);
 		agent_flush(a);
-		agent_turn(a);
+		if (a->state != AGENT_STOPPED)
+			agent_turn(a);
 	}
 	agent_last_words(a);
 	agent_fini(a);

@@ -14,6 +14,9 @@ struct agent_ops {
 	int (*assemble)(const struct config *config, struct root *root, struct err *err);
 	int (*cgroup)(const struct config *config,
 		      struct err *err); /* the workload's cgroup.procs, or -EBADF; -errno */
+	int (*devices)(
+		struct err
+			*err); /* optional: restrict it; a failure is told the host, and no more */
 };
 
 struct agent_ports {

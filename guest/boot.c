@@ -19,6 +19,7 @@
 
 #include "base/core/buf.h"
 #include "base/os/fd.h"
+#include "devices.h"
 #include "file.h"
 #include "stats.h"
 
@@ -200,6 +201,11 @@ int boot_cgroup(const struct config *config, struct err *err)
 	}
 	int fd = open(STATS_CGROUP "/cgroup.procs", O_WRONLY | O_CLOEXEC);
 	return fd < 0 ? err_set(err, errno, "open the workload's cgroup") : fd;
+}
+
+int boot_devices(struct err *err)
+{
+	return devices_restrict(STATS_CGROUP, err);
 }
 
 /* ---- the end ---- */

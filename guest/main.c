@@ -39,7 +39,9 @@ static void main_streams(void)
 
 int main(void)
 {
-	static const struct agent_ops ops = { .assemble = root_assemble, .cgroup = boot_cgroup };
+	static const struct agent_ops ops = { .assemble = root_assemble,
+					      .cgroup = boot_cgroup,
+					      .devices = boot_devices };
 	struct agent_ports ports;
 	struct err err = { 0 };
 

@@ -69,6 +69,7 @@ static void stream_read(struct stream *stream, bool last)
 		return;
 	if (n == 0 && stream->from_port && !stream->seen && !last)
 		return;
+	stream->seen = stream->seen || (n > 0 && stream->from_port);
 	stream->at = 0;
 	stream->len = n > 0 ? (size_t)n : 0;
 	if (n <= 0) /* a terminal's master side says EIO when its last slave closed */
@@ -108,12 +109,16 @@ static void stream_look(struct stream *stream)
 void stream_run(struct stream *stream, const struct pollfd polls[2])
 {
 	stream_look(stream);
+	if (stream->to < 0) { /* there never was one: a host without this port */
+		stream_broken(stream);
+		return;
+	}
 	if (polls[1].revents & (POLLHUP | POLLERR) && (!stream->to_port || stream->seen)) {
 		stream_broken(stream);
 		return;
 	}
 	stream_write(stream);
-	if (polls[0].revents)
+	if (polls[0].revents || (stream->from_port && !stream->seen))
 		stream_read(stream, false);
 }
 

@@ -55,8 +55,16 @@ static int vm_texts(const struct args *args, json_t *vm, struct err *err)
 	const char *append = args_text(args, "append", NULL);
 	const char *gdb = args_text(args, "gdb", NULL);
 	const char *irqchip = args_text(args, "irqchip", NULL);
-	int r = kernel ? vm_file(kernel, "--kernel", vm, "kernel", err) : 0;
+	int r = 0;
 
+	/* With an image it is one of those that `strata image kernel` keeps: only they have modules for it. */
+	if (kernel && args->argc)
+		r = flag_set(vm, "kernel_name", json_string(kernel), err);
+	else if (kernel)
+		r = vm_file(kernel, "--kernel", vm, "kernel", err);
+	if (r == 0 && initrd && args->argc)
+		return err_say(err, EINVAL,
+			       "--initrd: an image brings its own; leave out one of them");
 	if (r == 0 && initrd)
 		r = vm_file(initrd, "--initrd", vm, "initrd", err);
 	if (r == 0 && append)

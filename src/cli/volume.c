@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/core/macros.h"
 #include "base/os/json.h"
@@ -14,6 +15,8 @@
 #include "storage/volume.h"
 
 static const struct opt volume_create_opts[] = {
+	{ 0, OPT_TEXT, "size", "BYTES", "a virtual machine's disk of this size, not a directory" },
+	{ 0, OPT_TEXT, "format", "raw|qcow2", "of the disk (default: raw)" },
 	{ 'l', OPT_LIST, "label", "K=V", "a note on it" },
 	{ 0 },
 };
@@ -41,23 +44,73 @@ static void volumes_fini(struct volumes *volumes)
 	free(volumes->list);
 }
 
+static json_t *volume_size_json(const struct volume *volume, bool json)
+{
+	char size[32];
+
+	if (volume->kind == VOLUME_DIRECTORY)
+		return json ? json_null() : json_string("");
+	verb_size((int64_t)volume->size_bytes, size);
+	return json ? json_integer((json_int_t)volume->size_bytes) : json_string(size);
+}
+
 static json_t *volume_json(const struct volume *volume, bool json)
 {
-	return json_pack("{s:s, s:s, s:b, s:o, s:O?}", "name", volume->name, "path", volume->path,
-			 "anonymous", (int)volume->anonymous, "created",
+	return json_pack("{s:s, s:s, s:s, s:o, s:b, s:o, s:O?}", "name", volume->name, "path",
+			 volume->path, "kind", volume_kind_name(volume->kind),
+			 json ? "size_bytes" : "size", volume_size_json(volume, json), "anonymous",
+			 (int)volume->anonymous, "created",
 			 json ? verb_time(volume->created_ns) : verb_ago(volume->created_ns),
 			 "labels", volume->labels);
+}
+
+/* Disks have whole sectors: a size is rounded up. */
+static int volume_size_arg(const char *text, const char *flag, uint64_t *ret, struct err *err)
+{
+	int64_t bytes;
+
+	int r = args_size(text, flag, &bytes, err);
+	if (r == 0 && (bytes <= 0 || bytes > INT64_MAX - 511))
+		r = err_say(err, EINVAL, "%s: %s is not a disk's size", flag, text);
+	if (r == 0)
+		*ret = ((uint64_t)bytes + 511) & ~UINT64_C(511);
+	return r;
+}
+
+/* VOLUME_DIRECTORY without --size. */
+static int volume_kind_arg(const struct args *args, enum volume_kind *ret, uint64_t *ret_size,
+			   struct err *err)
+{
+	const char *size = args_text(args, "size", NULL);
+	const char *format = args_text(args, "format", NULL);
+	bool is_qcow2 = format && !strcmp(format, "qcow2");
+
+	if (format && !size)
+		return err_say(err, EINVAL, "--format: a disk has a format, and a --size");
+	if (format && !is_qcow2 && strcmp(format, "raw") != 0)
+		return err_say(err, EINVAL, "--format: '%s' is not known; write raw or qcow2",
+			       format);
+	*ret = !size ? VOLUME_DIRECTORY : is_qcow2 ? VOLUME_QCOW2 : VOLUME_RAW;
+	return size ? volume_size_arg(size, "--size", ret_size, err) : 0;
 }
 
 static int volume_create_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(volume_fini) struct volume volume = { 0 };
 	AUTO(json_decref_p) json_t *labels = NULL;
+	enum volume_kind kind = VOLUME_DIRECTORY;
+	uint64_t size = 0;
 	struct manager *manager;
 
 	int r = verb_labels(args, &labels, err);
+	r = r < 0 ? r : volume_kind_arg(args, &kind, &size, err);
 	r = r < 0 ? r : cli_manager(cli, &manager, err);
-	r = r < 0 ? r : volume_create(&manager->store, args->argv[0], labels, &volume, err);
+	if (r < 0)
+		return r;
+	r = kind == VOLUME_DIRECTORY
+		    ? volume_create(&manager->store, args->argv[0], labels, &volume, err)
+		    : volume_create_disk(&manager->store, args->argv[0], labels, kind, size,
+					 &volume, err);
 	if (r < 0)
 		return r;
 	(void)puts(volume.name); /* main() looks at ferror(stdout) */
@@ -67,10 +120,8 @@ static int volume_create_run(struct cli *cli, const struct args *args, struct er
 static int volume_list_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	static const struct column columns[] = {
-		{ "VOLUME NAME", "name" },
-		{ "CREATED", "created" },
-		{ "ANONYMOUS", "anonymous" },
-		{ "PATH", "path" },
+		{ "VOLUME NAME", "name" }, { "KIND", "kind" },		 { "SIZE", "size" },
+		{ "CREATED", "created" },  { "ANONYMOUS", "anonymous" }, { "PATH", "path" },
 	};
 	AUTO(volumes_fini) struct volumes volumes = { 0 };
 	AUTO(json_decref_p) json_t *rows = json_array();
@@ -110,6 +161,20 @@ int volume_inspect(struct cli *cli, const char *ref, json_t **ret, struct err *e
 static int volume_inspect_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	return inspect_all(cli, args, "volume", err);
+}
+
+static int volume_resize_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	struct manager *manager;
+	uint64_t size = 0;
+
+	int r = volume_size_arg(args->argv[1], "SIZE", &size, err);
+	r = r < 0 ? r : cli_manager(cli, &manager, err);
+	r = r < 0 ? r : volume_resize(&manager->store, args->argv[0], size, err);
+	if (r < 0)
+		return r;
+	(void)puts(args->argv[0]); /* main() looks at ferror(stdout) */
+	return 0;
 }
 
 static int volume_rm_run(struct cli *cli, const struct args *args, struct err *err)
@@ -162,6 +227,14 @@ static const struct cmd volume_inspect_cmd = {
 	.max_operands = -1,
 	.run = volume_inspect_run,
 };
+static const struct cmd volume_resize_cmd = {
+	.name = "resize",
+	.operands = "VOLUME SIZE",
+	.summary = "Make a disk larger",
+	.min_operands = 2,
+	.max_operands = 2,
+	.run = volume_resize_run,
+};
 static const struct cmd volume_rm_cmd = {
 	.name = "rm",
 	.alias = "remove",
@@ -178,8 +251,13 @@ static const struct cmd volume_prune_cmd = {
 	.run = volume_prune_run,
 };
 static const struct cmd *const volume_subs[] = {
-	&volume_create_cmd, &volume_list_cmd,  &volume_inspect_cmd,
-	&volume_rm_cmd,	    &volume_prune_cmd, NULL,
+	&volume_create_cmd,
+	&volume_list_cmd,
+	&volume_inspect_cmd,
+	&volume_resize_cmd,
+	&volume_rm_cmd,
+	&volume_prune_cmd,
+	NULL,
 };
 
 const struct cmd cmd_volume = {

@@ -32,6 +32,7 @@ struct spec_mount {
 	bool read_only;
 	bool recursive; /* bind: with the mounts below source */
 	bool copy_up;	/* volume: fill an empty one from the image's directory */
+	bool idmap; /* bind: ids inside are ids on the disk; else a mapped root is nobody there */
 };
 
 struct spec_device {
@@ -101,7 +102,9 @@ struct spec_vm {
 	const char *
 		gdb; /* a unix socket's path or a TCP port of 127.0.0.1 to wait for a debugger, or NULL */
 	bool machine_irqchip; /* the machine's interrupt controllers instead of the engine's */
-	bool agent; /* an image runs in it: strata-init is its first process and has a control port */
+	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
+	bool console; /* with an agent: what the kernel says on its serial port goes to standard error, not away */
+	bool upper; /* with an agent: disk 1 holds what it writes */
 	bool balloon, rng;
 	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };

@@ -52,11 +52,13 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->gdb = spec_str(&in, "gdb", NULL);
 	vm->machine_irqchip = spec_word(&in, "irqchip", irqchips, 0) == 1;
 	vm->agent = spec_bool(&in, "agent", false);
+	vm->console = spec_bool(&in, "console", false);
+	vm->upper = spec_bool(&in, "upper", false);
 	vm->balloon = spec_bool(&in, "balloon", true);
 	vm->rng = spec_bool(&in, "rng", true);
 	vm->test_devices = spec_bool(&in, "test_devices", false);
 	read_vm_disks(&in, vm);
-	if (!vm->kernel && (vm->initrd || vm->n_disks || vm->append[0]))
+	if (!vm->kernel && !vm->agent && (vm->initrd || vm->n_disks || vm->append[0]))
 		spec_fail(&in, "kernel", "is needed with initrd, append and disks");
 	spec_leave(rd, &in);
 }

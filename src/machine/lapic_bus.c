@@ -36,10 +36,9 @@ static bool match(const struct lapic *lapic, const struct lapic_msg *msg)
 {
 	if (!lapic_is_on(lapic))
 		return false;
-	/* A message with 8 bits reaches everybody with 0xff, whatever mode the receiver is in. */
+	/* All ones is everybody in every mode, the receiver's own included: Broadcast/Self Delivery Mode. */
 	if (msg->dest == (msg->is_wide ? BROADCAST_WIDE : BROADCAST_NARROW))
-		return !msg->is_logical || msg->is_wide || lapic_is_x2(lapic) ||
-		       match_logical_xapic(lapic, msg->dest);
+		return true;
 	if (!msg->is_logical)
 		return msg->dest == lapic->index;
 	return lapic_is_x2(lapic) ? match_cluster_x2(lapic, msg->dest)

@@ -41,7 +41,7 @@ struct disk_ops {
 	 * done() was called before: those survive a power cut once it is done.
 	 */
 	void (*submit)(struct disk *disk, struct disk_request *req);
-	/* Mandatory. No request is under way; flushes nothing. NULL is a no-op. */
+	/* Mandatory. No request is under way. Completed writes are kept, but not flushed; may block. */
 	void (*close)(struct disk *disk);
 };
 
@@ -94,6 +94,8 @@ struct console_ops {
 	int64_t (*write)(struct console *console, const void *data, size_t len);
 	/* Mandatory. How many bytes came: 0 when there are none now (readable() will be called), -EPIPE at the end of the stream. */
 	int64_t (*read)(struct console *console, void *ret, size_t len);
+	/* Optional: the guest opened its side, or closed it (a virtio port; a serial line is always open). */
+	void (*guest_open)(struct console *console, bool open);
 	void (*close)(struct console *console); /* mandatory; NULL is a no-op */
 };
 

@@ -9,8 +9,9 @@
 #define PM1_TIMER	 0x0001U
 #define PM1_GLOBAL	 0x0020U
 #define PM1_POWER_BUTTON 0x0100U
+#define PM1_RTC		 0x0400U /* it never comes; but a driver that enables it looks whether it did */
 #define PM1_WAKE	 0x8000U
-#define PM1_ENABLES	 (PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON)
+#define PM1_ENABLES	 (PM1_TIMER | PM1_GLOBAL | PM1_POWER_BUTTON | PM1_RTC)
 
 /* 4.8.3.2 PM1 Control Grouping */
 #define PM1_SCI_ENABLED	     0x0001U /* always: there is no other mode */

@@ -24,6 +24,9 @@ static const char *const storage_versions[] = {
 	"CREATE TABLE volume_users (volume TEXT NOT NULL REFERENCES volumes (name) ON DELETE CASCADE,"
 	" user TEXT NOT NULL, PRIMARY KEY (volume, user)) WITHOUT ROWID;"
 	"CREATE INDEX volume_users_user ON volume_users (user);",
+	/* enum volume_kind, and the bytes of a disk */
+	"ALTER TABLE volumes ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;"
+	"ALTER TABLE volumes ADD COLUMN size_bytes INTEGER NOT NULL DEFAULT 0;",
 };
 
 const struct db_schema storage_schema = {

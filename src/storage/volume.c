@@ -20,8 +20,10 @@
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "storage/staging.h"
+#include "storage/volume_priv.h"
 
 #define VOLUME_NAME_MAX 200
+#define VOLUME_COLUMNS	"name, labels, anonymous, created_ns, kind, size_bytes"
 
 void volume_fini(struct volume *volume)
 {
@@ -64,11 +66,19 @@ static int volume_row(struct store *store, sqlite3_stmt *stmt, struct volume *re
 	AUTO(buf_fini) struct buf path = { 0 };
 	const char *labels = db_col_str(stmt, 1);
 
+	int64_t kind = db_col_int(stmt, 4);
+	if (kind < 0 || kind >= VOLUME_KIND_MAX)
+		return err_say(err, EBADMSG, "volume %s is of a kind that is not known",
+			       db_col_str(stmt, 0));
+	volume.kind = (enum volume_kind)kind;
 	volume.name = strdup(db_col_str(stmt, 0));
-	(void)buf_printf(&path, "%s/volumes/%s/data", store->root, db_col_str(stmt, 0));
+	const char *disk = volume_disk_name(volume.kind);
+	(void)buf_printf(&path, "%s/volumes/%s/%s", store->root, db_col_str(stmt, 0),
+			 disk ? disk : "data");
 	volume.path = buf_steal(&path);
 	if (!volume.name || !volume.path)
 		return err_set(err, ENOMEM, "read volume");
+	volume.size_bytes = volume_disk_size(&volume, (uint64_t)db_col_int(stmt, 5));
 	int r = json_parse(labels, strlen(labels), "volume labels", &volume.labels, err);
 	if (r < 0)
 		return r;
@@ -82,8 +92,7 @@ int volume_find(struct store *store, const char *name, struct volume *ret, struc
 	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
 
 	int r = db_prepare(&store->db, &stmt, err,
-			   "SELECT name, labels, anonymous, created_ns FROM volumes WHERE name = ?",
-			   "s", name);
+			   "SELECT " VOLUME_COLUMNS " FROM volumes WHERE name = ?", "s", name);
 	if (r == 0)
 		r = db_step(&store->db, stmt, err);
 	if (r == 0)
@@ -91,10 +100,21 @@ int volume_find(struct store *store, const char *name, struct volume *ret, struc
 	return r < 0 ? r : volume_row(store, stmt, ret, err);
 }
 
-static int volume_make_dirs(struct store *store, const char *name, struct err *err)
+/* What it is to be. */
+struct volume_new {
+	const char *name;
+	bool anonymous;
+	const json_t *labels;
+	enum volume_kind kind;
+	uint64_t size_bytes;
+};
+
+static int volume_make_dirs(struct store *store, const struct volume_new *new, struct err *err)
 {
 	AUTO(fd_close_p) int volumes = -EBADF;
 	AUTO(buf_fini) struct buf data = { 0 };
+	const char *name = new->name;
+	bool is_disk = new->kind != VOLUME_DIRECTORY;
 
 	int r = storage_dir(store, "volumes", 0711, &volumes, err);
 	if (r < 0)
@@ -102,31 +122,35 @@ static int volume_make_dirs(struct store *store, const char *name, struct err *e
 	if (buf_printf(&data, "%s/data", name) < 0)
 		return err_set(err, ENOMEM, "make volume %s", name);
 	/* Left by a create that was killed before its commit: empty, as nobody was told of it. */
+	volume_disk_clear(volumes, name);
+	if (is_disk)
+		(void)unlinkat(volumes, data.data, AT_REMOVEDIR);
 	if ((mkdirat(volumes, name, 0711) < 0 && errno != EEXIST) ||
-	    (mkdirat(volumes, data.data, 0755) < 0 && errno != EEXIST) ||
+	    (!is_disk && mkdirat(volumes, data.data, 0755) < 0 && errno != EEXIST) ||
 	    /* Whatever the umask is: an unprivileged user inside must be able to enter. */
-	    fchmodat(volumes, name, 0711, 0) < 0 || fchmodat(volumes, data.data, 0755, 0) < 0)
+	    fchmodat(volumes, name, 0711, 0) < 0 ||
+	    (!is_disk && fchmodat(volumes, data.data, 0755, 0) < 0))
 		return err_set(err, errno, "make volume %s", name);
 	AUTO(fd_close_p) int dir = openat(volumes, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0 || fsync(dir) < 0 || fsync(volumes) < 0)
 		return err_set(err, errno, "make volume %s", name);
-	return 0;
+	return is_disk ? volume_disk_make(store, name, new->kind, new->size_bytes, err) : 0;
 }
 
-static int volume_insert(struct store *store, const char *name, bool anonymous,
-			 const json_t *labels, struct err *err)
+static int volume_insert(struct store *store, const struct volume_new *new, struct err *err)
 {
-	AUTO(buf_fini) struct buf text = { .data = labels ? json_text(labels, 0) : strdup("{}") };
+	AUTO(buf_fini)
+	struct buf text = { .data = new->labels ? json_text(new->labels, 0) : strdup("{}") };
 
 	if (!text.data)
-		return err_set(err, ENOMEM, "make volume %s", name);
-	int r = db_run(
-		&store->db, err,
-		"INSERT INTO volumes (name, labels, anonymous, created_ns) VALUES (?, ?, ?, ?)",
-		"ssii", name, text.data, (int64_t)anonymous, clock_real_ns());
+		return err_set(err, ENOMEM, "make volume %s", new->name);
+	int r = db_run(&store->db, err,
+		       "INSERT INTO volumes (" VOLUME_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?)",
+		       "ssiiii", new->name, text.data, (int64_t) new->anonymous, clock_real_ns(),
+		       (int64_t) new->kind, (int64_t) new->size_bytes);
 	if (r == -EEXIST)
-		return err_say(err, EEXIST, "volume %s exists already", name);
-	return r == 0 ? volume_make_dirs(store, name, err) : r;
+		return err_say(err, EEXIST, "volume %s exists already", new->name);
+	return r == 0 ? volume_make_dirs(store, new, err) : r;
 }
 
 /* Whether the caller has a transaction open already, which is then the one to end it. */
@@ -135,20 +159,24 @@ static bool volume_in_transaction(struct store *store)
 	return !sqlite3_get_autocommit(store->db.handle);
 }
 
-int volume_create(struct store *store, const char *name, const json_t *labels, struct volume *ret,
-		  struct err *err)
+/* new->name NULL: a random one. */
+static int volume_create_new(struct store *store, struct volume_new *new, struct volume *ret,
+			     struct err *err)
 {
 	char random[DIGEST_HEX + 1];
 	bool nested = volume_in_transaction(store);
 
-	int r = name ? volume_check_name(name, err) : volume_random_name(random, err);
+	int r = new->name ? volume_check_name(new->name, err) : volume_random_name(random, err);
 	if (r == 0 && !nested)
 		r = db_begin(&store->db, true, err);
 	if (r < 0)
 		return r;
-	r = volume_insert(store, name ? name : random, !name, labels, err);
+	new->anonymous = !new->name;
+	if (!new->name)
+		new->name = random;
+	r = volume_insert(store, new, err);
 	if (r == 0)
-		r = volume_find(store, name ? name : random, ret, err);
+		r = volume_find(store, new->name, ret, err);
 	if (nested)
 		return r;
 	if (r == 0) {
@@ -161,6 +189,25 @@ int volume_create(struct store *store, const char *name, const json_t *labels, s
 	return r;
 }
 
+int volume_create(struct store *store, const char *name, const json_t *labels, struct volume *ret,
+		  struct err *err)
+{
+	struct volume_new new = { .name = name, .labels = labels };
+
+	return volume_create_new(store, &new, ret, err);
+}
+
+int volume_create_disk(struct store *store, const char *name, const json_t *labels,
+		       enum volume_kind kind, uint64_t size_bytes, struct volume *ret,
+		       struct err *err)
+{
+	struct volume_new new = {
+		.name = name, .labels = labels, .kind = kind, .size_bytes = size_bytes
+	};
+
+	return volume_create_new(store, &new, ret, err);
+}
+
 int volume_list(struct store *store, struct volume **ret, size_t *ret_n, struct err *err)
 {
 	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
@@ -168,8 +215,7 @@ int volume_list(struct store *store, struct volume **ret, size_t *ret_n, struct 
 	size_t n = 0;
 
 	int r = db_prepare(&store->db, &stmt, err,
-			   "SELECT name, labels, anonymous, created_ns FROM volumes ORDER BY name",
-			   "");
+			   "SELECT " VOLUME_COLUMNS " FROM volumes ORDER BY name", "");
 	while (r == 0 && (r = db_step(&store->db, stmt, err)) == 1) {
 		struct volume *more = reallocarray(volumes, n + 1, sizeof(*volumes));
 		if (more)
@@ -200,8 +246,12 @@ int volume_use(struct store *store, const char *name, const char *user, struct e
 		   "INSERT OR IGNORE INTO volume_users (volume, user) VALUES (?, ?)", "ss", name,
 		   user);
 	/* A remove that was killed half-way has taken the directory: see volume_remove_in(). */
-	if (r == 0 && access(volume.path, F_OK) < 0 && errno == ENOENT)
-		r = volume_make_dirs(store, name, err);
+	if (r == 0 && access(volume.path, F_OK) < 0 && errno == ENOENT) {
+		const struct volume_new again = { .name = name,
+						  .kind = volume.kind,
+						  .size_bytes = volume.size_bytes };
+		r = volume_make_dirs(store, &again, err);
+	}
 	return r;
 }
 
@@ -228,7 +278,7 @@ static int volume_check_unused(struct store *store, const char *name, struct err
 /*
  * The directory leaves its name before the commit that forgets it, under the database's write lock:
  * killed in between, the volume is still listed, and empty, as whoever removed it wanted. So a
- * directory that no row names can only be the empty one of a create that was killed.
+ * directory that no row names can only be the empty one of a create that was killed; its disk too is empty.
  */
 static int volume_remove_in(struct store *store, struct staging *staging, const char *name,
 			    struct err *err)
@@ -310,6 +360,7 @@ static void volume_sweep(struct store *store)
 		if (volume_check_name(e->d_name, NULL) < 0 ||
 		    volume_find(store, e->d_name, &volume, NULL) != -ENOENT)
 			continue;
+		volume_disk_clear(fd, e->d_name);
 		(void)snprintf(data, sizeof(data), "%s/data", e->d_name); /* fits */
 		(void)unlinkat(fd, data, AT_REMOVEDIR);
 		(void)unlinkat(fd, e->d_name, AT_REMOVEDIR);

@@ -1,16 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* Volumes: named writable storage, <root>/volumes/NAME/data. */
+/*
+ * Volumes: named writable storage. A directory that containers mount, <root>/volumes/NAME/data; or the disk of
+ * a virtual machine, <root>/volumes/NAME/disk.img (raw) or disk.qcow2.
+ */
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "base/os/store.h"
 
+/* In the database as numbers. */
+enum volume_kind { VOLUME_DIRECTORY, VOLUME_RAW, VOLUME_QCOW2, VOLUME_KIND_MAX };
+
 struct volume {
 	char *name;
-	char *path; /* the data directory */
+	char *path; /* the data directory, or the disk image */
+	enum volume_kind kind;
+	uint64_t size_bytes; /* of a disk, as its guest sees it; 0 for a directory */
 	json_t *labels;
 	bool anonymous; /* made by `-v /path` or the image's VOLUME: goes with its instance's `rm -v`, `--rm` */
 	int64_t created_ns;
@@ -20,6 +28,13 @@ void volume_fini(struct volume *volume);
 /* volume_create() - name NULL: an anonymous one with a random name. -EEXIST, -EINVAL for a bad name. */
 int volume_create(struct store *store, const char *name, const json_t *labels, struct volume *ret,
 		  struct err *err);
+/* volume_create_disk() - likewise, with a sparse image of size_bytes, a multiple of 512; @kind: not VOLUME_DIRECTORY. */
+int volume_create_disk(struct store *store, const char *name, const json_t *labels,
+		       enum volume_kind kind, uint64_t size_bytes, struct volume *ret,
+		       struct err *err);
+/* volume_resize() - a larger disk; -EBUSY while a machine has it open, -EINVAL for a directory, or to shrink. */
+int volume_resize(struct store *store, const char *name, uint64_t size_bytes, struct err *err);
+const char *volume_kind_name(enum volume_kind kind); /* "directory", "raw", "qcow2" */
 int volume_find(struct store *store, const char *name, struct volume *ret, struct err *err);
 int volume_list(struct store *store, struct volume **ret, size_t *ret_n, struct err *err);
 /*

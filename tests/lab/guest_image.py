@@ -110,7 +110,7 @@ def make_tree(path):
         os.makedirs(os.path.join(path, name))
     os.chmod(os.path.join(path, "tmp"), 0o1777)
     shutil.copy(shutil.which("busybox"), os.path.join(path, "bin/busybox"))
-    for applet in ("sh cat echo id hostname mount sleep true false ls touch kill stty env tr wc ip nproc grep dd sync "
+    for applet in ("sh cat echo id hostname mount sleep true false ls touch kill stty env tr wc ip nproc tail tty grep dd sync "
                    "seq head ps readlink stat mknod test ln mkdir rm chmod trap date df").split():
         os.symlink("busybox", os.path.join(path, "bin", applet))
     with open(os.path.join(path, "etc/passwd"), "w", encoding="ascii") as file:

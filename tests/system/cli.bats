@@ -180,7 +180,6 @@ refused() {
 }
 
 @test "what is not there is 125" {
-	refused "virt bare-metal: this build does not have it" run --virt bare-metal demo
 	refused nosuch run nosuch
 	refused nosuch start nosuch
 	refused nosuch stop nosuch

@@ -152,6 +152,39 @@ stopped() { running && must strata stop -t 0 k; }
 	steps nothing -e "strata-monitor run" -- strata run --rm --name k --network none demo true
 }
 
+# Nobody looks: the kernel itself ends what the killed one was the parent of.
+no_orphans()
+{
+	grep -q '^survived' "$SCRATCH/step" || wait_until none_inside "${INSIDE:-0}" ||
+		{ echo "still in its cgroup" >&2; return 1; }
+	survivors
+}
+
+# none_inside N: no more than N processes are in the cgroups of any instance there has been
+none_inside()
+{
+	local id procs n
+	for id in $(ids_ever); do
+		for procs in /sys/fs/cgroup/strata-"$id"/cgroup.procs /sys/fs/cgroup/*/strata-"$id"/cgroup.procs; do
+			n=$(cat "$procs" 2>/dev/null | wc -l)
+			[ "$n" -le "$1" ] || return 1
+		done
+	done
+}
+
+created_init() { must strata create --name k --network none --init demo sleep 1000; }
+created_mapped() { must strata create --name k --network none --userns auto demo sleep 1000; }
+
+@test "start, its monitor killed at every step: the workload is dead before anybody looks" {
+	AFTER=no_orphans steps created -e "strata-monitor run" -- strata start k
+	AFTER=no_orphans steps created_init -e "strata-monitor run" -- strata start k
+	AFTER=no_orphans steps created_mapped -e "strata-monitor run" -- strata start k
+}
+
+@test "exec -d, its parent killed at every step: the process is dead before anybody looks" {
+	INSIDE=1 AFTER=no_orphans steps running -e "strata-monitor exec" -- strata exec -d k sleep 1000
+}
+
 @test "exec, killed at every step" {
 	steps running -- strata exec k true
 }

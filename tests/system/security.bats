@@ -390,6 +390,31 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 	[ "$(strata inspect three | jq '.. | .uid_map? // empty | .[0].outside' | head -1)" = "$one" ]
 }
 
+@test "a bind under --userns is the host's: root inside is nobody there, unless idmap is asked for" {
+	mkdir -p "$SCRATCH/bind/closed" "$SCRATCH/bind/open"
+	chmod 0755 "$SCRATCH/bind" "$SCRATCH/bind/closed"
+	chmod 0777 "$SCRATCH/bind/open"
+	local outside
+	run strata run --name mine --userns auto --network none -v "$SCRATCH/bind:/b" attack \
+		sh -c 'stat -c %u /b/closed; touch /b/closed/x; touch /b/open/x && stat -c %u /b/open/x'
+	[ "${lines[0]}" = 65534 ]
+	[[ ${lines[1]} == *"Permission denied"* ]]
+	[ "${lines[2]}" = 0 ]
+	outside=$(strata inspect mine | jq '.. | .uid_map? // empty | .[0].outside' | head -1)
+	[ "$(stat -c %u "$SCRATCH/bind/open/x")" = "$outside" ]
+	strata rm mine
+	run strata run --rm --userns auto --network none -v "$SCRATCH/bind:/b:idmap" attack \
+		sh -c 'stat -c %u /b/closed; touch /b/closed/y && stat -c %u /b/closed/y'
+	[ "$output" = $'0\n0' ]
+	[ "$(stat -c %u "$SCRATCH/bind/closed/y")" = 0 ]
+	run strata run --rm --userns auto --network none --mount "type=bind,src=$SCRATCH/bind,dst=/b,idmap" attack \
+		stat -c %u /b/closed/y
+	[ "$output" = 0 ]
+	run strata run --rm -v data:/v:idmap attack true
+	[ "$status" -eq 125 ]
+	one_line_error "only a bind has idmap"
+}
+
 @test "--uidmap: what the caller maps is what there is" {
 	run strata run --rm --network none --uidmap 0:200000:1000 --gidmap 0:300000:1000 attack \
 		sh -c 'cat /proc/self/uid_map /proc/self/gid_map | tr -s " "; id -u'

@@ -114,3 +114,48 @@ in_demo() {
 	strata rm -f w
 	strata volume rm both
 }
+
+@test "a disk volume: create, list, inspect, resize, rm" {
+	[ "$(strata volume create --size 10g disk)" = disk ]
+	strata volume create --size 20m --format qcow2 -l k=v cow
+	strata volume inspect disk | jq -e '.[0].kind == "raw" and .[0].size_bytes == 10737418240'
+	strata volume inspect cow | jq -e '.[0].kind == "qcow2" and .[0].size_bytes == 20971520 and .[0].labels.k == "v"'
+	strata volume ls | grep -E '^cow +qcow2 +2[01](\.[0-9]+)?MB '
+	# Sparse.
+	[ "$(du -k "$(strata volume inspect disk | jq -r '.[0].path')" | cut -f1)" -lt 1000 ]
+	[ "$(strata volume resize disk 12g)" = disk ]
+	strata volume inspect disk | jq -e '.[0].size_bytes == 12884901888'
+	strata volume resize cow 1t
+	strata volume inspect cow | jq -e '.[0].size_bytes == 1099511627776'
+	run strata volume resize disk 1g
+	[ "$status" -eq 125 ]
+	one_line_error "can only grow"
+	run strata volume create --size 1g cow
+	one_line_error "exists"
+	strata volume rm disk cow
+	[ -z "$(strata volume ls -q)" ]
+	[ -z "$(ls "$STRATA_ROOT/volumes")" ]
+}
+
+@test "wrong uses of disk volumes are one line each" {
+	run strata volume create --format qcow2 x
+	[ "$status" -eq 125 ]
+	one_line_error "--size"
+	run strata volume create --size 1g --format vmdk x
+	one_line_error "vmdk"
+	run strata volume create --size 0 x
+	one_line_error "--size"
+	run strata volume create --size much x
+	one_line_error "much"
+	run strata volume resize none 1g
+	one_line_error "none"
+	strata volume create dir
+	run strata volume resize dir 1g
+	one_line_error "is a directory"
+	strata volume create --size 1m disk
+	run in_demo -v disk:/d demo true
+	[ "$status" -eq 125 ]
+	one_line_error "virtual machine's disk"
+	strata volume rm dir disk
+	[ -z "$(strata volume ls -q)" ]
+}

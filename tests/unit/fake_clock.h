@@ -2,7 +2,6 @@
 #pragma once
 
 /* A guest clock that moves when the test says so; timers fire inside fake_clock_advance(), in their order. */
-#include <assert.h>
 #include <string.h>
 
 #include "base/core/lock.h"
@@ -45,7 +44,8 @@ static inline void fake_clock_arm(struct clock *clock, struct timer *timer, uint
 
 	lock_acquire(&fake->lock);
 	fake_clock_take(fake, timer);
-	assert(fake->n < FAKE_CLOCK_TIMERS);
+	if (fake->n == FAKE_CLOCK_TIMERS)
+		__builtin_trap();
 	timer->deadline_ns = deadline_ns;
 	timer->armed = true;
 	fake->armed[fake->n++] = timer;

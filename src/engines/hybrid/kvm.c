@@ -32,6 +32,7 @@ const struct cpu_ops kvm_cpu_ops = {
 	.ioapic_route = kvm_ioapic_route,
 	.doorbell_set = kvm_doorbell_set,
 	.debug_set = kvm_debug_set,
+	.inject_breakpoint = kvm_inject_breakpoint,
 	.xsave_get = kvm_xsave_get,
 	.xsave_set = kvm_xsave_set,
 };
@@ -57,12 +58,11 @@ static const uint32_t vcpu_requests[] = {
 	(uint32_t)KVM_NMI,
 	(uint32_t)KVM_TRANSLATE,
 	(uint32_t)KVM_SET_GUEST_DEBUG,
-	(uint32_t)KVM_IOEVENTFD,       /* a BAR moves, a queue is set up */
 	(uint32_t)KVM_SET_GSI_ROUTING, /* the guest writes the machine's IOAPIC */
 };
 static const uint32_t io_requests[] = {
-	(uint32_t)KVM_IRQ_LINE,
-	(uint32_t)KVM_SIGNAL_MSI,
+	(uint32_t)KVM_IRQ_LINE, (uint32_t)KVM_SIGNAL_MSI,
+	(uint32_t)KVM_IOEVENTFD, /* a BAR moves, a doorbell is rung for the first time */
 };
 static const struct kvm_requests sealed[KVM_THREADS] = {
 	[KVM_THREAD_VCPU] = { vcpu_requests, ARRAY_SIZE(vcpu_requests) },

@@ -28,7 +28,20 @@ int kvm_debug_set(struct vcpu *base, bool single_step, bool sw_breakpoints,
 		debug.control |= KVM_GUESTDBG_USE_SW_BP;
 	if (debug.control)
 		debug.control |= KVM_GUESTDBG_ENABLE;
-	return kvm_ioctl(kvm_vcpu_of(base)->fd, KVM_SET_GUEST_DEBUG, &debug);
+	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
+	int r = kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
+	if (r == 0)
+		vcpu->debug = debug;
+	return r;
+}
+
+int kvm_inject_breakpoint(struct vcpu *base)
+{
+	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
+	struct kvm_guest_debug debug = vcpu->debug;
+
+	debug.control |= KVM_GUESTDBG_INJECT_BP;
+	return kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
 }
 
 int kvm_translate_gva(struct vcpu *base, gva_t gva, gpa_t *ret)

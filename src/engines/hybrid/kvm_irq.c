@@ -11,6 +11,44 @@
  * costs the same system call a message (0.6 us here both) and a change of the routing table for each new one
  * (10 to 85 us), and what is saved, knowing the message in the kernel, is for senders in the kernel (vhost, vfio).
  */
+#define ROUTE_PIC_PINS 8U
+#define ROUTE_PIT_PIN  2U /* of the IOAPIC: the MADT's interrupt source override */
+
+/* The table as KVM reads it: a head and its entries. */
+union route_table {
+	uint8_t room[sizeof(struct kvm_irq_routing) +
+		     (IRQ_GSI_ISA + IRQ_GSI_COUNT) * sizeof(struct kvm_irq_routing_entry)];
+	struct kvm_irq_routing head; /* the last member: its entries are a flexible array */
+};
+
+static void full_route(union route_table *routes, uint32_t gsi, uint32_t chip, uint32_t pin)
+{
+	routes->head.entries[routes->head.nr++] = (struct kvm_irq_routing_entry){
+		.gsi = gsi,
+		.type = KVM_IRQ_ROUTING_IRQCHIP,
+		.u.irqchip = { .irqchip = chip, .pin = pin },
+	};
+}
+
+/* KVM would have GSI 0 at pin 0; here as on a PC it is pin 2, and the PIC's cascade has no GSI. */
+static int full_routing(const struct kvm_vm *vm)
+{
+	union route_table routes = { .room = { 0 } };
+
+	for (uint32_t i = 0; i < IRQ_GSI_ISA; i++) {
+		if (i != ROUTE_PIT_PIN)
+			full_route(&routes, i,
+				   i < ROUTE_PIC_PINS ? KVM_IRQCHIP_PIC_MASTER
+						      : KVM_IRQCHIP_PIC_SLAVE,
+				   i % ROUTE_PIC_PINS);
+	}
+	for (uint32_t i = 0; i < IRQ_GSI_COUNT; i++) {
+		if (i != ROUTE_PIT_PIN)
+			full_route(&routes, i, KVM_IRQCHIP_IOAPIC, i ? i : ROUTE_PIT_PIN);
+	}
+	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes);
+}
+
 static int full_make(struct kvm_vm *vm, struct err *err)
 {
 	/* SPEAKER_DUMMY: port 0x61 is the PIT's too, so that guests can gate and read channel 2. */
@@ -19,6 +57,9 @@ static int full_make(struct kvm_vm *vm, struct err *err)
 	int r = kvm_ioctl_nr(vm->fd, KVM_CREATE_IRQCHIP, 0);
 	if (r < 0)
 		return err_set(err, -r, "create KVM's interrupt controllers");
+	r = full_routing(vm);
+	if (r < 0)
+		return err_set(err, -r, "route KVM's interrupts");
 	r = kvm_ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
 	return r < 0 ? err_set(err, -r, "create KVM's timer") : 0;
 }
@@ -53,14 +94,13 @@ int kvm_irqchip_make(struct kvm_vm *vm, struct err *err)
  */
 static int routes_tell_locked(struct kvm_vm *vm)
 {
-	struct kvm_routes *routes = vm->routes;
+	union route_table table = { .room = { 0 } };
 
-	routes->head.nr = 0;
 	for (unsigned i = 0; i < IRQ_GSI_COUNT; i++) {
-		if (routes->used[i])
-			routes->entries[routes->head.nr++] = routes->pins[i];
+		if (vm->routes->used[i])
+			table.head.entries[table.head.nr++] = vm->routes->pins[i];
 	}
-	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes->head);
+	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table);
 }
 
 static bool same_message(const struct kvm_irq_routing_entry *a,

@@ -235,8 +235,8 @@ int kvm_state_set(struct vcpu *base, const struct x86_state *state)
 
 /* One MSR's worth of struct kvm_msrs, whose entries are a flexible array. */
 union one_msr {
-	struct kvm_msrs list;
 	uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	struct kvm_msrs list;
 };
 
 int kvm_msr_get(struct vcpu *base, uint32_t index, uint64_t *ret)

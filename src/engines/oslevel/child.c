@@ -443,7 +443,7 @@ static int child_user_namespace(struct launch *launch, struct err *err)
 		return r < 0 ? r : err_say(err, EPIPE, "the monitor is gone");
 	if (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
 		return err_set(err, errno, "become root of the user namespace");
-	return 0;
+	return process_tie(err); /* changing ids cleared it */
 }
 
 /* Everything up to the moment before privileges go. */
@@ -452,8 +452,12 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 {
 	AUTO(fd_close_p) int master = -EBADF;
 	int hierarchies = 0;
-	int r = cgroup_join(launch->joins, launch->n_joins);
+	/* Killed from here on, the monitor takes us with it; killed before, it does not say "go". */
+	int r = process_tie(err);
 
+	if (r < 0)
+		return r;
+	r = cgroup_join(launch->joins, launch->n_joins);
 	if (r < 0)
 		return err_set(err, -r, "join the container's cgroups");
 	r = child_user_namespace(launch, err);
@@ -489,7 +493,9 @@ static void child_fork_workload(const struct launch *launch, const struct proces
 	pid_t pid = fork();
 	if (pid > 0) {
 		/* No more rights than the workload: CAP_SYS_PTRACE inside would be enough to take over any that it kept. */
-		if (process_drop(process, NULL) < 0 || process_seal(process, NULL) < 0)
+		(void)fcntl(process->sync, F_SETFL, O_RDWR | O_NONBLOCK); /* valid: ours */
+		if (process_drop(process, NULL) < 0 || process_tie(NULL) < 0 ||
+		    process_orphaned(process) || process_seal(process, NULL) < 0)
 			_exit(125);
 		(void)close_range(0, ~0U,
 				  0); /* what stays open here would never end for the reader */
@@ -502,7 +508,7 @@ static void child_fork_workload(const struct launch *launch, const struct proces
 
 _Noreturn void child_main(struct launch *launch)
 {
-	struct process process = { .seccomp = launch->seccomp };
+	struct process process = { .seccomp = launch->seccomp, .sync = launch->sync };
 	struct err err = { 0 };
 	int status = 125;
 	int slave = -EBADF;

@@ -40,26 +40,29 @@ static int exec_setup(const struct exec_run *run, struct process *process, int *
 {
 	const struct spec *spec = run->exec->spec;
 
+	int r = process_tie(err);
+	if (r < 0)
+		return r;
 	if (spec->n_uid_map && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_set(err, errno, "become root of the user namespace");
 	if (chdir("/") < 0)
 		return err_set(err, errno, "enter the container's root");
 	if (spec->tty) {
 		AUTO(fd_close_p) int master = -EBADF;
-		int r = process_tty(&master, slave, err);
+		r = process_tty(&master, slave, err);
 		if (r < 0)
 			return r;
 		const struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
 		(void)fd_send(run->exec->tty_socket, &iov, 1,
 			      master); /* nobody left to look at it */
 	}
-	int r = process_prepare(spec, process, status, err);
+	r = process_prepare(spec, process, status, err);
 	return r < 0 ? r : process_limits(process, status, err);
 }
 
 static _Noreturn void exec_child(const struct exec_run *run)
 {
-	struct process process = { .seccomp = run->seccomp };
+	struct process process = { .seccomp = run->seccomp, .sync = run->sync };
 	struct err err = { 0 };
 	int status = 125;
 	int slave = -EBADF;

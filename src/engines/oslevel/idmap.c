@@ -4,6 +4,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,16 +47,24 @@ int idmap_write(const struct spec *spec, pid_t pid, struct err *err)
 	return r < 0 ? r : idmap_write_one(pid, "gid_map", spec->gid_map, spec->n_gid_map, err);
 }
 
+/* Waits to be killed, by us or with us: orphaned it would hold on to our locks and sockets for ever. */
+static _Noreturn void idmap_wait(pid_t parent)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+		_exit(1);
+	for (;;)
+		(void)pause(); /* returns only for signals */
+}
+
 int idmap_userns(const struct spec *spec, struct err *err)
 {
-	/* A namespace needs a process to be born in: one that only waits to be killed. */
+	pid_t self = getpid();
+	/* A namespace needs a process to be born in. */
 	long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0)
 		return err_set(err, errno, "make a user namespace");
-	if (pid == 0) {
-		for (;;)
-			(void)pause(); /* returns only for signals */
-	}
+	if (pid == 0)
+		idmap_wait(self);
 
 	char path[64];
 	(void)snprintf(path, sizeof(path), "/proc/%ld/ns/user", pid); /* fits */

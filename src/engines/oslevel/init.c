@@ -55,7 +55,6 @@ _Noreturn void init_run(pid_t child)
 	(void)prctl(PR_SET_DUMPABLE, 0); /* what the monitor knows is still in memory */
 
 	(void)prctl(PR_SET_NAME, "strata-init"); /* cosmetic */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);	 /* a valid signal: cannot fail */
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL); /* valid arguments: cannot fail */
 	for (;;) {

@@ -93,7 +93,15 @@ struct process {
 	uint32_t *groups;
 	unsigned n_groups;
 	char **env; /* NULL-ended */
+	int sync;   /* the child's end of a socket whose other end is the parent's alone */
 };
+/*
+ * process_tie() - the kernel kills this process when its parent dies; a change of ids undoes that
+ * A parent that died before shows as the end of file on the socket between them: whoever waits there next sees it,
+ * and process_orphaned() asks, without waiting.
+ */
+int process_tie(struct err *err);
+bool process_orphaned(const struct process *process);
 /* process_prepare() - look up the user and the command in the current root. *ret_status: 125, 126, 127. */
 int process_prepare(const struct spec *spec, struct process *ret, int *ret_status, struct err *err);
 /* process_limits() - rlimits and cwd; before privileges go. */

@@ -260,6 +260,21 @@ void process_signals(void)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
 }
 
+int process_tie(struct err *err)
+{
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+		return err_set(err, errno, "tie the workload to its monitor");
+	return 0;
+}
+
+/* read(2), as no filter of the user's forbids that one. */
+bool process_orphaned(const struct process *process)
+{
+	char byte;
+
+	return read(process->sync, &byte, 1) == 0;
+}
+
 int process_drop(const struct process *process, struct err *err)
 {
 	/* Keys of whoever started us are not the guest's to list; without keyrings there is nothing to hide. */
@@ -289,13 +304,17 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 	char *path = NULL;
 
 	*ret_status = 125;
+	(void)fcntl(process->sync, F_SETFL,
+		    O_RDWR | O_NONBLOCK); /* for process_orphaned(); valid */
 	process_own_stdio(process);
 	int r = process_drop(process, err);
 	if (r < 0)
 		return r;
-	/* Changing ids cleared it. */
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-		return err_set(err, errno, "tie the workload to its monitor");
+	r = process_tie(err); /* changing ids cleared it */
+	if (r < 0)
+		return r;
+	if (process_orphaned(process))
+		return err_say(err, EOWNERDEAD, "its monitor is gone");
 	const char *search = process_getenv(spec->env, "PATH");
 	r = process_find(spec->args[0], search ? search : PROCESS_PATH, &path, ret_status, err);
 	if (r < 0)

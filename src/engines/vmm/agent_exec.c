@@ -183,8 +183,7 @@ static int session_take(struct agent_session *s, struct err *err)
 		return session_exit(s);
 	case AGENT_STAT_REPLY:
 		r = s->stat ? agent_wire_stat(data, len, s->stat) : -EPROTO;
-		s->exit_status = 0;
-		s->ended = true;
+		s->ended = r == 0;
 		return r;
 	case AGENT_FAILED:
 		r = agent_wire_failed(data, len, &s->exit_status, err);

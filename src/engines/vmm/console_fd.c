@@ -26,25 +26,35 @@ static void console_poke(const struct console_fd *c)
 	(void)!write(c->poke, &one, sizeof(one)); /* full is as good */
 }
 
-static int64_t console_fd_write(struct console *console, const void *data, size_t len)
+static int64_t console_try(const struct console_fd *c, const void *data, size_t len)
 {
-	struct console_fd *c = console_of(console);
+	ssize_t n;
 
 	if (c->out < 0)
 		return (int64_t)len;
-	ssize_t n;
 	do {
 		n = write(c->out, data, len);
 	} while (n < 0 && errno == EINTR);
-	if (n >= 0)
-		return n;
-	if (errno != EAGAIN)
-		return -errno;
-	lock_acquire(&c->lock);
-	c->wants_out = true;
-	lock_release(&c->lock);
-	console_poke(c);
-	return 0;
+	return n < 0 ? -errno : n;
+}
+
+static int64_t console_fd_write(struct console *console, const void *data, size_t len)
+{
+	struct console_fd *c = console_of(console);
+	int64_t n = console_try(c, data, len);
+
+	if (n == -EAGAIN) {
+		lock_acquire(&c->lock);
+		c->wants_out = true;
+		lock_release(&c->lock);
+		console_poke(c);
+		return 0;
+	}
+	/* Where nobody reads any more the rest is as good as written. */
+	(void)__atomic_add_fetch(&c->written, n < 0 ? len : (uint64_t)n, __ATOMIC_RELAXED);
+	if (c->wrote)
+		c->wrote(c->arg);
+	return n;
 }
 
 static int64_t console_fd_read(struct console *console, void *ret, size_t len)
@@ -60,8 +70,11 @@ static int64_t console_fd_read(struct console *console, void *ret, size_t len)
 	if (n > 0)
 		return n;
 	/* A terminal's master side that was hung up says EIO. */
-	if (n == 0 || errno != EAGAIN)
+	if (n == 0 || errno != EAGAIN) {
+		if (c->ended)
+			c->ended(c->arg);
 		return -EPIPE;
+	}
 	lock_acquire(&c->lock);
 	c->wants_in = true;
 	lock_release(&c->lock);

@@ -20,7 +20,11 @@ struct console_fd {
 	int poke;	  /* an eventfd: have the loop look at wants_out, wants_in */
 	struct lock lock; /* of what follows */
 	bool wants_out, wants_in;
-	bool watching_in, watching_out; /* the loop thread's */
+	bool watching_in, watching_out; /* the loop thread's, as what follows */
+	uint64_t written;		/* bytes, what nobody wanted too */
+	void (*wrote)(void *arg);	/* optional: after some were */
+	void (*ended)(void *arg);	/* optional: the end of the stream was read */
+	void *arg;
 };
 
 /*

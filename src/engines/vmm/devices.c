@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "engines/vmm/vmm_agent.h"
 #include "machine/acpi.h"
 #include "machine/layout.h"
 
@@ -52,12 +53,13 @@ static int devices_board(struct vmm *vmm, struct vmm_devices *d, struct err *err
 	return r == 0 ? debug_exit_init(&d->debug_exit, &vmm->pio, &d->events, err) : r;
 }
 
-/* With an agent the standard streams are the workload's, and what its kernel says goes nowhere. */
+/* With an agent the standard streams are the workload's: what its kernel says is shown on request only. */
 static int devices_serial(struct vmm *vmm, struct vmm_devices *d, struct err *err)
 {
 	bool ours = !vmm->spec->vm.agent;
-	int r = console_fd_init(&d->serial_console, vmm->loop, ours ? vmm->fds.in : -EBADF,
-				ours ? vmm->fds.out : -EBADF, err);
+	int out = ours ? vmm->fds.out : vmm->spec->vm.console ? vmm->fds.err : -EBADF;
+	int r = console_fd_init(&d->serial_console, vmm->loop, ours ? vmm->fds.in : -EBADF, out,
+				err);
 
 	if (r == 0)
 		r = serial_init(&d->serial, &vmm->pio, PORT_SERIAL_1, &d->serial_console.console,
@@ -109,6 +111,10 @@ int vmm_devices_create(struct vmm *vmm, struct err *err)
 		r = devices_test(vmm, d, err);
 	if (r == 0)
 		r = vmm_disks_create(vmm, err);
+	if (r == 0)
+		r = vmm_extras_create(vmm, err);
+	if (r == 0 && vmm->spec->vm.agent)
+		r = vmm_agent_create(vmm, err);
 	return r == 0 ? devices_acpi(vmm, err) : r;
 }
 

@@ -8,7 +8,10 @@
 #include "devices/legacy/pci_testdev.h"
 #include "devices/legacy/rtc.h"
 #include "devices/legacy/serial.h"
+#include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/net.h"
+#include "devices/virtio/rng.h"
 #include "engines/vmm/console_fd.h"
 #include "engines/vmm/private.h"
 #include "engines/vmm/virtio_host.h"
@@ -30,6 +33,18 @@ struct vmm_blk {
 	struct disk *disk;
 };
 
+/* Each where the spec asks for it. */
+struct vmm_extras {
+	struct vmm *vmm;
+	struct entropy entropy;
+	struct vmm_virtio rng_host, balloon_host, nic_host;
+	struct virtio_rng rng;
+	struct balloon_host balloon_ops;
+	struct virtio_balloon balloon;
+	struct net *net;
+	struct virtio_net nic;
+};
+
 struct vmm_devices {
 	struct machine_events events;
 	struct vmm *vmm;
@@ -46,7 +61,12 @@ struct vmm_devices {
 	struct aio *aio; /* of all disks; NULL without one */
 	struct vmm_blk *disks;
 	unsigned n_disks;
+	struct vmm_extras *extras;
+	struct vmm_agent *agent; /* or NULL: a bare kernel */
 };
+
+/* extras.c */
+int vmm_extras_create(struct vmm *vmm, struct err *err);
 
 /* disks.c */
 int vmm_disks_create(struct vmm *vmm, struct err *err);

@@ -3,16 +3,41 @@
 #include <stdlib.h>
 
 #include "engines/vmm/private.h"
+#include "machine/cpuid.h"
+
+struct model {
+	struct cpuid_leaf supported[CPUID_LEAVES_MAX];
+	struct cpuid_leaf leaves[CPUID_LEAVES_MAX];
+};
+
+static int model_set(struct vmm *vmm, struct model *m, struct err *err)
+{
+	const bool engines = !vmm->chip;
+	const struct cpuid_config config = {
+		.vcpus = vmm->n_vcpus,
+		.phys_bits = vmm->caps.phys_bits,
+		.kvm = vmm->caps.kvm_clock,
+		.own_irqchip = engines,
+		.x2apic = true,
+		.tsc_deadline = engines, /* ours would have to know the TSC's pace */
+	};
+	unsigned n = CPUID_LEAVES_MAX;
+	int r = vmm->cpu->cpuid_supported(m->supported, &n, err);
+
+	for (unsigned i = 0; r == 0 && i < vmm->n_vcpus; i++) {
+		unsigned used = 0;
+		r = cpuid_model(&config, m->supported, n, i, m->leaves, &used, err);
+		if (r == 0)
+			r = vmm->cpu->cpuid_set(vmm->vcpus[i].vcpu, m->leaves, used, err);
+	}
+	return r;
+}
 
 int vmm_cpuid_set(struct vmm *vmm, struct err *err)
 {
-	struct cpuid_leaf *leaves = calloc(CPUID_LEAVES_MAX, sizeof(*leaves));
-	unsigned n = CPUID_LEAVES_MAX;
-	int r = leaves ? vmm->cpu->cpuid_supported(leaves, &n, err)
-		       : err_set(err, ENOMEM, "CPU model");
+	struct model *m = calloc(1, sizeof(*m));
+	int r = m ? model_set(vmm, m, err) : err_set(err, ENOMEM, "CPU model");
 
-	for (unsigned i = 0; r == 0 && i < vmm->n_vcpus; i++)
-		r = vmm->cpu->cpuid_set(vmm->vcpus[i].vcpu, leaves, n, err);
-	free(leaves);
+	free(m);
 	return r;
 }

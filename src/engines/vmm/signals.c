@@ -10,8 +10,8 @@
 #include "engines/vmm/devices.h"
 
 /* Those that are about this process itself stay its own, and the engine's kick (engines/hybrid/kvm.h). */
-static const int signals_own[] = { SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
-				   SIGTRAP, SIGSYS, SIGABRT, SIGSTKFLT };
+static const int signals_own[] = { SIGSEGV, SIGBUS,  SIGFPE,	SIGILL, SIGTRAP,
+				   SIGSYS,  SIGABRT, SIGSTKFLT, SIGPIPE };
 
 static bool signal_ends(uint32_t sig)
 {
@@ -46,6 +46,7 @@ int vmm_signals_open(struct vmm *vmm, struct err *err)
 {
 	sigset_t mask;
 
+	(void)signal(SIGPIPE, SIG_IGN); /* a reader that is gone shows in write(2) */
 	(void)sigfillset(&mask);
 	for (size_t i = 0; i < ARRAY_SIZE(signals_own); i++)
 		(void)sigdelset(&mask, signals_own[i]);

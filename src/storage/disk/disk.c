@@ -58,7 +58,7 @@ int disk_open(const char *path, const struct disk_open_opts *opts, struct aio *a
 	AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
 	struct disk_open_opts o = opts ? *opts : (struct disk_open_opts){ 0 };
 
-	int r = disk_file_open(path, o.read_only, &file, err);
+	int r = disk_file_open(path, o.read_only, o.wait_ms, &file, err);
 	if (r == 0)
 		r = disk_format(&file, &o.format, err);
 	if (r == 0)

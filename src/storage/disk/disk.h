@@ -29,7 +29,12 @@ struct disk_open_opts { /* zeroed: the defaults */
 	enum disk_cache cache;
 	bool read_only;
 	bool no_backing; /* refuse an image with a backing file: for images of unknown origin */
-	const char *id;	 /* the serial number, at most 20 characters used; NULL: none */
+	/*
+	 * For a lock. The last writes of a process that was killed may still be under way in the kernel, with an
+	 * io_uring, and hold it. 0: a second.
+	 */
+	unsigned wait_ms;
+	const char *id; /* the serial number, at most 20 characters used; NULL: none */
 };
 
 /*
@@ -40,6 +45,20 @@ struct disk_open_opts { /* zeroed: the defaults */
  */
 int disk_open(const char *path, const struct disk_open_opts *opts, struct aio *aio,
 	      struct disk **ret, struct err *err);
-/* disk_close() - nothing is under way; completed writes are kept (but flushed only by DISK_FLUSH). NULL is a no-op. */
+/*
+ * disk_close() - nothing is under way; completed writes are kept, though only DISK_FLUSH promises the medium. May block (a
+ * qcow2 disk writes its tables), and runs completions of the queue's other users meanwhile. NULL is a no-op.
+ */
 void disk_close(struct disk *disk);
 void disk_close_p(struct disk **disk); /* for AUTO */
+
+/*
+ * disk_create() - an empty, sparse image of a new name, durable when this returns; nothing is left of a failed one
+ * disk_resize() - a larger one; killed at any moment it has its old size or its new one
+ * disk_size() - what a machine would see; without a lock
+ * @format: raw or qcow2   @size_bytes: a multiple of 512, not 0
+ * Errors: -EEXIST, -EINVAL (size; shrinking), -EBUSY (in use), -EPROTO (see disk_open()), -ENOSPC, -EFBIG.
+ */
+int disk_create(const char *path, enum disk_format format, uint64_t size_bytes, struct err *err);
+int disk_resize(const char *path, enum disk_format format, uint64_t size_bytes, struct err *err);
+int disk_size(const char *path, enum disk_format format, uint64_t *ret, struct err *err);

@@ -5,13 +5,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/core/buf.h"
 #include "base/core/macros.h"
 #include "base/os/fd.h"
 #include "storage/disk/private.h"
 
-#define DISK_BLOCK_MAX 4096U
+#define DISK_BLOCK_MAX	  4096U
+#define DISK_LOCK_WAIT_MS 1000U
+#define DISK_LOCK_STEP_MS 5U
 
 void disk_file_close(struct disk_file *file)
 {
@@ -39,17 +43,22 @@ static int disk_file_size(struct disk_file *file, const struct stat *st, struct 
 }
 
 /* Open file description locks: they belong to this opening, not to the process, and end with it. Source: fcntl(2). */
-static int disk_file_lock(const struct disk_file *file, struct err *err)
+static int disk_file_lock(const struct disk_file *file, unsigned wait_ms, struct err *err)
 {
+	const struct timespec pause = { .tv_nsec = DISK_LOCK_STEP_MS * 1000000L };
 	struct flock lock = { .l_type = (short)(file->read_only ? F_RDLCK : F_WRLCK),
 			      .l_whence = SEEK_SET };
 
-	if (fcntl(file->fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return err_say(err, EBUSY, "disk %s is in use by another virtual machine",
-			       file->path);
-	return err_set(err, errno, "lock disk %s", file->path);
+	for (unsigned waited = 0;; waited += DISK_LOCK_STEP_MS) {
+		if (fcntl(file->fd, F_OFD_SETLK, &lock) == 0)
+			return 0;
+		if (errno != EAGAIN && errno != EACCES)
+			return err_set(err, errno, "lock disk %s", file->path);
+		if (waited >= (wait_ms ? wait_ms : DISK_LOCK_WAIT_MS))
+			return err_say(err, EBUSY, "disk %s is in use by another virtual machine",
+				       file->path);
+		(void)nanosleep(&pause, NULL);
+	}
 }
 
 /* O_NONBLOCK: a FIFO must not hold us up. O_EXCL: a block device that is mounted is refused. */
@@ -77,7 +86,8 @@ static int disk_file_open_fd(struct disk_file *file, struct stat *st, struct err
 	return 0;
 }
 
-int disk_file_open(const char *path, bool read_only, struct disk_file *ret, struct err *err)
+int disk_file_open(const char *path, bool read_only, unsigned wait_ms, struct disk_file *ret,
+		   struct err *err)
 {
 	AUTO(disk_file_close) struct disk_file file = { .fd = -EBADF, .read_only = read_only };
 	struct stat st;
@@ -89,7 +99,7 @@ int disk_file_open(const char *path, bool read_only, struct disk_file *ret, stru
 	if (r == 0)
 		r = disk_file_size(&file, &st, err);
 	if (r == 0)
-		r = disk_file_lock(&file, err);
+		r = disk_file_lock(&file, wait_ms, err);
 	if (r < 0)
 		return r;
 	file.dev = st.st_dev;
@@ -138,4 +148,16 @@ int disk_file_write(const struct disk_file *file, uint64_t offset, const void *d
 int disk_file_sync(const struct disk_file *file, struct err *err)
 {
 	return fdatasync(file->fd) < 0 ? err_set(err, errno, "write disk %s", file->path) : 0;
+}
+
+int disk_file_sync_dir(const char *path, struct err *err)
+{
+	AUTO(buf_fini) struct buf dir = { 0 };
+	const char *slash = strrchr(path, '/');
+
+	if (slash && buf_add(&dir, path, (size_t)(slash - path) + 1) < 0)
+		return err_set(err, ENOMEM, "make disk %s", path);
+	AUTO(fd_close_p)
+	int fd = open(slash ? dir.data : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return fd < 0 || fsync(fd) < 0 ? err_set(err, errno, "make disk %s", path) : 0;
 }

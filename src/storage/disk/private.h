@@ -59,8 +59,12 @@ struct disk_file {
 	{                                                                                          \
 		.fd = -EBADF                                                                       \
 	}
-/* disk_file_open() - a regular file or block device, locked: shared where read_only, else exclusive. */
-int disk_file_open(const char *path, bool read_only, struct disk_file *ret, struct err *err);
+/*
+ * disk_file_open() - a regular file or block device, locked: shared where read_only, else exclusive
+ * @wait_ms: for the lock; see disk.h
+ */
+int disk_file_open(const char *path, bool read_only, unsigned wait_ms, struct disk_file *ret,
+		   struct err *err);
 void disk_file_close(struct disk_file *file);
 /* disk_file_read() - synchronous, for headers; what is past the end of the file reads as zeroes. */
 int disk_file_read(const struct disk_file *file, uint64_t offset, void *ret, size_t len,
@@ -68,6 +72,8 @@ int disk_file_read(const struct disk_file *file, uint64_t offset, void *ret, siz
 int disk_file_write(const struct disk_file *file, uint64_t offset, const void *data, size_t len,
 		    struct err *err);
 int disk_file_sync(const struct disk_file *file, struct err *err);
+/* disk_file_sync_dir() - a new name is to survive a power cut, too. */
+int disk_file_sync_dir(const char *path, struct err *err);
 
 /* disk_request_check() - what every disk refuses: 0, -EINVAL, -EROFS, -EIO (outside). */
 int disk_request_check(const struct disk *disk, const struct disk_request *req);

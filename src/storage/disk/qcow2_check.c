@@ -219,7 +219,7 @@ int qcow2_check(const char *path, bool repair, struct qcow2_check *ret, struct e
 	AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
 	struct qcow2_header h;
 
-	int r = disk_file_open(path, !repair, &file, err);
+	int r = disk_file_open(path, !repair, 0, &file, err);
 	if (r == 0)
 		r = qcow2_header_read(&file, &h, err);
 	if (r < 0)

@@ -126,19 +126,6 @@ static int create_write(int fd, const struct create *c, const struct qcow2_creat
 	return r;
 }
 
-/* The new name is to survive a power cut too. */
-static int create_sync_dir(const char *path, struct err *err)
-{
-	AUTO(buf_fini) struct buf dir = { 0 };
-	const char *slash = strrchr(path, '/');
-
-	if (slash && buf_add(&dir, path, (size_t)(slash - path) + 1) < 0)
-		return err_set(err, ENOMEM, "make disk %s", path);
-	AUTO(fd_close_p)
-	int fd = open(slash ? dir.data : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return fd < 0 || fsync(fd) < 0 ? err_set(err, errno, "make disk %s", path) : 0;
-}
-
 /* The size of a backing file, by its own header or its length. */
 static int create_backing_size(const char *path, const struct qcow2_create_opts *o, uint64_t *ret,
 			       struct err *err)
@@ -152,7 +139,7 @@ static int create_backing_size(const char *path, const struct qcow2_create_opts 
 		(void)buf_add(&backing, path, (size_t)(slash - path) + 1);
 	if (buf_adds(&backing, o->backing) < 0)
 		return err_set(err, ENOMEM, "make disk %s", path);
-	int r = disk_file_open(backing.data, true, &file, err);
+	int r = disk_file_open(backing.data, true, 0, &file, err);
 	if (r == 0 && o->format == DISK_FORMAT_QCOW2)
 		r = qcow2_header_read(&file, &h, err);
 	if (r == 0)
@@ -180,7 +167,7 @@ int qcow2_create(const char *path, const struct qcow2_create_opts *opts, struct 
 		return err_set(err, errno, "make disk %s", path);
 	r = create_write(fd, &c, &o, path, err);
 	if (r == 0)
-		r = create_sync_dir(path, err);
+		r = disk_file_sync_dir(path, err);
 	if (r < 0)
 		(void)unlink(path); /* made just now, by us alone */
 	return r;

@@ -48,12 +48,14 @@ static void open_closed(struct qtask *task)
 	container_of(task, struct open_close, task)->done = true;
 }
 
-/* Tables that were changed go to the file, in their order; whatever fails is lost as if the power had failed. */
+/*
+ * Tables that were changed go to the file, in their order, and with its syncs: a power cut after a close must not
+ * show new clusters without their data where something older was flushed. Whatever fails is lost.
+ */
 static void qcow2_close(struct disk *disk)
 {
 	struct qcow2 *q = container_of(disk, struct qcow2, disk);
 
-	q->unsafe = true; /* nobody asked for the medium */
 	/* What one commit lets go of is counted in the next. */
 	for (unsigned i = 0; i < OPEN_COMMITS && !q->failed && !qcow2_is_clean(q); i++) {
 		struct open_close end = { 0 };
@@ -178,7 +180,7 @@ static int open_backing(struct qcow2 *q, const struct qcow2_header *h, struct qc
 	int r = open_backing_path(image, h->backing, &path, err);
 	if (r < 0)
 		return r;
-	r = disk_file_open(path, true, &file, err);
+	r = disk_file_open(path, true, q->wait_ms, &file, err);
 	free(path);
 	if (r < 0 && err)
 		return err_wrap(err, "backing file of disk %s", image);
@@ -322,6 +324,7 @@ int qcow2_open(struct disk_file *file, const struct disk_open_opts *opts, struct
 	if (!q)
 		return err_set(err, ENOMEM, "open disk %s", file->path);
 	q->aio = aio;
+	q->wait_ms = opts->wait_ms;
 	q->unsafe = opts->cache == DISK_CACHE_UNSAFE;
 	q->layers = calloc(QCOW2_CHAIN_MAX, sizeof(*q->layers));
 	if (!q->layers)

@@ -149,8 +149,9 @@ struct qlock {
 struct qcow2 {
 	struct disk disk;
 	struct aio *aio;
-	bool unsafe; /* no fdatasync */
-	bool failed; /* nothing is written any more */
+	unsigned wait_ms; /* for locks */
+	bool unsafe;	  /* no fdatasync */
+	bool failed;	  /* nothing is written any more */
 
 	struct qlayer *layers; /* the top one first */
 	unsigned n_layers;

@@ -90,7 +90,7 @@ int qcow2_resize(const char *path, uint64_t size_bytes, struct err *err)
 	AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
 	struct qcow2_header h;
 
-	int r = disk_file_open(path, false, &file, err);
+	int r = disk_file_open(path, false, 0, &file, err);
 	if (r == 0)
 		r = qcow2_header_read(&file, &h, err);
 	if (r == 0)

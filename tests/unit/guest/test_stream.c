@@ -125,6 +125,17 @@ static void nothing_there_is_the_end_once_nothing_more_comes(void **state)
 	assert_int_equal(read(scene->out, text, sizeof(text)), 0);
 }
 
+static void a_host_without_the_port_is_a_reader_that_left(void **state)
+{
+	struct scene *scene = *state;
+
+	fd_close(scene->stream.to);
+	scene->stream.to = -EBADF;
+	turn(&scene->stream);
+	assert_int_equal(write(scene->in, "x", 1), -1);
+	assert_int_equal(errno, EPIPE);
+}
+
 /* A port that the host has not opened yet reads as closed; a socket whose peer has gone does too. */
 static void an_unopened_port_is_not_the_end(void **state)
 {
@@ -158,6 +169,7 @@ int main(void)
 		T(bytes_go_through_and_the_end_after_them),
 		T(a_full_reader_loses_nothing),
 		T(a_reader_that_left_is_seen_by_the_writer),
+		T(a_host_without_the_port_is_a_reader_that_left),
 		T(nothing_there_is_the_end_once_nothing_more_comes),
 		T(an_unopened_port_is_not_the_end),
 	};

@@ -61,7 +61,8 @@ static void logical_flat(void **state)
 	assert_int_equal(send(&s, 0xf0, true, false), 0);
 	assert_int_equal(send(&s, 0x100, true, true), 0);
 	put(&s.lapic[1], LDR, 0);
-	assert_int_equal(send(&s, 0xff, true, false), 0xd);
+	assert_int_equal(send(&s, 0x7f, true, false), 0xd);
+	assert_int_equal(send(&s, 0xff, true, false), 0xf); /* broadcast asks for no bit */
 }
 
 static void logical_cluster(void **state)
@@ -80,6 +81,7 @@ static void logical_cluster(void **state)
 	assert_int_equal(send(&s, 0x22, true, false), 0x8);
 	assert_int_equal(send(&s, 0x2c, true, false), 0);
 	assert_int_equal(send(&s, 0x3f, true, false), 0);
+	assert_int_equal(send(&s, 0xff, true, false), 0xf);
 }
 
 /* Deriving Logical x2APIC ID from the Local x2APIC ID. */

@@ -2,11 +2,13 @@
 #include "scene.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/os/fd.h"
 #include "base/os/json.h"
 #include "storage/volume.h"
 
@@ -104,6 +106,85 @@ static void half_removed_volumes_heal_at_use(void **state)
 	volume_fini(&volume);
 }
 
+static void disks_are_images_of_their_size(void **state)
+{
+	static const struct {
+		const char *name, *end;
+		enum volume_kind kind;
+	} cases[] = { { "r", "/r/disk.img", VOLUME_RAW }, { "q", "/q/disk.qcow2", VOLUME_QCOW2 } };
+	struct scene *scene = *state;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct volume volume = { 0 }, again = { 0 };
+		const char *name = cases[i].name;
+		assert_int_equal(volume_create_disk(&scene->store, name, NULL, cases[i].kind,
+						    1048576, &volume, &scene->err),
+				 0);
+		assert_int_equal(volume.kind, cases[i].kind);
+		assert_int_equal(volume.size_bytes, 1048576);
+		assert_non_null(strstr(volume.path, cases[i].end));
+		assert_int_equal(access(volume.path, R_OK), 0);
+		assert_int_equal(volume_create(&scene->store, name, NULL, &again, &scene->err),
+				 -EEXIST);
+		assert_int_equal(volume_resize(&scene->store, name, 4096, &scene->err), -EINVAL);
+		assert_int_equal(volume_resize(&scene->store, name, 4194304, &scene->err), 0);
+		assert_int_equal(volume_find(&scene->store, name, &again, &scene->err), 0);
+		assert_int_equal(again.size_bytes, 4194304);
+		volume_fini(&again);
+		/* As a machine holds it that runs. */
+		AUTO(fd_close_p) int fd = open(volume.path, O_RDWR | O_CLOEXEC);
+		struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+		assert_int_equal(fcntl(fd, F_OFD_SETLK, &lock), 0);
+		assert_int_equal(volume_resize(&scene->store, name, 8388608, &scene->err), -EBUSY);
+		assert_non_null(strstr(scene->err.text, "is in use"));
+		volume_fini(&volume);
+		assert_int_equal(volume_remove(&scene->store, name, &scene->err), 0);
+	}
+	assert_int_equal(scene_count(scene, "volumes"), 0);
+}
+
+static void what_a_killed_create_left_is_replaced(void **state)
+{
+	struct scene *scene = *state;
+	struct volume volume = { 0 };
+	json_t *names = NULL;
+
+	assert_int_equal(
+		volume_create_disk(&scene->store, "v", NULL, VOLUME_RAW, 512, &volume, &scene->err),
+		0);
+	volume_fini(&volume);
+	/* Its row was never there. */
+	assert_int_equal(db_run(&scene->store.db, &scene->err, "DELETE FROM volumes", ""), 0);
+	assert_int_equal(volume_create_disk(&scene->store, "v", NULL, VOLUME_RAW, 1024, &volume,
+					    &scene->err),
+			 0);
+	assert_int_equal(volume.size_bytes, 1024);
+	volume_fini(&volume);
+	assert_int_equal(db_run(&scene->store.db, &scene->err, "DELETE FROM volumes", ""), 0);
+	assert_int_equal(volume_prune(&scene->store, false, &names, &scene->err), 0);
+	json_decref(names);
+	assert_int_equal(scene_count(scene, "volumes"), 0);
+}
+
+/* As a remove leaves it that was killed before its commit: the disk is empty, and as large as it was. */
+static void half_removed_disks_heal_at_use(void **state)
+{
+	struct scene *scene = *state;
+	struct volume volume = { 0 };
+
+	assert_int_equal(volume_create_disk(&scene->store, "v", NULL, VOLUME_QCOW2, 1048576,
+					    &volume, &scene->err),
+			 0);
+	assert_int_equal(volume_resize(&scene->store, "v", 2097152, &scene->err), 0);
+	assert_int_equal(unlink(volume.path), 0);
+	volume_fini(&volume);
+	assert_int_equal(volume_use(&scene->store, "v", "u", &scene->err), 0);
+	assert_int_equal(volume_find(&scene->store, "v", &volume, &scene->err), 0);
+	assert_int_equal(access(volume.path, F_OK), 0);
+	assert_int_equal(volume.size_bytes, 2097152);
+	volume_fini(&volume);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -113,6 +194,9 @@ int main(void)
 		T(used_volumes_stay),
 		T(prune_takes_anonymous_ones_or_all),
 		T(half_removed_volumes_heal_at_use),
+		T(disks_are_images_of_their_size),
+		T(what_a_killed_create_left_is_replaced),
+		T(half_removed_disks_heal_at_use),
 	};
 
 	return cmocka_run_group_tests(tests, scene_group, NULL);

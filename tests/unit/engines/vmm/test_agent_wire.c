@@ -124,7 +124,7 @@ static void mounts_keep_the_spec_s_order(void **state)
 	assert_int_equal(le32_load(field.data), AGENT_MOUNT_ROOT);
 	field = field_of(&out, AGENT_TAG_MOUNT, 1);
 	assert_int_equal(le32_load(field.data), AGENT_MOUNT_TMPFS);
-	assert_memory_equal(field.data + 8, "\0\0/data\0size=1m", 17);
+	assert_memory_equal(field.data + 8, "\0\0/data\0size=1m", 16);
 	field = field_of(&out, AGENT_TAG_MOUNT, 2);
 	assert_int_equal(le32_load(field.data), AGENT_MOUNT_VOLUME);
 	assert_int_equal(le32_load(field.data + 4), AGENT_MOUNT_READ_ONLY);
@@ -197,7 +197,8 @@ static void start_is_of_the_process_alone(void **state)
 	struct err err = { 0 };
 
 	(void)state;
-	load("{" MINIMUM ",\"init\":true,\"stdin_open\":true,\"network\":{\"mode\":\"host\"}}", &spec);
+	load("{" MINIMUM ",\"init\":true,\"stdin_open\":true,\"network\":{\"mode\":\"host\"}}",
+	     &spec);
 	assert_int_equal(agent_wire_start(&out, &spec, 1, 2, &err), 0);
 	assert_int_equal(le32_load(out.data), AGENT_START);
 	assert_int_equal(number(&out, AGENT_TAG_FLAGS), AGENT_FLAG_STDIN);

@@ -103,10 +103,12 @@ struct disk *rig_open(struct rig *rig, const char *name, enum disk_format format
 void rig_refuse(struct rig *rig, const char *name, const struct disk_open_opts *opts, int code,
 		const char *words)
 {
+	struct disk_open_opts o = *opts;
 	struct disk *disk = NULL;
 
+	o.wait_ms = 1;
 	rig->err = (struct err){ 0 };
-	assert_int_equal(disk_open(rig_path(rig, name), opts, rig->aio, &disk, &rig->err), code);
+	assert_int_equal(disk_open(rig_path(rig, name), &o, rig->aio, &disk, &rig->err), code);
 	assert_null(disk);
 	if (!strstr(rig->err.text, words))
 		fail_msg("\"%s\" does not say \"%s\"", rig->err.text, words);

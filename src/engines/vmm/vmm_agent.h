@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* An image's workload inside: the agent's port, and the workload's streams, as ports of one virtio-console. */
+#include "devices/virtio/console.h"
+#include "engines/vmm/agent.h"
+#include "engines/vmm/console_fd.h"
+#include "engines/vmm/virtio_host.h"
+
+struct vmm_agent {
+	struct agent agent;
+	struct vmm *vmm;
+	int wake;			/* an eventfd: agent_poke() is to be called */
+	struct console_fd in, out, err; /* the workload's streams */
+	struct vmm_virtio host;
+	struct virtio_console dev;
+	bool exited, stopped;
+	struct agent_end end; /* once exited */
+};
+
+int vmm_agent_create(struct vmm *vmm, struct err *err);
+/* vmm_agent_status() - the machine was switched off: how its workload ended, or that it never began. */
+int vmm_agent_status(const struct vmm *vmm, int *ret_status, struct err *err);

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "storage/volume_priv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/core/buf.h"
+#include "base/core/macros.h"
+#include "base/os/fd.h"
+#include "storage/disk/disk.h"
+#include "storage/staging.h"
+
+static const struct {
+	const char *name, *file;
+	enum disk_format format;
+} volume_kinds[VOLUME_KIND_MAX] = {
+	[VOLUME_DIRECTORY] = { "directory", NULL, DISK_FORMAT_AUTO },
+	[VOLUME_RAW] = { "raw", "disk.img", DISK_FORMAT_RAW },
+	[VOLUME_QCOW2] = { "qcow2", "disk.qcow2", DISK_FORMAT_QCOW2 },
+};
+
+const char *volume_kind_name(enum volume_kind kind)
+{
+	return volume_kinds[kind].name;
+}
+
+const char *volume_disk_name(enum volume_kind kind)
+{
+	return volume_kinds[kind].file;
+}
+
+void volume_disk_clear(int dir, const char *name)
+{
+	char path[NAME_MAX + 32];
+
+	for (unsigned i = 0; i < VOLUME_KIND_MAX; i++) {
+		if (!volume_kinds[i].file)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/%s", name, volume_kinds[i].file); /* fits */
+		(void)unlinkat(dir, path, 0); /* mostly it is not there */
+	}
+}
+
+int volume_disk_make(struct store *store, const char *name, enum volume_kind kind,
+		     uint64_t size_bytes, struct err *err)
+{
+	AUTO(buf_fini) struct buf path = { 0 };
+
+	if (buf_printf(&path, "%s/volumes/%s/%s", store->root, name, volume_kinds[kind].file) < 0)
+		return err_set(err, ENOMEM, "make volume %s", name);
+	int r = disk_create(path.data, volume_kinds[kind].format, size_bytes, err);
+	return r < 0 && err ? err_wrap(err, "make volume %s", name) : r;
+}
+
+uint64_t volume_disk_size(const struct volume *volume, uint64_t recorded)
+{
+	uint64_t size;
+
+	if (volume->kind == VOLUME_DIRECTORY)
+		return 0;
+	return disk_size(volume->path, volume_kinds[volume->kind].format, &size, NULL) < 0
+		       ? recorded
+		       : size;
+}
+
+/* The image first: where the record is not written any more, it says less than there is, and the image counts. */
+static int volume_resize_in(struct store *store, const char *name, uint64_t size_bytes,
+			    struct err *err)
+{
+	AUTO(volume_fini) struct volume volume = { 0 };
+
+	int r = volume_find(store, name, &volume, err);
+	if (r < 0)
+		return r;
+	if (volume.kind == VOLUME_DIRECTORY)
+		return err_say(
+			err, EINVAL,
+			"volume %s is a directory: it has no size of its own, and takes what its "
+			"file system has",
+			name);
+	r = disk_resize(volume.path, volume_kinds[volume.kind].format, size_bytes, err);
+	if (r == -EBUSY)
+		return err_say(err, EBUSY, "volume %s is in use: stop the virtual machine first",
+			       name);
+	if (r < 0)
+		return err ? err_wrap(err, "resize volume %s", name) : r;
+	return db_run(&store->db, err, "UPDATE volumes SET size_bytes = ? WHERE name = ?", "is",
+		      (int64_t)size_bytes, name);
+}
+
+int volume_resize(struct store *store, const char *name, uint64_t size_bytes, struct err *err)
+{
+	int r = db_begin(&store->db, true, err);
+
+	if (r < 0)
+		return r;
+	r = volume_resize_in(store, name, size_bytes, err);
+	if (r == 0)
+		r = db_commit(&store->db, err);
+	if (r < 0)
+		db_rollback(&store->db);
+	return r;
+}

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# The guest side without a VMM of ours: Debian's kernel and strata-init under QEMU's TCG, guest_boot.py playing the host.
+# Needs QEMU and mkfs.erofs (make setup), and Debian's archive for the kernel the first time.
+#   STRATA_LAB_CACHE   where the kernel is kept (build/lab)
+
+setup_file()
+{
+	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
+	local tool
+	for tool in qemu-system-x86_64 mkfs.erofs busybox; do
+		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
+	done
+	[ -x "$REPO/build/guest/strata-init" ] || skip "build/guest/strata-init was not built"
+	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
+	export LAB
+	python3 "$REPO/tests/lab/guest_boot.py" prepare "$LAB" "$REPO/build/guest/strata-init"
+}
+
+teardown_file()
+{
+	[ -z "${LAB:-}" ] || rm -rf "$LAB"
+}
+
+boot()
+{
+	timeout 180 python3 "$REPO/tests/lab/guest_boot.py" "$1" "$LAB"
+}
+
+@test "strata-init is static and below 200 KiB" {
+	[ "$(stat -c %s "$REPO/build/guest/strata-init")" -lt $((200 * 1024)) ]
+	run readelf -d "$REPO/build/guest/strata-init"
+	[[ $output != *NEEDED* ]]
+}
+
+@test "a command's output, its exit status, the power off" {
+	boot hello
+}
+
+@test "standard input, sessions, files, statistics, a signal" {
+	boot session
+}
+
+@test "a volume, and a writable layer that stays" {
+	boot disks
+}
+
+@test "an address, a route, names" {
+	boot network
+}
+
+@test "what a workload may not, and the end of memory" {
+	boot limits
+}
+
+@test "a terminal" {
+	boot terminal
+}
+
+@test "a command that is not there, a host that talks nonsense" {
+	boot failures
+}
