@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
@@ -107,15 +106,13 @@ _Noreturn static void child_run(const struct maker *maker)
 {
 	const char *const argv[] = { "mkfs.erofs", ROOTDISK_FILE, "merged", NULL };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	char here[PATH_MAX];
 
-	if (fchdir(maker->dir) < 0 || !getcwd(here, sizeof(here)))
-		child_fail(maker, "enter the staging directory");
-	if (unshare(CLONE_NEWNS | (maker->as_root ? 0 : CLONE_NEWUSER)) < 0)
+	/* First: unshare(2) takes the working directory along, an fd it leaves in the old namespace. */
+	if (fchdir(maker->dir) < 0 ||
+	    unshare(CLONE_NEWNS | (maker->as_root ? 0 : CLONE_NEWUSER)) < 0)
 		child_fail(maker, "new namespace");
 	child_users(maker);
-	/* By its name once more: overlayfs takes mounts of this namespace only (Linux 6.1, clone_private_mount()). */
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || chdir(here) < 0 ||
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("overlay", "merged", "overlay", MS_RDONLY | MS_NODEV | MS_NOSUID | MS_NOEXEC,
 		  buf_str(&maker->options)) < 0)
 		child_fail(maker, "mount the image's layers");

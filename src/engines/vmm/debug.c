@@ -24,7 +24,7 @@
 #define INT3	  0xccU
 
 struct debug_stop {
-	bool pending;
+	bool pending, crash;
 	uint64_t rip, dr6;
 	uint32_t exception;
 };
@@ -37,6 +37,7 @@ struct vmm_debug {
 	int event;	  /* an eventfd: somebody stopped */
 	struct lock lock; /* of stops */
 	struct debug_stop stops[VMM_VCPUS];
+	bool crashed;  /* the loop's: a vcpu did, and the debugger looks at it */
 	bool software; /* what the debugger wants, by vcpus' threads only while parked */
 	uint64_t hardware[GDB_HW_BREAKPOINTS];
 };
@@ -114,6 +115,8 @@ static void debug_resume(struct gdb_target *target, const uint8_t *run)
 {
 	struct vmm *vmm = debug_of(target)->vmm;
 
+	if (debug_of(target)->crashed)
+		vmm_end(vmm, VMM_SHUTDOWN, 0);
 	for (unsigned i = 0; i < vmm->n_vcpus; i++) {
 		struct debug_question q = { .step = run[i] == GDB_RUN_STEP };
 		(void)debug_ask(target, i, vcpu_debug_set, &q); /* it took the same before */
@@ -187,25 +190,42 @@ static const struct gdb_target_ops debug_ops = {
 
 /* ---- stops ---- */
 
-void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io)
+/* vcpu thread: write it down, hold still, wake the loop. */
+static void debug_tell(struct vmm_vcpu *v, const struct debug_stop *stop)
 {
 	struct vmm_debug *debug = v->vmm->debug;
 	const uint64_t one = 1;
 
-	if (!debug) {
-		vmm_fail(v->vmm, "a debug exit that nobody asked for", io->debug.rip);
-		return;
-	}
 	lock_acquire(&debug->lock);
-	debug->stops[v->index] = (struct debug_stop){
+	debug->stops[v->index] = *stop;
+	lock_release(&debug->lock);
+	__atomic_store_n(&v->held, 1, __ATOMIC_RELEASE);
+	(void)!write(debug->event, &one, sizeof(one)); /* full is as good: it is readable then */
+}
+
+void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io)
+{
+	const struct debug_stop stop = {
 		.pending = true,
 		.rip = io->debug.rip,
 		.dr6 = io->debug.dr6,
 		.exception = io->debug.exception,
 	};
-	lock_release(&debug->lock);
-	__atomic_store_n(&v->held, 1, __ATOMIC_RELEASE);
-	(void)!write(debug->event, &one, sizeof(one)); /* full is as good: it is readable then */
+
+	if (v->vmm->debug)
+		debug_tell(v, &stop);
+	else
+		vmm_fail(v->vmm, "a debug exit that nobody asked for", io->debug.rip);
+}
+
+bool vmm_debug_crashed(struct vmm_vcpu *v)
+{
+	const struct debug_stop stop = { .pending = true, .crash = true };
+
+	if (!v->vmm->debug)
+		return false;
+	debug_tell(v, &stop);
+	return true;
 }
 
 static bool debug_take(struct vmm_debug *debug, unsigned vcpu, struct debug_stop *ret)
@@ -242,6 +262,11 @@ static bool debug_int3(struct vmm_debug *debug, unsigned vcpu, const struct debu
 static bool debug_sort(struct vmm_debug *debug, unsigned vcpu, const struct debug_stop *stop,
 		       enum gdb_stop *ret)
 {
+	if (stop->crash) {
+		*ret = GDB_STOP_CRASH;
+		debug->crashed = true;
+		return true;
+	}
 	if (stop->exception == VECTOR_BP) {
 		*ret = GDB_STOP_SOFTWARE;
 		return debug_int3(debug, vcpu, stop);
@@ -273,9 +298,13 @@ static void debug_event(void *arg, uint32_t events)
 			why = one;
 		}
 	}
-	if (told < vmm->n_vcpus && debug->server.gdb.running)
+	if (gdb_server_has_client(&debug->server) && !debug->server.gdb.running)
+		return; /* it stopped everything at the same moment */
+	if (told < vmm->n_vcpus && gdb_server_has_client(&debug->server))
 		gdb_server_stopped(&debug->server, why, told);
-	else if (!gdb_server_has_client(&debug->server) || debug->server.gdb.running)
+	else if (debug->crashed)
+		vmm_end(vmm, VMM_SHUTDOWN, 0);
+	else
 		vmm_resume(vmm);
 }
 

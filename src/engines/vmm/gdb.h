@@ -53,6 +53,7 @@ enum gdb_stop {
 	GDB_STOP_STEP,
 	GDB_STOP_SOFTWARE, /* an int3 */
 	GDB_STOP_HARDWARE,
+	GDB_STOP_CRASH, /* a triple fault: there is nothing to go on with */
 };
 
 struct gdb_breakpoint {

@@ -143,6 +143,8 @@ int vmm_debug_open(struct vmm *vmm,
 		   struct err *err); /* before the seal: the vcpus will start parked */
 int vmm_debug_start(struct vmm *vmm, struct err *err);		      /* they did: serve */
 void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io); /* vcpu thread */
+/* vmm_debug_crashed() - vcpu thread: whether it is the debugger's now; else the machine ends. */
+bool vmm_debug_crashed(struct vmm_vcpu *v);
 void vmm_debug_ended(struct vmm *vmm, int status); /* loop thread: tell the debugger */
 
 /* run.c: a word for the monitor that waits; only the first counts */

@@ -86,6 +86,8 @@ static bool vcpu_handle(struct vmm_vcpu *v, enum vcpu_exit exit, struct vcpu_io 
 		vmm_debug_stopped(v, io);
 		return true;
 	case VCPU_EXIT_SHUTDOWN:
+		if (vmm_debug_crashed(v))
+			return true;
 		vmm_end(vmm, VMM_SHUTDOWN, 0);
 		return false;
 	case VCPU_EXIT_RESET:

@@ -391,6 +391,7 @@ static void stops_say_why_and_where(void **state)
 		{ GDB_STOP_STEP, "$T05thread:2;#", "$T05thread:2;#" },
 		{ GDB_STOP_SOFTWARE, "$T05thread:2;#", "$T05thread:2;swbreak:;#" },
 		{ GDB_STOP_HARDWARE, "$T05thread:2;#", "$T05thread:2;hwbreak:;#" },
+		{ GDB_STOP_CRASH, "$T0bthread:2;#", "$T0bthread:2;#" },
 	};
 	static struct scene s;
 
