@@ -5,7 +5,9 @@
 load helper
 
 setup() {
-	[ -r /dev/kvm ] && [ -w /dev/kvm ] || skip "there is no usable /dev/kvm here"
+	if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
+		skip "there is no usable /dev/kvm here"
+	fi
 	PROGRAMS=$(dirname "$STRATA_BIN")/tests/guest
 	DISK=$SCRATCH/disk.img
 	truncate -s 4M "$DISK" "$SCRATCH/read-only.img"
