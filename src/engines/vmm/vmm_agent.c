@@ -17,6 +17,7 @@
 #include "engines/vmm/devices.h"
 
 #define AGENT_FILE_MAX (1 << 20)
+#define AGENT_CID      3 /* the guest's; each VM has a host of its own */
 
 static struct vmm_agent *agent_mine(struct agent *agent)
 {
@@ -173,6 +174,26 @@ static int agent_streams(struct vmm *vmm, struct vmm_agent *a, struct err *err)
 	return r;
 }
 
+/* The socket is made while the run directory can be reached; clients find it there, whatever root we have by then. */
+static int agent_sessions(struct vmm *vmm, struct vmm_agent *a, struct err *err)
+{
+	if (vmm->fds.run < 0)
+		return 0; /* by hand: nobody would look for it */
+	AUTO(fd_close_p) int dir = openat(vmm->fds.run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fchdir(dir) < 0)
+		return err_set(err, errno, "enter the run directory");
+	int r = vsock_unix_create(VMM_VSOCK_NAME, vmm->loop, &a->sessions, err);
+	if (r == 0)
+		r = vmm_virtio_open(&a->vsock_host, vmm, err);
+	if (r < 0)
+		return r;
+	const struct virtio_place place = { .mem = &vmm->mem, .host = &a->vsock_host.host };
+	virtio_vsock_init(&a->vsock, &place, AGENT_CID, vsock_unix_host(a->sessions),
+			  &vsock_unix_heap);
+	r = vmm_virtio_attach(&a->vsock_host, &a->vsock.virtio, err);
+	return r == 0 ? vsock_unix_start(a->sessions, &a->vsock, err) : r;
+}
+
 int vmm_agent_create(struct vmm *vmm, struct err *err)
 {
 	struct vmm_agent *a = calloc(1, sizeof(*a));
@@ -196,7 +217,8 @@ int vmm_agent_create(struct vmm *vmm, struct err *err)
 	};
 	const struct virtio_place place = { .mem = &vmm->mem, .host = &a->host.host };
 	virtio_console_init(&a->dev, &place, ports, ARRAY_SIZE(ports));
-	return vmm_virtio_attach(&a->host, &a->dev.virtio, err);
+	r = vmm_virtio_attach(&a->host, &a->dev.virtio, err);
+	return r == 0 ? agent_sessions(vmm, a, err) : r;
 }
 
 int vmm_agent_status(const struct vmm *vmm, int *ret_status, struct err *err)
