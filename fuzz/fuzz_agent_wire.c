@@ -10,7 +10,7 @@ struct fuzz_heard {
 	unsigned ends;
 };
 
-static void fuzz_started(struct agent *agent)
+static void fuzz_nothing(struct agent *agent)
 {
 	(void)agent;
 }
@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct agent_events events = {
-		.started = fuzz_started,
+		.wake = fuzz_nothing,
+		.started = fuzz_nothing,
 		.failed = fuzz_failed,
 		.exited = fuzz_exited,
 		.log = fuzz_log,

@@ -146,7 +146,7 @@ static void feed(struct scene *s, const uint8_t *data, size_t size)
 		(void)feed_packet(&s->gdb, data, len);
 		if (!s->held && s->steps++ % 2) {
 			s->held = true;
-			gdb_stopped(&s->gdb, (enum gdb_stop)(s->steps % 4), s->steps % (VCPUS + 1));
+			gdb_stopped(&s->gdb, (enum gdb_stop)(s->steps % 5), s->steps % (VCPUS + 1));
 		}
 		data += end ? len + 1 : len;
 		size -= end ? len + 1 : len;

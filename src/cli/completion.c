@@ -10,6 +10,7 @@
 #include "cli/verbs.h"
 #include "network/network.h"
 #include "storage/image.h"
+#include "storage/kernel.h"
 #include "storage/volume.h"
 
 /*
@@ -98,6 +99,18 @@ static void completion_networks(struct manager *manager)
 	free(networks);
 }
 
+static void completion_kernels(struct manager *manager)
+{
+	struct kernel *kernels;
+	size_t n;
+
+	if (kernel_list(&manager->store, &kernels, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		completion_offer(kernels[i].version);
+	kernels_fini(kernels, n);
+}
+
 static void completion_operands(struct cli *cli, const char *operands)
 {
 	static const struct {
@@ -107,7 +120,7 @@ static void completion_operands(struct cli *cli, const char *operands)
 		{ "INSTANCE", completion_instances },	   { "IMAGE", completion_images },
 		{ "VOLUME", completion_volumes },	   { "NETWORK", completion_networks },
 		{ "NAME...", completion_instances },	   { "NAME...", completion_images },
-		{ "SOURCE TARGET", completion_instances },
+		{ "SOURCE TARGET", completion_instances }, { "KERNEL", completion_kernels },
 	};
 	struct manager *manager;
 
@@ -226,7 +239,7 @@ static void completion_words(struct cli *cli, char **words)
 		return;
 	}
 	const struct cmd *cmd = completion_find(cli, *words++);
-	if (cmd && cmd->subs && *words)
+	while (cmd && cmd->subs && *words)
 		cmd = cmd_find(cmd->subs, *words++);
 	if (cmd && cmd->subs)
 		completion_cmds(cmd->subs);

@@ -22,7 +22,7 @@ struct mount {
 	const char *options; /* of a tmpfs */
 	int64_t tmpfs_bytes; /* 0: not given */
 	const char *tmpfs_mode;
-	bool read_only, not_recursive, no_copy, create_source;
+	bool read_only, not_recursive, no_copy, create_source, idmap;
 };
 
 static bool mount_is(const struct mount *mount, const char *type)
@@ -83,6 +83,10 @@ static int mount_check(const struct mount *m, struct err *err)
 			       m->flag, m->text);
 	if (m->no_copy && !mount_is(m, "volume"))
 		return err_say(err, EINVAL, "%s '%s': only a volume has nocopy", m->flag, m->text);
+	if (m->idmap && !mount_is(m, "bind"))
+		return err_say(err, EINVAL,
+			       "%s '%s': only a bind has idmap; a volume is always mapped", m->flag,
+			       m->text);
 	if (m->not_recursive && !mount_is(m, "bind"))
 		return err_say(err, EINVAL, "%s '%s': only a bind has bind-recursive", m->flag,
 			       m->text);
@@ -117,6 +121,8 @@ static int mount_bind_source(const struct mount *m, json_t *json, struct err *er
 	r = flag_set(json, "source", json_string(path), err);
 	if (r == 0 && m->create_source)
 		r = flag_set(json, "create_source", json_true(), err);
+	if (r == 0 && m->idmap)
+		r = flag_set(json, "idmap", json_true(), err);
 	if (r == 0 && m->propagation)
 		r = flag_set(json, "propagation", json_string(m->propagation), err);
 	return r < 0 ? r : flag_set(json, "recursive", json_boolean(!m->not_recursive), err);
@@ -157,12 +163,15 @@ static int mount_volume_option(struct mount *m, const char *word, struct err *er
 		m->no_copy = true;
 	else if (!strcmp(word, "bind"))
 		m->not_recursive = true;
+	else if (!strcmp(word, "idmap"))
+		m->idmap = true;
 	/* z and Z relabel for SELinux, which no policy here needs */
 	else if (strcmp(word, "z") != 0 && strcmp(word, "Z") != 0 && strcmp(word, "rbind") != 0)
-		return err_say(err, EINVAL,
-			       "%s '%s': option '%s' is not known; write ro, rw, nocopy, or a "
-			       "propagation such as rslave",
-			       m->flag, m->text, word);
+		return err_say(
+			err, EINVAL,
+			"%s '%s': option '%s' is not known; write ro, rw, nocopy, idmap, or a "
+			"propagation such as rslave",
+			m->flag, m->text, word);
 	return 0;
 }
 
@@ -278,7 +287,8 @@ static int mount_pair(struct mount *m, const char *key, const char *value, struc
 	}
 	return err_say(err, EINVAL,
 		       "%s '%s': key '%s' is not known; write type, source, target, readonly, "
-		       "bind-propagation, bind-recursive, volume-nocopy, tmpfs-size or tmpfs-mode",
+		       "bind-propagation, bind-recursive, idmap, volume-nocopy, tmpfs-size or "
+		       "tmpfs-mode",
 		       m->flag, m->text, key);
 }
 
@@ -289,6 +299,7 @@ static int mount_field(struct mount *m, char *field, struct err *err)
 	bool *on = !strcmp(key, "readonly") || !strcmp(key, "ro") ? &m->read_only
 		   : !strcmp(key, "volume-nocopy")		  ? &m->no_copy
 		   : !strcmp(key, "bind-nonrecursive")		  ? &m->not_recursive
+		   : !strcmp(key, "idmap")			  ? &m->idmap
 								  : NULL;
 
 	if (on) {

@@ -48,6 +48,18 @@ int flag_disk(const char *text, const char *flag, json_t *into, struct err *err)
 	return r < 0 ? r : flag_append(into, TAKE(disk), err);
 }
 
+/* A socket's path is the caller's: the VMM has another working directory. */
+static int vm_gdb(const char *where, json_t *vm, struct err *err)
+{
+	AUTO(flag_text_p) char *path = NULL;
+	const size_t prefix = strlen("unix:");
+
+	if (strncmp(where, "unix:", prefix) != 0 || !where[prefix])
+		return flag_set(vm, "gdb", json_string(where), err);
+	int r = flag_host_path(where + prefix, "--gdb", &path, err);
+	return r < 0 ? r : flag_set(vm, "gdb", json_sprintf("unix:%s", path), err);
+}
+
 static int vm_texts(const struct args *args, json_t *vm, struct err *err)
 {
 	const char *kernel = args_text(args, "kernel", NULL);
@@ -55,14 +67,22 @@ static int vm_texts(const struct args *args, json_t *vm, struct err *err)
 	const char *append = args_text(args, "append", NULL);
 	const char *gdb = args_text(args, "gdb", NULL);
 	const char *irqchip = args_text(args, "irqchip", NULL);
-	int r = kernel ? vm_file(kernel, "--kernel", vm, "kernel", err) : 0;
+	int r = 0;
 
+	/* With an image it is one of those that `strata image kernel` keeps: only they have modules for it. */
+	if (kernel && args->argc)
+		r = flag_set(vm, "kernel_name", json_string(kernel), err);
+	else if (kernel)
+		r = vm_file(kernel, "--kernel", vm, "kernel", err);
+	if (r == 0 && initrd && args->argc)
+		return err_say(err, EINVAL,
+			       "--initrd: an image brings its own; leave out one of them");
 	if (r == 0 && initrd)
 		r = vm_file(initrd, "--initrd", vm, "initrd", err);
 	if (r == 0 && append)
 		r = flag_set(vm, "append", json_string(append), err);
 	if (r == 0 && gdb)
-		r = flag_set(vm, "gdb", json_string(gdb), err);
+		r = vm_gdb(gdb, vm, err);
 	if (r == 0 && irqchip && strcmp(irqchip, "engine") != 0 && strcmp(irqchip, "machine") != 0)
 		return err_say(err, EINVAL, "--irqchip: '%s' is not known; write engine or machine",
 			       irqchip);

@@ -97,13 +97,16 @@ static int main_find(const struct cli *cli, int argc, char **argv, struct main_c
 	if (!call.cmd)
 		return main_unknown(cli, cli->cmds, "", argv[0], err);
 	(void)snprintf(call.path, sizeof(call.path), "%s", argv[0]); /* names are short */
-	if (call.cmd->subs && call.argc && call.argv[0][0] != '-') {
+	while (call.cmd->subs && call.argc && call.argv[0][0] != '-') {
 		const struct cmd *sub = cmd_find(call.cmd->subs, call.argv[0]);
+		size_t len = strlen(call.path);
 		if (!sub)
-			return main_unknown(cli, call.cmd->subs, argv[0], call.argv[0], err);
-		call = (struct main_call){ .cmd = sub, .argc = argc - 2, .argv = argv + 2 };
-		(void)snprintf(call.path, sizeof(call.path), "%s %s", argv[0],
-			       argv[1]); /* names are short */
+			return main_unknown(cli, call.cmd->subs, call.path, call.argv[0], err);
+		(void)snprintf(call.path + len, sizeof(call.path) - len, " %s",
+			       call.argv[0]); /* names are short */
+		call.cmd = sub;
+		call.argc--;
+		call.argv++;
 	}
 	*ret = call;
 	return 0;

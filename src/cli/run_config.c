@@ -10,6 +10,8 @@
 #include "base/os/json.h"
 #include "cli/flags.h"
 
+#define RUN_MEMORY_MIN (INT64_C(6) << 20) /* bytes: docs/spec.md, memory_bytes */
+
 struct run_member {
 	const char *opt;    /* "volume" */
 	const char *member; /* "mounts" */
@@ -146,6 +148,9 @@ static int run_sizes(const struct args *args, json_t *limits, struct err *err)
 			       "--memory");
 	if (swap && !memory)
 		return err_say(err, EINVAL, "--memory-swap needs --memory");
+	if (memory && memory < RUN_MEMORY_MIN)
+		return err_say(err, EINVAL, "--memory must be at least 6m, not %s",
+			       args_text(args, "memory", ""));
 	return 0;
 }
 

@@ -45,6 +45,7 @@ static void read_mounts(struct spec_reader *rd, struct spec *spec)
 		m->propagation = propagations[spec_word(&in, "propagation", propagations, 0)];
 		m->read_only = spec_bool(&in, "read_only", false);
 		m->recursive = spec_bool(&in, "recursive", true);
+		m->idmap = spec_bool(&in, "idmap", false);
 		m->copy_up = spec_bool(&in, "copy_up", m->type == SPEC_MOUNT_VOLUME);
 		spec_require(&in, "target", m->target);
 		if (m->type != SPEC_MOUNT_TMPFS)

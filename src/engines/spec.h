@@ -32,6 +32,7 @@ struct spec_mount {
 	bool read_only;
 	bool recursive; /* bind: with the mounts below source */
 	bool copy_up;	/* volume: fill an empty one from the image's directory */
+	bool idmap; /* bind: ids inside are ids on the disk; else a mapped root is nobody there */
 };
 
 struct spec_device {

@@ -58,7 +58,7 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->rng = spec_bool(&in, "rng", true);
 	vm->test_devices = spec_bool(&in, "test_devices", false);
 	read_vm_disks(&in, vm);
-	if (!vm->kernel && (vm->initrd || vm->n_disks || vm->append[0]))
+	if (!vm->kernel && !vm->agent && (vm->initrd || vm->n_disks || vm->append[0]))
 		spec_fail(&in, "kernel", "is needed with initrd, append and disks");
 	spec_leave(rd, &in);
 }

@@ -149,6 +149,11 @@ struct cpu_ops {
 	int (*debug_set)(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
 			 const uint64_t hw_breakpoints[4]);
 	/*
+	 * Owner thread, with debug_set. An int3 that came out as VCPU_EXIT_DEBUG was the guest's own: it gets its #BP at
+	 * the next run().
+	 */
+	int (*inject_breakpoint)(struct vcpu *vcpu);
+	/*
 	 * FPU and vector state: XCR0, and an image in the standard format of XSAVE (SDM 1, XSAVE Area). *n in: room in
 	 * bytes, out: used; -E2BIG with *n needed.
 	 */

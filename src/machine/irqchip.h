@@ -11,10 +11,10 @@
  *
  * A vcpu's run loop, on its own thread, before each run():
  *
+ *	lapic_cr8_set(lapic, cr8_get(vcpu))		before each look at the LAPIC, at its registers too
  *	while ((event = lapic_event_take(lapic, &vector)) != LAPIC_EVENT_NONE)
  *		reset, start, or inject_nmi() the vcpu
  *	if (lapic_waits(lapic)) sleep until wake()
- *	lapic_cr8_set(lapic, cr8_get(vcpu))
  *	if (irqchip_pending(chip, index)) {
  *		if (irq_ready(vcpu)) {
  *			vector = irqchip_accept(chip, index)

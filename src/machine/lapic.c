@@ -261,7 +261,8 @@ uint8_t lapic_cr8_get(const struct lapic *lapic)
 
 void lapic_cr8_set(struct lapic *lapic, uint8_t cr8)
 {
-	word_store(&lapic->tpr, (cr8 & 0xfU) << 4);
+	if (lapic_cr8_get(lapic) != (cr8 & 0xf)) /* else the sub-class that was written stays */
+		word_store(&lapic->tpr, (cr8 & 0xfU) << 4);
 }
 
 /* ---- local sources ---- */

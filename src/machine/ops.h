@@ -41,7 +41,7 @@ struct disk_ops {
 	 * done() was called before: those survive a power cut once it is done.
 	 */
 	void (*submit)(struct disk *disk, struct disk_request *req);
-	/* Mandatory. No request is under way; flushes nothing. NULL is a no-op. */
+	/* Mandatory. No request is under way. Completed writes are kept, but not flushed; may block. */
 	void (*close)(struct disk *disk);
 };
 

@@ -16,6 +16,7 @@
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "engines/caps.h"
+#include "manager/machine.h"
 #include "manager/private.h"
 #include "manager/userns.h"
 #include "network/network.h"
@@ -219,10 +220,10 @@ static int create_layers(json_t *spec, const struct image *image)
 static int create_copy(json_t *spec, const json_t *config)
 {
 	static const char *const members[] = {
-		"image",  "tty",	   "stdin_open", "read_only",	 "init",
-		"remove", "privileged",	   "groups",	 "devices",	 "ulimits",
-		"limits", "uid_map",	   "gid_map",	 "ports",	 "restart",
-		"labels", "cgroup_parent", "network",	 "time_offsets", "userns", "vm",
+		"image",	"tty",	  "stdin_open", "read_only", "init",	      "remove",
+		"privileged",	"groups", "devices",	"ulimits",   "limits",	      "uid_map",
+		"gid_map",	"ports",  "restart",	"labels",    "cgroup_parent", "network",
+		"time_offsets", "userns", "vm",
 	};
 	int r = 0;
 
@@ -284,9 +285,9 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 				 json_string(json_str(config, "seccomp", seccomp)));
 	/* A bare kernel's address would be nobody's to set: it gets a network where one was asked for. */
 	if (!json_object_get(spec, "network"))
-		r |= json_object_set_new(spec, "network",
-					 json_pack("{s:s}", "mode",
-						   image_config ? "bridge" : "none"));
+		r |= json_object_set_new(
+			spec, "network",
+			json_pack("{s:s}", "mode", image_config ? "bridge" : "none"));
 	r |= create_env(spec, config, image, hostname);
 	if (r)
 		return err_set(err, ENOMEM, "new instance");
@@ -301,6 +302,44 @@ static int create_check_ports(const json_t *spec, struct err *err)
 		return 0;
 	return err_say(err, EINVAL,
 		       "--publish: with --network none nothing can be reached; leave out one");
+}
+
+/* The limit would mean nothing: it is a slip of the hand, and Docker refuses it as well. */
+static int create_check_cpus(const json_t *spec, struct err *err)
+{
+	const json_t *limits = json_object_get(spec, "limits");
+	int64_t quota_us = json_int(limits, "cpu_quota_us", 0);
+	int64_t period_us = json_int(limits, "cpu_period_us", 100000);
+
+	if (!quota_us)
+		return 0;
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+	if (cpus < 1 || quota_us / cpus <= period_us)
+		return 0;
+	return err_say(err, ERANGE, "--cpus %.2f: this host has %ld",
+		       (double)quota_us / (double)period_us, cpus);
+}
+
+/* What is mounted over /dev is the user's, and nothing is made in it. */
+static int create_check_devices(const json_t *spec, struct err *err)
+{
+	const json_t *devices = json_object_get(spec, "devices");
+	const json_t *mount;
+	size_t i;
+
+	if (!json_array_size(devices))
+		return 0;
+	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
+	{
+		const char *target = json_str(mount, "target", "");
+		size_t slashes = strspn(target, "/");
+		if (slashes && !strncmp(target + slashes, "dev", 3) &&
+		    !target[slashes + 3 + strspn(target + slashes + 3, "/")])
+			return err_say(err, EINVAL,
+				       "--device %s: a mount at /dev hides it; leave out one",
+				       json_str(json_array_get(devices, 0), "source", ""));
+	}
+	return 0;
 }
 
 static int create_check_machine(const struct image *image, struct err *err)
@@ -540,10 +579,11 @@ static int create_engine(const json_t *config, const struct engine_ops **ret, st
 			       "--virt %s: this build runs os-level and hybrid; see 'strata info'",
 			       virt);
 	if (machine && !engine->machines)
-		return err_say(err, EINVAL,
-			       "--virt %s has no virtual machine: --kernel, --disk, --vcpus and their "
-			       "like go with --virt hybrid",
-			       engine->name);
+		return err_say(
+			err, EINVAL,
+			"--virt %s has no virtual machine: --kernel, --disk, --vcpus and their "
+			"like go with --virt hybrid",
+			engine->name);
 	*ret = engine;
 	return 0;
 }
@@ -568,13 +608,19 @@ static int create_build(struct manager *manager, const json_t *config, const str
 		      create_layers(spec, image) < 0))
 		return err_set(err, ENOMEM, "new instance");
 	r = create_defaults(spec, config, image_config, id, err);
+	if (r == 0 && engine->machines)
+		r = machine_ask(spec, config, image != NULL, err);
 	if (r == 0)
 		r = create_caps(spec, config, err);
 	if (r == 0)
 		r = create_check_engine(engine, spec, image != NULL, err);
 	if (r == 0)
 		r = create_check_ports(spec, err);
-	return r == 0 ? create_mounts(manager, spec, config, image_config, err) : r;
+	if (r == 0)
+		r = create_check_cpus(spec, err);
+	if (r == 0)
+		r = create_mounts(manager, spec, config, image_config, err);
+	return r == 0 ? create_check_devices(spec, err) : r;
 }
 
 /* An instance of an image, or of a kernel alone. */

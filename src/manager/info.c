@@ -61,10 +61,12 @@ static json_t *info_process(pid_t pid)
 	if (dir < 0 || fstat(dir, &st) < 0 || file_read(dir, "stat", 4096, &stat_text) < 0)
 		return NULL;
 	(void)file_read(dir, "cmdline", 1 << 16, &command); /* a cut one is still telling */
-	for (size_t i = 0; i + 1 < command.len; i++) {
+	for (size_t i = 0; i < command.len; i++) {
 		if (!command.data[i] || (unsigned char)command.data[i] < 0x20)
 			command.data[i] = ' ';
 	}
+	while (command.len && command.data[command.len - 1] == ' ')
+		command.data[--command.len] = '\0'; /* some programs blank what followed */
 	json_t *text = json_string(buf_str(&command));
 	double seconds = info_cpu_seconds(buf_str(&stat_text));
 	char time[32], user[16];

@@ -273,6 +273,11 @@ int manager_rename(struct manager *manager, struct instance *instance, const cha
 		return err_say(err, EEXIST, "the name %s is taken", name);
 	if (r < 0)
 		return r;
+	char *renamed = strdup(name);
+	if (renamed) { /* else the event has the old one */
+		free(instance->name);
+		instance->name = renamed;
+	}
 	event_add(manager, "rename", instance, NULL, 0);
 	return network_rename(&manager->store, instance->id, name, err);
 }

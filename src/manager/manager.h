@@ -8,7 +8,7 @@
  * running instance belongs to its monitor, a process of its own that outlives the command; the monitor
  * keeps <run_root>/instances/ID/status up to date and a lock on it while it lives. Whoever looks at an
  * instance reads both and repairs what a dead monitor left (manager_reconcile), so that no daemon is
- * needed. Changes of one instance are serialised by a flock on <run_root>/locks/ID.
+ * needed. Changes of one instance are serialised by a flock on <root>/instances/ID.
  */
 #include <jansson.h>
 #include <stdbool.h>

@@ -213,17 +213,20 @@ static void monitor_init(struct monitor *m)
 /* Return: 0 once the starter has said which instance; 1 when it left instead. */
 static int monitor_await(struct monitor *m, char **args, struct err *err)
 {
+	struct wire_begin begin;
 	char *state, *run;
 	ssize_t n = wire_receive_fd(MONITOR_SOCKET_FD, &m->in_pending, &m->start_lock);
 
 	if (n == -EPIPE)
 		return 1;
-	if (n != DIGEST_HEX || m->in_pending.tag != WIRE_BEGIN)
+	if (n != sizeof(begin) || m->in_pending.tag != WIRE_BEGIN)
 		return err_say(err, EPROTO, "the monitor was not told its instance");
-	if (asprintf(&state, "%s/instances/%.*s", args[MONITOR_ARG_ROOT], (int)n,
-		     m->in_pending.data) < 0 ||
-	    asprintf(&run, "%s/instances/%.*s", args[MONITOR_ARG_RUN_ROOT], (int)n,
-		     m->in_pending.data) < 0)
+	memcpy(&begin, m->in_pending.data, sizeof(begin));
+	m->attach_owner = begin.attach;
+	if (asprintf(&state, "%s/instances/%.*s", args[MONITOR_ARG_ROOT], DIGEST_HEX, begin.id) <
+		    0 ||
+	    asprintf(&run, "%s/instances/%.*s", args[MONITOR_ARG_RUN_ROOT], DIGEST_HEX, begin.id) <
+		    0)
 		return err_set(err, ENOMEM, "monitor");
 	m->dirs = (struct guest_dirs){ .state = state, .run = run };
 	return 0;
@@ -258,8 +261,8 @@ int monitor_run(char **args)
 	m->owner = monitor_adopt(m, MONITOR_SOCKET_FD);
 	(void)wire_send(MONITOR_SOCKET_FD, WIRE_STARTED, &pid,
 			sizeof(pid)); /* a dead starter shows in poll */
-	/* What the starter asked before we were born comes first: attached so, it misses no output. */
-	monitor_read_client(m, (unsigned)m->owner);
+	if (m->owner >= 0)
+		m->clients[m->owner].attached = m->clients[m->owner].wants_end = m->attach_owner;
 	monitor_loop(m);
 	monitor_record(m, args);
 	return 0;

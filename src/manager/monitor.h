@@ -52,6 +52,7 @@ struct monitor {
 	size_t in_len, in_at;
 	struct monitor_client clients[MONITOR_CLIENTS];
 	int owner;	     /* index into clients; -1: none */
+	bool attach_owner;   /* from the first byte on */
 	bool stopping;	     /* by the user: no restart */
 	int64_t ended_ns;    /* when finished became so; monotonic */
 	bool finished;	     /* nothing will run again: drain, tell, leave */

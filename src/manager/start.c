@@ -15,6 +15,7 @@
 #include "base/os/json.h"
 #include "engines/caps.h"
 #include "engines/seccomp/seccomp.h"
+#include "manager/machine.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
 #include "manager/wire.h"
@@ -107,6 +108,8 @@ static int start_json(struct manager *manager, const struct instance *instance, 
 		r = start_volumes(manager, instance, spec, err);
 	if (r == 0)
 		r = instance_seccomp(manager, spec, err);
+	if (r == 0)
+		r = machine_fill(manager, instance, spec, err);
 	if (r < 0)
 		return r;
 	*ret = TAKE(spec);
@@ -330,14 +333,15 @@ static int start_wait(struct instance *instance, int socket, int *ret_status, st
 static int start_begin(const struct manager_spare *spare, const struct instance *instance,
 		       const json_t *spec, int lock, bool attach)
 {
+	struct wire_begin begin = { .attach = attach };
 	char *text = json_text(spec, 0);
+
+	memcpy(begin.id, instance->id, sizeof(begin.id));
 	int r = text ? fd_write_all(spare->spec, text, strlen(text)) : -ENOMEM;
 
 	free(text);
 	if (r == 0)
-		r = wire_send_fd(spare->socket, WIRE_BEGIN, instance->id, DIGEST_HEX, lock);
-	if (r == 0 && attach)
-		r = wire_send(spare->socket, WIRE_ATTACH, NULL, 0);
+		r = wire_send_fd(spare->socket, WIRE_BEGIN, &begin, sizeof(begin), lock);
 	/* It may have failed and gone between our words: its own are still to be read. */
 	return r == -EPIPE ? 0 : r;
 }

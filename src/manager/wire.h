@@ -6,11 +6,13 @@
  * monitor was born with: SOCK_SEQPACKET, one message a packet, a tag and up to WIRE_DATA bytes. Both ends
  * belong to the same user and the same version; lengths are checked all the same.
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 #include "base/core/err.h"
+#include "base/os/digest.h"
 
 #define WIRE_DATA 32768
 
@@ -24,7 +26,7 @@ enum wire_tag {
 	WIRE_ATTACHED = 'A',
 	/* to the monitor */
 	WIRE_BEGIN =
-		'b', /* the first one: the instance's id, and the lock on it; its spec is in the memfd now */
+		'b', /* the first one: struct wire_begin, and the lock on the instance; its spec is in the memfd now */
 	WIRE_ATTACH = 'a',
 	WIRE_IN = 'i',
 	WIRE_IN_END = 'c',
@@ -35,6 +37,12 @@ enum wire_tag {
 	WIRE_WAIT = 'q',   /* answer WIRE_ENDED at the end */
 	WIRE_OUT_END =
 		'n', /* int32 0 or 1: nobody reads standard output, standard error any more */
+};
+
+/* All in one message: what would come after it may come after the workload's first words. */
+struct wire_begin {
+	char id[DIGEST_HEX]; /* of the instance */
+	bool attach; /* the starter is attached from the first byte on; as WIRE_ATTACH, but not answered */
 };
 
 struct wire_failure {

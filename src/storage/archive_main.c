@@ -11,8 +11,10 @@
  *           PATH below the root directory as a tar to standard output
  *   strata-archive cp-in PATH
  *           the tar on standard input into the directory PATH below the root directory
+ *   strata-archive kernel SOURCE MODULE...
+ *           the kernel and the modules named from a Debian package into the directory: storage/archive/kernel.h
  *
- * File descriptors: 3 the result pipe; 4 the control pipe; 5 import: the staging directory, export:
+ * File descriptors: 3 the result pipe; 4 the control pipe; 5 import: the staging directory, kernel: an empty one, export:
  * the store's blobs, cp: the root directory; 6 import: the store's layers, cp: the user namespace
  * to work in, where there is one.
  *
@@ -40,6 +42,7 @@
 #include "storage/archive/copy.h"
 #include "storage/archive/export.h"
 #include "storage/archive/import.h"
+#include "storage/archive/kernel.h"
 
 enum { FD_RESULT = 3, FD_CONTROL = 4, FD_DIR = 5, FD_LAYERS = 6, FD_USERS = 6 };
 
@@ -176,6 +179,20 @@ static int archive_cp_in(int argc, char **argv, json_t **ret, struct err *err)
 	return r;
 }
 
+static int archive_kernel(int argc, char **argv, json_t **ret, struct err *err)
+{
+	int dir = FD_DIR;
+
+	if (argc < 1)
+		return archive_usage(err);
+	AUTO(fd_close_p) int fd = open(argv[0], O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (fd < 0)
+		return err_set(err, errno, "open %s", argv[0]);
+	int r = confine(&dir, false, false, err);
+	return r < 0 ? r
+		     : kernel_unpack(fd, argv[0], dir, (const char *const *)(argv + 1), ret, err);
+}
+
 /* Return: the exit status. */
 static int archive_answer(int r, const json_t *result, const struct err *err)
 {
@@ -206,10 +223,9 @@ int main(int argc, char **argv)
 		archive_fn run;
 		bool waits;
 	} verbs[] = {
-		{ "import", archive_import, true },
-		{ "export", archive_export, false },
-		{ "cp-out", archive_cp_out, false },
-		{ "cp-in", archive_cp_in, false },
+		{ "import", archive_import, true },  { "export", archive_export, false },
+		{ "cp-out", archive_cp_out, false }, { "cp-in", archive_cp_in, false },
+		{ "kernel", archive_kernel, false },
 	};
 	struct err err = { 0 };
 	AUTO(json_decref_p) json_t *result = NULL;

@@ -21,5 +21,5 @@ int image_tag_set(struct store *store, const char *id, const char *tag, struct e
 int image_commit(struct store *store, struct staging *staging, const json_t *result,
 		 const char *tag, char ret_id[DIGEST_HEX + 1], struct err *err);
 
-/* image_sweep() - move what no image refers to out of layers/ and blobs/, under storage_lock(). */
+/* image_sweep() - move what no image refers to out of layers/, disks/ and blobs/, under storage_lock(). */
 int image_sweep(struct store *store, struct staging *staging, struct err *err);

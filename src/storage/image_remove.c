@@ -11,6 +11,7 @@
 
 #include "base/os/fd.h"
 #include "storage/image_priv.h"
+#include "storage/initramfs.h"
 #include "storage/ref.h"
 
 static void dir_close_p(DIR **dir)
@@ -76,6 +77,9 @@ int image_sweep(struct store *store, struct staging *staging, struct err *err)
 	int r = sweep_dir(store, staging, "layers",
 			  "SELECT 1 FROM image_layers WHERE diff = ? LIMIT 1", err);
 
+	if (r == 0)
+		r = sweep_dir(store, staging, "disks", "SELECT 1 FROM images WHERE id = ? LIMIT 1",
+			      err);
 	if (r < 0)
 		return r;
 	return sweep_dir(store, staging, "blobs",
@@ -223,6 +227,8 @@ int image_prune(struct store *store, bool all, const char *const *in_use, int64_
 		return r;
 	}
 	r = image_sweep(store, &staging, err);
+	if (r == 0)
+		r = initramfs_sweep(store, &staging, err);
 	fd_close(fd_take(&lock));
 	if (r < 0)
 		return r;

@@ -21,16 +21,6 @@ static void lapic_put(struct board *b, unsigned cpu, uint32_t reg, uint32_t valu
 	lapic_mmio_write(&b->chip.lapics[cpu], reg, 4, value);
 }
 
-/* The vector that vcpu `cpu` would be interrupted by, handled; -1: none. */
-static int serve(struct board *b, unsigned cpu)
-{
-	int vector = irqchip_pending(&b->chip, cpu) ? irqchip_accept(&b->chip, cpu) : -1;
-
-	if (vector >= 0)
-		lapic_put(b, cpu, LAPIC_EOI, 0);
-	return vector;
-}
-
 static bool drive_lapic_timer(struct board *b)
 {
 	lapic_put(b, 0, LAPIC_DIVIDE, 0xb);
@@ -38,17 +28,17 @@ static bool drive_lapic_timer(struct board *b)
 	lapic_put(b, 0, LAPIC_INITIAL, 1000000);
 	for (unsigned i = 0; i < 3; i++) {
 		fake_clock_advance(&b->clock, 400000);
-		EXPECT(serve(b, 0) == -1);
+		EXPECT(board_serve(b, 0) == -1);
 		EXPECT(lapic_get(b, 0, LAPIC_CURRENT) == 600000);
 		fake_clock_advance(&b->clock, 600000);
-		EXPECT(serve(b, 0) == 0x40);
+		EXPECT(board_serve(b, 0) == 0x40);
 	}
 	lapic_put(b, 0, LAPIC_LVT_TIMER, 0x40041);
 	EXPECT(lapic_msr_write(&b->chip.lapics[0], MSR_TSC_DEADLINE, b->clock.now_ns + 5000) == 0);
 	fake_clock_advance(&b->clock, 4999);
-	EXPECT(serve(b, 0) == -1);
+	EXPECT(board_serve(b, 0) == -1);
 	fake_clock_advance(&b->clock, 1);
-	EXPECT(serve(b, 0) == 0x41);
+	EXPECT(board_serve(b, 0) == 0x41);
 	lapic_put(b, 0, LAPIC_LVT_TIMER, 0x10000);
 	return true;
 }
@@ -67,13 +57,13 @@ bool drive_lapic(struct board *b)
 	lapic_put(b, 1, LAPIC_SVR, 0x1ff);
 	lapic_put(b, 1, LAPIC_TPR, 0x50);
 	lapic_put(b, 0, LAPIC_ICR, 0x4055);
-	EXPECT(serve(b, 1) == -1);
+	EXPECT(board_serve(b, 1) == -1);
 	lapic_put(b, 1, LAPIC_TPR, 0);
-	EXPECT(serve(b, 1) == 0x55);
+	EXPECT(board_serve(b, 1) == 0x55);
 	lapic_put(b, 0, LAPIC_ICR, 0x84066); /* everybody */
-	EXPECT(serve(b, 0) == 0x66 && serve(b, 1) == 0x66);
+	EXPECT(board_serve(b, 0) == 0x66 && board_serve(b, 1) == 0x66);
 	b->chip.sink.ops->msi(&b->chip.sink, 0xfee01000, 0x77);
-	EXPECT(serve(b, 0) == -1 && serve(b, 1) == 0x77);
+	EXPECT(board_serve(b, 0) == -1 && board_serve(b, 1) == 0x77);
 	return drive_lapic_timer(b);
 }
 
@@ -92,14 +82,14 @@ bool drive_ioapic(struct board *b)
 	ioapic_put(b, 0x10 + 2 * 17 + 1, 1 << 24);
 	ioapic_put(b, 0x10 + 2 * 17, 0xa048); /* level, to vcpu 1 */
 	sink->ops->line(sink, 17, true);
-	EXPECT(serve(b, 1) == 0x48 && serve(b, 1) == 0x48);
+	EXPECT(board_serve(b, 1) == 0x48 && board_serve(b, 1) == 0x48);
 	sink->ops->line(sink, 17, false);
-	EXPECT(serve(b, 1) == 0x48 && serve(b, 1) == -1);
+	EXPECT(board_serve(b, 1) == 0x48 && board_serve(b, 1) == -1);
 	ioapic_put(b, 0x10 + 2 * 17, 0x10000);
 	ioapic_put(b, 0x10 + 2 * 5, 0x49); /* edge, to vcpu 0 */
 	sink->ops->line(sink, 5, true);
 	sink->ops->line(sink, 5, false);
-	EXPECT(serve(b, 0) == 0x49 && serve(b, 0) == -1);
+	EXPECT(board_serve(b, 0) == 0x49 && board_serve(b, 0) == -1);
 	ioapic_put(b, 0x10 + 2 * 5, 0x10000);
 	return true;
 }

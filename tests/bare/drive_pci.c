@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The PCI bus itself, and power management. */
-#include "bare.h"
+/* The PCI bus itself, power management, and the devices that tests use. */
+#include "driver.h"
 
-static uint32_t config(struct board *b, unsigned slot, unsigned offset)
-{
-	out(b, PORT_PCI_ADDRESS, 4, 0x80000000 | slot << 11 | (offset & 0xfc));
-	return (uint32_t)in(b, PORT_PCI_DATA, 4);
-}
+#include <string.h>
+
+#define VENDOR_TESTDEV 0x1b36
 
 bool drive_pci(struct board *b)
 {
-	uint32_t id = config(b, 0, 0);
+	uint32_t id = config_read(b, 0, 0);
 
 	EXPECT(id != UINT32_MAX);
-	EXPECT(config(b, 0, 8) >> 16 == 0x0600); /* a host bridge */
+	EXPECT(config_read(b, 0, 8) >> 16 == 0x0600); /* a host bridge */
 	EXPECT(bus_read(&b->mmio, LAYOUT_ECAM, 4) == id);
-	EXPECT(config(b, 31, 0) == UINT32_MAX);
+	EXPECT(config_read(b, 31, 0) == UINT32_MAX);
 	EXPECT(bus_read(&b->mmio, LAYOUT_ECAM + (31 << 15), 4) == UINT32_MAX);
 	return true;
 }
@@ -32,4 +30,36 @@ bool drive_pm(struct board *b)
 	out(b, PORT_RESET, 1, 6);
 	EXPECT(b->resets == 1);
 	return true;
+}
+
+static bool drive_pci_testdev(struct board *b)
+{
+	int slot = pci_find(b, VENDOR_TESTDEV, 0x0005);
+	char name[16];
+
+	EXPECT(slot >= 0);
+	uint64_t bar = config_read(b, (unsigned)slot, 0x10) & ~15U;
+	bus_write(&b->mmio, bar, 1, 0); /* the first test */
+	for (unsigned i = 0; i < sizeof(name); i++)
+		name[i] = (char)bus_read(&b->mmio, bar + 16 + i, 1);
+	EXPECT(memcmp(name, "no-eventfd", 11) == 0);
+	uint32_t offset = (uint32_t)bus_read(&b->mmio, bar + 4, 4);
+	uint8_t data = (uint8_t)bus_read(&b->mmio, bar + 8, 1);
+	for (unsigned i = 0; i < 3; i++)
+		bus_write(&b->mmio, bar + offset, (unsigned)bus_read(&b->mmio, bar + 1, 1), data);
+	EXPECT(bus_read(&b->mmio, bar + 12, 4) == 3);
+	/* It moves: the old place is empty, the new one answers. */
+	config_write(b, (unsigned)slot, 0x10, LAYOUT_PCI32_END - 0x10000);
+	EXPECT(bus_read(&b->mmio, bar + 12, 4) == UINT32_MAX);
+	EXPECT(bus_read(&b->mmio, LAYOUT_PCI32_END - 0x10000 + 12, 4) == 3);
+	return true;
+}
+
+bool drive_testdevs(struct board *b)
+{
+	out(b, 0xe0, 4, 0x12345678);
+	EXPECT(in(b, 0xe0, 4) == 0x12345678);
+	bus_write(&b->mmio, 0xff000010, 8, UINT64_C(0x1122334455667788));
+	EXPECT(bus_read(&b->mmio, 0xff000014, 4) == 0x11223344);
+	return drive_pci_testdev(b);
 }

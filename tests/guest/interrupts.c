@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The interrupt controllers: PIC with the PIT, IOAPIC with the serial port, LAPIC with its timer. The PIT's pin at the
- * IOAPIC is 0, or the option "pit_pin=2" where the machine swaps them (QEMU).
+ * The interrupt controllers: PIC with the PIT, IOAPIC with the serial port, LAPIC with its timer. The PIT is at pin 2 of the
+ * IOAPIC, as PCs have it, or the option "pit_pin=N". With "in_service=0" the LAPIC need not hold lower priorities back
+ * while an interrupt is handled: KVM's does not where it has no hardware assistance (seen: Linux 6.18, kvm-pvm).
  */
 #include "lib/irq.h"
 
@@ -16,7 +17,8 @@
 #define SERIAL_IIR 0x3fa
 #define SERIAL_MCR 0x3fc
 
-static volatile uint32_t pic_ticks, isr_seen;
+static volatile uint32_t pic_ticks, priority_seen;
+static volatile bool lower_came;
 
 static void pic_tick(struct irq_frame *frame)
 {
@@ -24,9 +26,19 @@ static void pic_tick(struct irq_frame *frame)
 	pic_eoi((unsigned)frame->vector - PIC_BASE);
 }
 
-static void isr_look(struct irq_frame *frame)
+/* While this one is handled another of lower priority is asked for; it must wait for the end of this one. */
+static void nesting(struct irq_frame *frame)
 {
-	isr_seen = lapic_read(LAPIC_ISR + (IPI / 32) * 0x10) >> (IPI & 31) & 1;
+	uint32_t before = irq_counts[IPI];
+
+	lapic_ipi(lapic_id(), 0x4000 | IPI);
+	irq_on();
+	for (unsigned i = 0; i < 20; i++)
+		(void)in8(
+			0x80); /* out to the host and back: interrupts are looked at there in any case */
+	irq_off();
+	lower_came = irq_counts[IPI] != before;
+	priority_seen = lapic_read(LAPIC_PPR);
 	irq_counter(frame);
 }
 
@@ -37,11 +49,44 @@ static void pit_rate(uint16_t count)
 	out8(0x40, (uint8_t)(count >> 8));
 }
 
-static void software(void)
+/* Exceptions that this program causes; each handler steps over the instruction. */
+static volatile uint64_t fault_vector, fault_error, fault_address;
+static uint64_t fault_skip;
+
+static void fault(struct irq_frame *frame)
 {
-	irq_set(0x70, irq_counter);
-	__asm__ volatile("int $0x70");
-	check_equal("software_interrupt", irq_counts[0x70], 1);
+	fault_vector = frame->vector;
+	fault_error = frame->error;
+	__asm__ volatile("mov %%cr2, %0" : "=r"(fault_address));
+	frame->rip += fault_skip;
+}
+
+static void exceptions(void)
+{
+	const uint64_t nowhere = 0x8000000000; /* 512 GiB: behind all that is mapped */
+
+	irq_set(0, fault);
+	irq_set(13, fault);
+	irq_set(14, fault);
+	fault_vector = 255;
+	fault_skip = 2;
+	__asm__ volatile("div %%ecx" : : "a"(1), "d"(0), "c"(0));
+	check_equal("division_by_zero", fault_vector, 0);
+	__asm__ volatile("mov %0, %%ds" : : "c"(0x1238));
+	check_equal("no_such_segment", fault_vector, 13);
+	check_equal("error_code_is_the_selector", fault_error, 0x1238);
+	uint32_t got = 5;
+	fault_skip = 2;
+	__asm__ volatile("mov (%%rcx), %%eax" : "+a"(got) : "c"(nowhere));
+	check_equal("page_fault", fault_vector, 14);
+	check_equal("page_fault_by_a_read", fault_error, 0);
+	check_equal("page_fault_address", fault_address, nowhere);
+	__asm__ volatile("mov %%eax, (%%rcx)" : : "a"(got), "c"(nowhere + 8) : "memory");
+	check_equal("page_fault_by_a_write", fault_error, 2);
+	check_equal("its_address", fault_address, nowhere + 8);
+	irq_set(0, NULL);
+	irq_set(13, NULL);
+	irq_set(14, NULL);
 }
 
 static bool pic_wait(uint32_t count)
@@ -77,11 +122,9 @@ static void pic(void)
 
 static void lapic(void)
 {
-	irq_set(IPI, isr_look);
+	irq_set(IPI, irq_counter);
 	lapic_ipi(lapic_id(), 0x4000 | IPI);
 	check("ipi_to_this_cpu", irq_wait(IPI, 1, 5));
-	check("in_service_while_handled", isr_seen == 1);
-	check_equal("not_in_service_after", lapic_read(LAPIC_ISR + (IPI / 32) * 0x10), 0);
 
 	irq_set(HIGH, irq_counter);
 	lapic_write(LAPIC_TPR, 0x50);
@@ -92,6 +135,17 @@ static void lapic(void)
 	check("is_requested", lapic_read(LAPIC_IRR + (IPI / 32) * 0x10) >> (IPI & 31) & 1);
 	lapic_write(LAPIC_TPR, 0);
 	check("comes_when_the_priority_falls", irq_wait(IPI, 2, 5));
+
+	irq_set(HIGH, nesting);
+	lapic_ipi(lapic_id(), 0x4000 | HIGH);
+	check("nested_one_comes_later", irq_wait(IPI, 3, 5) && irq_counts[HIGH] == 2);
+	if (option_number("in_service", 1)) {
+		check("lower_priority_waits_for_the_end", !lower_came);
+		check_equal("priority_while_handled", priority_seen & 0xf0, HIGH & 0xf0);
+	} else {
+		skip("lower_priority_waits_for_the_end", "the option in_service=0");
+	}
+	check_equal("priority_after", lapic_read(LAPIC_PPR), 0);
 
 	lapic_write(LAPIC_TPR, 0x30);
 	uint64_t cr8;
@@ -152,7 +206,7 @@ static void ioapic(void)
 	check("keeps_what_is_written",
 	      (ioapic_read(0x10 + 8) & 0x100ff) == (IOAPIC_MASKED | SERIAL));
 
-	unsigned pin = (unsigned)option_number("pit_pin", 0);
+	unsigned pin = (unsigned)option_number("pit_pin", 2);
 	irq_set(PIT_PIN, irq_counter);
 	ioapic_route(pin, PIT_PIN, 0, lapic_id());
 	check("pit_by_the_ioapic", irq_wait(PIT_PIN, 2, 10));
@@ -161,7 +215,7 @@ static void ioapic(void)
 
 void guest_main(void)
 {
-	software();
+	exceptions();
 	lapic_init();
 	pic();
 	lapic();

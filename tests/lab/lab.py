@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """An emulated AMD server: QEMU's TCG with SVM, Debian's cloud kernel with KVM, and our programs in its RAM disk.
 
-tests/lab/lab.py [--smp N] [--memory MIB] [--timeout SECONDS] [--file SOURCE[:TARGET]]... -- COMMAND...
+tests/lab/lab.py [--smp N] [--memory MIB] [--timeout SECONDS] [--file SOURCE[:TARGET]]... [--program NAME]... -- COMMAND...
 
 Runs COMMAND by a shell inside, prints what it says, and ends with its status; 124 where the server did not end
 in time. The kernel's package is fetched once into $STRATA_LAB (default: build-lab). /dev/kvm is hardware KVM to
@@ -12,6 +12,7 @@ import argparse
 import glob
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -21,10 +22,19 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 CACHE = os.environ.get("STRATA_LAB", os.path.join(TOP, "build-lab"))
 META = "linux-image-cloud-amd64"
 # -xsave: the TCG does not let XSETBV exit, so that KVM would not know what the guest enabled.
-MODULES = ["irqbypass", "kvm", "kvm-amd", "tun", "bridge", "veth", "nf_tables", "overlay", "erofs", "loop"]
+MODULES = ["irqbypass", "kvm", "kvm-amd", "tun", "bridge", "veth", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat",
+           "nft_ct", "nft_redir", "nft_fib_ipv4", "nft_reject_ipv4", "overlay", "erofs", "loop"]
 INIT = """#!/bin/sh
-export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TERM=dumb
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb
+# A root that can be exchanged and overlaid, as a server's: the initramfs itself cannot.
+if [ ! -e /lab/moved ]; then
+	/bin/busybox mkdir /new && /bin/busybox mount -t tmpfs -o mode=755,size=90% root /new
+	for f in /*; do [ $f = /new ] || /bin/busybox cp -a $f /new/; done
+	:> /new/lab/moved
+	exec /new/bin/busybox switch_root /new /init
+fi
 /bin/busybox --install -s /bin
+for p in $(cat /lab/programs); do rm -f /bin/$p; done
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 mkdir -p /dev/pts /dev/shm /run /tmp /root
 mount -t devpts dev /dev/pts; mount -t tmpfs shm /dev/shm; mount -t tmpfs run /run; mount -t tmpfs tmp /tmp
@@ -111,7 +121,7 @@ class Cpio:
 
     def add(self, source, target):
         self.parents(target)
-        if os.path.islink(source):
+        if os.path.islink(source) and not os.path.isfile(source):
             self.entry(target, stat.S_IFLNK | 0o777, os.readlink(source).encode())
         elif os.path.isdir(source):
             if target.strip("/") not in self.made:
@@ -132,7 +142,18 @@ class Cpio:
         self.file.close()
 
 
-def ramdisk(path, top, files, command):
+def programs(names):
+    """Each program's file and the libraries that it loads, as SOURCE paths."""
+    paths = []
+    for name in names:
+        path = shutil.which(name) or sys.exit(f"lab: there is no program {name}")
+        paths.append(path)
+        listed = subprocess.run(["ldd", path], capture_output=True, text=True, check=False).stdout
+        paths += re.findall(r"(?:=> |^\s+)(/\S+) \(0x", listed, re.M)
+    return list(dict.fromkeys(paths))
+
+
+def ramdisk(path, top, files, names, command):
     cpio = Cpio(path)
     for folder in ("proc", "sys", "dev", "bin", "sbin", "root"):
         cpio.entry(folder, stat.S_IFDIR | 0o755)
@@ -145,6 +166,7 @@ def ramdisk(path, top, files, command):
     for module in loaded:
         cpio.add(module, "lab/" + os.path.basename(module))
     cpio.text("lab/modules", "\n".join(os.path.basename(m) for m in loaded) + "\n")
+    cpio.text("lab/programs", "\n".join(names) + "\n")  # in place of busybox's
     cpio.text("lab/command", command + "\n")
     cpio.text("init", INIT, 0o755)
     for entry in files:
@@ -185,12 +207,13 @@ def main():
     parser.add_argument("--memory", type=int, default=1024)
     parser.add_argument("--timeout", type=int, default=300)
     parser.add_argument("--file", action="append", default=[])
+    parser.add_argument("--program", action="append", default=[], help="with the libraries that it loads")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
     top, vmlinuz = kernel()
     with tempfile.NamedTemporaryFile(prefix="strata-lab-", suffix=".cpio") as initrd:
-        ramdisk(initrd.name, top, args.file, " ".join(args.command))
+        ramdisk(initrd.name, top, args.file + programs(args.program), args.program, " ".join(args.command))
         return boot(vmlinuz, initrd.name, args)
 
 

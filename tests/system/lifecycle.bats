@@ -109,6 +109,7 @@ said() {
 	run strata inspect a
 	[ "$status" -ne 0 ]
 	strata create --name c --network none demo true >/dev/null
+	[ "$(strata events --since 1h --no-follow -f json | jq -rs 'map(select(.action == "rename")) | last | .name')" = b ]
 	run strata rename c b
 	[ "$status" -eq 125 ]
 	one_line_error "taken"

@@ -51,7 +51,7 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 
 @test "a limit that this host cannot give is one line" {
 	local flags
-	for flags in "--cpuset-cpus 4000" "--memory 1k" "--pids-limit 99999999"; do
+	for flags in "--cpus 100000" "--cpuset-cpus 4000" "--memory 1k" "--pids-limit 99999999"; do
 		# shellcheck disable=SC2086 # two words
 		run in_demo $flags demo true
 		[ "$status" -eq 125 ] || { echo "$flags: $status $output"; false; }

@@ -128,8 +128,17 @@ refused() {
 	strata image rm configured
 }
 
+@test "a command that is slow to go on after its start misses no output" {
+	command -v strace >/dev/null || skip "needs strace"
+	# 0.3 s after its first word to the monitor: by then the workload has ended.
+	run timeout 30 strace -o /dev/null -e trace=sendmsg -e inject=sendmsg:delay_exit=300000:when=1 \
+		strata run --rm --network none demo echo all of it
+	[ "$status" -eq 0 ]
+	[ "$output" = "all of it" ]
+}
+
 @test "--read-only leaves volumes and tmpfs writable" {
-	run in_demo --read-only --tmpfs /t -v /v demo sh -c 'touch /x || echo no; touch /t/x /v/x && echo yes'
+	run in_demo --read-only --tmpfs /t -v /v demo sh -c '{ touch /x || echo no; touch /t/x /v/x && echo yes; } 2>&1'
 	[[ $output == *"Read-only file system"*no*yes ]]
 }
 
@@ -189,6 +198,10 @@ refused() {
 @test "--device appears with its rights" {
 	[ "$(in_demo --device /dev/full:/dev/other:r demo stat -c '%t %T' /dev/other)" = "1 7" ]
 	refused "/dev/nosuch" --device /dev/nosuch demo true
+	refused "virt bare-metal: this build" --virt bare-metal demo true
+	# Where /dev is the user's own, nothing is made in it: said, not dropped.
+	refused "--device /dev/full: a mount at /dev hides it" --device /dev/full -v "$SCRATCH:/dev/" demo true
+	in_demo -v "$SCRATCH:/dev" demo true
 }
 
 @test "--init reaps what is orphaned and passes signals on" {

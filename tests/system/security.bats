@@ -320,7 +320,7 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 }
 
 @test "CVE-2022-0492: no cgroup file can be written, no hierarchy mounted, no release agent set" {
-	run inside sh -c 'for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x; echo /x >$d/release_agent
+	run inside sh -c 'exec 2>&1; for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x; echo /x >$d/release_agent
 		echo 1 >$d/notify_on_release; echo 0 >$d/cgroup.procs; done 2>&1 | grep -v -e "Read-only" -e "Permission" -e "nonexistent"
 		mount -t cgroup -o rdma none /mnt || mount -t cgroup2 none /mnt || echo refused'
 	[[ $output == *refused ]]
@@ -388,6 +388,31 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 	# what it had is free again, and what is in use is not given
 	strata run -d --name three --userns auto --network none attack sleep 1000
 	[ "$(strata inspect three | jq '.. | .uid_map? // empty | .[0].outside' | head -1)" = "$one" ]
+}
+
+@test "a bind under --userns is the host's: root inside is nobody there, unless idmap is asked for" {
+	mkdir -p "$SCRATCH/bind/closed" "$SCRATCH/bind/open"
+	chmod 0755 "$SCRATCH/bind" "$SCRATCH/bind/closed"
+	chmod 0777 "$SCRATCH/bind/open"
+	local outside
+	run strata run --name mine --userns auto --network none -v "$SCRATCH/bind:/b" attack \
+		sh -c 'stat -c %u /b/closed; touch /b/closed/x; touch /b/open/x && stat -c %u /b/open/x'
+	[ "${lines[0]}" = 65534 ]
+	[[ ${lines[1]} == *"Permission denied"* ]]
+	[ "${lines[2]}" = 0 ]
+	outside=$(strata inspect mine | jq '.. | .uid_map? // empty | .[0].outside' | head -1)
+	[ "$(stat -c %u "$SCRATCH/bind/open/x")" = "$outside" ]
+	strata rm mine
+	run strata run --rm --userns auto --network none -v "$SCRATCH/bind:/b:idmap" attack \
+		sh -c 'stat -c %u /b/closed; touch /b/closed/y && stat -c %u /b/closed/y'
+	[ "$output" = $'0\n0' ]
+	[ "$(stat -c %u "$SCRATCH/bind/closed/y")" = 0 ]
+	run strata run --rm --userns auto --network none --mount "type=bind,src=$SCRATCH/bind,dst=/b,idmap" attack \
+		stat -c %u /b/closed/y
+	[ "$output" = 0 ]
+	run strata run --rm -v data:/v:idmap attack true
+	[ "$status" -eq 125 ]
+	one_line_error "only a bind has idmap"
 }
 
 @test "--uidmap: what the caller maps is what there is" {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/os/digest.h"
 
+#include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 void digest_init(struct digest *digest)
 {
@@ -33,6 +35,27 @@ void digest_of(const void *data, size_t len, char ret_hex[DIGEST_HEX + 1])
 	digest_init(&digest);
 	digest_add(&digest, data, len);
 	digest_end(&digest, ret_hex);
+}
+
+int digest_fd(int fd, char ret_hex[DIGEST_HEX + 1], int64_t *ret_bytes)
+{
+	struct digest digest;
+	char chunk[32768];
+	int64_t bytes = 0;
+	ssize_t n;
+
+	digest_init(&digest);
+	while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		digest_add(&digest, chunk, (size_t)n);
+		bytes += n;
+	}
+	digest_end(&digest, ret_hex);
+	*ret_bytes = bytes;
+	return 0;
 }
 
 bool digest_is_hex(const char *s)

@@ -32,6 +32,7 @@ const struct cpu_ops kvm_cpu_ops = {
 	.ioapic_route = kvm_ioapic_route,
 	.doorbell_set = kvm_doorbell_set,
 	.debug_set = kvm_debug_set,
+	.inject_breakpoint = kvm_inject_breakpoint,
 	.xsave_get = kvm_xsave_get,
 	.xsave_set = kvm_xsave_set,
 };
@@ -51,6 +52,7 @@ static const uint32_t vcpu_requests[] = {
 	(uint32_t)KVM_GET_XCRS,
 	(uint32_t)KVM_SET_XCRS,
 	(uint32_t)KVM_GET_XSAVE2,
+	(uint32_t)KVM_GET_XSAVE, /* before Linux 5.17 */
 	(uint32_t)KVM_SET_XSAVE,
 	(uint32_t)KVM_CHECK_EXTENSION, /* the size of an XSAVE image */
 	(uint32_t)KVM_INTERRUPT,

@@ -6,6 +6,27 @@
 #define DR7_GLOBAL(i) (UINT64_C(2) << (2 * (i))) /* SDM 3B, Debug Control Register (DR7) */
 #define DR7_FIXED     UINT64_C(0x400)
 
+/*
+ * A step is meant for the code that is looked at, not for the interrupt that waits by now: Linux 5.16 and later can hold
+ * interrupts back (Documentation/virt/kvm/api.rst, KVM_SET_GUEST_DEBUG).
+ */
+static int debug_apply(struct kvm_vcpu *vcpu, struct kvm_guest_debug *debug)
+{
+	int r = -EINVAL;
+
+	if (debug->control & KVM_GUESTDBG_SINGLESTEP) {
+		debug->control |= KVM_GUESTDBG_BLOCKIRQ;
+		r = kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, debug);
+		if (r == -EINVAL)
+			debug->control &= ~(uint32_t)KVM_GUESTDBG_BLOCKIRQ;
+	}
+	if (r == -EINVAL)
+		r = kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, debug);
+	if (r == 0)
+		vcpu->debug = *debug;
+	return r;
+}
+
 int kvm_debug_set(struct vcpu *base, bool single_step, bool sw_breakpoints,
 		  const uint64_t hw_breakpoints[4])
 {
@@ -28,7 +49,16 @@ int kvm_debug_set(struct vcpu *base, bool single_step, bool sw_breakpoints,
 		debug.control |= KVM_GUESTDBG_USE_SW_BP;
 	if (debug.control)
 		debug.control |= KVM_GUESTDBG_ENABLE;
-	return kvm_ioctl(kvm_vcpu_of(base)->fd, KVM_SET_GUEST_DEBUG, &debug);
+	return debug_apply(kvm_vcpu_of(base), &debug);
+}
+
+int kvm_inject_breakpoint(struct vcpu *base)
+{
+	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
+	struct kvm_guest_debug debug = vcpu->debug;
+
+	debug.control |= KVM_GUESTDBG_INJECT_BP;
+	return kvm_ioctl(vcpu->fd, KVM_SET_GUEST_DEBUG, &debug);
 }
 
 int kvm_translate_gva(struct vcpu *base, gva_t gva, gpa_t *ret)

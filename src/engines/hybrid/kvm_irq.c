@@ -14,14 +14,16 @@
 #define ROUTE_PIC_PINS 8U
 #define ROUTE_PIT_PIN  2U /* of the IOAPIC: the MADT's interrupt source override */
 
-struct full_routes {
-	struct kvm_irq_routing head;
-	struct kvm_irq_routing_entry entries[IRQ_GSI_ISA + IRQ_GSI_COUNT];
+/* The table as KVM reads it: a head and its entries. */
+union route_table {
+	uint8_t room[sizeof(struct kvm_irq_routing) +
+		     (IRQ_GSI_ISA + IRQ_GSI_COUNT) * sizeof(struct kvm_irq_routing_entry)];
+	struct kvm_irq_routing head; /* the last member: its entries are a flexible array */
 };
 
-static void full_route(struct full_routes *routes, uint32_t gsi, uint32_t chip, uint32_t pin)
+static void full_route(union route_table *routes, uint32_t gsi, uint32_t chip, uint32_t pin)
 {
-	routes->entries[routes->head.nr++] = (struct kvm_irq_routing_entry){
+	routes->head.entries[routes->head.nr++] = (struct kvm_irq_routing_entry){
 		.gsi = gsi,
 		.type = KVM_IRQ_ROUTING_IRQCHIP,
 		.u.irqchip = { .irqchip = chip, .pin = pin },
@@ -31,7 +33,7 @@ static void full_route(struct full_routes *routes, uint32_t gsi, uint32_t chip, 
 /* KVM would have GSI 0 at pin 0; here as on a PC it is pin 2, and the PIC's cascade has no GSI. */
 static int full_routing(const struct kvm_vm *vm)
 {
-	struct full_routes routes = { .head = { .nr = 0 } };
+	union route_table routes = { .room = { 0 } };
 
 	for (uint32_t i = 0; i < IRQ_GSI_ISA; i++) {
 		if (i != ROUTE_PIT_PIN)
@@ -92,14 +94,13 @@ int kvm_irqchip_make(struct kvm_vm *vm, struct err *err)
  */
 static int routes_tell_locked(struct kvm_vm *vm)
 {
-	struct kvm_routes *routes = vm->routes;
+	union route_table table = { .room = { 0 } };
 
-	routes->head.nr = 0;
 	for (unsigned i = 0; i < IRQ_GSI_COUNT; i++) {
-		if (routes->used[i])
-			routes->entries[routes->head.nr++] = routes->pins[i];
+		if (vm->routes->used[i])
+			table.head.entries[table.head.nr++] = vm->routes->pins[i];
 	}
-	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &routes->head);
+	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table);
 }
 
 static bool same_message(const struct kvm_irq_routing_entry *a,

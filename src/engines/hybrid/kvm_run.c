@@ -7,6 +7,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#define INT3	  0xccU
+#define VECTOR_BP 3U
+
 #define KICK_SIGNAL SIGSTKFLT /* no kernel sends it, no program uses it */
 
 static void kicked(int sig)
@@ -78,8 +81,23 @@ static const char *internal_words(uint32_t suberror)
 	}
 }
 
-static enum vcpu_exit internal_error(const struct kvm_run *run, struct vcpu_io *io)
+/* A KVM that interprets supervisor code may lack int3: with breakpoints on, it is one that was hit. */
+static bool is_breakpoint(const struct kvm_vcpu *vcpu, struct vcpu_io *io)
 {
+	struct kvm_regs regs;
+
+	if (!(vcpu->debug.control & KVM_GUESTDBG_USE_SW_BP) || !io->fail.insn_len ||
+	    io->fail.insn[0] != INT3 || kvm_ioctl(vcpu->fd, KVM_GET_REGS, &regs) < 0)
+		return false;
+	io->debug.rip = regs.rip;
+	io->debug.dr6 = 0;
+	io->debug.exception = VECTOR_BP;
+	return true;
+}
+
+static enum vcpu_exit internal_error(const struct kvm_vcpu *vcpu, struct vcpu_io *io)
+{
+	const struct kvm_run *run = vcpu->run;
 	uint32_t suberror = run->internal.suberror;
 
 	(void)fail(io, internal_words(suberror), suberror);
@@ -91,7 +109,7 @@ static enum vcpu_exit internal_error(const struct kvm_run *run, struct vcpu_io *
 		io->fail.insn_len = n;
 		memcpy(io->fail.insn, run->emulation_failure.insn_bytes, n);
 	}
-	return VCPU_EXIT_FAIL;
+	return is_breakpoint(vcpu, io) ? VCPU_EXIT_DEBUG : VCPU_EXIT_FAIL;
 }
 
 static enum vcpu_exit pio(struct kvm_run *run, struct vcpu_io *io)
@@ -192,7 +210,7 @@ static enum vcpu_exit decode(struct kvm_vcpu *vcpu, struct vcpu_io *io)
 	case KVM_EXIT_DEBUG:
 		return debug(run, io);
 	case KVM_EXIT_INTERNAL_ERROR:
-		return internal_error(run, io);
+		return internal_error(vcpu, io);
 	case KVM_EXIT_FAIL_ENTRY:
 		return fail(io, "the CPU refused to enter the guest",
 			    run->fail_entry.hardware_entry_failure_reason);

@@ -223,6 +223,9 @@ int kvm_state_set(struct vcpu *base, const struct x86_state *state)
 
 	sregs_set(&sregs, state);
 	regs_set(&regs, state);
+	/* Without KVM's LAPIC these two are read from here, and CR8 goes in from here, until KVM writes them anew. */
+	vcpu->run->cr8 = state->cr8;
+	vcpu->run->apic_base = state->apic_base;
 	int r = kvm_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
 	if (r == 0)
 		r = kvm_ioctl(vcpu->fd, KVM_SET_REGS, &regs);
@@ -235,8 +238,8 @@ int kvm_state_set(struct vcpu *base, const struct x86_state *state)
 
 /* One MSR's worth of struct kvm_msrs, whose entries are a flexible array. */
 union one_msr {
-	struct kvm_msrs list;
 	uint8_t room[sizeof(struct kvm_msrs) + sizeof(struct kvm_msr_entry)];
+	struct kvm_msrs list;
 };
 
 int kvm_msr_get(struct vcpu *base, uint32_t index, uint64_t *ret)

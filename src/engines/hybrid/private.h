@@ -20,15 +20,11 @@ struct kvm_doorbell {
 	struct kvm_ioeventfd desc; /* fd -1: free */
 };
 
-/* The table as KVM reads it (head and entries), and as the machine's IOAPIC told it. */
+/* What KVM knows of the IOAPIC's pins, as the machine told it. */
 struct kvm_routes {
-	struct kvm_irq_routing head;
-	struct kvm_irq_routing_entry entries[IRQ_GSI_COUNT];
 	struct kvm_irq_routing_entry pins[IRQ_GSI_COUNT];
 	bool used[IRQ_GSI_COUNT];
 };
-_Static_assert(offsetof(struct kvm_routes, entries) == sizeof(struct kvm_irq_routing),
-	       "KVM reads the entries behind the head");
 
 struct kvm_vm {
 	struct vm base;
@@ -52,11 +48,12 @@ struct kvm_vcpu {
 	struct kvm_vm *vm;
 	int fd;
 	struct kvm_run *run;
-	pid_t pid, tid;		/* tid: 0 until its first run() */
-	pid_t running;		/* tid while inside KVM_RUN, else 0 */
-	bool msr_asked;		/* the answer is in the vcpu_io of the next run() */
-	bool dr_reset;		/* debug registers are still those of a reset */
-	bool halted, wait_sipi; /* as set, where KVM has no LAPIC to know it */
+	pid_t pid, tid;		      /* tid: 0 until its first run() */
+	pid_t running;		      /* tid while inside KVM_RUN, else 0 */
+	bool msr_asked;		      /* the answer is in the vcpu_io of the next run() */
+	bool dr_reset;		      /* debug registers are still those of a reset */
+	bool halted, wait_sipi;	      /* as set, where KVM has no LAPIC to know it */
+	struct kvm_guest_debug debug; /* as it is */
 };
 
 static inline struct kvm_vm *kvm_vm_of(struct vm *vm)
@@ -110,3 +107,4 @@ int kvm_doorbell_set(struct vm *vm, uint64_t addr, unsigned len, bool is_port, b
 		     uint64_t value, int fd);
 int kvm_debug_set(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
 		  const uint64_t hw_breakpoints[4]);
+int kvm_inject_breakpoint(struct vcpu *base);

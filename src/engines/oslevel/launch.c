@@ -169,7 +169,10 @@ static int launch_add_mounts(struct launch *launch, const char *run_dir, int idm
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		const struct spec_mount *m = &spec->mounts[i];
 		bool tmpfs = m->type == SPEC_MOUNT_TMPFS;
-		int fd = tmpfs ? launch_tmpfs(m, err) : launch_bind(m, idmap_fd, err);
+		/* A volume is nobody else's; the host's own directories are as foreign as its users, unless asked. */
+		bool mapped = m->type == SPEC_MOUNT_VOLUME || m->idmap;
+		int fd = tmpfs ? launch_tmpfs(m, err)
+			       : launch_bind(m, mapped ? idmap_fd : -EBADF, err);
 		if (fd < 0)
 			return fd;
 		enum mount_target kind = tmpfs ? MOUNT_TARGET_DIR : launch_kind(fd);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The store of compiled filters: <root>/seccomp/DIGEST. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/os/digest.h"
@@ -15,7 +17,8 @@
 #include "engines/seccomp/seccomp.h"
 #include "engines/seccomp/seccomp_parts.h"
 
-#define FILTER_VERSION	   1 /* of the compiler and the file's form: a change makes other names */
+#define FILTER_VERSION	   1  /* of the compiler and the file's form: a change makes other names */
+#define FILTER_WRITE_S	   60 /* more than any takes */
 #define FILTER_PROFILE_MAX ((size_t)1 << 20)
 
 /* Everything the instructions depend on. */
@@ -49,6 +52,30 @@ static bool filter_is_whole(int root_fd, const char *path)
 	       (uint64_t)st.st_size == sizeof(head) + head.count * sizeof(struct sock_filter);
 }
 
+/*
+ * What a killed writer left, "DIGEST.tmp.PID.N": nobody takes a minute for it. Looked for where one is written, which
+ * is rare.
+ */
+static void filter_sweep(int root_fd)
+{
+	int fd = openat(root_fd, "seccomp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct stat st;
+
+	if (!dir) {
+		fd_close(fd);
+		return;
+	}
+	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
+		if (strlen(e->d_name) > DIGEST_HEX &&
+		    !strncmp(e->d_name + DIGEST_HEX, ".tmp.", 5) &&
+		    fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    st.st_mtime + FILTER_WRITE_S < time(NULL))
+			(void)unlinkat(fd, e->d_name, 0); /* the next one tries again */
+	}
+	(void)closedir(dir);
+}
+
 static int filter_write(int root_fd, const char *path, const char *text, size_t len, uint64_t caps,
 			struct err *err)
 {
@@ -64,6 +91,8 @@ static int filter_write(int root_fd, const char *path, const char *text, size_t 
 	memcpy(file.data, &head, sizeof(head));
 	r = dir_make(root_fd, "seccomp", 0700);
 	/* Not durable: a power cut leaves a file that is not whole, and that is made again. */
+	if (r == 0)
+		filter_sweep(root_fd);
 	if (r == 0)
 		r = file_replace(root_fd, path, 0600, file.data, file.len, false);
 	return r < 0 ? err_set(err, -r, "write seccomp filter %s", path) : 0;

@@ -12,7 +12,14 @@ static struct agent *agent_of(struct console *console)
 	return container_of(console, struct agent, console);
 }
 
+/* Often inside a call of the device's, which holds its lock: it cannot be told from here. */
 static void agent_wake(struct agent *agent)
+{
+	if (agent->out_at < agent->out.len)
+		agent->events->wake(agent);
+}
+
+void agent_poke(struct agent *agent)
 {
 	if (agent->out_at < agent->out.len && agent->console.readable)
 		agent->console.readable(&agent->console, agent->console.arg);
@@ -56,6 +63,12 @@ static int agent_take_ready(struct agent *agent, const void *data, size_t len)
 	if (buf_add(&agent->out, buf_str(&agent->config), agent->config.len) < 0)
 		return -ENOMEM;
 	buf_fini(&agent->config);
+	if (agent->early_rows || agent->early_columns)
+		agent_wire_resize(&agent->out, agent->early_rows, agent->early_columns);
+	if (agent->early_eof)
+		frame_add(&agent->out, AGENT_STDIN_EOF, NULL, 0);
+	if (agent->out.failed)
+		return -ENOMEM;
 	agent_wake(agent);
 	return 0;
 }
@@ -188,7 +201,7 @@ int agent_init(struct agent *agent, const struct agent_events *events, const str
 	AUTO(buf_fini) struct buf config = { 0 };
 	int r = agent_wire_config(&config, spec, setup, err);
 
-	assert(events->started && events->failed && events->exited);
+	assert(events->wake && events->started && events->failed && events->exited);
 	if (r < 0)
 		return r;
 	*agent = (struct agent){ .console.ops = &agent_console_ops, .events = events };
@@ -245,12 +258,21 @@ int agent_resize(struct agent *agent, uint16_t rows, uint16_t columns)
 {
 	AUTO(buf_fini) struct buf frame = { 0 };
 
+	if (agent->phase == AGENT_PHASE_BOOT) {
+		agent->early_rows = rows;
+		agent->early_columns = columns;
+		return 0;
+	}
 	agent_wire_resize(&frame, rows, columns);
 	return frame.failed ? -ENOBUFS : agent_say(agent, 0, &frame, 0);
 }
 
 int agent_stdin_eof(struct agent *agent)
 {
+	if (agent->phase == AGENT_PHASE_BOOT) {
+		agent->early_eof = true;
+		return 0;
+	}
 	return agent_say(agent, AGENT_STDIN_EOF, NULL, 4096);
 }
 

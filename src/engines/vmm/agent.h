@@ -17,8 +17,10 @@
 
 struct agent;
 
-/* Each is called at most once, but for stats and log. */
+/* Each is called at most once, but for wake, stats and log. */
 struct agent_events {
+	/* Mandatory. There is something for the guest: call agent_poke() soon, from outside of any call of the device's. */
+	void (*wake)(struct agent *agent);
 	/* Mandatory. The workload runs. */
 	void (*started)(struct agent *agent);
 	/* Mandatory. It does not, or the guest broke the protocol: nothing else will come. Status 125, 126, 127. */
@@ -44,6 +46,8 @@ struct agent { /* embedded by the VMM */
 	struct buf out; /* to the guest */
 	size_t out_at;
 	struct buf config; /* a CONFIG frame, until READY */
+	bool early_eof;	   /* said before READY: follows CONFIG */
+	uint16_t early_rows, early_columns;
 };
 
 /*
@@ -53,10 +57,12 @@ struct agent { /* embedded by the VMM */
 int agent_init(struct agent *agent, const struct agent_events *events, const struct spec *spec,
 	       const struct agent_setup *setup, struct err *err);
 void agent_fini(struct agent *agent); /* a zeroed one is a no-op */
+/* agent_poke() - after wake(): tell the device that its port is readable. */
+void agent_poke(struct agent *agent);
 
 /*
- * To the guest. -ENOTCONN before READY, where there is nobody yet to hear it (agent_stop(): the VMM ends the VM then);
- * -ENOBUFS where the guest has stopped reading.
+ * To the guest. -ENOTCONN before READY, where there is nobody yet to hear it (agent_stop(): the VMM ends the VM then); a size
+ * and the end of the input are kept until then. -ENOBUFS where the guest has stopped reading.
  */
 int agent_signal(struct agent *agent, int sig);
 int agent_resize(struct agent *agent, uint16_t rows, uint16_t columns);

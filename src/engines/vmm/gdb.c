@@ -8,9 +8,6 @@
 #include "engines/vmm/gdb_parts.h"
 #include "engines/vmm/gdb_regs.h"
 
-#define GDB_SIGINT  2U
-#define GDB_SIGTRAP 5U
-
 /* ---- replies ---- */
 
 void gdb_ok(struct gdb *gdb)
@@ -52,10 +49,14 @@ bool gdb_thread(const struct gdb *gdb, struct gdb_cursor *cursor, unsigned *ret_
 /* E.5 Stop Reply Packets */
 static void gdb_stop_reply(struct gdb *gdb)
 {
-	const uint8_t signal = gdb->stop == GDB_STOP_INTERRUPT ? GDB_SIGINT : GDB_SIGTRAP;
+	static const char *const signals[] = {
+		[GDB_STOP_INTERRUPT] = "T02", /* SIGINT */
+		[GDB_STOP_STEP] = "T05",      /* SIGTRAP */
+		[GDB_STOP_SOFTWARE] = "T05",  [GDB_STOP_HARDWARE] = "T05",
+		[GDB_STOP_CRASH] = "T0b", /* SIGSEGV */
+	};
 
-	gdb_text_add(&gdb->reply, "T");
-	gdb_text_hex(&gdb->reply, &signal, 1);
+	gdb_text_add(&gdb->reply, signals[gdb->stop]);
 	gdb_text_add(&gdb->reply, "thread:");
 	gdb_text_number(&gdb->reply, gdb->stop_vcpu + 1);
 	gdb_text_add(&gdb->reply, ";");
@@ -74,6 +75,20 @@ void gdb_stopped(struct gdb *gdb, enum gdb_stop why, unsigned vcpu)
 	gdb->stop_vcpu = gdb->general = gdb->control = vcpu;
 	gdb->reply.len = 0;
 	gdb_stop_reply(gdb);
+	gdb_send_reply(gdb);
+}
+
+void gdb_ended(struct gdb *gdb, uint8_t status)
+{
+	bool waits = gdb->running;
+
+	gdb->over = gdb->killed = true;
+	gdb->running = false;
+	if (!waits)
+		return;
+	gdb->reply.len = 0;
+	gdb_text_add(&gdb->reply, "W");
+	gdb_text_hex(&gdb->reply, &status, 1);
 	gdb_send_reply(gdb);
 }
 

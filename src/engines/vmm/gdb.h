@@ -53,6 +53,7 @@ enum gdb_stop {
 	GDB_STOP_STEP,
 	GDB_STOP_SOFTWARE, /* an int3 */
 	GDB_STOP_HARDWARE,
+	GDB_STOP_CRASH, /* a triple fault: there is nothing to go on with */
 };
 
 struct gdb_breakpoint {
@@ -71,9 +72,9 @@ struct gdb {
 	char frame[GDB_FRAME_BYTES]; /* the last packet, for when it was damaged */
 	size_t frame_len;
 	bool no_ack, no_ack_next, swbreak, hwbreak;
-	bool running; /* the debugger waits for a stop reply */
-	bool over;    /* detached or killed: nothing more is to be read */
-	bool killed;
+	bool running;		   /* the debugger waits for a stop reply */
+	bool over;		   /* detached or killed: nothing more is to be read */
+	bool killed;		   /* or ended: there is no machine */
 	unsigned general, control; /* the vcpus that 'H' chose */
 	enum gdb_stop stop;	   /* why it last stopped, and which vcpu did */
 	unsigned stop_vcpu;
@@ -94,5 +95,7 @@ bool gdb_feed(struct gdb *gdb, const void *data, size_t len);
 void gdb_stopped(struct gdb *gdb, enum gdb_stop why, unsigned vcpu);
 /* gdb_owns() - whether the int3 at an address is the debugger's, or else the guest's own. */
 bool gdb_owns(const struct gdb *gdb, gpa_t gpa);
+/* gdb_ended() - the machine is no more: tell who waits for it. Only gdb_fini() comes after. */
+void gdb_ended(struct gdb *gdb, uint8_t status);
 /* gdb_fini() - the connection is gone, or over: undo everything and let the machine run. */
 void gdb_fini(struct gdb *gdb);

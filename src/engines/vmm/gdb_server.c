@@ -208,6 +208,12 @@ void gdb_server_stopped(struct gdb_server *server, enum gdb_stop why, unsigned v
 		gdb_stopped(&server->gdb, why, vcpu);
 }
 
+void gdb_server_ended(struct gdb_server *server, uint8_t status)
+{
+	if (gdb_server_has_client(server))
+		gdb_ended(&server->gdb, status);
+}
+
 bool gdb_server_has_client(const struct gdb_server *server)
 {
 	return server->loop && server->client >= 0;

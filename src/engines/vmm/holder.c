@@ -15,10 +15,10 @@
 #define HOLDER_STACK_BYTES ((size_t)32 << 10)
 
 static const struct seal_call holder_calls[] = {
-	{ SYS_pause, NULL, 0 },
-	{ SYS_rt_sigreturn, NULL, 0 },
-	{ SYS_exit, NULL, 0 },
-	{ SYS_exit_group, NULL, 0 },
+	{ .nr = SYS_pause },
+	{ .nr = SYS_rt_sigreturn },
+	{ .nr = SYS_exit },
+	{ .nr = SYS_exit_group },
 };
 
 /* It shares this process's memory: only system calls here, nothing of the C library's that keeps state. */

@@ -149,13 +149,23 @@ static void lapic_inject(struct vmm_vcpu *v)
 	vmm->cpu->irq_window(v->vcpu, irqchip_pending(vmm->chip, v->index));
 }
 
+/* The guest writes CR8 and IA32_APIC_BASE without an exit: the LAPIC hears of it before it is looked at. */
+static struct lapic *lapic_synced(struct vmm_vcpu *v)
+{
+	struct lapic *lapic = &v->vmm->chip->lapics[v->index];
+
+	lapic_base_follow(lapic, v->vmm->cpu->apic_base_get(v->vcpu));
+	lapic_cr8_set(lapic, v->vmm->cpu->cr8_get(v->vcpu));
+	return lapic;
+}
+
 bool vmm_lapic_before_run(struct vmm_vcpu *v)
 {
 	struct vmm *vmm = v->vmm;
 
 	if (!vmm->chip)
 		return true;
-	struct lapic *lapic = &vmm->chip->lapics[v->index];
+	struct lapic *lapic = lapic_synced(v);
 	lapic_events(v, lapic);
 	if (v->halted && irqchip_has_work(vmm->chip, v->index))
 		v->halted = false;
@@ -163,7 +173,6 @@ bool vmm_lapic_before_run(struct vmm_vcpu *v)
 		lapic_sleep(v);
 		return false;
 	}
-	lapic_cr8_set(lapic, vmm->cpu->cr8_get(v->vcpu));
 	lapic_inject(v);
 	return true;
 }
@@ -172,10 +181,14 @@ bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write
 {
 	struct vmm *vmm = v->vmm;
 
-	if (!vmm->chip || !lapic_owns(&vmm->chip->lapics[v->index], gpa))
+	if (!vmm->chip)
 		return false;
-	struct lapic *lapic = &vmm->chip->lapics[v->index];
+	struct lapic *lapic = lapic_synced(v);
+	if (!lapic_owns(lapic, gpa))
+		return false;
 	uint32_t offset = (uint32_t)(gpa % LAYOUT_LAPIC_BYTES);
+	/* The guest may have moved CR8 since the last entry, which shows in the task priority. */
+	lapic_cr8_set(lapic, vmm->cpu->cr8_get(v->vcpu));
 	if (is_write) {
 		lapic_mmio_write(lapic, offset, len, *value);
 		vmm->cpu->cr8_set(v->vcpu, lapic_cr8_get(lapic));
@@ -200,7 +213,7 @@ void vmm_lapic_eoi(struct vmm_vcpu *v, uint8_t vector)
 void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io)
 {
 	struct vmm *vmm = v->vmm;
-	struct lapic *lapic = vmm->chip ? &vmm->chip->lapics[v->index] : NULL;
+	struct lapic *lapic = vmm->chip ? lapic_synced(v) : NULL;
 	int r = -ENOENT;
 
 	if (lapic && is_write)

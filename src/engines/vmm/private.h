@@ -36,6 +36,14 @@
 #define VMM_VCPUS 64
 
 struct vmm;
+struct vmm_vcpu;
+
+/* Something that a vcpu's own thread shall do while it is parked. */
+struct vmm_job {
+	void (*fn)(struct vmm_vcpu *v, void *arg);
+	void *arg;
+	uint32_t done; /* futex */
+};
 
 struct vmm_vcpu {
 	struct vmm *vmm;
@@ -44,8 +52,11 @@ struct vmm_vcpu {
 	pthread_t thread;
 	bool has_thread;
 	bool halted; /* owner thread: sleeps until an interrupt; with the machine's controllers only */
-	uint32_t sleeps;	       /* atomic: the thread waits on the next one */
-	uint32_t wakes;		       /* futex: how often somebody had something for it */
+	uint32_t sleeps; /* atomic: the thread waits on the next one */
+	uint32_t wakes;	 /* futex: how often somebody had something for it */
+	bool unfinished; /* owner thread: the engine completes the last access at the next run() */
+	uint32_t held;	 /* atomic: the debugger keeps it parked while others run */
+	struct vmm_job *job;	       /* atomic: who parks takes it */
 	uint64_t exits[VCPU_EXIT_MAX]; /* counters, owner thread; read at the end */
 };
 
@@ -78,8 +89,10 @@ struct vmm {
 	int status;	      /* with VMM_EXIT */
 	struct err failure;   /* with VMM_FAILED */
 
-	uint32_t stop_wanted; /* atomic: vcpus park between two runs */
-	uint32_t parked;      /* atomic: how many do */
+	uint32_t stop_wanted;	 /* atomic: vcpus park between two runs */
+	uint32_t parked;	 /* atomic: how many do */
+	uint32_t stop_changes;	 /* futex: what those that are parked wait on */
+	struct vmm_debug *debug; /* NULL: no debugger may come */
 };
 
 /* vcpu.c */
@@ -95,7 +108,13 @@ int vmm_cpuid_set(struct vmm *vmm, struct err *err);
 /* stop.c: all vcpus between two runs, for a debugger or a snapshot; loop thread only */
 void vmm_pause(struct vmm *vmm); /* returns when all are parked */
 void vmm_resume(struct vmm *vmm);
-void vmm_vcpu_park(struct vmm_vcpu *v); /* vcpu thread */
+bool vmm_vcpu_stops(const struct vmm_vcpu *v); /* whether it is to park */
+void vmm_vcpu_park(struct vmm_vcpu *v);	       /* vcpu thread */
+/*
+ * vmm_vcpu_do() - have a parked vcpu's thread do something, and wait for it; between vmm_pause() and vmm_resume()
+ * Return: false where the machine has ended: it was not done.
+ */
+bool vmm_vcpu_do(struct vmm_vcpu *v, void (*fn)(struct vmm_vcpu *v, void *arg), void *arg);
 
 /* vmm_vcpu_wake() - any thread: out of its run(), or its wait for an interrupt. */
 void vmm_vcpu_wake(struct vmm_vcpu *v);
@@ -119,8 +138,14 @@ void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io);
 /* vmm_agent.c: an image inside */
 void vmm_agent_signal(struct vmm *vmm, int sig);
 
-/* debug.c */
-void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io);
+/* debug.c: --gdb; no-ops without it */
+int vmm_debug_open(struct vmm *vmm,
+		   struct err *err); /* before the seal: the vcpus will start parked */
+int vmm_debug_start(struct vmm *vmm, struct err *err);		      /* they did: serve */
+void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io); /* vcpu thread */
+/* vmm_debug_crashed() - vcpu thread: whether it is the debugger's now; else the machine ends. */
+bool vmm_debug_crashed(struct vmm_vcpu *v);
+void vmm_debug_ended(struct vmm *vmm, int status); /* loop thread: tell the debugger */
 
 /* run.c: a word for the monitor that waits; only the first counts */
 void vmm_started(struct vmm *vmm);

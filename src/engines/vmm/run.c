@@ -105,7 +105,9 @@ static int run_build(struct vmm *vmm, struct err *err)
 		r = vmm_irq_init(vmm, err);
 	if (r == 0)
 		r = vmm_devices_create(vmm, err);
-	return r == 0 ? vmm_vcpus_boot(vmm, err) : r;
+	if (r == 0)
+		r = vmm_vcpus_boot(vmm, err);
+	return r == 0 ? vmm_debug_open(vmm, err) : r;
 }
 
 /* From here on the process holds nothing that it does not need; then it says so and waits for its turn. */
@@ -146,6 +148,8 @@ static int run_go(struct vmm *vmm, struct err *err)
 {
 	int r = vmm_vcpus_start(vmm, err);
 
+	if (r == 0)
+		r = vmm_debug_start(vmm, err);
 	if (r == 0 && !vmm->spec->vm.agent)
 		vmm_started(vmm);
 	/* After the threads were made: that takes more than they may do. */
@@ -206,6 +210,9 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 	}
 	vmm_vcpus_join(vmm);
 	vmm_devices_drain(vmm);
+	if (r == 0)
+		r = run_status(vmm, ret_status, err);
+	vmm_debug_ended(vmm, *ret_status);
 	/* What is left is memory and fds: the process ends now, and its holder takes them along. */
-	return r == 0 ? run_status(vmm, ret_status, err) : r;
+	return r;
 }

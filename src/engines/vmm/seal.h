@@ -28,11 +28,12 @@ struct seal_report {
  */
 int vmm_seal_process(struct seal_report *ret, struct err *err);
 
-/* A system call that a thread may make; with arg_count > 0 only with one of these as its second argument (ioctl). */
+/* A system call that a thread may make; with n_values > 0 only with one of these as its argument `arg` (0 is the first). */
 struct seal_call {
 	int nr;
-	const uint32_t *second;
-	unsigned n_second;
+	unsigned arg;
+	const uint32_t *values;
+	unsigned n_values;
 };
 
 #define SEAL_LISTS 8

@@ -47,13 +47,13 @@ static void seal_if(struct seal_program *p, uint32_t k, uint8_t skip)
 	seal_emit(p, (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, k, 0, skip));
 }
 
-/* Little endian: the low word of an argument comes first. The kernel's ioctl numbers have 32 bits. */
-static void seal_second(struct seal_program *p, const struct seal_call *call)
+/* Little endian: the low word of an argument comes first. What is checked here (requests of ioctl(2), protections, address families) has 32 bits. */
+static void seal_argument(struct seal_program *p, const struct seal_call *call)
 {
-	seal_if(p, (uint32_t)call->nr, (uint8_t)(2 * call->n_second + 2));
-	seal_load(p, offsetof(struct seccomp_data, args[1]));
-	for (unsigned i = 0; i < call->n_second; i++) {
-		seal_if(p, call->second[i], 1);
+	seal_if(p, (uint32_t)call->nr, (uint8_t)(2 * call->n_values + 2));
+	seal_load(p, offsetof(struct seccomp_data, args) + call->arg * sizeof(uint64_t));
+	for (unsigned i = 0; i < call->n_values; i++) {
+		seal_if(p, call->values[i], 1);
 		seal_return(p, SECCOMP_RET_ALLOW);
 	}
 	seal_return(p, SECCOMP_RET_KILL_PROCESS);
@@ -62,8 +62,8 @@ static void seal_second(struct seal_program *p, const struct seal_call *call)
 static void seal_list(struct seal_program *p, const struct seal_call *calls, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (calls[i].n_second) {
-			seal_second(p, &calls[i]);
+		if (calls[i].n_values) {
+			seal_argument(p, &calls[i]);
 			continue;
 		}
 		seal_if(p, (uint32_t)calls[i].nr, 1);

@@ -67,11 +67,50 @@ void vmm_pause(struct vmm *vmm)
 	}
 }
 
+/* Those that are parked look again at what holds them. */
+static void stop_changed(struct vmm *vmm)
+{
+	(void)__atomic_add_fetch(&vmm->stop_changes, 1, __ATOMIC_ACQ_REL);
+	stop_wake(&vmm->stop_changes);
+}
+
 void vmm_resume(struct vmm *vmm)
 {
 	vmm_clock_resume(&vmm->clock);
 	__atomic_store_n(&vmm->stop_wanted, 0, __ATOMIC_RELEASE);
-	stop_wake(&vmm->stop_wanted);
+	stop_changed(vmm);
+}
+
+bool vmm_vcpu_do(struct vmm_vcpu *v, void (*fn)(struct vmm_vcpu *v, void *arg), void *arg)
+{
+	struct vmm_job job = { .fn = fn, .arg = arg };
+
+	/* Nobody else could end the machine now: who would, is parked. */
+	if (vmm_ended(v->vmm) != VMM_RUNS || !v->has_thread)
+		return false;
+	__atomic_store_n(&v->job, &job, __ATOMIC_RELEASE);
+	stop_changed(v->vmm);
+	while (!__atomic_load_n(&job.done, __ATOMIC_ACQUIRE))
+		stop_wait(&job.done, 0);
+	return true;
+}
+
+static bool stop_job(struct vmm_vcpu *v)
+{
+	struct vmm_job *job = __atomic_exchange_n(&v->job, NULL, __ATOMIC_ACQ_REL);
+
+	if (!job)
+		return false;
+	job->fn(v, job->arg);
+	__atomic_store_n(&job->done, 1, __ATOMIC_RELEASE);
+	stop_wake(&job->done); /* it may be gone by now: then nobody sleeps there */
+	return true;
+}
+
+bool vmm_vcpu_stops(const struct vmm_vcpu *v)
+{
+	return __atomic_load_n(&v->vmm->stop_wanted, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&v->held, __ATOMIC_ACQUIRE);
 }
 
 void vmm_vcpu_park(struct vmm_vcpu *v)
@@ -80,7 +119,13 @@ void vmm_vcpu_park(struct vmm_vcpu *v)
 
 	(void)__atomic_add_fetch(&vmm->parked, 1, __ATOMIC_ACQ_REL);
 	stop_wake(&vmm->parked);
-	while (__atomic_load_n(&vmm->stop_wanted, __ATOMIC_ACQUIRE) && vmm_ended(vmm) == VMM_RUNS)
-		stop_wait(&vmm->stop_wanted, 1);
+	for (;;) {
+		uint32_t seen = __atomic_load_n(&vmm->stop_changes, __ATOMIC_ACQUIRE);
+		if (stop_job(v))
+			continue;
+		if (!vmm_vcpu_stops(v) || vmm_ended(vmm) != VMM_RUNS)
+			break;
+		stop_wait(&vmm->stop_changes, seen);
+	}
 	(void)__atomic_sub_fetch(&vmm->parked, 1, __ATOMIC_ACQ_REL);
 }

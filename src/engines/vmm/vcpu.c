@@ -7,6 +7,8 @@
 #include "engines/vmm/threads.h"
 #include "machine/layout.h"
 
+#define VCPU_SETTLE_MAX 4096U
+
 static uint64_t io_load(const uint8_t *data, unsigned len)
 {
 	uint64_t value = 0;
@@ -84,6 +86,8 @@ static bool vcpu_handle(struct vmm_vcpu *v, enum vcpu_exit exit, struct vcpu_io 
 		vmm_debug_stopped(v, io);
 		return true;
 	case VCPU_EXIT_SHUTDOWN:
+		if (vmm_debug_crashed(v))
+			return true;
 		vmm_end(vmm, VMM_SHUTDOWN, 0);
 		return false;
 	case VCPU_EXIT_RESET:
@@ -97,23 +101,49 @@ static bool vcpu_handle(struct vmm_vcpu *v, enum vcpu_exit exit, struct vcpu_io 
 	return false;
 }
 
+static bool vcpu_once(struct vmm_vcpu *v, struct vcpu_io *io)
+{
+	enum vcpu_exit exit = v->vmm->cpu->run(v->vcpu, io);
+
+	v->unfinished = exit == VCPU_EXIT_PIO || exit == VCPU_EXIT_MMIO ||
+			exit == VCPU_EXIT_MSR_READ || exit == VCPU_EXIT_MSR_WRITE;
+	return vcpu_handle(v, exit, io);
+}
+
+/*
+ * Registers are only right when the last access is completed, which takes a run() that comes back at once. A repeated
+ * instruction is many accesses, any of which is a place to stop.
+ */
+static bool vcpu_settle(struct vmm_vcpu *v, struct vcpu_io *io)
+{
+	for (unsigned i = 0; v->unfinished && i < VCPU_SETTLE_MAX; i++) {
+		v->vmm->cpu->kick(v->vcpu);
+		if (!vcpu_once(v, io))
+			return false;
+	}
+	return true;
+}
+
 static void *vcpu_main(void *arg)
 {
 	struct vmm_vcpu *v = arg;
 	struct vmm *vmm = v->vmm;
 	struct vcpu_io io = { 0 };
 	struct err err = { 0 };
+	bool on = true;
 
 	if (vmm_thread_seal(vmm, VMM_THREAD_VCPU, &err) < 0) {
 		vmm_fail(vmm, err.text, 0);
 		return NULL;
 	}
-	while (vmm_ended(vmm) == VMM_RUNS) {
-		if (__atomic_load_n(&vmm->stop_wanted, __ATOMIC_ACQUIRE))
-			vmm_vcpu_park(v);
-		else if (vmm_lapic_before_run(v) &&
-			 !vcpu_handle(v, vmm->cpu->run(v->vcpu, &io), &io))
-			break;
+	while (on && vmm_ended(vmm) == VMM_RUNS) {
+		if (vmm_vcpu_stops(v)) {
+			on = vcpu_settle(v, &io);
+			if (on)
+				vmm_vcpu_park(v);
+		} else if (vmm_lapic_before_run(v)) {
+			on = vcpu_once(v, &io);
+		}
 	}
 	return NULL;
 }

@@ -6,7 +6,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "engines/vmm/devices.h"
 
 #define AGENT_FILE_MAX (1 << 20)
+#define AGENT_CID      3 /* the guest's; each VM has a host of its own */
 
 static struct vmm_agent *agent_mine(struct agent *agent)
 {
@@ -58,7 +60,25 @@ static void agent_exited(struct agent *agent, const struct agent_end *end)
 	agent_maybe_stop(a);
 }
 
+static void agent_wake_loop(struct agent *agent)
+{
+	const uint64_t one = 1;
+
+	(void)!write(agent_mine(agent)->wake, &one, sizeof(one)); /* full is as good */
+}
+
+static void agent_woken(void *arg, uint32_t events)
+{
+	struct vmm_agent *a = arg;
+	uint64_t times;
+
+	(void)events;
+	(void)!read(a->wake, &times, sizeof(times)); /* only to make it unreadable */
+	agent_poke(&a->agent);
+}
+
 static const struct agent_events agent_events = {
+	.wake = agent_wake_loop,
 	.started = agent_started,
 	.failed = agent_failed,
 	.exited = agent_exited,
@@ -138,8 +158,12 @@ static int agent_config(struct vmm *vmm, struct vmm_agent *a, struct err *err)
 
 static int agent_streams(struct vmm *vmm, struct vmm_agent *a, struct err *err)
 {
-	int r = console_fd_init(&a->in, vmm->loop, vmm->fds.in, -EBADF, err);
-
+	a->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (a->wake < 0)
+		return err_set(err, errno, "eventfd");
+	int r = loop_add(vmm->loop, a->wake, EPOLLIN, agent_woken, a, err);
+	if (r == 0)
+		r = console_fd_init(&a->in, vmm->loop, vmm->fds.in, -EBADF, err);
 	if (r == 0)
 		r = console_fd_init(&a->out, vmm->loop, -EBADF, vmm->fds.out, err);
 	if (r == 0)
@@ -148,6 +172,26 @@ static int agent_streams(struct vmm *vmm, struct vmm_agent *a, struct err *err)
 	a->out.wrote = a->err.wrote = agent_wrote;
 	a->in.arg = a->out.arg = a->err.arg = a;
 	return r;
+}
+
+/* The socket is made while the run directory can be reached; clients find it there, whatever root we have by then. */
+static int agent_sessions(struct vmm *vmm, struct vmm_agent *a, struct err *err)
+{
+	if (vmm->fds.run < 0)
+		return 0; /* by hand: nobody would look for it */
+	AUTO(fd_close_p) int dir = openat(vmm->fds.run, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0 || fchdir(dir) < 0)
+		return err_set(err, errno, "enter the run directory");
+	int r = vsock_unix_create(VMM_VSOCK_NAME, vmm->loop, &a->sessions, err);
+	if (r == 0)
+		r = vmm_virtio_open(&a->vsock_host, vmm, err);
+	if (r < 0)
+		return r;
+	const struct virtio_place place = { .mem = &vmm->mem, .host = &a->vsock_host.host };
+	virtio_vsock_init(&a->vsock, &place, AGENT_CID, vsock_unix_host(a->sessions),
+			  &vsock_unix_heap);
+	r = vmm_virtio_attach(&a->vsock_host, &a->vsock.virtio, err);
+	return r == 0 ? vsock_unix_start(a->sessions, &a->vsock, err) : r;
 }
 
 int vmm_agent_create(struct vmm *vmm, struct err *err)
@@ -173,7 +217,8 @@ int vmm_agent_create(struct vmm *vmm, struct err *err)
 	};
 	const struct virtio_place place = { .mem = &vmm->mem, .host = &a->host.host };
 	virtio_console_init(&a->dev, &place, ports, ARRAY_SIZE(ports));
-	return vmm_virtio_attach(&a->host, &a->dev.virtio, err);
+	r = vmm_virtio_attach(&a->host, &a->dev.virtio, err);
+	return r == 0 ? agent_sessions(vmm, a, err) : r;
 }
 
 int vmm_agent_status(const struct vmm *vmm, int *ret_status, struct err *err)

@@ -6,13 +6,19 @@
 #include "engines/vmm/agent.h"
 #include "engines/vmm/console_fd.h"
 #include "engines/vmm/virtio_host.h"
+#include "engines/vmm/vmm_agent_socket.h"
+#include "engines/vmm/vsock_unix.h"
 
 struct vmm_agent {
 	struct agent agent;
 	struct vmm *vmm;
+	int wake;			/* an eventfd: agent_poke() is to be called */
 	struct console_fd in, out, err; /* the workload's streams */
 	struct vmm_virtio host;
 	struct virtio_console dev;
+	struct vmm_virtio vsock_host;
+	struct virtio_vsock vsock; /* exec sessions come in by it */
+	struct vsock_unix *sessions;
 	bool exited, stopped;
 	struct agent_end end; /* once exited */
 };

@@ -45,7 +45,10 @@ struct disk_open_opts { /* zeroed: the defaults */
  */
 int disk_open(const char *path, const struct disk_open_opts *opts, struct aio *aio,
 	      struct disk **ret, struct err *err);
-/* disk_close() - nothing is under way; completed writes are kept (but flushed only by DISK_FLUSH). NULL is a no-op. */
+/*
+ * disk_close() - nothing is under way; completed writes are kept, though only DISK_FLUSH promises the medium. May block (a
+ * qcow2 disk writes its tables), and runs completions of the queue's other users meanwhile. NULL is a no-op.
+ */
 void disk_close(struct disk *disk);
 void disk_close_p(struct disk **disk); /* for AUTO */
 

@@ -48,12 +48,14 @@ static void open_closed(struct qtask *task)
 	container_of(task, struct open_close, task)->done = true;
 }
 
-/* Tables that were changed go to the file, in their order; whatever fails is lost as if the power had failed. */
+/*
+ * Tables that were changed go to the file, in their order, and with its syncs: a power cut after a close must not
+ * show new clusters without their data where something older was flushed. Whatever fails is lost.
+ */
 static void qcow2_close(struct disk *disk)
 {
 	struct qcow2 *q = container_of(disk, struct qcow2, disk);
 
-	q->unsafe = true; /* nobody asked for the medium */
 	/* What one commit lets go of is counted in the next. */
 	for (unsigned i = 0; i < OPEN_COMMITS && !q->failed && !qcow2_is_clean(q); i++) {
 		struct open_close end = { 0 };

@@ -32,6 +32,7 @@ void pic_eoi(unsigned line);
 #define LAPIC_ID      0x20
 #define LAPIC_VERSION 0x30
 #define LAPIC_TPR     0x80
+#define LAPIC_PPR     0xa0
 #define LAPIC_EOI     0xb0
 #define LAPIC_LDR     0xd0
 #define LAPIC_DFR     0xe0

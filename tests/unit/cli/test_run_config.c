@@ -86,6 +86,7 @@ static void limits(void **state)
 	gives("--ulimit nofile=10:20 --ulimit core=unlimited x",
 	      "{\"image\":\"x\",\"ulimits\":[{\"name\":\"nofile\",\"soft\":10,\"hard\":20},"
 	      "{\"name\":\"core\",\"soft\":-1,\"hard\":-1}]}");
+	refused("-m 1k x", EINVAL, "--memory must be at least 6m, not 1k");
 	refused("-m lots x", EINVAL, "--memory: 'lots' is not a size");
 	refused("-m 2m --memory-swap 1m x", EINVAL, "cannot be less");
 	refused("--memory-swap 1m x", EINVAL, "needs --memory");

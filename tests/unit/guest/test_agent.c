@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -46,6 +47,18 @@ static void standard_input_goes_in_and_ends(void **state)
 	vm_run(&vm, "[\"cat\"]", "\"stdin_open\":true", "in and out\n");
 	assert_int_equal(vm.status, 0);
 	assert_string_equal(buf_str(&vm.out_text), "in and out\n");
+	vm_fini(&vm);
+}
+
+static void an_input_that_ended_before_the_boot_is_empty(void **state)
+{
+	struct vm vm;
+
+	(void)state;
+	NEEDS_VM();
+	vm_run(&vm, "[\"cat\"]", "\"stdin_open\":true", "");
+	assert_int_equal(vm.status, 0);
+	assert_int_equal(vm.out_text.len, 0);
 	vm_fini(&vm);
 }
 
@@ -453,6 +466,86 @@ static void files_go_in_and_out(void **state)
 	vm_fini(&vm);
 }
 
+/* Both pipes of the process are full, and the socket is, both ways: nobody may wait for the other. */
+static void much_input_comes_back(void **state)
+{
+	AUTO(buf_fini) struct buf out = { 0 };
+	AUTO(buf_fini) struct buf error = { 0 };
+	struct err err = { 0 };
+	struct vm vm;
+	int status = 0;
+	const size_t size = 3000000;
+	char *text = malloc(size + 1);
+
+	(void)state;
+	if (vm_possible()) {
+		free(text);
+		NEEDS_VM();
+	}
+	assert_non_null(text);
+	for (size_t i = 0; i < size; i++)
+		text[i] = (char)('a' + i % 23);
+	text[size] = '\0';
+	running(&vm);
+	assert_int_equal(
+		vm_exec(&vm, "[\"cat\"]", "\"stdin_open\":true", text, &out, &error, &status, &err),
+		0);
+	assert_int_equal(out.len, size);
+	assert_memory_equal(out.data, text, size);
+	free(text);
+	vm_fini(&vm);
+}
+
+static void a_session_s_signal_arrives(void **state)
+{
+	AUTO(buf_fini) struct buf out = { 0 };
+	struct err err = { 0 };
+	struct vm vm;
+	struct spec spec = { 0 };
+	pid_t proxy;
+	sigset_t mask;
+	int pipes[2], started[2], status = 0;
+
+	(void)state;
+	NEEDS_VM();
+	running(&vm);
+	(void)sigemptyset(&mask);
+	(void)sigaddset(&mask, SIGUSR1);
+	assert_int_equal(sigprocmask(SIG_BLOCK, &mask, NULL), 0);
+	assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(started, O_CLOEXEC), 0);
+	vm_spec("[\"sh\",\"-c\",\"trap 'echo got; exit 4' USR1; echo up; while :; do sleep 0.05; done\"]",
+		"", &spec);
+	pid_t pid = fork();
+	if (pid == 0) { /* sends the signal once "up" was read */
+		char up[3];
+		_exit(read(pipes[0], up, 3) == 3 && kill(getppid(), SIGUSR1) == 0 ? 0 : 1);
+	}
+	const struct agent_exec exec = { .socket = vm_connect(&vm, &proxy),
+					 .spec = &spec,
+					 .in = -EBADF,
+					 .out = pipes[1],
+					 .err = -EBADF,
+					 .tty = -EBADF,
+					 .signals = signalfd(-1, &mask, SFD_CLOEXEC),
+					 .started = started[1] };
+	assert_int_equal(agent_exec(&exec, &status, &err), 0);
+	assert_int_equal(status, 4);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	fd_close(started[1]);
+	assert_int_equal(fd_read_all(started[0], 16, &out), 0);
+	assert_int_equal(out.len, 1);
+	assert_int_equal(sigprocmask(SIG_UNBLOCK, &mask, NULL), 0);
+	fd_close(exec.socket);
+	fd_close(exec.signals);
+	fd_close(pipes[0]);
+	fd_close(pipes[1]);
+	fd_close(started[0]);
+	spec_fini(&spec);
+	vm_fini(&vm);
+}
+
 /* ---- a host that talks nonsense ---- */
 
 static void nonsense_is_a_failure_and_the_agent_stays(void **state)
@@ -493,6 +586,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_command_s_output_and_status_come_out),
 		cmocka_unit_test(standard_input_goes_in_and_ends),
+		cmocka_unit_test(an_input_that_ended_before_the_boot_is_empty),
 		cmocka_unit_test(without_it_standard_input_is_empty),
 		cmocka_unit_test(much_output_is_whole),
 		cmocka_unit_test(the_user_is_looked_up_inside),
@@ -510,6 +604,8 @@ int main(void)
 		cmocka_unit_test(a_session_with_much_both_ways),
 		cmocka_unit_test(a_session_s_terminal_has_the_host_s_size),
 		cmocka_unit_test(a_session_ends_with_its_host),
+		cmocka_unit_test(much_input_comes_back),
+		cmocka_unit_test(a_session_s_signal_arrives),
 		SCRATCH_TEST(files_go_in_and_out),
 		cmocka_unit_test(nonsense_is_a_failure_and_the_agent_stays),
 	};

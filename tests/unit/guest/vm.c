@@ -143,6 +143,10 @@ static struct vm *vm_of(struct agent *agent)
 {
 	return container_of(agent, struct vm, agent);
 }
+static void vm_wake(struct agent *agent)
+{
+	(void)agent; /* vm_carry() asks it each time */
+}
 static void vm_started(struct agent *agent)
 {
 	vm_of(agent)->started = true;
@@ -166,6 +170,7 @@ static void vm_stats(struct agent *agent, const struct guest_stats *stats)
 }
 
 static const struct agent_events vm_events = {
+	.wake = vm_wake,
 	.started = vm_started,
 	.failed = vm_failed,
 	.exited = vm_exited,
@@ -223,7 +228,7 @@ void vm_raw(struct vm *vm)
 	fd_close(ports.listener);
 }
 
-static void vm_spec(const char *args, const char *members, struct spec *ret)
+void vm_spec(const char *args, const char *members, struct spec *ret)
 {
 	AUTO(buf_fini) struct buf text = { 0 };
 	AUTO(json_decref_p) json_t *json = NULL;
@@ -340,7 +345,6 @@ void vm_run(struct vm *vm, const char *args, const char *members, const char *in
 	if (input) {
 		fd_close(vm->in);
 		vm->in = -EBADF;
-		vm_until(vm, vm_has_started);
 		assert_int_equal(agent_stdin_eof(&vm->agent), 0);
 	}
 	vm_until(vm, vm_has_ended);
@@ -417,17 +421,6 @@ int vm_connect(struct vm *vm, pid_t *ret_proxy)
 	return pair[0];
 }
 
-static void vm_fill(const char *text, int *ret_fd)
-{
-	int ends[2];
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	assert_int_equal(fd_write_all(ends[1], text, strlen(text)),
-			 0); /* small: it fits the pipe */
-	fd_close(ends[1]);
-	*ret_fd = ends[0];
-}
-
 static int vm_file(void)
 {
 	char path[] = "/tmp/strata-guest-out-XXXXXX";
@@ -435,6 +428,15 @@ static int vm_file(void)
 
 	assert_true(fd >= 0);
 	(void)unlink(path);
+	return fd;
+}
+
+static int vm_filled(const char *text)
+{
+	int fd = vm_file();
+
+	assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
 	return fd;
 }
 
@@ -461,7 +463,7 @@ int vm_exec(struct vm *vm, const char *args, const char *members, const char *in
 
 	vm_spec(args, members, &spec);
 	if (input)
-		vm_fill(input, &exec.in);
+		exec.in = vm_filled(input);
 	int r = agent_exec(&exec, ret_status, err);
 	fd_close(exec.socket);
 	fd_close(exec.in);

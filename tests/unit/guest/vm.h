@@ -40,6 +40,7 @@ bool vm_has_ended(const struct vm *vm); /* with all its output here, or failed *
 void vm_run(struct vm *vm, const char *args, const char *members, const char *input);
 /* vm_off() - the agent's exit status, once it has left. */
 int vm_off(struct vm *vm);
+void vm_spec(const char *args, const char *members, struct spec *ret);
 /* vm_exec() - a session through the socket; 0 or a negative errno. out, err: what was written. */
 int vm_exec(struct vm *vm, const char *args, const char *members, const char *input,
 	    struct buf *out, struct buf *error, int *ret_status, struct err *err);

@@ -80,6 +80,8 @@ static void task_priority_holds_back_and_is_cr8(void **state)
 	put(a, TPR, 0x53);
 	assert_int_equal(lapic_cr8_get(a), 5);
 	assert_int_equal(get(a, PPR), 0x53);
+	lapic_cr8_set(a, 5); /* the run loop's, as often as it likes */
+	assert_int_equal(get(a, TPR), 0x53);
 	assert_true(lapic_post(a, 0x5f, false));
 	assert_int_equal(lapic_highest(a), -1);
 	assert_false(lapic_has_work(a));

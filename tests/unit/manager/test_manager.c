@@ -26,7 +26,10 @@ static void store_of_version_1(const char *root)
 	assert_int_equal(mkdir(root, 0700), 0);
 	(void)snprintf(path, sizeof(path), "%s/strata.db", root);
 	assert_int_equal(db_open(path, schemas, &db, &err), 0);
-	int r = db_run(&db, &err, "PRAGMA foreign_keys = OFF", "");
+	int r = db_run(&db, &err,
+		       "INSERT INTO images (id, manifest, config, layers, size, created_ns) "
+		       "VALUES ('none', '', '', '', 0, 1)",
+		       "");
 	if (r == 0)
 		r = db_run(
 			&db, &err,

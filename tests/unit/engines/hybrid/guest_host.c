@@ -14,6 +14,7 @@
 #include "base/core/lock.h"
 #include "base/core/macros.h"
 #include "base/os/fd.h"
+#include "device_host.h"
 #include "engines/hybrid/kvm.h"
 #include "machine/boot.h"
 #include "machine/bus.h"
@@ -29,6 +30,7 @@ struct host {
 	struct guest_mem mem;
 	struct bus mmio, pio;
 	struct bus_region serial, exit;
+	struct device_host *devices; /* NULL: none */
 	struct vm *vm;
 	struct vcpu *vcpus[VCPUS_MAX];
 	unsigned n;
@@ -244,17 +246,16 @@ static void host_vcpus(struct host *host, const struct x86_state *state)
 	assert_int_equal(ops->state_set(host->vcpus[0], state), 0);
 }
 
-static void host_build(struct host *host, const char *name, const char *cmdline, unsigned vcpus,
-		       enum tiny_irqchip irqchip)
+static void host_build(struct host *host, const struct guest_run *run)
 {
 	struct vm_config config = { .mem = &host->mem,
-				    .vcpus = vcpus,
-				    .own_irqchip = irqchip != TINY_NONE,
-				    .split_irqchip = irqchip == TINY_SPLIT };
+				    .vcpus = run->vcpus,
+				    .own_irqchip = run->irqchip != TINY_NONE,
+				    .split_irqchip = run->irqchip == TINY_SPLIT };
 	struct x86_state state;
 	struct err err = { 0 };
 
-	host->n = vcpus;
+	host->n = run->vcpus;
 	host->serial = (struct bus_region){
 		.ops = &serial_ops, .lock = &host->lock, .base = PORT_SERIAL_1, .size = 8
 	};
@@ -265,11 +266,13 @@ static void host_build(struct host *host, const char *name, const char *cmdline,
 		mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	assert_ptr_not_equal(ram, MAP_FAILED);
 	assert_int_equal(mem_add(&host->mem, 0, RAM_BYTES, ram, false), 0);
-	host_load(host, name, cmdline, &state);
+	host_load(host, run->name, run->cmdline, &state);
 	if (kvm_cpu_ops.vm_create(&config, &host->vm, &err) < 0 ||
 	    kvm_cpu_ops.slot_set(host->vm, &host->mem.slots[0], &err) < 0)
 		fail_msg("%s", err.text);
 	host_vcpus(host, &state);
+	if (run->devices)
+		host->devices = device_host_start(&host->mem, &host->mmio, &host->pio, host->vm);
 }
 
 static int64_t now_ns(void)
@@ -302,15 +305,15 @@ static void host_run(struct host *host)
 	}
 }
 
-void guest_host_run(const char *name, const char *cmdline, unsigned vcpus,
-		    enum tiny_irqchip irqchip, struct guest_end *ret)
+void guest_host_run(const struct guest_run *run, struct guest_end *ret)
 {
 	struct host host = { .end = ret };
 
 	memset(ret, 0, sizeof(*ret));
-	assert_true(vcpus <= VCPUS_MAX);
-	host_build(&host, name, cmdline, vcpus, irqchip);
+	assert_true(run->vcpus <= VCPUS_MAX);
+	host_build(&host, run);
 	host_run(&host);
+	device_host_stop(host.devices);
 	for (unsigned i = 0; i < host.n; i++)
 		kvm_cpu_ops.vcpu_destroy(host.vcpus[i]);
 	kvm_cpu_ops.vm_destroy(host.vm);

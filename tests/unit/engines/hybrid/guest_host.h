@@ -19,10 +19,16 @@ struct guest_end {
 	char text[16384]; /* what it printed, NUL-terminated */
 };
 
+struct guest_run {
+	const char *name;    /* build/tests/guest/guest_NAME */
+	const char *cmdline; /* options of the program */
+	unsigned vcpus;
+	enum tiny_irqchip irqchip;
+	bool devices; /* those of device_host.h; with KVM's controllers */
+};
+
 /*
  * guest_host_run() - run a program to its end, one thread a vcpu
- * @name: build/tests/guest/guest_NAME   @cmdline: options of the program
  * Fails the test case where the VM cannot be built. Ends a guest that has not ended itself after a minute.
  */
-void guest_host_run(const char *name, const char *cmdline, unsigned vcpus,
-		    enum tiny_irqchip irqchip, struct guest_end *ret);
+void guest_host_run(const struct guest_run *run, struct guest_end *ret);

@@ -287,6 +287,16 @@ static void filters_are_kept_and_mended(void **state)
 	assert_int_equal(seccomp_filter(&store, NULL, 0, &other, &err), 0);
 	assert_string_not_equal(path, other);
 
+	/* A writer that was killed leaves its file; one that is at work keeps it. */
+	char dead[600], busy[600];
+	const struct timespec long_ago[2] = { { .tv_sec = 1 }, { .tv_sec = 1 } };
+	(void)snprintf(dead, sizeof(dead), "%s.tmp.1.0", path);
+	(void)snprintf(busy, sizeof(busy), "%s.tmp.1.1", path);
+	fd_close(open(dead, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	fd_close(open(busy, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	assert_int_equal(utimensat(AT_FDCWD, dead, long_ago, 0), 0);
+	assert_int_equal(utimensat(AT_FDCWD, other, long_ago, 0), 0);
+
 	static const off_t cuts[] = { 0, 4, 8, 4096 };
 	for (size_t i = 0; i < ARRAY_SIZE(cuts); i++) {
 		char *mended = NULL;
@@ -297,6 +307,9 @@ static void filters_are_kept_and_mended(void **state)
 		assert_int_equal(size_of(mended), size);
 		free(mended);
 	}
+	assert_int_equal(size_of(dead), -1);
+	assert_int_equal(size_of(busy), 0);
+	assert_true(size_of(other) > 0);
 	free(path);
 	free(again);
 	free(other);

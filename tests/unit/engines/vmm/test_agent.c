@@ -16,7 +16,7 @@
 /* What the events said. */
 struct heard {
 	struct agent agent;
-	unsigned started, failed, exited, stats, logs, woken;
+	unsigned started, failed, exited, stats, logs, asked, woken;
 	int status;
 	struct agent_end end;
 	struct err why;
@@ -58,7 +58,13 @@ static void on_readable(struct console *console, void *arg)
 	((struct heard *)arg)->woken++;
 }
 
+static void on_wake(struct agent *agent)
+{
+	heard_of(agent)->asked++;
+}
+
 static const struct agent_events events = {
+	.wake = on_wake,
 	.started = on_started,
 	.failed = on_failed,
 	.exited = on_exited,
@@ -143,6 +149,9 @@ static void a_life_in_order(void **state)
 	assert_int_equal(hear(heard), 0);
 	assert_int_equal(agent_signal(&heard->agent, 15), -ENOTCONN);
 	say_ready(heard, AGENT_VERSION);
+	assert_int_equal(heard->asked, 1);
+	assert_int_equal(heard->woken, 0); /* not inside the device's call */
+	agent_poke(&heard->agent);
 	assert_int_equal(heard->woken, 1);
 	assert_int_equal(hear(heard), AGENT_CONFIG);
 	say(heard, AGENT_STARTED, NULL, 0);
@@ -161,6 +170,19 @@ static void a_life_in_order(void **state)
 	assert_int_equal(hear(heard), AGENT_STOP);
 	say(heard, AGENT_EXIT, end, sizeof(end)); /* once is enough */
 	assert_int_equal(heard->exited, 1);
+	assert_int_equal(heard->failed, 0);
+}
+
+/* Regression: `cat </dev/null` waited for ever for an input that had ended before the guest was there. */
+static void an_early_end_of_input_follows_config(void **state)
+{
+	struct heard *heard = *state;
+
+	assert_int_equal(agent_resize(&heard->agent, 3, 4), 0);
+	assert_int_equal(agent_stdin_eof(&heard->agent), 0);
+	assert_int_equal(hear(heard), 0);
+	say_ready(heard, AGENT_VERSION);
+	assert_int_equal(hear(heard), AGENT_STDIN_EOF);
 	assert_int_equal(heard->failed, 0);
 }
 
@@ -238,6 +260,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_life_in_order),
+		T(an_early_end_of_input_follows_config),
 		T(what_is_out_of_order_is_a_failure_once),
 		T(another_version_is_told_apart),
 		T(a_failure_before_the_start_has_the_guest_s_words),

@@ -57,7 +57,8 @@ static void timers_fire_in_order_of_their_deadlines(void **state)
 
 	(void)state;
 	assert_int_equal(vmm_clock_init(&c, NULL), 0);
-	struct probe a = probe_make(&c, &turn), b = probe_make(&c, &turn), d = probe_make(&c, &turn);
+	struct probe a = probe_make(&c, &turn), b = probe_make(&c, &turn),
+		     d = probe_make(&c, &turn);
 	uint64_t at = now(&c);
 	c.clock.ops->arm(&c.clock, &a.timer, at + 2 * MS);
 	c.clock.ops->arm(&c.clock, &b.timer, at + 1 * MS);

@@ -391,6 +391,7 @@ static void stops_say_why_and_where(void **state)
 		{ GDB_STOP_STEP, "$T05thread:2;#", "$T05thread:2;#" },
 		{ GDB_STOP_SOFTWARE, "$T05thread:2;#", "$T05thread:2;swbreak:;#" },
 		{ GDB_STOP_HARDWARE, "$T05thread:2;#", "$T05thread:2;hwbreak:;#" },
+		{ GDB_STOP_CRASH, "$T0bthread:2;#", "$T0bthread:2;#" },
 	};
 	static struct scene s;
 
@@ -466,6 +467,27 @@ static void killing_ends_the_machine(void **state)
 	assert_int_equal(s.fake.kills, 1);
 }
 
+static void the_end_is_told_to_who_waits(void **state)
+{
+	static struct scene s;
+
+	(void)state;
+	scene_init(&s);
+	s.n_sent = 0;
+	gdb_ended(&s.gdb, 0); /* nobody waits: the connection's end says it */
+	assert_int_equal(s.n_sent, 0);
+	gdb_fini(&s.gdb);
+	assert_int_equal(s.fake.resumes, 0);
+
+	scene_init(&s);
+	assert_null(ask(&s, "c"));
+	s.n_sent = 0;
+	gdb_ended(&s.gdb, 0x21);
+	assert_non_null(strstr(s.sent, "$W21#"));
+	gdb_fini(&s.gdb);
+	assert_int_equal(s.fake.resumes, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -488,6 +510,7 @@ int main(void)
 		cmocka_unit_test(an_interrupt_stops_what_runs),
 		cmocka_unit_test(detaching_leaves_no_trace),
 		cmocka_unit_test(killing_ends_the_machine),
+		cmocka_unit_test(the_end_is_told_to_who_waits),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,8 +19,8 @@
 #include "engines/vmm/seal.h"
 
 static const uint32_t allowed_requests[] = { FIONREAD };
-static const struct seal_call first[] = { { SYS_write, NULL, 0 }, { SYS_exit_group, NULL, 0 } };
-static const struct seal_call second[] = { { SYS_ioctl, allowed_requests, 1 } };
+static const struct seal_call first[] = { { .nr = SYS_write }, { .nr = SYS_exit_group } };
+static const struct seal_call second[] = { { SYS_ioctl, 1, allowed_requests, 1 } };
 
 static int sealed(long nr, long a, long b, long c)
 {

@@ -90,16 +90,14 @@ static void burst_done(struct disk_request *req, int result)
 	--*container_of(req, struct burst, req)->left;
 }
 
-static void more_requests_than_it_has_room_for(void **state)
+static void burst_run(struct rig *rig, const char *name)
 {
 	static struct burst bursts[300];
 	static uint8_t data[300][512];
 	static struct mem_iov iovs[300];
-	struct rig *rig = rig_of(state);
 	unsigned left = 300;
 
-	rig_file(rig, "d.img", MIB);
-	struct disk *disk = rig_open(rig, "d.img", DISK_FORMAT_AUTO, false);
+	struct disk *disk = rig_open(rig, name, DISK_FORMAT_AUTO, false);
 	for (unsigned i = 0; i < 300; i++) {
 		memset(data[i], (int)(i % 250 + 1), 512);
 		iovs[i] = (struct mem_iov){ data[i], 512 };
@@ -117,6 +115,17 @@ static void more_requests_than_it_has_room_for(void **state)
 	for (unsigned i = 0; i < 300; i++)
 		rig_expect(rig, disk, i * 512, 512, (uint8_t)(i % 250 + 1));
 	disk_close(disk);
+}
+
+static void more_requests_than_it_has_room_for(void **state)
+{
+	struct rig *rig = rig_of(state);
+
+	rig_file(rig, "d.img", MIB);
+	burst_run(rig, "d.img");
+	rig_qcow2(rig, "d.qcow2", MIB, 0, NULL, DISK_FORMAT_AUTO);
+	burst_run(rig, "d.qcow2");
+	rig_check(rig, "d.qcow2");
 }
 
 static void a_disk_is_opened_by_one_writer(void **state)

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "manager/machine.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/os/json.h"
+#include "manager/private.h"
+#include "storage/helper.h"
+#include "storage/image.h"
+#include "storage/initramfs.h"
+#include "storage/kernel.h"
+#include "storage/rootdisk.h"
+
+#define MACHINE_PAGE	    4096
+#define MACHINE_UPPER_BYTES (INT64_C(16) << 30) /* sparse: what is not written takes no room */
+
+/* What is said to a kernel before what the user has to say to it. */
+#define MACHINE_APPEND "console=ttyS0 quiet panic=-1 reboot=t"
+
+static void machine_text_p(char **text)
+{
+	free(*text);
+	*text = NULL;
+}
+
+/* --cpus 1.5 needs two vcpus, which the cgroup holds to 1.5. */
+static json_int_t machine_vcpus(const json_t *limits)
+{
+	int64_t quota = json_int(limits, "cpu_quota_us", 0);
+	int64_t period = json_int(limits, "cpu_period_us", 0);
+
+	return quota > 0 && period > 0 ? (quota + period - 1) / period : 1;
+}
+
+int machine_ask(json_t *spec, const json_t *config, bool image, struct err *err)
+{
+	const json_t *limits = json_object_get(config, "limits");
+	const json_t *asked = json_object_get(config, "vm");
+	AUTO(json_decref_p)
+	json_t *vm = asked ? json_copy((json_t *)(uintptr_t)asked) : json_object();
+	int64_t memory = json_int(limits, "memory_bytes", 0);
+	int r = vm ? 0 : -1;
+
+	if (image) {
+		r |= json_object_set_new(vm, "agent", json_true());
+		r |= json_object_set_new(vm, "upper",
+					 json_boolean(!json_bool(config, "read_only", false)));
+	}
+	if (memory && !json_object_get(vm, "memory_bytes"))
+		r |= json_object_set_new(vm, "memory_bytes",
+					 json_integer(memory / MACHINE_PAGE * MACHINE_PAGE));
+	if (!json_object_get(vm, "vcpus"))
+		r |= json_object_set_new(vm, "vcpus", json_integer(machine_vcpus(limits)));
+	r |= json_object_set(spec, "vm", vm);
+	return r ? err_set(err, ENOMEM, "new instance") : 0;
+}
+
+static int machine_mke2fs(const char *path, int64_t size, struct err *err)
+{
+	char blocks[32];
+	(void)snprintf(blocks, sizeof(blocks), "%lldk", (long long)(size >> 10)); /* fits */
+	const char *const argv[] = {
+		"mke2fs", "-q",	     "-F",
+		"-t",	  "ext4",    "-m",
+		"0",	  "-E",	     "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
+		"-J",	  "size=16", path,
+		blocks,	  NULL
+	};
+	AUTO(fd_close_p) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const int fds[] = { null, null, null };
+	pid_t pid;
+	int r = helper_spawn(argv, fds, ARRAY_SIZE(fds), &pid, err);
+
+	if (r < 0)
+		return r;
+	int status = helper_wait(pid);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	return err_say(err, WIFEXITED(status) && WEXITSTATUS(status) == 127 ? ENOENT : EIO,
+		       "mke2fs made no file system in %s: is Debian's package e2fsprogs there, and "
+		       "room on the disk?",
+		       path);
+}
+
+/* The disk that takes what the instance writes: made before its first start, whole or not at all. */
+static int machine_upper(const char *state_dir, char **ret, struct err *err)
+{
+	AUTO(machine_text_p) char *path = NULL;
+	AUTO(machine_text_p) char *making = NULL;
+
+	if (asprintf(&path, "%s/upper.ext4", state_dir) < 0 ||
+	    asprintf(&making, "%s/upper.new", state_dir) < 0)
+		return err_set(err, ENOMEM, "disk of an instance");
+	if (access(path, F_OK) == 0) {
+		*ret = TAKE(path);
+		return 0;
+	}
+	(void)unlink(making); /* of a command that was killed */
+	int r = machine_mke2fs(making, MACHINE_UPPER_BYTES, err);
+	if (r == 0 && rename(making, path) < 0)
+		r = err_set(err, errno, "rename %s", making);
+	if (r < 0) {
+		(void)unlink(making); /* the first error is the one to report */
+		return r;
+	}
+	*ret = TAKE(path);
+	return 0;
+}
+
+struct machine_files {
+	char *initramfs, *root, *upper;
+};
+
+static void machine_files_fini(struct machine_files *files)
+{
+	free(files->initramfs);
+	free(files->root);
+	free(files->upper);
+}
+
+static int machine_files(struct manager *manager, const struct instance *instance,
+			 const struct kernel *kernel, bool upper, struct machine_files *files,
+			 struct err *err)
+{
+	char state_dir[4096];
+	struct image image;
+	int r = image_find(&manager->store, json_str(instance->spec, "image_id", ""), &image, err);
+
+	if (r < 0)
+		return r;
+	r = rootdisk_path(&manager->store, &image, &files->root, err);
+	image_fini(&image);
+	if (r == 0)
+		r = initramfs_path(&manager->store, kernel, &files->initramfs, err);
+	if (r < 0 || !upper)
+		return r;
+	if (instance_dir(manager, instance->id, false, state_dir) < 0)
+		return err_set(err, ENAMETOOLONG, "start %s", instance->name);
+	return machine_upper(state_dir, &files->upper, err);
+}
+
+static json_t *machine_disks(const struct machine_files *files, const json_t *more)
+{
+	json_t *disks =
+		json_pack("[{s:s,s:s,s:b}]", "path", files->root, "format", "raw", "read_only", 1);
+
+	if (disks && files->upper &&
+	    json_array_append_new(disks,
+				  json_pack("{s:s,s:s}", "path", files->upper, "format", "raw"))) {
+		json_decref(disks);
+		return NULL;
+	}
+	if (disks && more)
+		(void)json_array_extend(disks, (json_t *)(uintptr_t)more);
+	return disks;
+}
+
+static int machine_set(json_t *vm, const struct kernel *kernel, const struct machine_files *files,
+		       struct err *err)
+{
+	const char *append = json_str(vm, "append", "");
+	char *text;
+
+	if (asprintf(&text, MACHINE_APPEND "%s%s", append[0] ? " " : "", append) < 0)
+		return err_set(err, ENOMEM, "start");
+	int r = json_object_set_new(vm, "append", json_string(text));
+	free(text);
+	r |= json_object_set_new(vm, "kernel", json_string(kernel->path));
+	r |= json_object_set_new(vm, "initrd", json_string(files->initramfs));
+	r |= json_object_set_new(vm, "disks", machine_disks(files, json_object_get(vm, "disks")));
+	return r ? err_set(err, ENOMEM, "start") : 0;
+}
+
+int machine_fill(struct manager *manager, const struct instance *instance, json_t *spec,
+		 struct err *err)
+{
+	const json_t *stored = json_object_get(spec, "vm");
+	struct machine_files files = { NULL, NULL, NULL };
+	struct kernel kernel;
+
+	if (!json_bool(stored, "agent", false))
+		return 0;
+	AUTO(json_decref_p) json_t *vm = json_copy((json_t *)(uintptr_t)stored);
+	int r = vm ? kernel_find(&manager->store, json_str(vm, "kernel_name", NULL), &kernel, err)
+		   : err_set(err, ENOMEM, "start");
+	if (r < 0)
+		return r;
+	r = machine_files(manager, instance, &kernel, json_bool(vm, "upper", false), &files, err);
+	if (r == 0)
+		r = machine_set(vm, &kernel, &files, err);
+	if (r == 0 && json_object_set(spec, "vm", vm))
+		r = err_set(err, ENOMEM, "start");
+	machine_files_fini(&files);
+	kernel_fini(&kernel);
+	return r;
+}

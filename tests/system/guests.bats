@@ -1,0 +1,80 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The guest programs of tests/guest on the whole machine, once with KVM's interrupt controllers and once with the
+# machine's own. What each says is in its source.
+load helper
+
+setup() {
+	[ -r /dev/kvm ] && [ -w /dev/kvm ] || skip "there is no usable /dev/kvm here"
+	PROGRAMS=$(dirname "$STRATA_BIN")/tests/guest
+	DISK=$SCRATCH/disk.img
+	truncate -s 4M "$DISK" "$SCRATCH/read-only.img"
+}
+
+# guest PROGRAM [FLAG...]: it ends with 1, as isa-debug-exit has it for "all is well" (2 * 0 + 1)
+guest() {
+	local program=$1 chip
+	shift
+	for chip in engine machine; do
+		echo "-- irqchip $chip"
+		run timeout 100 strata run --rm --virt hybrid --network none --memory 128M --irqchip "$chip" "$@" \
+			--kernel "$PROGRAMS/guest_$program"
+		echo "$output"
+		[ "$status" = 1 ]
+		[[ "$output" =~ end:\ [1-9][0-9]*\ passed,\ 0\ failed ]]
+		[[ "$output" != *FAIL* ]]
+	done
+}
+
+# Where KVM has no hardware assistance its LAPIC forgets what is being handled (tests/guest/interrupts.c).
+in_service() {
+	strata info | grep -q "without hardware assistance" && echo "in_service=0"
+	return 0
+}
+
+@test "ports" {
+	guest pio
+}
+
+@test "memory-mapped registers" {
+	guest mmio
+}
+
+@test "interrupts" {
+	guest interrupts --append "$(in_service)"
+}
+
+@test "clocks" {
+	guest clocks
+}
+
+@test "the PCI bus" {
+	guest pci
+}
+
+@test "two CPUs, and four" {
+	guest smp --vcpus 2
+	guest smp --vcpus 4
+}
+
+@test "entropy" {
+	guest rng
+}
+
+@test "balloon" {
+	guest balloon
+}
+
+@test "disk, and a read-only one" {
+	guest blk --disk "$DISK,format=raw" --disk "$SCRATCH/read-only.img,ro,format=raw"
+}
+
+@test "a qcow2 disk" {
+	strata volume create --size 4M --format qcow2 guests
+	guest blk --disk "$STRATA_ROOT/volumes/guests/disk.qcow2,format=qcow2"
+	strata volume rm guests
+}
+
+@test "a driver that rewrites its rings while they are read" {
+	guest hostile_rings --vcpus 2 --disk "$DISK,format=raw"
+}
