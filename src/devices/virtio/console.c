@@ -74,8 +74,8 @@ static unsigned console_message(const struct console_port *port, enum console_ev
 		value = port->host_open;
 	if (event == CONSOLE_PORT_NAME) {
 		/* No terminator: the used length is the end. */
-		for (const char *c = port->name; *c; c++)
-			ret[len++] = (uint8_t)*c;
+		memcpy(ret + len, port->name, port->name_bytes);
+		len += port->name_bytes;
 	} else if (event == CONSOLE_RESIZE) {
 		le16_store(ret + len, le16_get(port->cols));
 		le16_store(ret + len + 2, le16_get(port->rows));
