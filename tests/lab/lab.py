@@ -22,7 +22,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 CACHE = os.environ.get("STRATA_LAB", os.path.join(TOP, "build-lab"))
 META = "linux-image-cloud-amd64"
 # -xsave: the TCG does not let XSETBV exit, so that KVM would not know what the guest enabled.
-MODULES = ["irqbypass", "kvm", "kvm-amd", "tun", "bridge", "veth", "nf_tables", "overlay", "erofs", "loop"]
+MODULES = ["irqbypass", "kvm", "kvm-amd", "tun", "bridge", "veth", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat",
+           "nft_ct", "nft_redir", "nft_fib_ipv4", "nft_reject_ipv4", "overlay", "erofs", "loop"]
 INIT = """#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb
 # A root that can be exchanged and overlaid, as a server's: the initramfs itself cannot.

@@ -160,7 +160,7 @@ refused() {
 }
 
 @test "missing and surplus operands are told" {
-	refused "usage: strata run [FLAGS] IMAGE" run
+	refused "IMAGE is missing" run
 	refused "usage: strata rename INSTANCE NAME" rename a
 	refused "usage: strata exec" exec a
 	refused "one word too many" version now

@@ -320,7 +320,7 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 }
 
 @test "CVE-2022-0492: no cgroup file can be written, no hierarchy mounted, no release agent set" {
-	run inside sh -c 'for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x; echo /x >$d/release_agent
+	run inside sh -c 'exec 2>&1; for d in /sys/fs/cgroup /sys/fs/cgroup/*; do mkdir $d/x; echo /x >$d/release_agent
 		echo 1 >$d/notify_on_release; echo 0 >$d/cgroup.procs; done 2>&1 | grep -v -e "Read-only" -e "Permission" -e "nonexistent"
 		mount -t cgroup -o rdma none /mnt || mount -t cgroup2 none /mnt || echo refused'
 	[[ $output == *refused ]]
