@@ -75,7 +75,7 @@ in_service() {
 
 @test "a qcow2 disk" {
 	strata volume create --size 4M --format qcow2 guests
-	guest blk --disk "$STRATA_ROOT/volumes/guests/disk.qcow2,format=qcow2"
+	guest blk --disk guests
 	strata volume rm guests
 }
 
