@@ -5,7 +5,8 @@
  *
  *	blk_mib=N          reads so many MiB from the first disk, 64 KiB at a time, 16 of them under way
  *	net_packets=N      sends so many largest frames by the first network device, as many under way as the queue holds
- *	batch=N            requests or frames for one look at whether the device wants to be told (1)
+ *	batch=N            requests or frames that are there before the device is told (16): what a block layer plugs, and
+ *	                   a network stack hands over with "more to come"
  *
  * What is 0, or not there, is set up all the same where there is such a device, so that a second run tells what that takes.
  */
@@ -202,7 +203,7 @@ static void net_send(uint64_t total, uint64_t batch)
 
 void guest_main(void)
 {
-	const uint64_t batch = option_number("batch", 1);
+	const uint64_t batch = option_number("batch", 16);
 
 	pic_init(0x20); /* nothing from them */
 	lapic_init();
