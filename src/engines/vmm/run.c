@@ -205,16 +205,19 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 	int r = run_build(vmm, err);
 	if (r == 0)
 		r = run_seal(vmm, err);
-	if (r == 0)
-		r = run_go(vmm, err);
-	if (r < 0) {
-		vmm_end(vmm, VMM_FAILED, 0);
+	if (r < 0) { /* no instruction of the guest's was executed: nothing is under way */
 		vmm_start_failed(vmm, 125, err);
+		return r;
 	}
+	r = run_go(vmm, err);
+	if (r < 0)
+		vmm_end(vmm, VMM_FAILED, 0);
 	vmm_vcpus_join(vmm);
 	vmm_devices_drain(vmm);
 	if (r == 0)
 		r = run_status(vmm, ret_status, err);
+	if (r < 0)
+		vmm_start_failed(vmm, *ret_status, err); /* if it was not said to run yet */
 	vmm_debug_ended(vmm, *ret_status);
 	/* What is left is memory and fds: the process ends now, and its holder takes them along. */
 	return r;

@@ -229,9 +229,9 @@ int vmm_agent_status(const struct vmm *vmm, int *ret_status, struct err *err)
 		*ret_status = a->end.status;
 		return 0;
 	}
+	char last[CONSOLE_TAIL_BYTES];
+	console_tail_last(&vmm->devices->serial_tail, last);
 	*ret_status = 125;
-	return err_say(
-		err, EIO,
-		"the guest ended before its workload did%s: see its console with --kernel ...",
-		vmm->fds.sync >= 0 ? " and before it began" : "");
+	return err_say(err, EIO, "the guest ended before its workload did%s%.300s",
+		       last[0] ? "; its kernel's last words: " : "", last);
 }
