@@ -78,6 +78,25 @@ static void ram_make(struct floor *f)
 	(void)done(f, "write guest", 0);
 }
 
+/* GSI 0 is pin 2 of the IOAPIC, as everywhere but in KVM's own table. */
+static void routes_set(struct floor *f)
+{
+	static union {
+		uint8_t room[sizeof(struct kvm_irq_routing) +
+			     IRQ_GSI_COUNT * sizeof(struct kvm_irq_routing_entry)];
+		struct kvm_irq_routing head;
+	} routes;
+
+	for (uint32_t i = 0; i < IRQ_GSI_COUNT; i++) {
+		routes.head.entries[routes.head.nr++] = (struct kvm_irq_routing_entry){
+			.gsi = i,
+			.type = KVM_IRQ_ROUTING_IRQCHIP,
+			.u.irqchip = { .irqchip = KVM_IRQCHIP_IOAPIC, .pin = i ? i : 2 },
+		};
+	}
+	(void)done(f, "KVM_SET_GSI_ROUTING", ioctl(f->vm, KVM_SET_GSI_ROUTING, &routes));
+}
+
 static void irqchip_make(struct floor *f)
 {
 	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
@@ -88,6 +107,7 @@ static void irqchip_make(struct floor *f)
 		return;
 	}
 	(void)done(f, "KVM_CREATE_IRQCHIP", ioctl(f->vm, KVM_CREATE_IRQCHIP, 0));
+	routes_set(f);
 	(void)done(f, "KVM_CREATE_PIT2", ioctl(f->vm, KVM_CREATE_PIT2, &pit));
 }
 
@@ -97,9 +117,12 @@ static void vm_make(struct floor *f)
 		.memory_size = RAM_BYTES,
 		.userspace_addr = (uintptr_t)f->ram,
 	};
+	struct kvm_enable_cap msrs = { .cap = KVM_CAP_X86_USER_SPACE_MSR,
+				       .args[0] = KVM_MSR_EXIT_REASON_UNKNOWN };
 	uint64_t identity = LAYOUT_IDENTITY_MAP;
 
 	f->vm = (int)done(f, "KVM_CREATE_VM", ioctl(f->dev, KVM_CREATE_VM, 0));
+	(void)done(f, "KVM_CAP_X86_USER_SPACE_MSR", ioctl(f->vm, KVM_ENABLE_CAP, &msrs));
 	(void)done(f, "KVM_SET_IDENTITY_MAP_ADDR",
 		   ioctl(f->vm, KVM_SET_IDENTITY_MAP_ADDR, &identity));
 	(void)done(f, "KVM_SET_TSS_ADDR", ioctl(f->vm, KVM_SET_TSS_ADDR, LAYOUT_TSS));

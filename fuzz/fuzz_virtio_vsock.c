@@ -47,7 +47,7 @@ static void packet(struct script *s, uint8_t which)
 
 static void endpoint(struct scene *scene, struct script *s, uint8_t which)
 {
-	struct fake_endpoint *e = &scene->host.endpoints[which % 4];
+	struct fake_endpoint *e = &scene->host.endpoints[which % 3];
 	struct vsock_stream *stream = e->stream;
 
 	if (!stream)
@@ -61,7 +61,7 @@ static void endpoint(struct scene *scene, struct script *s, uint8_t which)
 		virtio_vsock_writable(&scene->dev, stream);
 	if (which & 8 && e->stream)
 		virtio_vsock_readable(&scene->dev, stream);
-	if ((which & 0xf) == 0xf && e->stream) {
+	if ((which & 0x70) == 0x70 && e->stream) {
 		virtio_vsock_abort(&scene->dev, stream);
 		e->stream = NULL;
 	}

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@
 
 #define BOOT_WAIT_MS  10000
 #define BOOT_STEP_MS  2
+#define BOOT_LATE_MS  200 /* for ports after strata.control */
 #define BOOT_LIST_MAX 65536
 
 int boot_mounts(struct err *err)
@@ -105,16 +107,15 @@ static int boot_port_open(const char *device)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Linux: Documentation/ABI/testing/sysfs-class-virtio-console.rst has no such text; drivers/char/virtio_console.c, attribute "name". */
-static unsigned boot_ports_look(const struct boot_port *ports, size_t n)
+/* A port's name is an attribute of its device (Linux: drivers/char/virtio_console.c, show_port_name()). */
+static void boot_ports_look(const struct boot_port *ports, size_t n)
 {
 	DIR *dir = opendir("/sys/class/virtio-ports");
 	const struct dirent *entry;
 	char path[96], name[64];
-	unsigned found = 0;
 
 	if (!dir)
-		return 0;
+		return;
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.')
 			continue;
@@ -123,15 +124,11 @@ static unsigned boot_ports_look(const struct boot_port *ports, size_t n)
 		if (file_line(path, name, sizeof(name)) < 0)
 			continue;
 		for (size_t i = 0; i < n; i++) {
-			if (strcmp(name, ports[i].name) != 0)
-				continue;
-			if (*ports[i].fd < 0)
+			if (*ports[i].fd < 0 && !strcmp(name, ports[i].name))
 				*ports[i].fd = boot_port_open(entry->d_name);
-			found += *ports[i].fd >= 0;
 		}
 	}
 	(void)closedir(dir);
-	return found;
 }
 
 static int boot_listener(void)
@@ -147,6 +144,16 @@ static int boot_listener(void)
 	return fd_take(&fd);
 }
 
+/* Whether there is a vsock device: without one the kernel knows no context id of its own. */
+static bool boot_has_vsock(void)
+{
+	AUTO(fd_close_p) int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
+	unsigned cid = VMADDR_CID_ANY;
+
+	return fd >= 0 && ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) == 0 &&
+	       cid != VMADDR_CID_ANY && cid != VMADDR_CID_LOCAL;
+}
+
 /*
  * The host adds its ports one after the other, and nothing says which is the last: once strata.control is there, the others
  * get a moment; who has no strata.stderr is not held up for long.
@@ -159,15 +166,17 @@ int boot_ports(struct agent_ports *ret, struct err *err)
 		{ AGENT_PORT_STDOUT, &ports.out },	{ AGENT_PORT_STDERR, &ports.err },
 		{ AGENT_PORT_EXEC, &ports.exec },
 	};
+	bool vsock = boot_has_vsock();
 	int late_ms = 0;
 
-	for (int ms = 0; ms < BOOT_WAIT_MS && late_ms < 200; ms += BOOT_STEP_MS) {
-		unsigned found = boot_ports_look(table, ARRAY_SIZE(table));
-		bool streams = ports.in >= 0 && ports.out >= 0 && ports.err >= 0;
-		if (found == ARRAY_SIZE(table) || (ports.control >= 0 && streams))
+	for (int ms = 0; ms < BOOT_WAIT_MS && late_ms < BOOT_LATE_MS; ms += BOOT_STEP_MS) {
+		boot_ports_look(table, ARRAY_SIZE(table));
+		if (ports.control >= 0 && ports.in >= 0 && ports.out >= 0 && ports.err >= 0 &&
+		    (vsock || ports.exec >= 0))
 			break;
 		late_ms += ports.control >= 0 ? BOOT_STEP_MS : 0;
-		(void)usleep(BOOT_STEP_MS * 1000);
+		(void)usleep(BOOT_STEP_MS *
+			     1000); /* a driver's probe has no end that one could wait for */
 	}
 	if (ports.control < 0)
 		return err_say(err, ENODEV, "this machine has no port %s", AGENT_PORT_CONTROL);

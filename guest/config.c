@@ -105,6 +105,7 @@ static int config_mount(const struct frame_field *field, struct config *config, 
 	config->mounts[config->n_mounts++] = (struct config_mount){
 		.kind = (enum agent_mount_kind)head.kind,
 		.read_only = head.flags & AGENT_MOUNT_READ_ONLY,
+		.copy_up = head.kind == AGENT_MOUNT_VOLUME && head.flags & AGENT_MOUNT_COPY_UP,
 		.source = texts[0],
 		.type = texts[1],
 		.target = texts[2],

@@ -17,7 +17,7 @@
 
 struct config_mount {
 	enum agent_mount_kind kind;
-	bool read_only;
+	bool read_only, copy_up;
 	const char *source, *type, *target, *options;
 };
 

@@ -15,6 +15,7 @@
 
 #include "base/os/fd.h"
 #include "engines/oslevel/mount.h"
+#include "fill.h"
 
 #define LAYOUT_NOTHING (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 
@@ -237,7 +238,9 @@ static int layout_fill(const struct config *config, const struct root *root, int
 	if (r == 0)
 		r = layout_etc(config, root->fd, err);
 	for (size_t i = 0; r == 0 && i < config->n_mounts; i++) {
-		if (root->volumes[i] >= 0)
+		if (root->volumes[i] >= 0 && config->mounts[i].copy_up)
+			r = fill_volume(root->fd, config->mounts[i].target, root->volumes[i], err);
+		if (r == 0 && root->volumes[i] >= 0)
 			r = mount_at(root->volumes[i], root->fd, config->mounts[i].target,
 				     MOUNT_TARGET_DIR, false, err);
 	}

@@ -180,6 +180,7 @@ enum agent_mount_kind {
 };
 
 #define AGENT_MOUNT_READ_ONLY (1U << 0)
+#define AGENT_MOUNT_COPY_UP   (1U << 1) /* VOLUME: an empty one gets what the image has at target */
 
 /*
  * source\0 type\0 target\0 options\0 follow. source: "vda" (a disk's name in /sys/block), "id=SERIAL" (virtio-blk's

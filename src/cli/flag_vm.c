@@ -33,6 +33,14 @@ static int vm_disk_option(const char *option, const char *text, const char *flag
 		       option);
 }
 
+/* A word without a slash that is no file here is a volume's name. */
+static int vm_disk_source(const char *text, const char *flag, json_t *disk, struct err *err)
+{
+	if (*text && !strchr(text, '/') && access(text, F_OK) < 0 && errno == ENOENT)
+		return flag_set(disk, "volume", json_string(text), err);
+	return vm_file(text, flag, disk, "path", err);
+}
+
 int flag_disk(const char *text, const char *flag, json_t *into, struct err *err)
 {
 	AUTO(flag_text_p) char *parts = strdup(text);
@@ -42,7 +50,7 @@ int flag_disk(const char *text, const char *flag, json_t *into, struct err *err)
 	if (!parts || !disk)
 		return err_set(err, ENOMEM, "read the flags");
 	const char *path = strtok_r(parts, ",", &save);
-	int r = vm_file(path ? path : "", flag, disk, "path", err);
+	int r = vm_disk_source(path ? path : "", flag, disk, err);
 	for (char *o = strtok_r(NULL, ",", &save); r == 0 && o; o = strtok_r(NULL, ",", &save))
 		r = vm_disk_option(o, text, flag, disk, err);
 	return r < 0 ? r : flag_append(into, TAKE(disk), err);

@@ -44,7 +44,7 @@ const struct opt run_opts[] = {
 	{ 0, OPT_TEXT, "kernel", "FILE", "boot it: bzImage, PVH or multiboot ELF" },
 	{ 0, OPT_TEXT, "initrd", "FILE", NULL },
 	{ 0, OPT_TEXT, "append", "TEXT", "and its initrd and command line" },
-	{ 0, OPT_LIST, "disk", "FILE[,ro][,format=F]", "a raw or qcow2 image" },
+	{ 0, OPT_LIST, "disk", "FILE[,ro][,format=F]", "a raw or qcow2 image, or a volume" },
 	{ 0, OPT_TEXT, "vcpus", "N", NULL },
 	{ 0, OPT_TEXT, "irqchip", "WHOSE", NULL },
 	{ 0, OPT_TEXT, "gdb", "WHERE", "CPUs; engine or machine; PORT, unix:PATH" },

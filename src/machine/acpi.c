@@ -136,7 +136,7 @@ static size_t acpi_mcfg(struct aml *out)
 	acpi_number(out, LAYOUT_ECAM, 8);
 	acpi_number(out, 0, 2); /* segment */
 	aml_byte(out, 0);	/* first and last bus */
-	aml_byte(out, (uint8_t)(LAYOUT_ECAM_BYTES / 0x100000 - 1));
+	aml_byte(out, ACPI_PCI_LAST_BUS);
 	acpi_zeros(out, 4);
 	acpi_end(out, at);
 	return at;

@@ -26,7 +26,7 @@ static void dsdt_pci_resources(struct aml *aml)
 {
 	size_t crs = dsdt_resources(aml);
 
-	aml_window(aml, AML_WINDOW_BUS, 0, 255);
+	aml_window(aml, AML_WINDOW_BUS, 0, ACPI_PCI_LAST_BUS);
 	aml_ports(aml, PORT_PCI_ADDRESS, 8);
 	aml_window(aml, AML_WINDOW_PORTS, PORT_PCI_BARS, PORT_PCI_END - 1);
 	aml_window(aml, AML_WINDOW_MEMORY, LAYOUT_PCI32, LAYOUT_PCI32_END - 1);

@@ -141,6 +141,11 @@ int lapic_msr_write(struct lapic *lapic, uint32_t index, uint64_t value);
 /* lapic_base() - IA32_APIC_BASE. */
 uint64_t lapic_base(const struct lapic *lapic);
 /*
+ * lapic_base_follow() - for an engine that keeps IA32_APIC_BASE itself, and checked what the guest wrote: as CR8's
+ * value, to be given before each look at the LAPIC
+ */
+void lapic_base_follow(struct lapic *lapic, uint64_t value);
+/*
  * lapic_cr8_get(), lapic_cr8_set() - CR8 is the task priority's upper half (Task Priority in IA-32e Mode)
  * The guest writes CR8 without an exit: set it before each look at the LAPIC, and CR8 from it after each write.
  */

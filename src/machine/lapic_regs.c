@@ -4,7 +4,7 @@
 
 #include "machine/lapic_private.h"
 
-#define PAGE_MASK     0xfffU
+#define PAGE_MASK     UINT64_C(0xfff)
 #define ICR_BUSY      0x1000U /* delivery status: always idle here */
 #define ICR_WRITABLE  0xccfffU
 #define ICR_HIGH_DEST 0xff000000U
@@ -131,12 +131,12 @@ bool lapic_owns(const struct lapic *lapic, gpa_t gpa)
 	uint64_t base = lapic_base_load(lapic);
 
 	return base & LAPIC_BASE_EN && !(base & LAPIC_BASE_X2) &&
-	       (gpa & ~(uint64_t)PAGE_MASK) == (base & ~(uint64_t)PAGE_MASK);
+	       (gpa & ~PAGE_MASK) == (base & ~PAGE_MASK);
 }
 
 uint64_t lapic_mmio_read(struct lapic *lapic, uint32_t offset, unsigned len)
 {
-	unsigned reg = (offset & PAGE_MASK) >> 4, skip = offset & 0xf;
+	unsigned reg = (offset & 0xfff) >> 4, skip = offset & 0xf;
 	uint32_t value = 0;
 
 	if (!lapic_owns(lapic, lapic_base_load(lapic)))
@@ -156,7 +156,7 @@ uint64_t lapic_mmio_read(struct lapic *lapic, uint32_t offset, unsigned len)
 
 void lapic_mmio_write(struct lapic *lapic, uint32_t offset, unsigned len, uint64_t value)
 {
-	unsigned reg = (offset & PAGE_MASK) >> 4;
+	unsigned reg = (offset & 0xfff) >> 4;
 	uint32_t word = (uint32_t)value;
 
 	if (len != 4 || offset & 0xf || !lapic_owns(lapic, lapic_base_load(lapic)))
@@ -248,24 +248,38 @@ uint64_t lapic_base(const struct lapic *lapic)
 	return lapic_base_load(lapic);
 }
 
-/* x2APIC State Transitions; which processor boots is not the guest's to change. */
+/* Which processor boots is not the guest's to change. */
+static void base_apply(struct lapic *lapic, uint64_t value)
+{
+	uint64_t old = lapic_base_load(lapic);
+
+	value &= ~(PAGE_MASK & ~(LAPIC_BASE_EN | LAPIC_BASE_X2));
+	if (old & LAPIC_BASE_EN && !(value & LAPIC_BASE_EN))
+		lapic_init_registers(lapic);
+	if (value & LAPIC_BASE_X2 && !(old & LAPIC_BASE_X2))
+		lapic->icr_high = 0;
+	__atomic_store_n(&lapic->base, value | (old & LAPIC_BASE_BSP), __ATOMIC_RELAXED);
+}
+
+/* x2APIC State Transitions. */
 static int base_write(struct lapic *lapic, uint64_t value)
 {
 	uint64_t old = lapic_base_load(lapic);
-	uint64_t addr = value & ~(uint64_t)PAGE_MASK;
+	uint64_t addr = value & ~PAGE_MASK;
 	bool on = value & LAPIC_BASE_EN, x2 = value & LAPIC_BASE_X2;
 	bool was_on = old & LAPIC_BASE_EN, was_x2 = old & LAPIC_BASE_X2;
 
 	if ((value & PAGE_MASK & ~BASE_FLAGS) || addr >> lapic->phys_bits || (x2 && !on) ||
 	    (x2 && !was_on) || (was_x2 && on && !x2))
 		return -EINVAL;
-	value = addr | (value & (LAPIC_BASE_EN | LAPIC_BASE_X2)) | (old & LAPIC_BASE_BSP);
-	if (was_on && !on)
-		lapic_init_registers(lapic);
-	if (x2 && !was_x2)
-		lapic->icr_high = 0;
-	__atomic_store_n(&lapic->base, value, __ATOMIC_RELAXED);
+	base_apply(lapic, value);
 	return 0;
+}
+
+void lapic_base_follow(struct lapic *lapic, uint64_t value)
+{
+	if (value != lapic_base_load(lapic))
+		base_apply(lapic, value);
 }
 
 static bool msr_is_ours(const struct lapic *lapic, uint32_t index)

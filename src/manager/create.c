@@ -501,6 +501,8 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 			r = volume_use(&manager->store, json_str(mount, "source", ""), id, err);
 	}
 	if (r == 0)
+		r = machine_use_volumes(manager, spec, id, err);
+	if (r == 0)
 		r = db_commit(db, err);
 	if (r < 0)
 		db_rollback(db);
@@ -610,6 +612,8 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	r = create_defaults(spec, config, image_config, id, err);
 	if (r == 0 && engine->machines)
 		r = machine_ask(spec, config, image != NULL, err);
+	if (r == 0 && engine->machines)
+		r = machine_find_volumes(manager, spec, err);
 	if (r == 0)
 		r = create_caps(spec, config, err);
 	if (r == 0)

@@ -17,6 +17,7 @@
 #include "storage/initramfs.h"
 #include "storage/kernel.h"
 #include "storage/rootdisk.h"
+#include "storage/volume.h"
 
 #define MACHINE_PAGE	    4096
 #define MACHINE_UPPER_BYTES (INT64_C(16) << 30) /* sparse: what is not written takes no room */
@@ -60,6 +61,64 @@ int machine_ask(json_t *spec, const json_t *config, bool image, struct err *err)
 		r |= json_object_set_new(vm, "vcpus", json_integer(machine_vcpus(limits)));
 	r |= json_object_set(spec, "vm", vm);
 	return r ? err_set(err, ENOMEM, "new instance") : 0;
+}
+
+static int machine_find_volume(struct manager *manager, json_t *disk, const char *name,
+			       struct err *err)
+{
+	AUTO(volume_fini) struct volume volume = { 0 };
+
+	int r = volume_find(&manager->store, name, &volume, NULL);
+	if (r == -ENOENT)
+		return err_say(err, ENOENT,
+			       "--disk %s: there is neither a file nor a volume of that name",
+			       name);
+	if (r < 0)
+		return err_set(err, -r, "--disk %s", name);
+	if (volume.kind == VOLUME_DIRECTORY)
+		return err_say(
+			err, EINVAL,
+			"--disk %s: that volume is a directory; 'strata volume create --size' makes "
+			"a disk",
+			name);
+	r = json_object_set_new(disk, "path", json_string(volume.path));
+	r |= json_object_set_new(disk, "format", json_string(volume_kind_name(volume.kind)));
+	return r ? err_set(err, ENOMEM, "new instance") : 0;
+}
+
+int machine_find_volumes(struct manager *manager, json_t *spec, struct err *err)
+{
+	json_t *vm = json_object_get(spec, "vm");
+	AUTO(json_decref_p) json_t *disks = json_deep_copy(json_object_get(vm, "disks"));
+	json_t *disk;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(disks, i, disk)
+	{
+		const char *name = json_str(disk, "volume", NULL);
+		if (r == 0 && name)
+			r = machine_find_volume(manager, disk, name, err);
+	}
+	if (r == 0 && disks && json_object_set(vm, "disks", disks))
+		r = err_set(err, ENOMEM, "new instance");
+	return r;
+}
+
+int machine_use_volumes(struct manager *manager, const json_t *spec, const char *id,
+			struct err *err)
+{
+	json_t *disk;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(json_object_get(json_object_get(spec, "vm"), "disks"), i, disk)
+	{
+		const char *name = json_str(disk, "volume", NULL);
+		if (r == 0 && name)
+			r = volume_use(&manager->store, name, id, err);
+	}
+	return r;
 }
 
 static int machine_mke2fs(const char *path, int64_t size, struct err *err)

@@ -79,7 +79,7 @@ static void statistics(void)
 	(void)virtq_add(&balloon.queues[STATS], &out, 1, 0);
 	virtq_kick(&balloon.queues[STATS]);
 	/* The device keeps the buffer until it wants new ones. */
-	check("statistics_are_kept", !virtq_pop(&balloon.queues[STATS], &head, &len) || head == 0);
+	check("statistics_are_kept", !virtq_wait(&balloon.queues[STATS], &head, &len, 1));
 }
 
 void guest_main(void)

@@ -33,13 +33,17 @@ static void pit(void)
 	out8(0x61, (in8(0x61) & 0xfc) | 1); /* gate on, speaker off */
 	out8(0x43, 0xb0);
 	out8(0x42, (uint8_t)count);
-	out8(0x42, (uint8_t)(count >> 8));
 	uint32_t began = pm_timer();
-	check_equal("pit_output_is_low", in8(0x61) & 0x20, 0);
+	out8(0x42, (uint8_t)(count >> 8)); /* it starts here */
+	bool low = !(in8(0x61) & 0x20);
 	out8(0x43, 0x80); /* latch */
 	unsigned left = in8(0x42);
 	left |= (unsigned)in8(0x42) << 8;
-	check("pit_counts_down", left < count);
+	/* Unless the host kept this CPU waiting so long that it went through zero and around. */
+	if (((pm_timer() - began) & 0xffffff) < PM_HZ / 100 - PM_HZ / 1000) {
+		check("pit_output_is_low", low);
+		check("pit_counts_from_there", left <= count);
+	}
 	while (!(in8(0x61) & 0x20) && within(&w, 10))
 		pause();
 	uint32_t took = (pm_timer() - began) & 0xffffff;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The PCI bus, on the machine's virtio-rng: configuration by ports and by ECAM, BARs that move, MSI-X masks, INTx. Wants a
- * virtio-rng. INTx arrives at GSI 16 + slot % 8, or the option "intx=GSI".
+ * virtio-rng. INTx arrives at GSI 16 + slot % 8, or the option "intx=GSI"; with "in_service=0" it may come once too often
+ * (interrupts.c says why). "nobody=0": what is behind no address reads as 0.
  */
 #include "lib/irq.h"
 #include "lib/virtio.h"
@@ -109,8 +110,7 @@ static void msix(void)
 	while (!msix_pending(&msix, 0) && within(&w, 5))
 		pause();
 	check("masked_vector_is_pending", msix_pending(&msix, 0));
-	irq_on();
-	irq_off();
+	irq_gap();
 	check_equal("masked_vector_does_not_come", irq_counts[MSI_VECTOR], 1);
 	msix_mask(&msix, 0, false);
 	check("comes_when_unmasked", irq_wait(MSI_VECTOR, 2, 10));
@@ -119,8 +119,7 @@ static void msix(void)
 	msix_mask_all(&msix, true);
 	ask(q);
 	check("request_under_the_function_mask", virtq_wait(q, &head, &len, 10));
-	irq_on();
-	irq_off();
+	irq_gap();
 	check_equal("function_mask_holds_it", irq_counts[MSI_VECTOR], 2);
 	msix_mask_all(&msix, false);
 	check("comes_when_the_function_is_unmasked", irq_wait(MSI_VECTOR, 3, 10));
@@ -139,21 +138,26 @@ static void intx(void)
 	(void)virtio_queue(&rng, 0, 8, NO_VECTOR);
 	virtio_ready(&rng);
 	for (uint32_t i = 1; i <= 3; i++) {
+		uint32_t before = irq_counts[INTX_VECTOR];
 		ask(q);
-		check("intx_comes", irq_wait(INTX_VECTOR, i, 10));
+		check("intx_comes", irq_wait(INTX_VECTOR, before + 1, 10));
 		check("intx_request_is_done", virtq_wait(q, &head, &len, 10));
+		irq_gap();
 	}
-	check_equal("once_a_request", irq_counts[INTX_VECTOR], 3);
+	if (option_number("in_service", 1))
+		check_equal("once_a_request", irq_counts[INTX_VECTOR], 3);
+	else
+		skip("once_a_request", "the option in_service=0");
 	pci_write16(rng.slot, PCI_COMMAND, pci_read16(rng.slot, PCI_COMMAND) | PCI_COMMAND_NO_INTX);
+	uint32_t before = irq_counts[INTX_VECTOR];
 	ask(q);
 	check("request_without_intx", virtq_wait(q, &head, &len, 10));
-	irq_on();
-	irq_off();
-	check_equal("disabled_intx_is_quiet", irq_counts[INTX_VECTOR], 3);
+	irq_gap();
+	check_equal("disabled_intx_is_quiet", irq_counts[INTX_VECTOR], before);
 	check("status_bit_says_so", pci_read16(rng.slot, PCI_STATUS) & 8);
 	pci_write16(rng.slot, PCI_COMMAND,
 		    pci_read16(rng.slot, PCI_COMMAND) & (uint16_t)~PCI_COMMAND_NO_INTX);
-	check("enabled_again_it_comes", irq_wait(INTX_VECTOR, 4, 10));
+	check("enabled_again_it_comes", irq_wait(INTX_VECTOR, before + 1, 10));
 	(void)virtio_reset(&rng);
 	ioapic_route(gsi, INTX_VECTOR, IOAPIC_MASKED, lapic_id());
 }

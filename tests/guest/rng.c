@@ -39,6 +39,7 @@ static void with_interrupts(struct virtio *v, uint8_t *to)
 	(void)virtq_add(q, &in, 0, 1);
 	virtq_kick(q);
 	check("chain_is_used_without", virtq_wait(q, &head, &len, 10));
+	irq_gap();
 	check_equal("interrupt_does_not_come_when_refused", irq_counts[VECTOR], 1);
 	q->avail->flags = 0;
 	msix_enable(&msix, false);

@@ -214,22 +214,26 @@ def case_session(folder):
 
 def case_disks(folder):
     """A volume, and a writable layer that the next boot finds as it was."""
-    volume, upper = os.path.join(folder, "volume"), os.path.join(folder, "upper")
+    volume, upper, fixed = (os.path.join(folder, name) for name in ("volume", "upper", "fixed"))
+    shutil.copy(os.path.join(folder, "root.erofs"), fixed)
     make_ext4(volume, 16)
     make_ext4(upper, 16)
     mounts = [wire.mount(wire.MOUNT_UPPER, "id=upper", "ext4"),
               wire.mount(wire.MOUNT_TMPFS, target="/scratch", options="size=1m,mode=700"),
-              wire.mount(wire.MOUNT_VOLUME, "id=volume", "ext4", "/data/deep")]
-    script = ("cat /kept /data/deep/kept 2>/dev/null; echo kept >/kept; echo volume >/data/deep/kept; "
-              "touch /scratch/x /data/deep/x && stat -c %a /scratch; test $(stat -c %d /scratch) != $(stat -c %d /data)")
+              wire.mount(wire.MOUNT_VOLUME, "id=volume", "ext4", "/home", flags=wire.COPY_UP),
+              wire.mount(wire.MOUNT_VOLUME, "id=fixed", "erofs", "/fixed", flags=wire.READ_ONLY_MOUNT)]
+    script = ("cat /kept /home/kept 2>/dev/null; echo kept >/kept; echo volume >/home/kept; touch /scratch/x && "
+              "stat -c %a /scratch && ls -d /home/user && test ! -e /home/.strata-filling && "
+              "test $(stat -c %d /scratch) != $(stat -c %d /home) && ls /fixed/bin/busybox && ! touch /fixed/x 2>/dev/null")
     outputs = []
     for _ in range(2):
-        with Guest(folder, disks=(("volume", volume), ("upper", upper))) as guest:
+        with Guest(folder, disks=(("volume", volume), ("upper", upper), ("fixed", fixed))) as guest:
             guest.start(["sh", "-c", script], mounts=mounts)
             ended = guest.end()
             equal((ended["status"], ended["err"]), (0, ""))
             outputs.append(ended["out"])
-    equal(outputs, ["700\n", "kept\nvolume\n700\n"])
+    ended = "700\n/home/user\n/fixed/bin/busybox\n"
+    equal(outputs, [ended, "kept\nvolume\n" + ended])
     for disk in (volume, upper):  # left clean: nothing to replay
         state = guest_image.run("/sbin/dumpe2fs", "-h", disk).decode()
         assert "needs_recovery" not in state, disk

@@ -71,7 +71,7 @@ class Cpio:
     """A "newc" archive (Linux: Documentation/driver-api/early-userspace/buffer-format.rst)."""
 
     def __init__(self):
-        self.data = b""
+        self.parts = []
         self.count = 0
 
     def add(self, name, mode, data=b"", rdev=(0, 0)):
@@ -79,12 +79,11 @@ class Cpio:
         name = name.encode() + b"\0"
         words = [self.count, mode, 0, 0, 1, 0, len(data), 0, 0, rdev[0], rdev[1], len(name), 0]
         head = b"070701" + b"".join(b"%08x" % word for word in words) + name
-        self.data += head.ljust(-(-len(head) // 4) * 4, b"\0")
-        self.data += data.ljust(-(-len(data) // 4) * 4, b"\0")
+        self.parts += [head, b"\0" * (-len(head) % 4), data, b"\0" * (-len(data) % 4)]
 
     def end(self):
         self.add("TRAILER!!!", 0)
-        return self.data
+        return b"".join(self.parts)
 
 
 def make_initramfs(path, init, modules):

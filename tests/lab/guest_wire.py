@@ -15,6 +15,7 @@ TAG = {"arg": 1, "env": 2, "cwd": 3, "user": 4, "group": 5, "flags": 6, "caps": 
        "pids": 39, "path": 64, "as": 65}
 TTY, WITH_STDIN, NO_NEW_PRIVS, INIT, READ_ONLY, PRIVILEGED, FOLLOW = (1 << n for n in range(7))
 MOUNT_ROOT, MOUNT_UPPER, MOUNT_VOLUME, MOUNT_TMPFS = 1, 2, 3, 4
+READ_ONLY_MOUNT, COPY_UP = 1, 2
 CAPS_DEFAULT = 0xa80425fb  # Docker's default set
 
 
@@ -34,9 +35,9 @@ def fields(pairs):
     return b"".join(field(name, value) for name, value in pairs)
 
 
-def mount(kind, source="", fstype="", target="", options="", read_only=False):
+def mount(kind, source="", fstype="", target="", options="", flags=0):
     texts = "\0".join((source, fstype, target, options)) + "\0"
-    return ("mount", struct.pack("<II", kind, int(read_only)) + texts.encode())
+    return ("mount", struct.pack("<II", kind, flags) + texts.encode())
 
 
 def net(mac, address, prefix, gateway):

@@ -5,11 +5,10 @@
 tests/lab/lab.py [--smp N] [--memory MIB] [--timeout SECONDS] [--file SOURCE[:TARGET]]... [--program NAME]... -- COMMAND...
 
 Runs COMMAND by a shell inside, prints what it says, and ends with its status; 124 where the server did not end
-in time. The kernel's package is fetched once into $STRATA_LAB (default: build-lab). /dev/kvm is hardware KVM to
+in time. The kernel's package is fetched once into $STRATA_LAB_CACHE (default: build/lab). /dev/kvm is hardware KVM to
 whatever runs inside: nested paging, in-kernel interrupt controllers, everything.
 """
 import argparse
-import glob
 import os
 import re
 import shutil
@@ -18,11 +17,13 @@ import subprocess
 import sys
 import tempfile
 
+import guest_image
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-CACHE = os.environ.get("STRATA_LAB", os.path.join(TOP, "build-lab"))
-META = "linux-image-cloud-amd64"
+CACHE = os.environ.get("STRATA_LAB_CACHE", os.path.join(TOP, "build/lab"))
 # -xsave: the TCG does not let XSETBV exit, so that KVM would not know what the guest enabled.
-MODULES = ["irqbypass", "kvm", "kvm-amd", "tun", "bridge", "veth", "nf_tables", "overlay", "erofs", "loop"]
+MODULES = ["irqbypass", "kvm", "kvm_amd", "tun", "bridge", "veth", "nf_tables", "nft_chain_nat", "nft_masq", "nft_nat",
+           "nft_ct", "nft_redir", "nft_fib_ipv4", "nft_reject_ipv4", "overlay", "erofs", "loop"]
 INIT = """#!/bin/sh
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb
 # A root that can be exchanged and overlaid, as a server's: the initramfs itself cannot.
@@ -47,98 +48,39 @@ poweroff -f
 """
 
 
-def run(argv, **more):
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, **more)
-    if done.returncode:
-        sys.exit(f"lab: {' '.join(argv)}: {done.stderr.strip() or done.stdout.strip()}")
-    return done.stdout
+class Tree(guest_image.Cpio):
+    """An initramfs made of files of this machine; directories come as they are needed."""
 
-
-def kernel():
-    """The unpacked package's directory; fetched where it is not there."""
-    found = glob.glob(f"{CACHE}/kernel/boot/vmlinuz-*")
-    if found:
-        return f"{CACHE}/kernel", found[0]
-    os.makedirs(CACHE, exist_ok=True)
-    depends = run(["apt-cache", "depends", META])
-    package = re.search(r"Depends: (linux-image-\S+)", depends)
-    if not package:
-        sys.exit(f"lab: {META} is not to be had here: no Debian mirror?")
-    with tempfile.TemporaryDirectory(dir=CACHE) as work:
-        os.chmod(work, 0o755)
-        run(["apt-get", "-o", "APT::Sandbox::User=root", "download", package.group(1)], cwd=work)
-        run(["dpkg-deb", "-x", glob.glob(f"{work}/*.deb")[0], f"{work}/out"])
-        os.rename(f"{work}/out", f"{CACHE}/kernel")
-    return f"{CACHE}/kernel", glob.glob(f"{CACHE}/kernel/boot/vmlinuz-*")[0]
-
-
-def modules(top):
-    """Paths of MODULES and what they need, in load order."""
-    base = glob.glob(f"{top}/lib/modules/*")[0]
-    paths = {}
-    for path in glob.glob(f"{base}/kernel/**/*.ko", recursive=True):
-        paths[os.path.basename(path)[:-3].replace("-", "_")] = path
-    order = []
-
-    def add(name):
-        path = paths.get(name.replace("-", "_"))
-        if not path or path in order:
-            return
-        with open(path, "rb") as file:  # .modinfo; modules.dep is only made by an installation
-            needs = re.search(rb"\0depends=([^\0]*)\0", file.read())
-        for need in filter(None, (needs.group(1).decode() if needs else "").split(",")):
-            add(need)
-        order.append(path)
-
-    for name in MODULES:
-        add(name)
-    return order
-
-
-class Cpio:
-    """A newc archive (Linux Documentation/driver-api/early-userspace/buffer-format.rst)."""
-
-    def __init__(self, path):
-        self.file = open(path, "wb")
-        self.inode = 1
+    def __init__(self):
+        super().__init__()
         self.made = set()
 
-    def entry(self, name, mode, data=b"", rdev=(0, 0)):
-        name = name.lstrip("/")
-        fields = [self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, *rdev, len(name) + 1, 0]
-        self.inode += 1
-        head = b"070701" + b"".join(b"%08x" % f for f in fields) + name.encode() + b"\0"
-        self.file.write(head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4))
+    def folder(self, name, mode=0o755):
+        if name not in self.made:
+            self.made.add(name)
+            self.add(name, stat.S_IFDIR | mode)
 
     def parents(self, name):
-        parts = name.strip("/").split("/")[:-1]
+        parts = name.split("/")[:-1]
         for i in range(1, len(parts) + 1):
-            path = "/".join(parts[:i])
-            if path not in self.made:
-                self.made.add(path)
-                self.entry(path, stat.S_IFDIR | 0o755)
+            self.folder("/".join(parts[:i]))
 
-    def add(self, source, target):
+    def copy(self, source, target):
+        target = target.strip("/")
         self.parents(target)
         if os.path.islink(source) and not os.path.isfile(source):
-            self.entry(target, stat.S_IFLNK | 0o777, os.readlink(source).encode())
+            self.add(target, stat.S_IFLNK | 0o777, os.readlink(source).encode())
         elif os.path.isdir(source):
-            if target.strip("/") not in self.made:
-                self.made.add(target.strip("/"))
-                self.entry(target, stat.S_IFDIR | stat.S_IMODE(os.stat(source).st_mode))
+            self.folder(target, stat.S_IMODE(os.stat(source).st_mode))
             for name in sorted(os.listdir(source)):
-                self.add(os.path.join(source, name), f"{target}/{name}")
+                self.copy(os.path.join(source, name), f"{target}/{name}")
         elif os.path.isfile(source):
             with open(source, "rb") as file:
-                self.entry(target, stat.S_IFREG | stat.S_IMODE(os.stat(source).st_mode), file.read())
+                self.add(target, stat.S_IFREG | stat.S_IMODE(os.stat(source).st_mode), file.read())
 
     def text(self, target, text, mode=0o644):
         self.parents(target)
-        self.entry(target, stat.S_IFREG | mode, text.encode())
-
-    def close(self):
-        self.entry("TRAILER!!!", 0)
-        self.file.close()
+        self.add(target, stat.S_IFREG | mode, text.encode())
 
 
 def programs(names):
@@ -152,26 +94,24 @@ def programs(names):
     return list(dict.fromkeys(paths))
 
 
-def ramdisk(path, top, files, names, command):
-    cpio = Cpio(path)
+def ramdisk(path, loaded, files, names, command):
+    tree = Tree()
     for folder in ("proc", "sys", "dev", "bin", "sbin", "root"):
-        cpio.entry(folder, stat.S_IFDIR | 0o755)
-        cpio.made.add(folder)
-    cpio.entry("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
-    cpio.made.add("dev")
-    cpio.add("/bin/busybox", "bin/busybox")
-    cpio.entry("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
-    loaded = modules(top)
+        tree.folder(folder)
+    tree.add("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
+    tree.copy("/bin/busybox", "bin/busybox")
+    tree.add("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
     for module in loaded:
-        cpio.add(module, "lab/" + os.path.basename(module))
-    cpio.text("lab/modules", "\n".join(os.path.basename(m) for m in loaded) + "\n")
-    cpio.text("lab/programs", "\n".join(names) + "\n")  # in place of busybox's
-    cpio.text("lab/command", command + "\n")
-    cpio.text("init", INIT, 0o755)
+        tree.copy(module, "lab/" + os.path.basename(module))
+    tree.text("lab/modules", "\n".join(os.path.basename(m) for m in loaded) + "\n")
+    tree.text("lab/programs", "\n".join(names) + "\n")  # in place of busybox's
+    tree.text("lab/command", command + "\n")
+    tree.text("init", INIT, 0o755)
     for entry in files:
         source, _, target = entry.partition(":")
-        cpio.add(os.path.abspath(source), target or os.path.abspath(source))
-    cpio.close()
+        tree.copy(os.path.abspath(source), target or os.path.abspath(source))
+    with open(path, "wb") as file:
+        file.write(tree.end())
 
 
 def boot(vmlinuz, initrd, args):
@@ -210,9 +150,10 @@ def main():
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
-    top, vmlinuz = kernel()
+    vmlinuz, modules = guest_image.fetch_kernel(CACHE)
+    loaded = guest_image.load_order(modules, MODULES)
     with tempfile.NamedTemporaryFile(prefix="strata-lab-", suffix=".cpio") as initrd:
-        ramdisk(initrd.name, top, args.file + programs(args.program), args.program, " ".join(args.command))
+        ramdisk(initrd.name, loaded, args.file + programs(args.program), args.program, " ".join(args.command))
         return boot(vmlinuz, initrd.name, args)
 
 

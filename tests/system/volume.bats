@@ -159,3 +159,19 @@ in_demo() {
 	strata volume rm dir disk
 	[ -z "$(strata volume ls -q)" ]
 }
+
+@test "a machine's disk is a volume by name, which is in use meanwhile" {
+	strata volume create --size 1m disk
+	strata volume create dir
+	run strata create --virt hybrid --network none --kernel /bin/true --disk none
+	[ "$status" -eq 125 ]
+	one_line_error "neither a file nor a volume"
+	run strata create --virt hybrid --network none --kernel /bin/true --disk dir
+	one_line_error "is a directory"
+	strata create --name vm --virt hybrid --network none --kernel /bin/true --disk disk,ro
+	strata inspect vm | jq -e '.[0].vm.disks[0].format == "raw" and .[0].vm.disks[0].volume == "disk"'
+	run strata volume rm disk
+	one_line_error "in use"
+	strata rm vm
+	strata volume rm disk dir
+}

@@ -74,8 +74,8 @@ static unsigned console_message(const struct console_port *port, enum console_ev
 		value = port->host_open;
 	if (event == CONSOLE_PORT_NAME) {
 		/* No terminator: the used length is the end. */
-		for (const char *c = port->name; *c; c++)
-			ret[len++] = (uint8_t)*c;
+		memcpy(ret + len, port->name, port->name_bytes);
+		len += port->name_bytes;
 	} else if (event == CONSOLE_RESIZE) {
 		le16_store(ret + len, le16_get(port->cols));
 		le16_store(ret + len + 2, le16_get(port->rows));
@@ -276,7 +276,7 @@ static void console_port_ready(struct console_port *port)
 {
 	port->guest_ready = true;
 	port->say |= SAY(CONSOLE_PORT_OPEN);
-	if (port->name[0])
+	if (port->name_bytes)
 		port->say |= SAY(CONSOLE_PORT_NAME);
 	if (!port->is_console)
 		return;
@@ -395,8 +395,11 @@ static void console_port_init(struct virtio_console *dev, struct console_port *p
 				       .console = config->console,
 				       .is_console = config->is_console,
 				       .host_open = true };
-	for (unsigned i = 0; config->name && config->name[i] && i < CONSOLE_NAME_BYTES - 1; i++)
-		port->name[i] = config->name[i];
+	const char *name = config->name ? config->name : "";
+	while (name[port->name_bytes] && port->name_bytes < CONSOLE_NAME_BYTES) {
+		port->name[port->name_bytes] = name[port->name_bytes];
+		port->name_bytes++;
+	}
 	port->console->readable = console_readable;
 	port->console->writable = console_writable;
 	port->console->arg = port;

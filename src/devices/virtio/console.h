@@ -18,7 +18,7 @@
 #define CONSOLE_NAME_BYTES 32U
 
 struct console_port_config {
-	const char *name; /* /dev/virtio-ports/NAME in a Linux guest; NULL: none; cut at 31 bytes */
+	const char *name; /* /dev/virtio-ports/NAME in a Linux guest; NULL: none; cut at 32 bytes */
 	struct console *console; /* borrowed, its callbacks are set */
 	bool is_console;	 /* the guest shall make it a terminal: hvc0... */
 };
@@ -35,6 +35,7 @@ struct console_port {
 	struct virtio_console *dev;
 	struct console *console;
 	char name[CONSOLE_NAME_BYTES];
+	unsigned name_bytes;
 	bool is_console;
 	bool guest_ready, guest_open; /* what the driver said */
 	bool host_open;		      /* the back end's stream has not ended */

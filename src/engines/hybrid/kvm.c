@@ -52,6 +52,7 @@ static const uint32_t vcpu_requests[] = {
 	(uint32_t)KVM_GET_XCRS,
 	(uint32_t)KVM_SET_XCRS,
 	(uint32_t)KVM_GET_XSAVE2,
+	(uint32_t)KVM_GET_XSAVE, /* before Linux 5.17 */
 	(uint32_t)KVM_SET_XSAVE,
 	(uint32_t)KVM_CHECK_EXTENSION, /* the size of an XSAVE image */
 	(uint32_t)KVM_INTERRUPT,

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engines/hybrid/private.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/os/fd.h"
+
+#define CPUID_NAME UINT32_C(0x80000002) /* three leaves: SDM 2A, CPUID, Processor Brand String */
 
 static void free_p(struct kvm_cpuid2 **p)
 {
@@ -16,11 +19,17 @@ static struct kvm_cpuid2 *cpuid_alloc(unsigned n)
 	return calloc(1, sizeof(struct kvm_cpuid2) + n * sizeof(struct kvm_cpuid_entry2));
 }
 
-/* The TSC deadline is KVM's to give, but not in its list: it depends on the LAPIC (api.rst, KVM_GET_SUPPORTED_CPUID). */
+/*
+ * What is KVM's to give, but not in its list: the TSC deadline, which depends on the LAPIC (api.rst,
+ * KVM_GET_SUPPORTED_CPUID), and the CPU's name, which it leaves empty.
+ */
 static void leaf_amend(struct cpuid_leaf *leaf, bool tsc_deadline)
 {
 	if (leaf->function == CPUID_FEATURES && tsc_deadline)
 		leaf->ecx |= UINT32_C(1) << 24;
+	if (leaf->function >= CPUID_NAME && leaf->function < CPUID_NAME + 3 &&
+	    !(leaf->eax | leaf->ebx | leaf->ecx | leaf->edx))
+		__cpuid(leaf->function, leaf->eax, leaf->ebx, leaf->ecx, leaf->edx);
 }
 
 int kvm_cpuid_supported(struct cpuid_leaf *ret, unsigned *n, struct err *err)

@@ -223,6 +223,9 @@ int kvm_state_set(struct vcpu *base, const struct x86_state *state)
 
 	sregs_set(&sregs, state);
 	regs_set(&regs, state);
+	/* Without KVM's LAPIC these two are read from here, and CR8 goes in from here, until KVM writes them anew. */
+	vcpu->run->cr8 = state->cr8;
+	vcpu->run->apic_base = state->apic_base;
 	int r = kvm_ioctl(vcpu->fd, KVM_SET_SREGS, &sregs);
 	if (r == 0)
 		r = kvm_ioctl(vcpu->fd, KVM_SET_REGS, &regs);

@@ -48,11 +48,11 @@ struct kvm_vcpu {
 	struct kvm_vm *vm;
 	int fd;
 	struct kvm_run *run;
-	pid_t pid, tid;		/* tid: 0 until its first run() */
-	pid_t running;		/* tid while inside KVM_RUN, else 0 */
-	bool msr_asked;		/* the answer is in the vcpu_io of the next run() */
-	bool dr_reset;		/* debug registers are still those of a reset */
-	bool halted, wait_sipi; /* as set, where KVM has no LAPIC to know it */
+	pid_t pid, tid;		      /* tid: 0 until its first run() */
+	pid_t running;		      /* tid while inside KVM_RUN, else 0 */
+	bool msr_asked;		      /* the answer is in the vcpu_io of the next run() */
+	bool dr_reset;		      /* debug registers are still those of a reset */
+	bool halted, wait_sipi;	      /* as set, where KVM has no LAPIC to know it */
 	struct kvm_guest_debug debug; /* as it is */
 };
 

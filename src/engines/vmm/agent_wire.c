@@ -134,7 +134,8 @@ static void wire_mount(struct buf *out, const struct agent_disk *mount)
 	const char *const texts[] = { mount->source, mount->type, mount->target, mount->options };
 
 	le32_store(head, mount->kind);
-	le32_store(head + 4, mount->read_only ? AGENT_MOUNT_READ_ONLY : 0);
+	le32_store(head + 4, (mount->read_only ? AGENT_MOUNT_READ_ONLY : 0) |
+				     (mount->copy_up ? AGENT_MOUNT_COPY_UP : 0));
 	(void)buf_add(&value, head, sizeof(head)); /* sticky */
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
 		const char *text = texts[i] ? texts[i] : "";
@@ -179,6 +180,8 @@ static int wire_mounts(struct buf *out, const struct spec *spec, const struct ag
 					       m->target, m->source);
 			mount = *disk;
 			mount.read_only = disk->read_only || m->read_only;
+			mount.copy_up =
+				m->type == SPEC_MOUNT_VOLUME && m->copy_up && !disk->read_only;
 		}
 		wire_mount(out, &mount);
 	}

@@ -15,7 +15,7 @@
 /* One file system that the VM has as a device. */
 struct agent_disk {
 	enum agent_mount_kind kind; /* ROOT, UPPER, VOLUME */
-	bool read_only;
+	bool read_only, copy_up;
 	const char *source, *type; /* abi/agent.h, struct agent_mount */
 	const char *target;	   /* VOLUME: that of the spec's mount; else NULL */
 	const char *options;	   /* of mount(8), or NULL */

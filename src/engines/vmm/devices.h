@@ -70,5 +70,10 @@ int vmm_extras_create(struct vmm *vmm, struct err *err);
 
 /* disks.c */
 int vmm_disks_create(struct vmm *vmm, struct err *err);
+/*
+ * vmm_disks_seal() - the disks' queue, and the loop's filter for its threads, where there are any
+ * After the process entered its namespaces: with a second thread it could not (unshare(2), CLONE_NEWUSER).
+ */
+int vmm_disks_seal(struct vmm *vmm, struct err *err);
 /* vmm_disks_drain() - the vcpus are gone: until no request is under way. */
 void vmm_disks_drain(struct vmm *vmm);

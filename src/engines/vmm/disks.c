@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 
 #include "engines/vmm/devices.h"
+#include "engines/vmm/threads.h"
 
 #define DISKS_DEPTH 128
 
@@ -58,9 +59,29 @@ int vmm_disks_create(struct vmm *vmm, struct err *err)
 		r = disks_open(vmm, &d->disks[i], &vm->disks[i], i, err);
 		d->n_disks += r == 0;
 	}
-	if (r == 0)
-		r = aio_seal(d->aio, err);
 	return r == 0 ? loop_add(vmm->loop, aio_fd(d->aio), EPOLLIN, disks_ready, vmm, err) : r;
+}
+
+struct disks_sealing {
+	const struct vmm *vmm;
+	struct err *err;
+};
+
+static int disks_seal_thread(void *arg)
+{
+	const struct disks_sealing *s = arg;
+
+	return vmm_thread_seal(s->vmm, VMM_THREAD_LOOP, s->err);
+}
+
+int vmm_disks_seal(struct vmm *vmm, struct err *err)
+{
+	struct disks_sealing s = { vmm, err };
+
+	if (!vmm->devices->aio)
+		return 0;
+	int r = aio_seal(vmm->devices->aio, err);
+	return r == 0 ? aio_on_threads(vmm->devices->aio, disks_seal_thread, &s) : r;
 }
 
 void vmm_disks_drain(struct vmm *vmm)

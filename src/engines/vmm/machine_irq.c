@@ -149,11 +149,12 @@ static void lapic_inject(struct vmm_vcpu *v)
 	vmm->cpu->irq_window(v->vcpu, irqchip_pending(vmm->chip, v->index));
 }
 
-/* The guest writes CR8 without an exit: the LAPIC hears of it before it is looked at. */
+/* The guest writes CR8 and IA32_APIC_BASE without an exit: the LAPIC hears of it before it is looked at. */
 static struct lapic *lapic_synced(struct vmm_vcpu *v)
 {
 	struct lapic *lapic = &v->vmm->chip->lapics[v->index];
 
+	lapic_base_follow(lapic, v->vmm->cpu->apic_base_get(v->vcpu));
 	lapic_cr8_set(lapic, v->vmm->cpu->cr8_get(v->vcpu));
 	return lapic;
 }
@@ -180,9 +181,11 @@ bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write
 {
 	struct vmm *vmm = v->vmm;
 
-	if (!vmm->chip || !lapic_owns(&vmm->chip->lapics[v->index], gpa))
+	if (!vmm->chip)
 		return false;
 	struct lapic *lapic = lapic_synced(v);
+	if (!lapic_owns(lapic, gpa))
+		return false;
 	uint32_t offset = (uint32_t)(gpa % LAYOUT_LAPIC_BYTES);
 	/* The guest may have moved CR8 since the last entry, which shows in the task priority. */
 	lapic_cr8_set(lapic, vmm->cpu->cr8_get(v->vcpu));

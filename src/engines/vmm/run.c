@@ -9,6 +9,7 @@
 
 #include "base/os/fd.h"
 #include "engines/vmm/boot_files.h"
+#include "engines/vmm/devices.h"
 #include "engines/vmm/holder.h"
 #include "engines/vmm/private.h"
 #include "engines/vmm/seal.h"
@@ -153,6 +154,8 @@ static int run_go(struct vmm *vmm, struct err *err)
 	if (r == 0 && !vmm->spec->vm.agent)
 		vmm_started(vmm);
 	/* After the threads were made: that takes more than they may do. */
+	if (r == 0)
+		r = vmm_disks_seal(vmm, err);
 	if (r == 0)
 		r = vmm_thread_seal(vmm, VMM_THREAD_LOOP, err);
 	while (r >= 0 && vmm_ended(vmm) == VMM_RUNS)

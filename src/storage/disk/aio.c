@@ -126,6 +126,11 @@ int aio_seal(struct aio *aio, struct err *err)
 	return r;
 }
 
+int aio_on_threads(struct aio *aio, int (*fn)(void *arg), void *arg)
+{
+	return aio->ops->on_threads(aio, fn, arg);
+}
+
 /* The zeroes of a request without memory: vec, as often as they fit. */
 static void aio_part_zeroes(struct aio_request *req, uint64_t left)
 {

@@ -84,7 +84,7 @@ int aio_fd(const struct aio *aio);
 int aio_attach(struct aio *aio, int fd);
 void aio_detach(struct aio *aio, int fd);
 /*
- * aio_seal() - from here on only the attached files, and only the operations above
+ * aio_seal() - the queue's own threads, where it has any, are made; and from here on only the attached files, and only the operations above
  * Before the first request; no more system calls are needed than aio_syscalls() says. An io_uring gets its
  * restrictions registered, which the kernel then enforces. Return: 0 or -errno.
  * Source: io_uring_register(2), IORING_REGISTER_RESTRICTIONS.
@@ -95,6 +95,13 @@ int aio_seal(struct aio *aio, struct err *err);
  * thread's; false: those of the queue's own threads (none with io_uring).
  */
 const char *const *aio_syscalls(const struct aio *aio, bool owner);
+
+/*
+ * aio_on_threads() - run fn once on each of the queue's own threads, one after the other, as a filter of system calls
+ * wants to be installed; with io_uring there are none. Nothing is under way.
+ * Return: 0, or what the first that failed returned.
+ */
+int aio_on_threads(struct aio *aio, int (*fn)(void *arg), void *arg);
 
 /* aio_submit() - cannot fail: an error is the request's result. */
 void aio_submit(struct aio *aio, struct aio_request *req);

@@ -21,10 +21,18 @@ struct threads {
 	int event; /* counts that something is in finished */
 	pthread_t workers[THREADS_MAX];
 	unsigned n, started;
+	bool spawned;
 	pthread_mutex_t mutex; /* of what follows */
 	pthread_cond_t todo_cond, finished_cond;
 	struct aio_list todo, finished;
 	bool stop;
+	/* threads_on_threads(): what each is to run, how often that was asked, and what is left of it. */
+	struct {
+		int (*fn)(void *arg);
+		void *arg;
+		unsigned round, left;
+		int result;
+	} call;
 };
 
 static struct threads *threads_of(const struct aio *aio)
@@ -72,14 +80,29 @@ static void threads_signal(struct threads *threads)
 	(void)n;
 }
 
+/* The mutex is held: a filter may be installed while no other thread does the same. */
+static void threads_call(struct threads *threads, unsigned *round)
+{
+	if (*round == threads->call.round)
+		return;
+	*round = threads->call.round;
+	int r = threads->call.fn(threads->call.arg);
+	if (r < 0 && threads->call.result == 0)
+		threads->call.result = r;
+	if (--threads->call.left == 0)
+		(void)pthread_cond_signal(&threads->finished_cond);
+}
+
 static void *threads_worker(void *arg)
 {
 	struct threads *threads = arg;
+	unsigned round = 0;
 
 	(void)pthread_mutex_lock(&threads->mutex);
 	threads->started++;
 	(void)pthread_cond_signal(&threads->finished_cond);
 	for (;;) {
+		threads_call(threads, &round);
 		struct aio_request *req = aio_list_pop(&threads->todo);
 		if (!req && threads->stop)
 			break;
@@ -101,14 +124,56 @@ static void *threads_worker(void *arg)
 	return NULL;
 }
 
+/* They take no signals: those are the main thread's. */
+static int threads_spawn(struct threads *threads)
+{
+	pthread_attr_t attr;
+	sigset_t all, old;
+	unsigned want = threads->aio.depth < THREADS_MAX ? threads->aio.depth : THREADS_MAX;
+	long least = sysconf(_SC_THREAD_STACK_MIN);
+	size_t stack = least > (long)THREADS_STACK ? (size_t)least : THREADS_STACK;
+
+	if (threads->spawned)
+		return 0;
+	threads->spawned = true;
+	(void)sigfillset(&all);
+	int r = pthread_attr_init(&attr);
+	if (r)
+		return -r;
+	(void)pthread_attr_setstacksize(&attr, stack); /* valid by its making */
+	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
+	while (r == 0 && threads->n < want) {
+		r = pthread_create(&threads->workers[threads->n], &attr, threads_worker, threads);
+		threads->n += r == 0;
+	}
+	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
+	(void)pthread_attr_destroy(&attr);
+
+	/* What a thread's start asks of the kernel is behind it, before anybody seals. */
+	(void)pthread_mutex_lock(&threads->mutex);
+	while (threads->started < threads->n)
+		(void)pthread_cond_wait(&threads->finished_cond, &threads->mutex);
+	(void)pthread_mutex_unlock(&threads->mutex);
+	return -r;
+}
+
+/*
+ * They are made when the queue is sealed, or first used: until then its process has one thread less to keep it from
+ * entering a user namespace (unshare(2)). Where none can be made the owner does the work itself.
+ */
 static void threads_start(struct aio *aio, struct aio_request *req)
 {
 	struct threads *threads = threads_of(aio);
+	bool alone = threads_spawn(threads) < 0 && threads->n == 0;
 
+	if (alone)
+		req->result = threads_perform(req);
 	(void)pthread_mutex_lock(&threads->mutex);
-	aio_list_add(&threads->todo, req);
+	aio_list_add(alone ? &threads->finished : &threads->todo, req);
 	(void)pthread_cond_signal(&threads->todo_cond);
 	(void)pthread_mutex_unlock(&threads->mutex);
+	if (alone)
+		threads_signal(threads);
 }
 
 static void threads_kick(struct aio *aio)
@@ -152,9 +217,30 @@ static int threads_fd(const struct aio *aio)
 
 static int threads_seal(struct aio *aio, struct err *err)
 {
-	(void)aio;
-	(void)err;
-	return 0;
+	int r = threads_spawn(threads_of(aio));
+
+	return r < 0 ? err_set(err, -r, "start threads for I/O") : 0;
+}
+
+static int threads_on_threads(struct aio *aio, int (*fn)(void *arg), void *arg)
+{
+	struct threads *threads = threads_of(aio);
+	int r = threads_spawn(threads);
+
+	if (r < 0)
+		return r;
+	(void)pthread_mutex_lock(&threads->mutex);
+	threads->call.fn = fn;
+	threads->call.arg = arg;
+	threads->call.result = 0;
+	threads->call.left = threads->n;
+	threads->call.round++;
+	(void)pthread_cond_broadcast(&threads->todo_cond);
+	while (threads->call.left > 0)
+		(void)pthread_cond_wait(&threads->finished_cond, &threads->mutex);
+	r = threads->call.result;
+	(void)pthread_mutex_unlock(&threads->mutex);
+	return r;
 }
 
 static void threads_destroy(struct aio *aio)
@@ -188,40 +274,12 @@ static const struct aio_ops threads_ops = {
 	.destroy = threads_destroy,
 	.fd = threads_fd,
 	.seal = threads_seal,
+	.on_threads = threads_on_threads,
 	.start = threads_start,
 	.kick = threads_kick,
 	.collect = threads_collect,
 	.wait = threads_wait,
 };
-
-/* They take no signals: those are the main thread's. */
-static int threads_spawn(struct threads *threads, unsigned want)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	long least = sysconf(_SC_THREAD_STACK_MIN);
-	size_t stack = least > (long)THREADS_STACK ? (size_t)least : THREADS_STACK;
-
-	(void)sigfillset(&all);
-	int r = pthread_attr_init(&attr);
-	if (r)
-		return -r;
-	(void)pthread_attr_setstacksize(&attr, stack); /* valid by its making */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	while (r == 0 && threads->n < want) {
-		r = pthread_create(&threads->workers[threads->n], &attr, threads_worker, threads);
-		threads->n += r == 0;
-	}
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)pthread_attr_destroy(&attr);
-
-	/* What a thread's start asks of the kernel is behind it, before anybody seals. */
-	(void)pthread_mutex_lock(&threads->mutex);
-	while (threads->started < threads->n)
-		(void)pthread_cond_wait(&threads->finished_cond, &threads->mutex);
-	(void)pthread_mutex_unlock(&threads->mutex);
-	return -r;
-}
 
 int aio_threads_create(unsigned depth, struct aio **ret, struct err *err)
 {
@@ -236,10 +294,8 @@ int aio_threads_create(unsigned depth, struct aio **ret, struct err *err)
 	(void)pthread_cond_init(&threads->todo_cond, NULL);
 	(void)pthread_cond_init(&threads->finished_cond, NULL);
 	threads->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int r = threads->event < 0
-			? -errno
-			: threads_spawn(threads, depth < THREADS_MAX ? depth : THREADS_MAX);
-	if (r < 0) {
+	if (threads->event < 0) {
+		int r = -errno;
 		threads_destroy(&threads->aio);
 		return err_set(err, -r, "make an I/O queue with threads");
 	}

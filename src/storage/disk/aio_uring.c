@@ -191,6 +191,14 @@ static int uring_seal(struct aio *aio, struct err *err)
 	return 0;
 }
 
+static int uring_on_threads(struct aio *aio, int (*fn)(void *arg), void *arg)
+{
+	(void)aio;
+	(void)fn;
+	(void)arg;
+	return 0; /* the kernel's workers run no code of ours */
+}
+
 static void uring_destroy(struct aio *aio)
 {
 	struct uring *uring = uring_of(aio);
@@ -213,6 +221,7 @@ static const struct aio_ops uring_ops = {
 	.destroy = uring_destroy,
 	.fd = uring_fd,
 	.seal = uring_seal,
+	.on_threads = uring_on_threads,
 	.start = uring_start,
 	.kick = uring_kick,
 	.collect = uring_collect,

@@ -15,6 +15,7 @@ struct aio_ops {
 	void (*destroy)(struct aio *aio);
 	int (*fd)(const struct aio *aio);
 	int (*seal)(struct aio *aio, struct err *err);
+	int (*on_threads)(struct aio *aio, int (*fn)(void *arg), void *arg);
 	void (*start)(struct aio *aio,
 		      struct aio_request *req); /* take one step; room is certain */
 	void (*kick)(struct aio *aio);		/* make what was started run */

@@ -19,6 +19,8 @@ void irq_set(uint8_t vector, irq_handler *handler);
 /* irq_counter() - a handler that counts, and ends the interrupt in the LAPIC. */
 irq_handler irq_counter;
 extern volatile uint32_t irq_counts[256];
+/* irq_gap() - interrupts on for a while: one that is due comes. */
+void irq_gap(void);
 /* irq_wait() - until irq_counts[vector] is at least count; false after the seconds. Interrupts are on meanwhile. */
 bool irq_wait(uint8_t vector, uint32_t count, unsigned seconds);
 

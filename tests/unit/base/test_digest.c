@@ -2,8 +2,11 @@
 #include "scratch.h"
 
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/os/digest.h"
+#include "base/os/fd.h"
 
 /* FIPS 180-4's own examples: NIST, "Cryptographic Standards and Guidelines: Example Values", SHA256. */
 #define ABC   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
@@ -34,6 +37,24 @@ static void pieces_give_the_same_sum(void **state)
 	assert_string_equal(hex, ABC);
 }
 
+static void what_an_fd_still_gives_is_summed(void **state)
+{
+	AUTO(fd_close_p) int fd = memfd_create("digest", MFD_CLOEXEC);
+	char hex[DIGEST_HEX + 1] = "untouched";
+	int64_t bytes = 0;
+
+	(void)state;
+	assert_int_equal(write(fd, "xabc", 4), 4);
+	assert_int_equal(lseek(fd, 1, SEEK_SET), 1);
+	assert_int_equal(digest_fd(fd, hex, &bytes), 0);
+	assert_string_equal(hex, ABC);
+	assert_int_equal(bytes, 3);
+	assert_int_equal(digest_fd(fd, hex, &bytes), 0);
+	assert_string_equal(hex, EMPTY);
+	assert_int_equal(digest_fd(-1, hex, &bytes), -EBADF);
+	assert_string_equal(hex, EMPTY);
+}
+
 static void only_sixty_four_lower_case_digits_are_a_digest(void **state)
 {
 	char upper[] = ABC;
@@ -54,6 +75,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_answers),
 		cmocka_unit_test(pieces_give_the_same_sum),
+		cmocka_unit_test(what_an_fd_still_gives_is_summed),
 		cmocka_unit_test(only_sixty_four_lower_case_digits_are_a_digest),
 	};
 

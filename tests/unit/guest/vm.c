@@ -421,17 +421,6 @@ int vm_connect(struct vm *vm, pid_t *ret_proxy)
 	return pair[0];
 }
 
-static void vm_fill(const char *text, int *ret_fd)
-{
-	int ends[2];
-
-	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
-	assert_int_equal(fd_write_all(ends[1], text, strlen(text)),
-			 0); /* small: it fits the pipe */
-	fd_close(ends[1]);
-	*ret_fd = ends[0];
-}
-
 static int vm_file(void)
 {
 	char path[] = "/tmp/strata-guest-out-XXXXXX";

@@ -85,6 +85,34 @@ static void transitions_of_the_modes(void **state)
 	assert_int_equal(get(a, SVR), 0xff);	     /* as after reset */
 }
 
+/* The engine has the MSR and has checked it: what it did is done here. */
+static void follows_an_engine_that_keeps_the_msr(void **state)
+{
+	struct apics s;
+	struct lapic *a = &s.lapic[0];
+	uint64_t value = 0;
+
+	(void)state;
+	apics_init(&s);
+	put(a, ICR_HIGH, 5 << 24);
+	put(a, TPR, 0x20);
+	lapic_base_follow(a, 0xfee00900);
+	assert_int_equal(get(a, TPR), 0x20);
+	lapic_base_follow(a, 0xfee00d00);
+	assert_int_equal(lapic_msr_read(a, 0x830, &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(lapic_msr_read(a, 0x808, &value), 0);
+	assert_int_equal(value, 0x20);
+	lapic_base_follow(a, 0xfee00900); /* off and on again, seen late */
+	assert_true(lapic_owns(a, 0xfee00000));
+	lapic_base_follow(a, 0xfee00100);
+	assert_false(lapic_owns(a, 0xfee00000));
+	lapic_base_follow(a, 0xfee00900);
+	assert_int_equal(get(a, TPR), 0);
+	lapic_base_follow(&s.lapic[1], 0xfee00900); /* who boots is not the engine's to say */
+	assert_int_equal(lapic_base(&s.lapic[1]), 0xfee00800);
+}
+
 static void the_page_moves(void **state)
 {
 	struct apics s;
@@ -184,6 +212,7 @@ int main(void)
 		cmocka_unit_test(read_only_registers_stay),
 		cmocka_unit_test(reserved_bits_of_the_vector_table_stay_zero),
 		cmocka_unit_test(transitions_of_the_modes),
+		cmocka_unit_test(follows_an_engine_that_keeps_the_msr),
 		cmocka_unit_test(the_page_moves),
 		cmocka_unit_test(x2apic_registers_are_msrs),
 		cmocka_unit_test(x2apic_faults_where_the_manual_says),

@@ -72,12 +72,19 @@ static const struct disk_ops fake_disk_ops = {
 
 void fake_disk_init(struct fake_disk *d)
 {
-	memset(d, 0, sizeof(*d));
+	d->async = d->last_may_unmap = false;
+	d->fail = 0;
+	d->n_waiting = 0;
+	memset(d->n_ops, 0, sizeof(d->n_ops));
 	d->disk = (struct disk){ .ops = &fake_disk_ops,
 				 .size_bytes = FAKE_DISK_BYTES,
 				 .block_bytes = 4096,
 				 .can_discard = true,
 				 .id = "serial-of-20-letters" };
+}
+
+void fake_disk_fill(struct fake_disk *d)
+{
 	for (uint64_t i = 0; i < FAKE_DISK_BYTES; i++)
 		d->data[i] = (uint8_t)(i / DISK_SECTOR_BYTES + i);
 }

@@ -17,6 +17,7 @@ struct fake_disk {
 	bool last_may_unmap;
 };
 
-void fake_disk_init(struct fake_disk *d);
+void fake_disk_init(struct fake_disk *d); /* the data is left as it is */
+void fake_disk_fill(struct fake_disk *d); /* every sector another */
 /* fake_disk_complete() - the i-th of those that wait; false: there is none. */
 bool fake_disk_complete(struct fake_disk *d, unsigned i);

@@ -35,6 +35,7 @@ static struct scene *scene_prepare(bool read_only)
 
 	assert_true(rig_init(&s->rig));
 	fake_disk_init(&s->disk);
+	fake_disk_fill(&s->disk);
 	s->disk.disk.read_only = read_only;
 	virtio_blk_init(&s->blk, &s->rig.place, &s->disk.disk);
 	assert_true(rig_attach(&s->rig, &s->blk.virtio));

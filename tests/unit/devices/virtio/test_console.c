@@ -25,13 +25,15 @@ struct scene {
 	gpa_t control[64]; /* by head */
 };
 
+static const char long_name[] = "a-name-of-32-bytes-and-then-some-more";
+
 static struct scene *scene_new(uint64_t features)
 {
 	struct scene *s = test_calloc(1, sizeof(*s));
 	const struct console_port_config ports[PORTS] = {
 		{ "one", &s->ports[0].console, true },
 		{ "two", &s->ports[1].console, false },
-		{ NULL, &s->ports[2].console, false },
+		{ long_name, &s->ports[2].console, false },
 	};
 
 	assert_true(rig_init(&s->rig));
@@ -165,9 +167,21 @@ static void ports_are_announced_named_and_opened(void **state)
 	assert_memory_equal(expect(s, 1, NAME, 1, 3), "two", 3);
 	expect(s, 1, OPEN, 1, 0);
 	tell(s, 2, PORT_READY, 1);
+	expect(s, 2, NAME, 1, 32);
 	expect(s, 2, OPEN, 1, 0);
 	expect_silence(s);
 	assert_false(s->ports[1].guest_open);
+	scene_free(s);
+}
+
+/* It was once sent up to a terminator that was not there. */
+static void name_of_full_length_has_no_terminator(void **state)
+{
+	struct scene *s = scene_multiport();
+
+	(void)state;
+	tell(s, 2, PORT_READY, 1);
+	assert_memory_equal(expect(s, 2, NAME, 1, 32), long_name, 32);
 	scene_free(s);
 }
 
@@ -349,6 +363,7 @@ int main(void)
 		cmocka_unit_test(one_port_without_multiport),
 		cmocka_unit_test(input_waits_for_buffers),
 		cmocka_unit_test(ports_are_announced_named_and_opened),
+		cmocka_unit_test(name_of_full_length_has_no_terminator),
 		cmocka_unit_test(data_waits_until_the_guest_opens),
 		cmocka_unit_test(end_of_the_stream_closes_the_hosts_side),
 		cmocka_unit_test(full_back_end_keeps_the_rest),

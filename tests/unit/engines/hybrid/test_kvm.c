@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tiny_vm.h"
 
-#include <errno.h>
-#include <grp.h>
 #include <linux/kvm.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/core/macros.h"
 #include "engines/hybrid/kvm.h"
@@ -46,42 +42,11 @@ static void a_sealed_thread_runs_but_builds_nothing(void **state)
 	}
 }
 
-/* In a child that is nobody: what the user reads must say what to do. */
-static int refused_as_nobody(void)
-{
-	struct cpu_caps caps;
-	struct err err = { 0 };
-
-	if (setgroups(0, NULL) < 0 || setgid(65534) < 0 || setuid(65534) < 0)
-		return 2;
-	if (kvm_cpu_ops.caps(&caps, &err) == 0)
-		return 3; /* open to everyone here */
-	return err.code == EACCES && strstr(err.text, "group that owns the file") ? 0 : 1;
-}
-
-static void refused_permission_says_what_to_do(void **state)
-{
-	int status;
-
-	(void)state;
-	if (tiny_missing() || geteuid() != 0)
-		SKIP("takes /dev/kvm, and root to become nobody");
-	pid_t pid = fork();
-	if (pid == 0)
-		_exit(refused_as_nobody());
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) == 3)
-		SKIP("/dev/kvm is open to everyone here");
-	assert_int_equal(WEXITSTATUS(status), 0);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_slot_of_the_table_is_filled),
 		cmocka_unit_test(a_sealed_thread_runs_but_builds_nothing),
-		cmocka_unit_test(refused_permission_says_what_to_do),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -37,6 +37,9 @@ static void kvm_says_what_it_keeps(void **state)
 	const struct cpuid_leaf *ext = leaf_of(leaves, n, (uint32_t)CPUID_EXT_FEATURES);
 	assert_non_null(ext);
 	assert_true(ext->edx & (1U << 29)); /* long mode */
+	const struct cpuid_leaf *name = leaf_of(leaves, n, 0x80000002);
+	assert_non_null(name);
+	assert_true(name->eax != 0); /* the host's: no CPU is without */
 }
 
 GUEST16(asks, "mov $0x40000042, %eax; xor %ecx, %ecx; cpuid; mov %ebx, 0x2000\n"

@@ -88,6 +88,24 @@ GUEST16(pic,
 	"1: hlt; jmp 1b");
 GUEST16(pic_handler, "mov $0x20, %al; out %al, $0x20; out %al, $0x84; iret");
 
+/* A vcpu that never ran, or is reset, is asked too; and its next run begins with what was set. */
+static void cr8_and_apic_base_follow_a_set_state(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_NONE);
+	const struct cpu_ops *ops = vm.vcpu->ops;
+	struct x86_state set = vm.state;
+
+	set.cr8 = 7;
+	set.apic_base = 0xfee00900;
+	assert_int_equal(ops->state_set(vm.vcpu, &set), 0);
+	assert_int_equal(ops->cr8_get(vm.vcpu), 7);
+	assert_int_equal(ops->apic_base_get(vm.vcpu), 0xfee00900);
+	LOAD(&vm, one_exit);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_PIO);
+	assert_int_equal(ops->cr8_get(vm.vcpu), 7);
+}
+
 static void line_reaches_kvms_pic(void **state)
 {
 	(void)state;
@@ -206,6 +224,7 @@ int main(void)
 		cmocka_unit_test(nmi_needs_no_window),
 		cmocka_unit_test(hlt_exits_and_an_interrupt_ends_it),
 		cmocka_unit_test(cr8_and_apic_base_are_the_guests),
+		cmocka_unit_test(cr8_and_apic_base_follow_a_set_state),
 		cmocka_unit_test(line_reaches_kvms_pic),
 		cmocka_unit_test(message_reaches_kvms_lapic),
 		cmocka_unit_test(end_of_a_level_interrupt_is_heard_of),

@@ -127,7 +127,7 @@ static void mounts_keep_the_spec_s_order(void **state)
 	assert_memory_equal(field.data + 8, "\0\0/data\0size=1m", 16);
 	field = field_of(&out, AGENT_TAG_MOUNT, 2);
 	assert_int_equal(le32_load(field.data), AGENT_MOUNT_VOLUME);
-	assert_int_equal(le32_load(field.data + 4), AGENT_MOUNT_READ_ONLY);
+	assert_int_equal(le32_load(field.data + 4), AGENT_MOUNT_READ_ONLY | AGENT_MOUNT_COPY_UP);
 	spec_fini(&spec);
 }
 

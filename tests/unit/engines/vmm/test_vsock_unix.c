@@ -338,13 +338,13 @@ static void socket_file_is_private_and_a_stale_one_replaced(void **state)
 	struct vsock_unix *second = NULL;
 	struct stat st;
 	struct sockaddr_un at = { .sun_family = AF_UNIX };
-	char path[120];
+	char path[sizeof(at.sun_path)];
 
 	assert_int_equal(stat(s->path, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0600);
 	assert_int_equal(vsock_unix_create(s->path, s->loop, &second, NULL), -EADDRINUSE);
-	(void)snprintf(path, sizeof(path), "%s2", s->path);
-	(void)snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	(void)snprintf(path, sizeof(path), "%.90s2", s->path);
+	memcpy(at.sun_path, path, sizeof(path));
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fd, (const struct sockaddr *)&at, sizeof(at)), 0);
 	fd_close(fd);

@@ -213,8 +213,10 @@ int rig_qemu(struct rig *rig, const char *command)
 		       command);
 	int status = system(line);
 	assert_true(WIFEXITED(status));
-	if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 127)
-		(void)system("cat /tmp/strata-unit-*/qemu.log >&2");
+	if (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 127) {
+		(void)snprintf(line, sizeof(line), "cat %s/qemu.log >&2", rig->scratch->path);
+		(void)!system(line); /* only words for whoever reads the failure */
+	}
 	return WEXITSTATUS(status) == 127 ? -1 : WEXITSTATUS(status);
 }
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -246,6 +247,40 @@ static void a_sealed_queue_serves_its_files(void **state)
 		assert_int_equal(one_run(rig, &foreign), -EBADF);
 }
 
+struct visit {
+	pthread_t who[16];
+	unsigned n;
+};
+
+static int visit(void *arg)
+{
+	struct visit *v = arg;
+
+	for (unsigned i = 0; i < v->n; i++) {
+		if (pthread_equal(v->who[i], pthread_self()))
+			return -EEXIST;
+	}
+	v->who[v->n++] = pthread_self();
+	return v->n == 3 ? -EDOM : 0;
+}
+
+static void each_thread_is_visited_once(void **state)
+{
+	struct rig *rig = rig_of(state);
+	AUTO(fd_close_p) int fd = one_file(rig);
+	struct one s = { .io = { .op = AIO_SYNC, .fd = fd } };
+
+	for (unsigned again = 0; again < 2; again++) {
+		struct visit v = { 0 };
+		int r = aio_on_threads(rig->aio, visit, &v);
+		assert_int_equal(v.n, rig->kind == AIO_URING ? 0 : 4);
+		assert_int_equal(r, rig->kind == AIO_URING ? 0 : -EDOM);
+		for (unsigned i = 0; i < v.n; i++)
+			assert_false(pthread_equal(v.who[i], pthread_self()));
+		assert_int_equal(one_run(rig, &s), 0);
+	}
+}
+
 static void silly_depths_are_refused(void **state)
 {
 	struct rig *rig = rig_of(state);
@@ -270,6 +305,7 @@ int main(void)
 		RIG_TEST(more_than_the_queue_is_deep),
 		RIG_TEST(a_completion_may_submit),
 		RIG_TEST(a_sealed_queue_serves_its_files),
+		RIG_TEST(each_thread_is_visited_once),
 		RIG_TEST_ONCE(silly_depths_are_refused),
 	};
 

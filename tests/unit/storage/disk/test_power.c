@@ -186,11 +186,20 @@ static int tape_seal(struct aio *aio, struct err *err)
 	return 0;
 }
 
+static int tape_on_threads(struct aio *aio, int (*fn)(void *arg), void *arg)
+{
+	(void)aio;
+	(void)fn;
+	(void)arg;
+	return 0;
+}
+
 static const struct aio_ops tape_ops = {
 	.name = "tape",
 	.destroy = tape_nothing,
 	.fd = tape_fd,
 	.seal = tape_seal,
+	.on_threads = tape_on_threads,
 	.start = tape_start,
 	.kick = tape_nothing,
 	.collect = tape_collect,

@@ -1,0 +1,108 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# An image in a virtual machine on hardware KVM, and containers on Debian's own kernel: inside an emulated AMD
+# server (lab.py). One boot of the server for each test; what is asserted is what was printed there.
+bats_require_minimum_version 1.5.0
+
+setup_file()
+{
+	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
+	local tool deb
+	for tool in qemu-system-x86_64 mkfs.erofs mke2fs nft busybox; do
+		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
+	done
+	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
+	export LAB
+	python3 "$REPO/tests/lab/lab.py" --timeout 60 -- true || skip "the emulated server does not boot: no kernel package?"
+	deb=$(ls "$STRATA_LAB_CACHE"/deb/*.deb)
+	"$REPO/tools/demo-image" "$LAB/rootfs"
+	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" image import "$LAB/rootfs" demo
+	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" image kernel fetch --from "$deb"
+}
+
+teardown_file()
+{
+	[ -z "${LAB:-}" ] || rm -rf "$LAB"
+}
+
+# lab SCRIPT: run it in the server; the store is at /store, the command is `strata`
+lab()
+{
+	local build=$REPO/build bin=/usr/local/bin
+	printf '#!/bin/sh\nexec /usr/local/bin/strata.bin --root /store --run-root /run/strata "$@"\n' >"$LAB/strata"
+	chmod +x "$LAB/strata"
+	run python3 "$REPO/tests/lab/lab.py" --timeout 400 --memory 2048 --file "$LAB/root:/store" \
+		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
+		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
+		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
+		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program nft -- "$1"
+	echo "$output"
+}
+
+has()
+{
+	[[ $'\n'$output$'\n' == *$'\n'"$1"$'\n'* ]] || { echo "not said: $1"; false; }
+}
+
+@test "an image's command: output, status, streams, exec, stop, in a VM as in a container" {
+	lab '
+	strata info | grep -A1 hybrid
+	for virt in os-level hybrid; do
+		strata run --rm --virt $virt --network none demo sh -c "echo out \$0; echo err >&2; exit 7" $virt 2>/tmp/err
+		echo "$virt status $?"; echo "$virt $(cat /tmp/err)"
+		echo "from a pipe to $virt" | strata run --rm -i --virt $virt --network none demo cat
+		strata run --rm --virt $virt --network none demo nosuch 2>/dev/null; echo "$virt nosuch $?"
+		strata run --rm --virt $virt --network none demo sh -c "kill -9 \$\$; sleep 9" 2>/dev/null; echo "$virt killed $?"
+		strata run -d --name x --virt $virt --network none --hostname box -e A=b demo sh -c \
+			"trap \"echo stopping; exit 5\" TERM; echo kept >/kept; while :; do sleep 0.1; done" >/dev/null
+		strata exec x sh -c "echo exec \$(hostname) \$A; exit 4"; echo "$virt exec $?"
+		echo "$virt $(strata exec x cat /kept)"
+		strata stop x >/dev/null; echo "$virt stopped $(strata inspect x | grep -c "\"exit_code\": 5")"
+		strata logs x
+		strata start x >/dev/null; echo "$virt again $(strata exec x cat /kept)"; strata rm -f x >/dev/null
+		strata ps -a -q | wc -l
+	done'
+	[ "$status" = 0 ]
+	[[ $output == *hybrid*"hardware"* ]]
+	local virt
+	for virt in os-level hybrid; do
+		has "out $virt"
+		has "$virt status 7"
+		has "$virt err"
+		has "from a pipe to $virt"
+		has "$virt nosuch 127"
+		has "$virt exec 4"
+		has "$virt kept"
+		has "$virt stopped 1"
+		has "$virt again kept"
+	done
+	[ "$(grep -c "exec box b" <<<"$output")" = 2 ]
+	[ "$(grep -cx stopping <<<"$output")" = 2 ]
+	[ "$(grep " killed " <<<"$output" | cut -d' ' -f3 | sort -u | wc -l)" = 1 ]
+}
+
+@test "a VM and a container on one network reach each other by name" {
+	lab '
+	strata run -d --name c1 demo sleep 1000 >/dev/null
+	strata run -d --name v1 --virt hybrid demo sleep 1000 >/dev/null
+	strata exec v1 ping -c 1 -q c1 >/dev/null && echo "v1 reaches c1"
+	strata exec c1 ping -c 1 -q v1 >/dev/null && echo "c1 reaches v1"
+	strata rm -f v1 c1 >/dev/null; ls /sys/class/net | grep -c "^st"; ls /sys/fs/cgroup/unified | grep -c strata'
+	[ "$status" = 1 ] # grep found nothing
+	has "v1 reaches c1"
+	has "c1 reaches v1"
+}
+
+@test "the guest programs on hardware KVM" {
+	lab '
+	for program in pio mmio interrupts clocks pci smp rng balloon; do
+		for chip in engine machine; do
+			strata run --rm --virt hybrid --network none -m 64m --vcpus 2 --irqchip $chip \
+				--kernel /guests/guest_$program >/tmp/out
+			echo "$program $chip $? $(grep -c "^FAIL" /tmp/out) $(tail -n 1 /tmp/out)"
+		done
+	done'
+	[ "$status" = 0 ]
+	[ "$(grep -cE '^[a-z]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 16 ]
+}
