@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A virtual machine from its spec to its end: build, seal, run, take apart. */
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -115,8 +117,13 @@ static int run_build(struct vmm *vmm, struct err *err)
 static int run_seal(struct vmm *vmm, struct err *err)
 {
 	struct seal_report report;
+	const pid_t monitor = getppid();
 	int r = vmm_seal_process(&report, err);
 
+	/* Becoming somebody else took that back: a machine dies with its monitor. */
+	if (r == 0 && vmm->fds.sync >= 0 &&
+	    (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != monitor))
+		r = err_say(err, ECHILD, "the monitor is gone");
 	if (r == 0)
 		r = vmm_holder_start(err);
 	if (r < 0 || vmm->fds.sync < 0)
