@@ -96,13 +96,14 @@ has()
 
 @test "the guest programs on hardware KVM" {
 	lab '
-	for program in pio mmio interrupts clocks pci smp rng balloon; do
+	truncate -s 4M /tmp/disk
+	for program in pio mmio interrupts clocks pci smp rng balloon blk hostile_rings; do
 		for chip in engine machine; do
-			strata run --rm --virt hybrid --network none -m 64m --vcpus 2 --irqchip $chip \
+			strata run --rm --virt hybrid --network none -m 64m --vcpus 2 --irqchip $chip --disk /tmp/disk \
 				--kernel /guests/guest_$program >/tmp/out
 			echo "$program $chip $? $(grep -c "^FAIL" /tmp/out) $(tail -n 1 /tmp/out)"
 		done
 	done'
 	[ "$status" = 0 ]
-	[ "$(grep -cE '^[a-z]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 16 ]
+	[ "$(grep -cE '^[a-z]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 20 ]
 }
