@@ -8,17 +8,22 @@ setup_file()
 {
 	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
-	local tool deb
+	local tool
 	for tool in qemu-system-x86_64 mkfs.erofs mke2fs nft busybox; do
 		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
 	done
 	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
 	export LAB
 	python3 "$REPO/tests/lab/lab.py" --timeout 60 -- true || skip "the emulated server does not boot: no kernel package?"
-	deb=$(ls "$STRATA_LAB_CACHE"/deb/*.deb)
 	"$REPO/tools/demo-image" "$LAB/rootfs"
-	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" image import "$LAB/rootfs" demo
-	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" image kernel fetch --from "$deb"
+	host image import "$LAB/rootfs" demo
+	host image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb" -name '*.deb' | head -n 1)"
+}
+
+# host ARGUMENT...: strata on this host, with the store that the server gets
+host()
+{
+	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" "$@"
 }
 
 teardown_file()
@@ -43,6 +48,26 @@ lab()
 has()
 {
 	[[ $'\n'$output$'\n' == *$'\n'"$1"$'\n'* ]] || { echo "not said: $1"; false; }
+}
+
+@test "Debian's kernel comes from its mirror, with the modules a guest needs" {
+	local real version
+	real=$(apt-cache show --no-all-versions linux-image-cloud-amd64 2>/dev/null |
+		sed -n 's/^Depends: *\(linux-image-[^ ,]*\).*/\1/p')
+	[ -n "$real" ] || skip "apt knows no linux-image-cloud-amd64"
+	(cd "$LAB" && apt-get -q download "$real" >"$LAB/apt" 2>&1) || skip "apt-get download fails: $(tail -n 1 "$LAB/apt")"
+	run -0 host image kernel fetch
+	[[ $output == *-cloud-amd64\ * ]]
+	version=${output% *}
+	[ "linux-image-$version" = "$real" ]
+	[ "$(dd if="$LAB/root/kernels/$version/vmlinuz" bs=1 skip=514 count=4 status=none)" = HdrS ]
+	[ -f "$LAB/root/kernels/$version/modules/virtio_blk.ko" ]
+	# The same package by hand is the same kernel.
+	local digest
+	digest=$(host image kernel list -f json | jq -r '.[0].digest')
+	host image kernel rm "$version"
+	host image kernel fetch --from "$LAB"/linux-image-*.deb
+	[ "$(host image kernel list -f json | jq -r '.[0].digest')" = "$digest" ]
 }
 
 @test "an image's command: output, status, streams, exec, stop, in a VM as in a container" {
