@@ -62,18 +62,15 @@ static void agent_exited(struct agent *agent, const struct agent_end *end)
 
 static void agent_wake_loop(struct agent *agent)
 {
-	const uint64_t one = 1;
-
-	(void)!write(agent_mine(agent)->wake, &one, sizeof(one)); /* full is as good */
+	fd_poke(agent_mine(agent)->wake);
 }
 
 static void agent_woken(void *arg, uint32_t events)
 {
 	struct vmm_agent *a = arg;
-	uint64_t times;
 
 	(void)events;
-	(void)!read(a->wake, &times, sizeof(times)); /* only to make it unreadable */
+	fd_calm(a->wake);
 	agent_poke(&a->agent);
 }
 
