@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import time
 
+from bench_vm_io import bench_vm_io
 from lab import LabError
 
 RUNS = 30
@@ -68,3 +69,4 @@ def bench_vm(lab, report):
     ours = resting(vm_command(lab, "wait", waits)) / 1024
     report.line("a VMM's memory beside its guest's", ours, resting([*QEMU, waits]) / 1024, None, "MiB")
     report.line("  at most", ours, None, 4, "MiB")
+    bench_vm_io(lab, report)
