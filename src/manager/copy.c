@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/json.h"
 #include "manager/copy_guest.h"
 #include "manager/private.h"
 #include "storage/copy.h"
@@ -65,6 +66,17 @@ static int copy_root_open(const struct instance *instance, const char *state_dir
 	return 0;
 }
 
+/* As it is stored, but for the layers' names that only a start makes paths: who is asked needs none. */
+static int copy_spec(const struct instance *instance, struct spec *ret, struct err *err)
+{
+	AUTO(json_decref_p) json_t *json = json_copy(instance->spec);
+
+	if (!json)
+		return err_set(err, ENOMEM, "copy");
+	(void)json_object_del(json, "layers"); /* not there: as well */
+	return spec_load(json, ret, err);
+}
+
 /* copy_place_open() - the instance's files, running or not; *place needs copy_place_fini(), also on failure */
 static int copy_place_open(struct manager *manager, struct instance *instance,
 			   struct copy_place *place, struct err *err)
@@ -82,7 +94,7 @@ static int copy_place_open(struct manager *manager, struct instance *instance,
 		       instance_dir(manager, instance->id, true, place->run_dir) < 0))
 		r = err_set(err, ENAMETOOLONG, "copy");
 	if (r == 0 && place->engine->files)
-		r = spec_load(instance->spec, &place->spec, err);
+		r = copy_spec(instance, &place->spec, err);
 	else if (r == 0)
 		r = instance_spec(manager, instance, &place->spec, err);
 	return r < 0 ? r : copy_root_open(instance, state_dir, place, err);
