@@ -217,15 +217,14 @@ static int machine_mounts(const json_t *mounts, json_t *disks, struct err *err)
 	json_array_foreach(mounts, i, mount)
 	{
 		const char *path = json_str(mount, "source", "");
+		bool read_only = json_bool(mount, "read_only", false);
 		if (strcmp(json_str(mount, "type", ""), "volume") != 0)
 			continue;
-		int r = ext4_ensure(path, err);
+		int r = ext4_ensure(path, read_only, err);
 		if (r < 0)
 			return r;
-		if (json_array_append_new(disks,
-					  json_pack("{s:s,s:s,s:b}", "path", path, "format", "raw",
-						    "read_only",
-						    (int)json_bool(mount, "read_only", false))))
+		if (json_array_append_new(disks, json_pack("{s:s,s:s,s:b}", "path", path, "format",
+							   "raw", "read_only", (int)read_only)))
 			return err_set(err, ENOMEM, "start");
 	}
 	return 0;

@@ -15,10 +15,13 @@
 #include "base/os/fd.h"
 #include "storage/helper.h"
 
-/* Linux, Documentation/filesystems/ext4/super.rst, "Super Block": at byte 1024, s_magic at 0x38 of it. */
-#define EXT4_MAGIC_AT (1024 + 0x38)
-#define EXT4_MAGIC    0xef53
-#define EXT4_CHUNK    65536
+/* Linux, Documentation/filesystems/ext4/super.rst, "Super Block": at byte 1024; s_magic, s_feature_incompat. */
+#define EXT4_SUPER_AT	 1024
+#define EXT4_MAGIC_AT	 0x38
+#define EXT4_MAGIC	 0xef53
+#define EXT4_INCOMPAT_AT 0x60
+#define EXT4_RECOVER	 0x4 /* its journal is to be replayed: it is mounted, or was not unmounted */
+#define EXT4_CHUNK	 65536
 
 int ext4_make(const char *path, int64_t size_bytes, unsigned journal_mib, struct err *err)
 {
@@ -91,12 +94,14 @@ static int ext4_holds_data(int fd, off_t size, bool *ret)
 	return 0;
 }
 
-static bool ext4_is_there(int fd)
+static bool ext4_is_there(int fd, uint32_t *ret_incompat)
 {
-	uint8_t magic[2];
+	uint8_t super[EXT4_INCOMPAT_AT + 4];
 
-	return pread(fd, magic, sizeof(magic), EXT4_MAGIC_AT) == sizeof(magic) &&
-	       le16_load(magic) == EXT4_MAGIC;
+	if (pread(fd, super, sizeof(super), EXT4_SUPER_AT) != sizeof(super))
+		return false;
+	*ret_incompat = le32_load(super + EXT4_INCOMPAT_AT);
+	return le16_load(super + EXT4_MAGIC_AT) == EXT4_MAGIC;
 }
 
 /* As a machine locks its disk (storage/disk/disk.h), so that none starts on it while it is written. */
@@ -115,8 +120,9 @@ static int ext4_fill(int fd, const char *path, struct err *err)
 {
 	bool data;
 	struct stat st;
+	uint32_t incompat;
 
-	if (ext4_is_there(fd))
+	if (ext4_is_there(fd, &incompat))
 		return 0; /* made by another command just now */
 	int r = fstat(fd, &st) < 0 ? -errno : ext4_holds_data(fd, st.st_size, &data);
 	if (r < 0)
@@ -133,14 +139,22 @@ static int ext4_fill(int fd, const char *path, struct err *err)
 	return r;
 }
 
-int ext4_ensure(const char *path, struct err *err)
+int ext4_ensure(const char *path, bool read_only, struct err *err)
 {
 	AUTO(fd_close_p) int fd = open(path, O_RDWR | O_CLOEXEC);
+	uint32_t incompat;
 
 	if (fd < 0)
 		return err_set(err, errno, "open %s", path);
-	if (ext4_is_there(fd))
+	if (!ext4_is_there(fd, &incompat)) {
+		int r = ext4_lock(fd, path, err);
+		return r < 0 ? r : ext4_fill(fd, path, err);
+	}
+	if (!read_only || !(incompat & EXT4_RECOVER))
 		return 0;
-	int r = ext4_lock(fd, path, err);
-	return r < 0 ? r : ext4_fill(fd, path, err);
+	return err_say(
+		err, EUCLEAN,
+		"%s is in use, or was not unmounted, and to be read only it must be clean: start a "
+		"machine that mounts it writable, and stop that",
+		path);
 }

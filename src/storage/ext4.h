@@ -2,6 +2,7 @@
 #pragma once
 
 /* File systems for a virtual machine's disks that are mounted inside: ext4, made by Debian's mke2fs. */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/core/err.h"
@@ -13,8 +14,9 @@
  */
 int ext4_make(const char *path, int64_t size_bytes, unsigned journal_mib, struct err *err);
 /*
- * ext4_ensure() - that a raw image holds one: made if the image has no byte but zeroes
- * Errors: -EBUSY: it is empty, and a machine has it open; -EINVAL: it holds something else. Killed within mke2fs, an image is
- * something else too.
+ * ext4_ensure() - that a raw image holds one that can be mounted: made if the image has no byte but zeroes
+ * @read_only: it is going to be read only, so that its journal cannot be replayed
+ * Errors: -EBUSY: it is empty, and a machine has it open; -EUCLEAN: with read_only, it was not unmounted; -EINVAL: it holds
+ * something else. Killed within mke2fs, an image is something else too.
  */
-int ext4_ensure(const char *path, struct err *err);
+int ext4_ensure(const char *path, bool read_only, struct err *err);
