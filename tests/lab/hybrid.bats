@@ -41,7 +41,7 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program nft -- "$1"
+		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program nft --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 
@@ -131,4 +131,48 @@ has()
 	done'
 	[ "$status" = 0 ]
 	[ "$(grep -cE '^[a-z]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 20 ]
+}
+
+@test "files go in and out of a running VM, and a disk volume outlives its instance" {
+	lab '
+	mkdir -p /tmp/t/sub; cd /tmp/t; echo one >file; echo two >sub/deep; ln -s file link; chmod 751 file
+	strata volume create --size 64m vol >/dev/null; strata volume create dir >/dev/null
+	strata run -d --name x --virt hybrid --network none -v vol:/data demo sh -c \
+		"trap \"exit 0\" TERM; while :; do sleep 0.1; done" >/dev/null
+	strata cp file x:/tmp && strata cp /tmp/t x:/new && strata cp /tmp/t x:/new && strata cp /tmp/t/. x:/data
+	strata exec x sh -c "stat -c %a /tmp/file; cat /new/sub/deep /new/t/sub/deep /data/file"
+	mkdir /tmp/o; strata cp x:/new /tmp/o/a && strata cp x:/new /tmp/o && strata cp x:/tmp/file /tmp/o/f
+	diff -r /tmp/t/sub /tmp/o/a/sub && diff -r /tmp/o/a /tmp/o/new && echo "out $(stat -c %a /tmp/o/f) $(cat /tmp/o/f)"
+	strata cp -L x:/new/link /tmp/o/followed && strata cp x:/new/link /tmp/o/kept
+	echo "links $(cat /tmp/o/followed) $(readlink /tmp/o/kept)"
+	tar c file | strata cp - x:/etc && strata cp x:/etc/file - | tar xO
+	strata cp x:/nowhere /tmp/o; strata cp file x:/nowhere/at/all; strata cp file x:/nowhere/
+	strata stop x >/dev/null; strata cp x:/new /tmp/o; strata rm x >/dev/null
+	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "cat /data/sub/deep; touch /data/x"
+	strata run -d --name y --virt hybrid --network none -v vol:/data demo sh -c "echo kept >/data/y; sync; sleep 1000" >/dev/null
+	until strata exec y grep kept /data/y; do :; done; strata rm -f y >/dev/null
+	strata run --rm --virt hybrid --network none -v vol:/data:ro demo true
+	strata run --rm --virt hybrid --network none -v vol:/data demo cat /data/y
+	strata run --rm --virt hybrid --network none -v dir:/data demo true
+	strata run --rm --virt hybrid --network none -v /tmp/t:/data demo true
+	strata run --rm --virt hybrid --network none -v /data demo true
+	strata run --rm --virt hybrid --network none -v none:/data demo true; strata ps -aq | wc -l' 2>&1
+	[ "$status" = 0 ]
+	[ "$(grep -cx 751 <<<"$output")" = 1 ]
+	[ "$(grep -cx two <<<"$output")" = 3 ]
+	[ "$(grep -cx one <<<"$output")" = 2 ]
+	has "out 751 one"
+	has "links one file"
+	[[ $output == *"/nowhere: No such file"* ]]
+	[[ $output == *"copy to /nowhere/at/all: no directory /nowhere/at"* ]]
+	[[ $output == *"copy to /nowhere/: no such directory"* ]]
+	[[ $output == *"does not run"*"strata start x"* ]]
+	[[ $output == *"/data/x: Read-only file system"* ]]
+	[[ $output == *"was not unmounted"*"writable"* ]]
+	[ "$(grep -cx kept <<<"$output")" = 2 ]
+	[[ $output == *"volume dir is a directory"* ]]
+	[[ $output == *"a bind mount is not for a virtual machine"* ]]
+	[[ $output == *"without a name"* ]]
+	[[ $output == *"volume none: there is none"* ]]
+	has 0
 }
