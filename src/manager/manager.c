@@ -337,8 +337,10 @@ int manager_reconcile(struct manager *manager, const char *id, struct err *err)
 struct spec instance_view(const struct instance *instance)
 {
 	const char *mode = json_str(json_object_get(instance->spec, "network"), "mode", "bridge");
+	const json_t *vm = json_object_get(instance->spec, "vm");
 
 	return (struct spec){
+		.vm.memory_bytes = vm ? (uint64_t)json_int(vm, "memory_bytes", SPEC_VM_MEMORY) : 0,
 		.id = instance->id,
 		.name = instance->name,
 		.cgroup_parent = json_str(instance->spec, "cgroup_parent", ""),
