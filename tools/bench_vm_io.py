@@ -108,6 +108,5 @@ def bench_vm_io(lab, report):
         report.line(what, ours[0], peer[0], SAME, "")
         # None as a rule, so no ratio: QEMU's number is the bound.
         report.line("  of them to user space", ours[1], None, max(peer[1], 0), "")
-        # Whoever is quicker with one sleeps sooner, and has to be woken for the next: with aio=io_uring, as ours,
         # A driver that rings for each: whoever sleeps sooner is woken more often.
         report.line("  told one at a time", alone[0][i][0], alone[1][i][0], SAME, "")
