@@ -555,9 +555,25 @@ static void create_undo_volumes(struct manager *manager, const json_t *spec)
 		volume_remove(&manager->store, json_string_value(name), NULL); /* best effort */
 }
 
+/* Where a volume or a directory will be is known later. */
+static json_t *create_mounts_view(const json_t *config)
+{
+	json_t *mounts = json_deep_copy(json_object_get(config, "mounts"));
+	json_t *mount;
+	size_t i;
+
+	json_array_foreach(mounts, i, mount)
+	{
+		if (!json_object_get(mount, "type"))
+			(void)json_object_set_new(mount, "type", json_string("bind"));
+		(void)json_object_set_new(mount, "source", json_string("/"));
+	}
+	return mounts;
+}
+
 /* What the architecture cannot do is refused before anything is made. */
-static int create_check_engine(const struct engine_ops *engine, json_t *spec, bool image,
-			       struct err *err)
+static int create_check_engine(const struct engine_ops *engine, json_t *spec, const json_t *config,
+			       bool image, struct err *err)
 {
 	AUTO(json_decref_p) json_t *copy = json_copy(spec);
 	AUTO(spec_fini) struct spec view = { 0 };
@@ -566,6 +582,8 @@ static int create_check_engine(const struct engine_ops *engine, json_t *spec, bo
 	if (image)
 		(void)json_object_set_new(copy, "layers", json_pack("[s]", "/"));
 	(void)json_object_del(copy, "mounts");
+	if (engine->machines && json_object_get(config, "mounts"))
+		(void)json_object_set_new(copy, "mounts", create_mounts_view(config));
 	int r = spec_load(copy, &view, err);
 	return r == 0 && engine->check ? engine->check(&view, err) : r;
 }
@@ -617,11 +635,11 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (r == 0)
 		r = create_caps(spec, config, err);
 	if (r == 0)
-		r = create_check_engine(engine, spec, image != NULL, err);
+		r = create_check_cpus(spec, err);
+	if (r == 0)
+		r = create_check_engine(engine, spec, config, image != NULL, err);
 	if (r == 0)
 		r = create_check_ports(spec, err);
-	if (r == 0)
-		r = create_check_cpus(spec, err);
 	if (r == 0)
 		r = create_mounts(manager, spec, config, image_config, err);
 	return r == 0 ? create_check_devices(spec, err) : r;
