@@ -90,6 +90,8 @@ struct spec_disk {
 	bool read_only;
 };
 
+#define SPEC_VM_MEMORY (INT64_C(512) << 20) /* bytes, where nothing is said */
+
 /* A virtual machine: what runs in it and how large it is. Without a kernel there is none. */
 struct spec_vm {
 	const char *kernel; /* absolute path; NULL: this is no virtual machine */

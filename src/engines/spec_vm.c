@@ -10,7 +10,6 @@
 #define VM_DISKS_MAX  16
 #define VM_APPEND_MAX 4096
 #define VM_MEMORY_MIN (INT64_C(2) << 20)
-#define VM_MEMORY     (INT64_C(512) << 20)
 
 static const char *const disk_formats[] = {
 	[SPEC_DISK_AUTO] = "auto", [SPEC_DISK_RAW] = "raw", [SPEC_DISK_QCOW2] = "qcow2", NULL
@@ -44,7 +43,7 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->append = spec_str(&in, "append", "");
 	if (strlen(vm->append) > VM_APPEND_MAX)
 		spec_fail(&in, "append", "must be at most %d bytes", VM_APPEND_MAX);
-	int64_t memory = spec_int(&in, "memory_bytes", VM_MEMORY_MIN, INT64_MAX, VM_MEMORY);
+	int64_t memory = spec_int(&in, "memory_bytes", VM_MEMORY_MIN, INT64_MAX, SPEC_VM_MEMORY);
 	if (memory % 4096)
 		spec_fail(&in, "memory_bytes", "must be a multiple of 4096");
 	vm->memory_bytes = (uint64_t)memory;

@@ -337,6 +337,7 @@ int manager_reconcile(struct manager *manager, const char *id, struct err *err)
 struct spec instance_view(const struct instance *instance)
 {
 	const char *mode = json_str(json_object_get(instance->spec, "network"), "mode", "bridge");
+	const json_t *vm = json_object_get(instance->spec, "vm");
 
 	return (struct spec){
 		.id = instance->id,
@@ -345,6 +346,8 @@ struct spec instance_view(const struct instance *instance)
 		.network = !strcmp(mode, "host")   ? SPEC_NETWORK_HOST
 			   : !strcmp(mode, "none") ? SPEC_NETWORK_NONE
 						   : SPEC_NETWORK_BRIDGE,
+		.vm = { .agent = json_bool(vm, "agent", false),
+			.memory_bytes = (uint64_t)json_int(vm, "memory_bytes", SPEC_VM_MEMORY) },
 	};
 }
 
