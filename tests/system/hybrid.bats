@@ -7,7 +7,9 @@ load helper
 
 setup_file()
 {
-	[ -r /dev/kvm ] && [ -w /dev/kvm ] || skip "there is no usable /dev/kvm here"
+	if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
+		skip "there is no usable /dev/kvm here"
+	fi
 	strata_setup_file
 	export RESET=${STRATA_BIN%/*}/bench/guest_reset WAIT=${STRATA_BIN%/*}/bench/guest_wait
 	export PROGRAMS=${STRATA_BIN%/*}/tests/guest
@@ -129,7 +131,7 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	refused 'disk is not a qcow2 image' --disk disk,format=qcow2
 	refused "'bogus' is not known" --disk disk,bogus
 	for ((i = 0; i < 17; i++)); do
-		many+=(--disk disk,ro)
+		many+=(--disk "disk,ro")
 	done
 	refused '--disk: 17 disks' "${many[@]}"
 }
@@ -199,6 +201,7 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 
 @test "a full host disk is an I/O error of the guest's" {
 	mkdir -p small
+	# shellcheck disable=SC2016 # the inner shell's
 	unshare -m sh -eu -c '
 		mount -t tmpfs -o size=1M none small
 		truncate -s 4M small/disk
@@ -208,6 +211,8 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	'
 	cat full.out full.err
 	# Its writes fail, which its own checks count; it lives, and reaches its end.
+	grep -Eq '^FAIL write_.*: got 0x1, not 0x0' full.out # VIRTIO_BLK_S_IOERR
+	grep -q '^ok ends_without_needs_reset' full.out
 	grep -Eq '^end: [0-9]+ passed, [1-9][0-9]* failed' full.out
 	[ ! -s full.err ]
 	[ "$(cat full.status)" = 3 ] # isa-debug-exit: 2 * 1 + 1
