@@ -29,7 +29,7 @@ demo:
 	@$(MAKE) --no-print-directory all
 	@tools/demo $(BUILD)
 
-## test: everything, about ten minutes; tools/test lint unit runs a part
+## test: everything, about a quarter of an hour; tools/test lint unit runs a part
 test:
 	@tools/setup
 	@tools/test

@@ -66,6 +66,23 @@ struct guest_exec {
 	int started_fd; /* write(2) one zero byte, once the process runs */
 };
 
+/*
+ * The files of a running guest that no fd of the host's reaches: asked of somebody inside, who may lie. In any process; SIGPIPE
+ * must be ignored. Tars are as those of storage/copy.h; paths are looked up in the guest's root.
+ * Each: 0, or a negative errno; -ENOENT and -ENOTDIR where the path leads nowhere.
+ */
+struct guest_files {
+	/* What is at a path: *ret_mode is as stat(2)'s st_mode. @follow: where it is a link, what it points to */
+	int (*stat)(const struct spec *spec, const char *run_dir, const char *path, bool follow,
+		    mode_t *ret_mode, struct err *err);
+	/* A tar of it to out_fd; "DIR/." is what the directory holds. @as: its name in the tar; NULL: the path's last part */
+	int (*get)(const struct spec *spec, const char *run_dir, const char *path, bool follow,
+		   const char *as, int out_fd, struct err *err);
+	/* Unpack the tar that in_fd has into a directory. */
+	int (*put)(const struct spec *spec, const char *run_dir, const char *path, int in_fd,
+		   struct err *err);
+};
+
 struct engine_ops {
 	const char *name; /* "os-level": the value of --virt */
 	bool filters;	  /* wants the spec's seccomp profile compiled: spec.seccomp */
@@ -99,6 +116,8 @@ struct engine_ops {
 	 */
 	int (*root_open)(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
 			 struct err *err);
+	/* Optional: of an engine whose root_open() refuses, what `strata cp` does while the guest runs. */
+	const struct guest_files *files;
 	/* Kill and remove what a dead monitor's guest left on the host; absent is fine. */
 	int (*sweep)(const char *id, const char *cgroup_parent, struct err *err);
 

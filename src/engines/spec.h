@@ -90,7 +90,7 @@ struct spec_disk {
 	bool read_only;
 };
 
-#define SPEC_VM_MEMORY (INT64_C(512) << 20) /* bytes, where nothing is said */
+#define SPEC_VM_MEMORY (INT64_C(512) << 20) /* bytes, where none were asked for */
 
 /* A virtual machine: what runs in it and how large it is. Without a kernel there is none. */
 struct spec_vm {

@@ -11,7 +11,7 @@
 struct irq_sink;
 
 struct irq_sink_ops {
-	/* Mandatory. Level of a global system interrupt: 0..15 ISA (identity to the PIC and the IOAPIC), 16..23 PCI INTx. */
+	/* Mandatory. Level of a global system interrupt: 0..15 ISA (the PIC's inputs, and the IOAPIC's pins but for 0, which is pin 2), 16..23 PCI INTx. */
 	void (*line)(struct irq_sink *sink, uint32_t gsi, bool level);
 	/* Mandatory. A message-signalled interrupt: the write that the device would do (SDM 3A, Message Signalled Interrupts). */
 	void (*msi)(struct irq_sink *sink, uint64_t addr, uint32_t data);

@@ -57,7 +57,7 @@
 #define PORT_PCI_BARS	 0xc000U /* BARs in port space from here up */
 #define PORT_PCI_END	 0x10000U
 
-/* ISA interrupts */
+/* ISA interrupts: GSI n is input n of the PIC and pin n of the IOAPIC, but for the PIT, which is pin 2 */
 #define GSI_PIT	     0U
 #define GSI_KEYBOARD 1U
 #define GSI_SERIAL_1 4U

@@ -24,6 +24,10 @@ struct attach {
 	int signal_fd;
 	bool no_reader[2];	/* of our standard output, of our standard error */
 	bool in_open;		/* standard input still has something to say */
+	bool in_flight;		/* sent, and not taken yet: no more is read until then */
+	bool end_owed;		/* its end is to be said */
+	bool no_reader_owed[2]; /* likewise */
+	uint64_t signals_owed;	/* bit n: signal n + 1 */
 	struct wire_message in; /* read, not sent yet */
 	size_t in_len;
 	struct wire_message message;
@@ -55,29 +59,55 @@ static int attach_signals(const struct attach_opts *opts, struct err *err)
 	return fd < 0 ? err_set(err, errno, "signalfd") : fd;
 }
 
-static void attach_signal(const struct attach *a)
+static void attach_signal(struct attach *a)
 {
 	struct signalfd_siginfo info;
 
 	if (read(a->signal_fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	int32_t sig = (int32_t)info.ssi_signo;
-	if (sig == SIGWINCH)
+	if (info.ssi_signo == SIGWINCH)
 		attach_size(a);
 	else
-		(void)wire_send(a->fd, WIRE_PROXY, &sig, sizeof(sig)); /* its end will be seen */
+		a->signals_owed |= UINT64_C(1) << (info.ssi_signo - 1);
 }
 
-/* Sends what is pending; true when nothing is. */
-static bool attach_flush_in(struct attach *a)
+/* false: the socket is full. A monitor that is gone is seen by whoever reads. */
+static bool attach_send(const struct attach *a, char tag, const void *data, size_t len)
 {
-	if (!a->in_len)
-		return true;
-	int r = wire_send(a->fd, WIRE_IN, a->in.data, a->in_len);
-	if (r == -EAGAIN || r == -ENOBUFS)
-		return false;
-	a->in_len = 0;
-	return true;
+	int r = wire_send(a->fd, tag, data, len);
+
+	return r != -EAGAIN && r != -ENOBUFS;
+}
+
+static bool attach_owes(const struct attach *a)
+{
+	return a->in_len || a->end_owed || a->signals_owed || a->no_reader_owed[0] ||
+	       a->no_reader_owed[1];
+}
+
+/* As much of what is owed as the socket takes. */
+static void attach_flush(struct attach *a)
+{
+	while (a->signals_owed) {
+		int32_t sig = __builtin_ctzll(a->signals_owed) + 1;
+		if (!attach_send(a, WIRE_PROXY, &sig, sizeof(sig)))
+			return;
+		a->signals_owed &= a->signals_owed - 1;
+	}
+	for (int32_t stream = 0; stream < 2; stream++) {
+		if (a->no_reader_owed[stream] &&
+		    !attach_send(a, WIRE_OUT_END, &stream, sizeof(stream)))
+			return;
+		a->no_reader_owed[stream] = false;
+	}
+	if (a->in_len) {
+		if (!attach_send(a, WIRE_IN, a->in.data, a->in_len))
+			return;
+		a->in_len = 0;
+		a->in_flight = true;
+	}
+	if (a->end_owed && attach_send(a, WIRE_IN_END, NULL, 0))
+		a->end_owed = false;
 }
 
 /* Return: 1 when the detach keys were typed. */
@@ -89,13 +119,12 @@ static int attach_read_in(struct attach *a)
 		return 0;
 	if (n <= 0) {
 		a->in_open = false;
-		(void)wire_send(a->fd, WIRE_IN_END, NULL, 0); /* its end will be seen */
+		a->end_owed = true;
 		return 0;
 	}
 	a->in_len = (size_t)n;
 	if (a->opts->tty && detach_keys_scan(&a->keys, a->in.data, a->in_len))
 		return 1;
-	(void)attach_flush_in(a);
 	return 0;
 }
 
@@ -106,8 +135,7 @@ static void attach_write_out(struct attach *a, int32_t stream, size_t len)
 
 	if (a->no_reader[stream] || fd_write_all(fd, a->message.data, len) != -EPIPE)
 		return;
-	a->no_reader[stream] = true;
-	(void)wire_send(a->fd, WIRE_OUT_END, &stream, sizeof(stream)); /* its end will be seen */
+	a->no_reader[stream] = a->no_reader_owed[stream] = true;
 }
 
 /* Return: 1 at the end of the workload, 0 to go on, or a negative errno. */
@@ -128,6 +156,9 @@ static int attach_receive(struct attach *a, int *ret_status, struct err *err)
 	case WIRE_ERR:
 		attach_write_out(a, a->message.tag == WIRE_ERR, (size_t)n);
 		return 0;
+	case WIRE_IN_TAKEN:
+		a->in_flight = false;
+		return 0;
 	case WIRE_ENDED:
 		if (n == sizeof(status)) {
 			memcpy(&status, a->message.data, sizeof(status));
@@ -142,10 +173,12 @@ static int attach_receive(struct attach *a, int *ret_status, struct err *err)
 static int attach_loop(struct attach *a, int *ret_status, struct err *err)
 {
 	for (;;) {
-		bool pending = a->in_len > 0;
+		attach_flush(a);
+		bool owes = attach_owes(a);
+		bool reads = a->in_open && !a->in_len && !a->in_flight;
 		struct pollfd polls[] = {
-			{ a->fd, (short)(POLLIN | (pending ? POLLOUT : 0)), 0 },
-			{ a->in_open && !pending ? STDIN_FILENO : -1, POLLIN, 0 },
+			{ a->fd, (short)(POLLIN | (owes ? POLLOUT : 0)), 0 },
+			{ reads ? STDIN_FILENO : -1, POLLIN, 0 },
 			{ a->signal_fd, POLLIN, 0 },
 		};
 		if (poll(polls, ARRAY_SIZE(polls), -1) < 0) {
@@ -155,8 +188,6 @@ static int attach_loop(struct attach *a, int *ret_status, struct err *err)
 		}
 		if (polls[2].revents)
 			attach_signal(a);
-		if (polls[0].revents & POLLOUT)
-			(void)attach_flush_in(a);
 		if (polls[0].revents & ~POLLOUT) {
 			int r = attach_receive(a, ret_status, err);
 			if (r != 0)

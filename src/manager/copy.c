@@ -9,14 +9,10 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/json.h"
+#include "manager/copy_guest.h"
 #include "manager/private.h"
 #include "storage/copy.h"
-
-struct copy_target {
-	char dir[4096];
-	const char *name; /* NULL: keep the source's */
-	char last[256];
-};
 
 static void copy_root_fini(struct copy_root *root)
 {
@@ -24,38 +20,84 @@ static void copy_root_fini(struct copy_root *root)
 	fd_close(root->users);
 }
 
-/*
- * copy_root_open() - the instance's root, running or not
- * @ret_lock: keeps one that does not run from being started meanwhile, which would mount its layer twice; and
- *            made it the directory for that layer, if it has never run. The caller's to close; written always.
- */
-static int copy_root_open(struct manager *manager, struct instance *instance, int *ret_lock,
-			  struct copy_root *ret, struct err *err)
-{
+/* Where an instance's files are: below a directory of the host's, or with somebody inside. */
+struct copy_place {
+	struct copy_root root;
 	const struct engine_ops *engine;
 	struct spec spec;
+	char run_dir[4096];
+	/*
+	 * Keeps one that does not run from being started meanwhile, which would mount its layer twice; and made it the
+	 * directory for that layer, if it has never run.
+	 */
+	int lock;
+};
+
+static void copy_place_fini(struct copy_place *place)
+{
+	copy_root_fini(&place->root);
+	spec_fini(&place->spec);
+	fd_close(place->lock);
+}
+
+static bool copy_is_asked(const struct copy_place *place)
+{
+	return place->root.dir < 0;
+}
+
+static struct copy_guest copy_guest_of(const struct copy_place *place)
+{
+	return (struct copy_guest){ place->engine->files, &place->spec, place->run_dir };
+}
+
+static int copy_root_open(const struct instance *instance, const char *state_dir,
+			  struct copy_place *place, struct err *err)
+{
+	if (instance->pid > 0 && place->engine->files && instance->state == INSTANCE_PAUSED)
+		return err_say(err, EBUSY, "%s is paused: resume it first ('strata resume %s')",
+			       instance->name, instance->name);
+	if (instance->pid > 0 && place->engine->files)
+		return 0;
+	int r = place->engine->root_open(&place->spec, instance->pid, state_dir, &place->root.users,
+					 err);
+	if (r < 0)
+		return r;
+	place->root.dir = r;
+	return 0;
+}
+
+/* As it is stored, but for the layers' names that only a start makes paths: who is asked needs none. */
+static int copy_spec(const struct instance *instance, struct spec *ret, struct err *err)
+{
+	AUTO(json_decref_p) json_t *json = json_copy(instance->spec);
+
+	if (!json)
+		return err_set(err, ENOMEM, "copy");
+	(void)json_object_del(json, "layers"); /* not there: as well */
+	return spec_load(json, ret, err);
+}
+
+/* copy_place_open() - the instance's files, running or not; *place needs copy_place_fini(), also on failure */
+static int copy_place_open(struct manager *manager, struct instance *instance,
+			   struct copy_place *place, struct err *err)
+{
 	char state_dir[4096];
 	int r = 0;
 
-	*ret_lock = -EBADF;
 	if (instance->pid <= 0) {
-		*ret_lock = instance_lock_fresh(manager, instance, err);
-		r = *ret_lock < 0 ? *ret_lock : instance_settle(manager, instance, err);
+		place->lock = instance_lock_fresh(manager, instance, err);
+		r = place->lock < 0 ? place->lock : instance_settle(manager, instance, err);
 	}
 	if (r == 0)
-		r = instance_engine(instance, &engine, err);
-	if (r == 0 && instance_dir(manager, instance->id, false, state_dir) < 0)
+		r = instance_engine(instance, &place->engine, err);
+	if (r == 0 && (instance_dir(manager, instance->id, false, state_dir) < 0 ||
+		       instance_dir(manager, instance->id, true, place->run_dir) < 0))
 		r = err_set(err, ENAMETOOLONG, "copy");
-	if (r == 0)
-		r = instance_spec(manager, instance, &spec, err);
-	if (r < 0)
-		return r;
-	r = engine->root_open(&spec, instance->pid, state_dir, &ret->users, err);
-	spec_fini(&spec);
-	if (r < 0)
-		return r;
-	ret->dir = r;
-	return 0;
+	if (r == 0 && place->engine->files)
+		r = copy_spec(instance, &place->spec, err);
+	else if (r == 0)
+		r = instance_spec(manager, instance, &place->spec, err);
+	return r < 0 ? r : copy_root_open(instance, state_dir, place, err);
 }
 
 static int copy_host_open(struct copy_root *ret, struct err *err)
@@ -64,11 +106,13 @@ static int copy_host_open(struct copy_root *ret, struct err *err)
 	return ret->dir < 0 ? err_set(err, errno, "open /") : 0;
 }
 
-static bool copy_is_dir(int root, const char *path)
+static int copy_is_dir(const void *arg, const char *path, struct err *err)
 {
-	AUTO(fd_close_p) int fd = fd_open_in(root, path, O_PATH, 0);
+	const struct copy_root *root = arg;
+	AUTO(fd_close_p) int fd = fd_open_in(root->dir, path, O_PATH, 0);
 	struct stat st;
 
+	(void)err; /* whatever it is, it is no directory to copy to */
 	return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
@@ -80,8 +124,8 @@ static int copy_is_there(int root, const char *path, bool follow, struct err *er
 	return fd < 0 ? err_set(err, -fd, "copy %s", path) : 0;
 }
 
-/* An existing directory takes the source under its own name; else the last part is the new name. */
-static int copy_target(int root, const char *path, struct copy_target *ret, struct err *err)
+int copy_target(copy_is_dir_fn is_dir, const void *arg, const char *path, struct copy_target *ret,
+		struct err *err)
 {
 	size_t len = strlen(path);
 
@@ -89,8 +133,9 @@ static int copy_target(int root, const char *path, struct copy_target *ret, stru
 	if (len == 0 || len >= sizeof(ret->dir))
 		return err_set(err, ENAMETOOLONG, "copy to %s", path);
 	memcpy(ret->dir, path, len + 1);
-	if (copy_is_dir(root, path))
-		return 0;
+	int there = is_dir(arg, path, err);
+	if (there)
+		return there < 0 ? there : 0;
 	if (path[len - 1] == '/')
 		return err_say(err, ENOENT, "copy to %s: no such directory", path);
 	char *slash = strrchr(ret->dir, '/');
@@ -105,9 +150,10 @@ static int copy_target(int root, const char *path, struct copy_target *ret, stru
 		*slash = '\0';
 	else
 		memcpy(ret->dir, ".", 2);
-	if (!copy_is_dir(root, ret->dir))
+	there = is_dir(arg, ret->dir, err);
+	if (there == 0)
 		return err_say(err, ENOENT, "copy to %s: no directory %s", path, ret->dir);
-	return 0;
+	return there < 0 ? there : 0;
 }
 
 /* Paths of the host are looked up from its root, so relative ones become absolute first. */
@@ -125,54 +171,108 @@ static int copy_host_path(const char *path, char ret[4096], struct err *err)
 	return n < 0 || n >= 4096 ? err_set(err, ENAMETOOLONG, "%s", path) : 0;
 }
 
-int manager_copy_in(struct manager *manager, struct instance *instance, const char *host_path,
-		    const char *path, struct err *err)
+static int copy_in_at(const struct copy_root *root, const char *host_path, const char *path,
+		      struct err *err)
 {
+	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
 	struct copy_target target;
 	char source[4096];
-	AUTO(fd_close_p) int lock = -EBADF;
-	AUTO(copy_root_fini) struct copy_root root = { -EBADF, -EBADF };
-	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
-	int r = copy_root_open(manager, instance, &lock, &root, err);
 
-	if (r < 0)
-		return r;
 	if (!strcmp(host_path, "-")) {
-		return copy_is_dir(root.dir, path)
-			       ? copy_tar_in(&root, path, STDIN_FILENO, err)
+		return copy_is_dir(root, path, err)
+			       ? copy_tar_in(root, path, STDIN_FILENO, err)
 			       : err_say(err, ENOTDIR,
 					 "copy to %s: a tar needs a directory that is there", path);
 	}
-	r = copy_host_open(&host, err);
+	int r = copy_host_open(&host, err);
 	if (r == 0)
 		r = copy_host_path(host_path, source, err);
 	if (r == 0)
-		r = copy_target(root.dir, path, &target, err);
+		r = copy_target(copy_is_dir, root, path, &target, err);
 	if (r == 0)
 		r = copy_is_there(host.dir, source, false, err);
-	return r < 0 ? r : copy_across(&host, source, false, &root, target.dir, target.name, err);
+	return r < 0 ? r : copy_across(&host, source, false, root, target.dir, target.name, err);
+}
+
+static int copy_in_guest(const struct copy_guest *guest, const char *host_path, const char *path,
+			 struct err *err)
+{
+	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	char source[4096];
+
+	if (!strcmp(host_path, "-"))
+		return copy_guest_tar_in(guest, path, STDIN_FILENO, err);
+	int r = copy_host_open(&host, err);
+	if (r == 0)
+		r = copy_host_path(host_path, source, err);
+	if (r == 0)
+		r = copy_is_there(host.dir, source, false, err);
+	return r < 0 ? r : copy_guest_in(guest, &host, source, path, err);
+}
+
+int manager_copy_in(struct manager *manager, struct instance *instance, const char *host_path,
+		    const char *path, struct err *err)
+{
+	AUTO(copy_place_fini)
+	struct copy_place place = { .root = { -EBADF, -EBADF }, .lock = -EBADF };
+	int r = copy_place_open(manager, instance, &place, err);
+
+	if (r < 0)
+		return r;
+	if (!copy_is_asked(&place))
+		return copy_in_at(&place.root, host_path, path, err);
+	const struct copy_guest guest = copy_guest_of(&place);
+	return copy_in_guest(&guest, host_path, path, err);
+}
+
+static int copy_out_at(const struct copy_root *root, const char *path, const char *host_path,
+		       bool follow, struct err *err)
+{
+	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	struct copy_target target;
+	char to[4096];
+	int r = copy_is_there(root->dir, path, follow, err);
+
+	if (r < 0)
+		return r;
+	if (!strcmp(host_path, "-"))
+		return copy_tar_out(root, path, follow, NULL, STDOUT_FILENO, err);
+	r = copy_host_open(&host, err);
+	if (r == 0)
+		r = copy_host_path(host_path, to, err);
+	if (r == 0)
+		r = copy_target(copy_is_dir, &host, to, &target, err);
+	return r < 0 ? r : copy_across(root, path, follow, &host, target.dir, target.name, err);
+}
+
+static int copy_out_guest(const struct copy_guest *guest, const char *path, const char *host_path,
+			  bool follow, struct err *err)
+{
+	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	struct copy_target target;
+	char to[4096];
+
+	if (!strcmp(host_path, "-"))
+		return copy_guest_tar_out(guest, path, follow, STDOUT_FILENO, err);
+	int r = copy_host_open(&host, err);
+	if (r == 0)
+		r = copy_host_path(host_path, to, err);
+	if (r == 0)
+		r = copy_target(copy_is_dir, &host, to, &target, err);
+	return r < 0 ? r : copy_guest_out(guest, path, follow, &host, &target, err);
 }
 
 int manager_copy_out(struct manager *manager, struct instance *instance, const char *path,
 		     const char *host_path, bool follow, struct err *err)
 {
-	struct copy_target target;
-	char to[4096];
-	AUTO(fd_close_p) int lock = -EBADF;
-	AUTO(copy_root_fini) struct copy_root root = { -EBADF, -EBADF };
-	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
-	int r = copy_root_open(manager, instance, &lock, &root, err);
+	AUTO(copy_place_fini)
+	struct copy_place place = { .root = { -EBADF, -EBADF }, .lock = -EBADF };
+	int r = copy_place_open(manager, instance, &place, err);
 
-	if (r == 0)
-		r = copy_is_there(root.dir, path, follow, err);
 	if (r < 0)
 		return r;
-	if (!strcmp(host_path, "-"))
-		return copy_tar_out(&root, path, follow, NULL, STDOUT_FILENO, err);
-	r = copy_host_open(&host, err);
-	if (r == 0)
-		r = copy_host_path(host_path, to, err);
-	if (r == 0)
-		r = copy_target(host.dir, to, &target, err);
-	return r < 0 ? r : copy_across(&root, path, follow, &host, target.dir, target.name, err);
+	if (!copy_is_asked(&place))
+		return copy_out_at(&place.root, path, host_path, follow, err);
+	const struct copy_guest guest = copy_guest_of(&place);
+	return copy_out_guest(&guest, path, host_path, follow, err);
 }

@@ -353,35 +353,44 @@ static int create_check_machine(const struct image *image, struct err *err)
 		       arch);
 }
 
+static int create_find_volume(struct manager *manager, const char *name, bool machine,
+			      struct volume *ret, struct err *err)
+{
+	int r = name ? volume_find(&manager->store, name, ret, NULL) : -ENOENT;
+
+	if (r == -ENOENT && machine)
+		return machine_need_volume(name, err);
+	if (r == -ENOENT)
+		r = volume_create(&manager->store, name, NULL, ret, err);
+	if (r == -EEXIST) /* made by another command in between */
+		r = volume_find(&manager->store, name, ret, err);
+	return r;
+}
+
 /* A volume of the command line, or one that the image's VOLUME asks for. */
 static int create_one_volume(struct manager *manager, json_t *mount, json_t *anonymous,
-			     struct err *err)
+			     bool machine, struct err *err)
 {
 	const char *name = json_str(mount, "source", NULL);
-	struct volume volume = { 0 };
-	int r = -ENOENT;
+	AUTO(volume_fini) struct volume volume = { 0 };
 
 	if (name && !name[0])
 		name = NULL;
-	if (name)
-		r = volume_find(&manager->store, name, &volume, NULL);
-	if (r == -ENOENT)
-		r = volume_create(&manager->store, name, NULL, &volume, err);
-	if (r == -EEXIST) /* made by another command in between */
-		r = volume_find(&manager->store, name, &volume, err);
+	int r = create_find_volume(manager, name, machine, &volume, err);
 	if (r < 0)
 		return r;
-	if (volume.kind != VOLUME_DIRECTORY) {
-		volume_fini(&volume);
-		return err_say(err, EINVAL,
-			       "volume %s is a virtual machine's disk, and not a directory that a "
-			       "container could mount",
-			       name);
-	}
+	if (machine)
+		r = machine_check_volume(&volume, err);
+	else if (volume.kind != VOLUME_DIRECTORY)
+		r = err_say(err, EINVAL,
+			    "volume %s is a virtual machine's disk, and not a directory that a "
+			    "container could mount",
+			    name);
+	if (r < 0)
+		return r;
 	if (!name)
 		r |= json_array_append_new(anonymous, json_string(volume.name));
 	r |= json_object_set_new(mount, "source", json_string(volume.name));
-	volume_fini(&volume);
 	return r ? err_set(err, ENOMEM, "new instance") : 0;
 }
 
@@ -410,14 +419,27 @@ static bool create_has_target(const json_t *mounts, const char *target)
 	return false;
 }
 
-static int create_mounts(struct manager *manager, json_t *spec, const json_t *config,
-			 const json_t *image_config, struct err *err)
+/* Not for a virtual machine, where what is written is on a disk already, and no directory can be mounted. */
+static void create_image_volumes(json_t *mounts, const json_t *image)
 {
-	const json_t *image = json_object_get(image_config, "config");
+	const char *target;
+	json_t *unused;
+
+	json_object_foreach(json_object_get(image, "Volumes"), target, unused)
+	{
+		if (!create_has_target(mounts, target))
+			(void)json_array_append_new(mounts,
+						    json_pack("{s:s,s:s,s:b}", "type", "volume",
+							      "target", target, "copy_up", 1));
+	}
+}
+
+static int create_mounts(struct manager *manager, json_t *spec, const json_t *config,
+			 const json_t *image_config, bool machine, struct err *err)
+{
 	json_t *mounts = json_deep_copy(json_object_get(config, "mounts"));
 	json_t *anonymous = json_array();
-	const char *target;
-	json_t *unused, *mount;
+	json_t *mount;
 	size_t i;
 
 	if (!json_is_array(mounts)) {
@@ -426,19 +448,14 @@ static int create_mounts(struct manager *manager, json_t *spec, const json_t *co
 	}
 	(void)json_object_set_new(spec, "mounts", mounts);
 	(void)json_object_set_new(spec, "volumes", anonymous);
-	json_object_foreach(json_object_get(image, "Volumes"), target, unused)
-	{
-		if (!create_has_target(mounts, target))
-			(void)json_array_append_new(mounts,
-						    json_pack("{s:s,s:s,s:b}", "type", "volume",
-							      "target", target, "copy_up", 1));
-	}
+	if (!machine)
+		create_image_volumes(mounts, json_object_get(image_config, "config"));
 	json_array_foreach(mounts, i, mount)
 	{
 		const char *type = json_str(mount, "type", "bind");
 		int r = 0;
 		if (!strcmp(type, "volume"))
-			r = create_one_volume(manager, mount, anonymous, err);
+			r = create_one_volume(manager, mount, anonymous, machine, err);
 		else if (!strcmp(type, "bind"))
 			r = create_bind_source(mount, err);
 		if (r < 0)
@@ -555,20 +572,20 @@ static void create_undo_volumes(struct manager *manager, const json_t *spec)
 		volume_remove(&manager->store, json_string_value(name), NULL); /* best effort */
 }
 
-/* Where a volume or a directory will be is known later. */
-static json_t *create_mounts_view(const json_t *config)
+/* The mounts that were asked for, those of volumes without a name with some name. */
+static int create_stand_ins(json_t *copy, const json_t *config)
 {
-	json_t *mounts = json_deep_copy(json_object_get(config, "mounts"));
+	AUTO(json_decref_p) json_t *mounts = json_deep_copy(json_object_get(config, "mounts"));
 	json_t *mount;
 	size_t i;
 
 	json_array_foreach(mounts, i, mount)
 	{
-		if (!json_object_get(mount, "type"))
-			(void)json_object_set_new(mount, "type", json_string("bind"));
-		(void)json_object_set_new(mount, "source", json_string("/"));
+		if (!json_object_get(mount, "source") &&
+		    json_object_set_new(mount, "source", json_string("/")))
+			return -ENOMEM;
 	}
-	return mounts;
+	return mounts && json_object_set(copy, "mounts", mounts) ? -ENOMEM : 0;
 }
 
 /* What the architecture cannot do is refused before anything is made. */
@@ -581,9 +598,10 @@ static int create_check_engine(const struct engine_ops *engine, json_t *spec, co
 	/* Layers and volumes get their absolute paths at the start: stand-ins show everything else. */
 	if (image)
 		(void)json_object_set_new(copy, "layers", json_pack("[s]", "/"));
-	(void)json_object_del(copy, "mounts");
-	if (engine->machines && json_object_get(config, "mounts"))
-		(void)json_object_set_new(copy, "mounts", create_mounts_view(config));
+	if (!engine->machines)
+		(void)json_object_del(copy, "mounts");
+	else if (create_stand_ins(copy, config) < 0)
+		return err_set(err, ENOMEM, "new instance");
 	int r = spec_load(copy, &view, err);
 	return r == 0 && engine->check ? engine->check(&view, err) : r;
 }
@@ -641,7 +659,7 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (r == 0)
 		r = create_check_ports(spec, err);
 	if (r == 0)
-		r = create_mounts(manager, spec, config, image_config, err);
+		r = create_mounts(manager, spec, config, image_config, engine->machines, err);
 	return r == 0 ? create_check_devices(spec, err) : r;
 }
 

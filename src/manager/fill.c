@@ -153,6 +153,8 @@ int start_fill(json_t *spec, const char *state_dir, struct err *err)
 	size_t i;
 	json_t *mount;
 
+	if (json_object_get(spec, "vm")) /* its volumes are disks: filled by the agent inside */
+		return 0;
 	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
 	{
 		if (strcmp(json_str(mount, "type", ""), "volume") != 0 ||

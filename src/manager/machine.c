@@ -2,25 +2,23 @@
 #include "manager/machine.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/os/fd.h"
 #include "base/os/json.h"
 #include "manager/private.h"
-#include "storage/helper.h"
+#include "storage/ext4.h"
 #include "storage/image.h"
 #include "storage/initramfs.h"
 #include "storage/kernel.h"
 #include "storage/rootdisk.h"
 #include "storage/volume.h"
 
-#define MACHINE_PAGE	    4096
-#define MACHINE_UPPER_BYTES (INT64_C(16) << 30) /* sparse: what is not written takes no room */
+#define MACHINE_PAGE	      4096
+#define MACHINE_UPPER_BYTES   (INT64_C(16) << 30) /* sparse: what is not written takes no room */
+#define MACHINE_UPPER_JOURNAL 16 /* MiB: mke2fs would write eight times that for the disk's size */
 
 /* What is said to a kernel before what the user has to say to it. */
 #define MACHINE_APPEND "console=ttyS0 quiet panic=-1 reboot=t"
@@ -105,6 +103,38 @@ int machine_find_volumes(struct manager *manager, json_t *spec, struct err *err)
 	return r;
 }
 
+int machine_check_volume(const struct volume *volume, struct err *err)
+{
+	if (volume->kind == VOLUME_RAW)
+		return 0;
+	if (volume->kind == VOLUME_QCOW2)
+		return err_say(
+			err, ENOTSUP,
+			"volume %s is a qcow2 disk: a virtual machine mounts raw ones ('strata "
+			"volume create --size 1g NAME'); --disk %s gives it unmounted",
+			volume->name, volume->name);
+	return err_say(
+		err, ENOTSUP,
+		"volume %s is a directory of the host's, which a virtual machine cannot mount: "
+		"make a disk ('strata volume create --size 1g NAME'), or use --virt os-level",
+		volume->name);
+}
+
+int machine_need_volume(const char *name, struct err *err)
+{
+	if (!name)
+		return err_say(
+			err, ENOTSUP,
+			"a volume without a name would be a directory, which a virtual machine "
+			"cannot mount: make a disk ('strata volume create --size 1g NAME'), then "
+			"-v NAME:/path");
+	return err_say(
+		err, ENOENT,
+		"volume %s: there is none, and a virtual machine's has a size: 'strata volume "
+		"create --size 1g %s' first",
+		name, name);
+}
+
 int machine_use_volumes(struct manager *manager, const json_t *spec, const char *id,
 			struct err *err)
 {
@@ -121,33 +151,6 @@ int machine_use_volumes(struct manager *manager, const json_t *spec, const char 
 	return r;
 }
 
-static int machine_mke2fs(const char *path, int64_t size, struct err *err)
-{
-	char blocks[32];
-	(void)snprintf(blocks, sizeof(blocks), "%lldk", (long long)(size >> 10)); /* fits */
-	const char *const argv[] = {
-		"mke2fs", "-q",	     "-F",
-		"-t",	  "ext4",    "-m",
-		"0",	  "-E",	     "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
-		"-J",	  "size=16", path,
-		blocks,	  NULL
-	};
-	AUTO(fd_close_p) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const int fds[] = { null, null, null };
-	pid_t pid;
-	int r = helper_spawn(argv, fds, ARRAY_SIZE(fds), &pid, err);
-
-	if (r < 0)
-		return r;
-	int status = helper_wait(pid);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-		return 0;
-	return err_say(err, WIFEXITED(status) && WEXITSTATUS(status) == 127 ? ENOENT : EIO,
-		       "mke2fs made no file system in %s: is Debian's package e2fsprogs there, and "
-		       "room on the disk?",
-		       path);
-}
-
 /* The disk that takes what the instance writes: made before its first start, whole or not at all. */
 static int machine_upper(const char *state_dir, char **ret, struct err *err)
 {
@@ -162,7 +165,7 @@ static int machine_upper(const char *state_dir, char **ret, struct err *err)
 		return 0;
 	}
 	(void)unlink(making); /* of a command that was killed */
-	int r = machine_mke2fs(making, MACHINE_UPPER_BYTES, err);
+	int r = ext4_make(making, MACHINE_UPPER_BYTES, MACHINE_UPPER_JOURNAL, err);
 	if (r == 0 && rename(making, path) < 0)
 		r = err_set(err, errno, "rename %s", making);
 	if (r < 0) {
@@ -205,6 +208,28 @@ static int machine_files(struct manager *manager, const struct instance *instanc
 	return machine_upper(state_dir, &files->upper, err);
 }
 
+/* Volumes that are mounted inside come last; the one of a mount is found by its path. */
+static int machine_mounts(const json_t *mounts, json_t *disks, struct err *err)
+{
+	const json_t *mount;
+	size_t i;
+
+	json_array_foreach(mounts, i, mount)
+	{
+		const char *path = json_str(mount, "source", "");
+		bool read_only = json_bool(mount, "read_only", false);
+		if (strcmp(json_str(mount, "type", ""), "volume") != 0)
+			continue;
+		int r = ext4_ensure(path, read_only, err);
+		if (r < 0)
+			return r;
+		if (json_array_append_new(disks, json_pack("{s:s,s:s,s:b}", "path", path, "format",
+							   "raw", "read_only", (int)read_only)))
+			return err_set(err, ENOMEM, "start");
+	}
+	return 0;
+}
+
 static json_t *machine_disks(const struct machine_files *files, const json_t *more)
 {
 	json_t *disks =
@@ -221,8 +246,8 @@ static json_t *machine_disks(const struct machine_files *files, const json_t *mo
 	return disks;
 }
 
-static int machine_set(json_t *vm, const struct kernel *kernel, const struct machine_files *files,
-		       struct err *err)
+static int machine_set(json_t *vm, const json_t *mounts, const struct kernel *kernel,
+		       const struct machine_files *files, struct err *err)
 {
 	const char *append = json_str(vm, "append", "");
 	char *text;
@@ -234,7 +259,8 @@ static int machine_set(json_t *vm, const struct kernel *kernel, const struct mac
 	r |= json_object_set_new(vm, "kernel", json_string(kernel->path));
 	r |= json_object_set_new(vm, "initrd", json_string(files->initramfs));
 	r |= json_object_set_new(vm, "disks", machine_disks(files, json_object_get(vm, "disks")));
-	return r ? err_set(err, ENOMEM, "start") : 0;
+	return r ? err_set(err, ENOMEM, "start")
+		 : machine_mounts(mounts, json_object_get(vm, "disks"), err);
 }
 
 int machine_fill(struct manager *manager, const struct instance *instance, json_t *spec,
@@ -253,7 +279,7 @@ int machine_fill(struct manager *manager, const struct instance *instance, json_
 		return r;
 	r = machine_files(manager, instance, &kernel, json_bool(vm, "upper", false), &files, err);
 	if (r == 0)
-		r = machine_set(vm, &kernel, &files, err);
+		r = machine_set(vm, json_object_get(spec, "mounts"), &kernel, &files, err);
 	if (r == 0 && json_object_set(spec, "vm", vm))
 		r = err_set(err, ENOMEM, "start");
 	machine_files_fini(&files);

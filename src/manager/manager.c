@@ -347,7 +347,8 @@ struct spec instance_view(const struct instance *instance)
 			   : !strcmp(mode, "none") ? SPEC_NETWORK_NONE
 						   : SPEC_NETWORK_BRIDGE,
 		.vm = { .agent = json_bool(vm, "agent", false),
-			.memory_bytes = (uint64_t)json_int(vm, "memory_bytes", SPEC_VM_MEMORY) },
+			.memory_bytes =
+				vm ? (uint64_t)json_int(vm, "memory_bytes", SPEC_VM_MEMORY) : 0 },
 	};
 }
 

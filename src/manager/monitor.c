@@ -82,7 +82,9 @@ static void monitor_fill_polls(const struct monitor *m, struct pollfd *polls)
 	}
 	polls[SLOT_IN] = (struct pollfd){ in_pending ? in : -1, POLLOUT, 0 };
 	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
-		short events = in_pending ? 0 : POLLIN;
+		short events = m->clients[i].held ? 0 : POLLIN;
+		if (m->clients[i].took)
+			events |= POLLOUT;
 		if ((m->streams[0].waiting | m->streams[1].waiting) & (1U << i))
 			events |= POLLOUT;
 		polls[SLOT_CLIENTS + i] = (struct pollfd){ m->clients[i].fd, events, 0 };
@@ -109,6 +111,7 @@ static void monitor_dispatch(struct monitor *m, const struct pollfd *polls)
 			monitor_drop_client(m, i);
 	}
 	monitor_flush_streams(m);
+	monitor_tell_taken(m);
 	if (polls[SLOT_LISTEN].revents)
 		monitor_accept(m);
 	if (polls[SLOT_SIGNAL].revents && read(m->signal_fd, &info, sizeof(info)) == sizeof(info) &&
@@ -200,6 +203,7 @@ static void monitor_detach(void)
 static void monitor_init(struct monitor *m)
 {
 	*m = (struct monitor){ .owner = -1,
+			       .in_from = -1,
 			       .start_lock = -EBADF,
 			       .state_fd = -EBADF,
 			       .run_fd = -EBADF,

@@ -25,6 +25,8 @@ struct monitor_client {
 	int fd;		/* -EBADF: free slot */
 	bool attached;	/* gets output */
 	bool wants_end; /* gets WIRE_ENDED */
+	bool took;	/* gets WIRE_IN_TAKEN, once its socket takes it */
+	bool held;	/* its next message is input, for which there is no room yet */
 };
 
 struct monitor_stream {
@@ -50,6 +52,7 @@ struct monitor {
 	int in;				  /* our end of standard input; -EBADF: closed or none */
 	struct wire_message in_pending;	  /* what a client sent and the guest has not read */
 	size_t in_len, in_at;
+	int in_from; /* index into clients; -1: none, or it left */
 	struct monitor_client clients[MONITOR_CLIENTS];
 	int owner;	     /* index into clients; -1: none */
 	bool attach_owner;   /* from the first byte on */
@@ -74,6 +77,7 @@ bool monitor_idle(const struct monitor *m);	 /* nothing pending for any client *
 void monitor_accept(struct monitor *m);
 void monitor_read_client(struct monitor *m, unsigned index);
 void monitor_write_in(struct monitor *m);
+void monitor_tell_taken(struct monitor *m); /* whose input was read */
 void monitor_drop_client(struct monitor *m, unsigned index);
 void monitor_tell_end(struct monitor *m);
 void monitor_tell_waiters(struct monitor *m); /* who is not attached */

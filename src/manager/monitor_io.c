@@ -67,6 +67,8 @@ void monitor_drop_client(struct monitor *m, unsigned index)
 		m->streams[i].waiting &= ~(1U << index);
 	if (m->owner == (int)index)
 		m->owner = -1;
+	if (m->in_from == (int)index)
+		m->in_from = -1;
 }
 
 static void monitor_flush(struct monitor *m, unsigned index)
@@ -125,6 +127,17 @@ bool monitor_idle(const struct monitor *m)
 	return !m->streams[0].waiting && !m->streams[1].waiting;
 }
 
+/* There is room for the next input, whoever's it is. */
+static void monitor_in_done(struct monitor *m)
+{
+	if (m->in_from >= 0)
+		m->clients[m->in_from].took = true;
+	m->in_from = -1;
+	m->in_len = m->in_at = 0;
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)
+		m->clients[i].held = false;
+}
+
 /*
  * The guest is dead: whatever the pipes still hold is the last. Somebody outside may hold a write end, so
  * "empty" ends it, not the end of file.
@@ -146,7 +159,7 @@ void monitor_drain(struct monitor *m)
 	}
 	fd_close(m->in);
 	m->in = -EBADF;
-	m->in_len = m->in_at = 0;
+	monitor_in_done(m);
 }
 
 int monitor_adopt(struct monitor *m, int fd)
@@ -171,6 +184,17 @@ void monitor_accept(struct monitor *m)
 		fd_close(fd); /* too many: the client sees the end of file and says so */
 }
 
+void monitor_tell_taken(struct monitor *m)
+{
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
+		if (m->clients[i].fd < 0 || !m->clients[i].took)
+			continue;
+		int r = wire_send(m->clients[i].fd, WIRE_IN_TAKEN, NULL, 0);
+		if (r != -EAGAIN && r != -ENOBUFS) /* a dead one shows in poll */
+			m->clients[i].took = false;
+	}
+}
+
 void monitor_write_in(struct monitor *m)
 {
 	int fd = m->spec.tty && m->guest ? m->guest->tty : m->in;
@@ -184,7 +208,7 @@ void monitor_write_in(struct monitor *m)
 			break; /* nobody reads: as a pipe without a reader, the bytes are lost */
 		m->in_at += (size_t)n;
 	}
-	m->in_len = m->in_at = 0;
+	monitor_in_done(m);
 }
 
 /*
@@ -236,6 +260,7 @@ static void monitor_request(struct monitor *m, unsigned index, const struct wire
 		memcpy(&m->in_pending, message, len + 1);
 		m->in_len = len;
 		m->in_at = 0;
+		m->in_from = (int)index;
 		monitor_write_in(m);
 		break;
 	case WIRE_IN_END:
@@ -269,9 +294,23 @@ static void monitor_request(struct monitor *m, unsigned index, const struct wire
 	}
 }
 
+/* While the workload reads slowly everything but input still gets through: signals, other clients. */
+static bool monitor_must_wait(const struct monitor *m, unsigned index)
+{
+	char tag;
+
+	if (m->in_at >= m->in_len || recv(m->clients[index].fd, &tag, 1, MSG_PEEK) != 1)
+		return false;
+	return tag == WIRE_IN || tag == WIRE_IN_END;
+}
+
 void monitor_read_client(struct monitor *m, unsigned index)
 {
 	struct wire_message message;
+
+	m->clients[index].held = monitor_must_wait(m, index);
+	if (m->clients[index].held)
+		return;
 	ssize_t n = wire_receive(m->clients[index].fd, &message);
 
 	if (n == -EAGAIN)

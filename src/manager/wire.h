@@ -24,11 +24,13 @@ enum wire_tag {
 	WIRE_ERR = 'e',
 	WIRE_ENDED = 'x', /* int32 exit status; the last message */
 	WIRE_ATTACHED = 'A',
+	WIRE_IN_TAKEN =
+		'I', /* the workload has read, or lost, what came in the last WIRE_IN: the next may be sent */
 	/* to the monitor */
 	WIRE_BEGIN =
 		'b', /* the first one: struct wire_begin, and the lock on the instance; its spec is in the memfd now */
 	WIRE_ATTACH = 'a',
-	WIRE_IN = 'i',
+	WIRE_IN = 'i', /* one at a time: a signal must not wait behind input that nobody reads */
 	WIRE_IN_END = 'c',
 	WIRE_SIZE = 'w',   /* uint16 rows, uint16 columns */
 	WIRE_SIGNAL = 'k', /* int32 signal; by the user's hand: no restart afterwards */

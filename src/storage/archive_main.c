@@ -9,8 +9,9 @@
  *           the image whose description (JSON) is on the control pipe: storage/archive/export.h
  *   strata-archive cp-out [--follow] [--as NAME] PATH
  *           PATH below the root directory as a tar to standard output
- *   strata-archive cp-in PATH
- *           the tar on standard input into the directory PATH below the root directory
+ *   strata-archive cp-in [--only NAME] PATH
+ *           the tar on standard input into the directory PATH below the root directory; --only: one entry, NAME, is what
+ *           may be in it, no directory and no hard link
  *   strata-archive kernel SOURCE MODULE...
  *           the kernel and the modules named from a Debian package into the directory: storage/archive/kernel.h
  *
@@ -169,11 +170,13 @@ static int archive_cp_out(int argc, char **argv, json_t **ret, struct err *err)
 
 static int archive_cp_in(int argc, char **argv, json_t **ret, struct err *err)
 {
-	if (argc != 1)
+	bool only = argc == 3 && !strcmp(argv[0], "--only");
+
+	if (argc != 1 && !only)
 		return archive_usage(err);
 	int r = archive_users(err);
 	if (r == 0)
-		r = copy_in(FD_DIR, argv[0], STDIN_FILENO, err);
+		r = copy_in(FD_DIR, argv[argc - 1], only ? argv[1] : NULL, STDIN_FILENO, err);
 	if (r == 0)
 		*ret = json_object();
 	return r;

@@ -31,3 +31,16 @@ int copy_tar_in(const struct copy_root *root, const char *path, int in_fd, struc
 int copy_across(const struct copy_root *from_root, const char *from_path, bool follow,
 		const struct copy_root *to_root, const char *to_dir, const char *as,
 		struct err *err);
+
+/* Whoever is at a tar's other end: reads or writes fd to its end, which stays the caller's. 0 or a negative errno. */
+typedef int (*copy_end_fn)(void *arg, int fd, struct err *err);
+/* copy_out_to() - copy_tar_out() to somebody who reads the tar while it is made */
+int copy_out_to(const struct copy_root *root, const char *path, bool follow, const char *as,
+		copy_end_fn read_tar, void *arg, struct err *err);
+/*
+ * copy_in_from() - copy_tar_in() from somebody who writes the tar meanwhile, and may be an enemy: nothing outside root is
+ * named or changed
+ * @only: the one name that may be in it, of anything but a directory or another name of a file; NULL: whatever it holds
+ */
+int copy_in_from(const struct copy_root *root, const char *path, const char *only,
+		 copy_end_fn write_tar, void *arg, struct err *err);

@@ -8,17 +8,22 @@ setup_file()
 {
 	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
-	local tool deb
+	local tool
 	for tool in qemu-system-x86_64 mkfs.erofs mke2fs nft busybox; do
 		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
 	done
 	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
 	export LAB
 	python3 "$REPO/tests/lab/lab.py" --timeout 60 -- true || skip "the emulated server does not boot: no kernel package?"
-	deb=$(ls "$STRATA_LAB_CACHE"/deb/*.deb)
 	"$REPO/tools/demo-image" "$LAB/rootfs"
-	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" image import "$LAB/rootfs" demo
-	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" image kernel fetch --from "$deb"
+	host image import "$LAB/rootfs" demo
+	host image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb" -name '*.deb' | head -n 1)"
+}
+
+# host ARGUMENT...: strata on this host, with the store that the server gets
+host()
+{
+	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" "$@"
 }
 
 teardown_file()
@@ -36,13 +41,33 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program nft -- "$1"
+		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program nft --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 
 has()
 {
 	[[ $'\n'$output$'\n' == *$'\n'"$1"$'\n'* ]] || { echo "not said: $1"; false; }
+}
+
+@test "Debian's kernel comes from its mirror, with the modules a guest needs" {
+	local real version
+	real=$(apt-cache show --no-all-versions linux-image-cloud-amd64 2>/dev/null |
+		sed -n 's/^Depends: *\(linux-image-[^ ,]*\).*/\1/p')
+	[ -n "$real" ] || skip "apt knows no linux-image-cloud-amd64"
+	(cd "$LAB" && apt-get -q download "$real" >"$LAB/apt" 2>&1) || skip "apt-get download fails: $(tail -n 1 "$LAB/apt")"
+	run -0 host image kernel fetch
+	[[ $output == *-cloud-amd64\ * ]]
+	version=${output% *}
+	[ "linux-image-$version" = "$real" ]
+	[ "$(dd if="$LAB/root/kernels/$version/vmlinuz" bs=1 skip=514 count=4 status=none)" = HdrS ]
+	[ -f "$LAB/root/kernels/$version/modules/virtio_blk.ko" ]
+	# The same package by hand is the same kernel.
+	local digest
+	digest=$(host image kernel list -f json | jq -r '.[0].digest')
+	host image kernel rm "$version"
+	host image kernel fetch --from "$LAB"/linux-image-*.deb
+	[ "$(host image kernel list -f json | jq -r '.[0].digest')" = "$digest" ]
 }
 
 @test "an image's command: output, status, streams, exec, stop, in a VM as in a container" {
@@ -96,13 +121,58 @@ has()
 
 @test "the guest programs on hardware KVM" {
 	lab '
-	for program in pio mmio interrupts clocks pci smp rng balloon; do
+	truncate -s 4M /tmp/disk
+	for program in pio mmio interrupts clocks pci smp rng balloon blk hostile_rings; do
 		for chip in engine machine; do
-			strata run --rm --virt hybrid --network none -m 64m --vcpus 2 --irqchip $chip \
+			strata run --rm --virt hybrid --network none -m 64m --vcpus 2 --irqchip $chip --disk /tmp/disk \
 				--kernel /guests/guest_$program >/tmp/out
 			echo "$program $chip $? $(grep -c "^FAIL" /tmp/out) $(tail -n 1 /tmp/out)"
 		done
 	done'
 	[ "$status" = 0 ]
-	[ "$(grep -cE '^[a-z]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 16 ]
+	[ "$(grep -cE '^[a-z]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 20 ]
+}
+
+@test "files go in and out of a running VM, and a disk volume outlives its instance" {
+	lab '
+	mkdir -p /tmp/t/sub; cd /tmp/t; echo one >file; echo two >sub/deep; ln -s file link; chmod 751 file
+	strata volume create --size 64m vol >/dev/null; strata volume create dir >/dev/null
+	strata run -d --name x --virt hybrid --network none -v vol:/data demo sh -c \
+		"trap \"exit 0\" TERM; while :; do sleep 0.1; done" >/dev/null
+	strata cp file x:/tmp && strata cp /tmp/t x:/new && strata cp /tmp/t x:/new && strata cp /tmp/t/. x:/data
+	strata exec x sh -c "stat -c %a /tmp/file; cat /new/sub/deep /new/t/sub/deep /data/file"
+	mkdir /tmp/o; strata cp x:/new /tmp/o/a && strata cp x:/new /tmp/o && strata cp x:/tmp/file /tmp/o/f
+	diff -r /tmp/t/sub /tmp/o/a/sub && diff -r /tmp/o/a /tmp/o/new && echo "out $(stat -c %a /tmp/o/f) $(cat /tmp/o/f)"
+	strata cp -L x:/new/link /tmp/o/followed && strata cp x:/new/link /tmp/o/kept
+	echo "links $(cat /tmp/o/followed) $(readlink /tmp/o/kept)"
+	tar c file | strata cp - x:/etc && strata cp x:/etc/file - | tar xO
+	strata cp x:/nowhere /tmp/o; strata cp file x:/nowhere/at/all; strata cp file x:/nowhere/
+	strata stop x >/dev/null; strata cp x:/new /tmp/o; strata rm x >/dev/null
+	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "cat /data/sub/deep; touch /data/x"
+	strata run -d --name y --virt hybrid --network none -v vol:/data demo sh -c "echo kept >/data/y; sync; sleep 1000" >/dev/null
+	until strata exec y grep kept /data/y; do :; done; strata rm -f y >/dev/null
+	strata run --rm --virt hybrid --network none -v vol:/data:ro demo true
+	strata run --rm --virt hybrid --network none -v vol:/data demo cat /data/y
+	strata run --rm --virt hybrid --network none -v dir:/data demo true
+	strata run --rm --virt hybrid --network none -v /tmp/t:/data demo true
+	strata run --rm --virt hybrid --network none -v /data demo true
+	strata run --rm --virt hybrid --network none -v none:/data demo true; strata ps -aq | wc -l' 2>&1
+	[ "$status" = 0 ]
+	[ "$(grep -cx 751 <<<"$output")" = 1 ]
+	[ "$(grep -cx two <<<"$output")" = 3 ]
+	[ "$(grep -cx one <<<"$output")" = 2 ]
+	has "out 751 one"
+	has "links one file"
+	[[ $output == *"/nowhere: No such file"* ]]
+	[[ $output == *"copy to /nowhere/at/all: no directory /nowhere/at"* ]]
+	[[ $output == *"copy to /nowhere/: no such directory"* ]]
+	[[ $output == *"does not run"*"strata start x"* ]]
+	[[ $output == *"/data/x: Read-only file system"* ]]
+	[[ $output == *"was not unmounted"*"writable"* ]]
+	[ "$(grep -cx kept <<<"$output")" = 2 ]
+	[[ $output == *"volume dir is a directory"* ]]
+	[[ $output == *"a bind mount is not for a virtual machine"* ]]
+	[[ $output == *"without a name"* ]]
+	[[ $output == *"volume none: there is none"* ]]
+	has 0
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# Kernels for virtual machines: from a package file, from Debian's mirror, and what is no kernel.
+# Kernels for virtual machines: from a package file, and what is no kernel. Debian's mirror: tests/lab/hybrid.bats.
 bats_require_minimum_version 1.5.0
 load helper
 
@@ -105,28 +105,4 @@ refused() {
 	strata image prune >/dev/null
 	[ -z "$(ls -A "$STRATA_ROOT/tmp")" ]
 	[ "$(ls "$STRATA_ROOT/kernels")" = $'6.1.0-1-test\ndefault' ]
-}
-
-@test "Debian's kernel comes from its mirror, with the modules a guest needs" {
-	command -v apt-get >/dev/null || skip "apt-get is not here"
-	local real
-	real=$(apt-cache show --no-all-versions linux-image-cloud-amd64 2>/dev/null |
-		sed -n 's/^Depends: *\(linux-image-[^ ,]*\).*/\1/p')
-	[ -n "$real" ] || skip "apt knows no linux-image-cloud-amd64"
-	mkdir "$SCRATCH/deb"
-	(cd "$SCRATCH/deb" && apt-get -q download "$real" >"$SCRATCH/apt" 2>&1) ||
-		skip "apt-get download fails: $(tail -n 1 "$SCRATCH/apt")"
-	run -0 strata image kernel fetch
-	[[ $output == *-cloud-amd64\ * ]]
-	local version=${output% *} digest file
-	[ "linux-image-$version" = "$real" ]
-	file=$STRATA_ROOT/kernels/$version/vmlinuz
-	[ "$(dd if="$file" bs=1 skip=514 count=4 status=none)" = HdrS ]
-	[ -f "$STRATA_ROOT/kernels/$version/modules/virtio_blk.ko" ]
-	digest=$(strata image kernel list -f json | jq -r '.[0].digest')
-	# The same package by hand is the same kernel.
-	strata image kernel rm "$version"
-	strata image kernel fetch --from "$SCRATCH/deb"/*.deb
-	[ "$(strata image kernel list -f json | jq -r '.[0].digest')" = "$digest" ]
-	[ ! -e "/boot/vmlinuz-$version" ]
 }

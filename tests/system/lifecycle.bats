@@ -102,6 +102,33 @@ said() {
 	strata rm a b
 }
 
+@test "a workload that reads none of its input can be stopped, and signalled by who sends it" {
+	head -c 3000000 /dev/zero >"$SCRATCH/input"
+	timeout 60 strata run --rm --name deaf -i --network none demo sh -c \
+		'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done' <"$SCRATCH/input" >"$SCRATCH/deaf" &
+	local pid=$!
+	wait_until grep -q ready "$SCRATCH/deaf"
+	timeout 20 strata stop -t 10 deaf
+	local status=0
+	wait "$pid" || status=$?
+	[ "$status" -eq 9 ]
+	timeout 60 strata run --rm --name deaf -i --network none demo sh -c \
+		'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done' <"$SCRATCH/input" >"$SCRATCH/deaf" &
+	pid=$!
+	wait_until grep -q ready "$SCRATCH/deaf"
+	kill "$pid" # timeout passes it on, and does not wait
+	gone() { [ -z "$(strata ps -aq)" ]; }
+	wait_until gone
+}
+
+@test "input that is larger than any buffer ends where it ends" {
+	head -c 20000000 /dev/urandom >"$SCRATCH/input"
+	local n
+	for n in 1 2 3 4 5; do
+		timeout -s KILL 60 strata run --rm -i --network none demo cat <"$SCRATCH/input" | cmp - "$SCRATCH/input"
+	done
+}
+
 @test "rename: the new name finds it, the old does not, a taken one is refused" {
 	up a demo sleep 1000
 	strata rename a b

@@ -194,3 +194,17 @@ int pidfd_signal(int pidfd, int sig)
 {
 	return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 ? -errno : 0;
 }
+
+void fd_poke(int eventfd)
+{
+	const uint64_t one = 1;
+
+	(void)!write(eventfd, &one, sizeof(one)); /* full is as good: it is readable then */
+}
+
+void fd_calm(int eventfd)
+{
+	uint64_t times;
+
+	(void)!read(eventfd, &times, sizeof(times)); /* that nobody poked it is no error */
+}

@@ -46,6 +46,13 @@ int fd_send(int socket, const struct iovec *iov, size_t n, int passed);
  */
 ssize_t fd_receive(int socket, void *data, size_t len, int *ret_fd);
 
+/*
+ * fd_poke() - make an eventfd readable, from any thread or a signal's handler
+ * fd_calm() - the owner heard it: unreadable again; a timerfd too. Both for non-blocking ones; neither can fail in a way that matters.
+ */
+void fd_poke(int eventfd);
+void fd_calm(int eventfd);
+
 /* pidfd_open(2) and pidfd_send_signal(2), as negative errno. */
 int pidfd_of(pid_t pid);
 int pidfd_signal(int pidfd, int sig);

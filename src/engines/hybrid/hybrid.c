@@ -65,6 +65,7 @@ const struct engine_ops hybrid_engine = {
 	.stats = vmm_guest_stats,
 	.processes = cgroup_instance_processes,
 	.root_open = vmm_guest_root_open,
+	.files = &vmm_guest_files,
 	.sweep = cgroup_instance_sweep,
 	.exec = vmm_guest_exec,
 };

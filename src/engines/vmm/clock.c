@@ -147,10 +147,8 @@ void vmm_clock_fini(struct vmm_clock *c)
 
 void vmm_clock_fire(struct vmm_clock *c)
 {
-	uint64_t times;
-
 	/* Only to make it unreadable; that it was not is a wake-up for nothing. */
-	(void)!read(c->fd, &times, sizeof(times));
+	fd_calm(c->fd);
 	lock_acquire(&c->lock);
 	/* What a handler arms for the past fires in this loop too; a guest that does so for ever starves others. */
 	for (unsigned i = 0; i < 64; i++) {

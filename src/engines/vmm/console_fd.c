@@ -21,9 +21,7 @@ static struct console_fd *console_of(struct console *console)
 /* Any thread: the loop is to wait for what just ran dry. */
 static void console_poke(const struct console_fd *c)
 {
-	const uint64_t one = 1;
-
-	(void)!write(c->poke, &one, sizeof(one)); /* full is as good */
+	fd_poke(c->poke);
 }
 
 static int64_t console_try(const struct console_fd *c, const void *data, size_t len)
@@ -130,10 +128,9 @@ static bool console_take(struct console_fd *c, bool *want)
 static void console_poked(void *arg, uint32_t events)
 {
 	struct console_fd *c = arg;
-	uint64_t times;
 
 	(void)events;
-	(void)!read(c->poke, &times, sizeof(times)); /* only to make it unreadable */
+	fd_calm(c->poke);
 	if (console_take(c, &c->wants_in) && !c->watching_in)
 		c->watching_in = loop_add(c->loop, c->in, EPOLLIN, console_in_ready, c, NULL) == 0;
 	if (console_take(c, &c->wants_out) && !c->watching_out)

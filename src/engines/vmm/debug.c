@@ -13,6 +13,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/os/fd.h"
 #include "engines/vmm/gdb_server.h"
 #include "engines/vmm/private.h"
 
@@ -194,13 +195,12 @@ static const struct gdb_target_ops debug_ops = {
 static void debug_tell(struct vmm_vcpu *v, const struct debug_stop *stop)
 {
 	struct vmm_debug *debug = v->vmm->debug;
-	const uint64_t one = 1;
 
 	lock_acquire(&debug->lock);
 	debug->stops[v->index] = *stop;
 	lock_release(&debug->lock);
 	__atomic_store_n(&v->held, 1, __ATOMIC_RELEASE);
-	(void)!write(debug->event, &one, sizeof(one)); /* full is as good: it is readable then */
+	fd_poke(debug->event);
 }
 
 void vmm_debug_stopped(struct vmm_vcpu *v, const struct vcpu_io *io)
@@ -282,10 +282,9 @@ static void debug_event(void *arg, uint32_t events)
 	struct vmm *vmm = debug->vmm;
 	enum gdb_stop why = GDB_STOP_STEP;
 	unsigned told = vmm->n_vcpus;
-	uint64_t times;
 
 	(void)events;
-	(void)!read(debug->event, &times, sizeof(times)); /* only to make it unreadable */
+	fd_calm(debug->event);
 	vmm_pause(vmm);
 	for (unsigned i = 0; i < vmm->n_vcpus; i++) {
 		struct debug_stop stop;

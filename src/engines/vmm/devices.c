@@ -57,12 +57,16 @@ static int devices_board(struct vmm *vmm, struct vmm_devices *d, struct err *err
 static int devices_serial(struct vmm *vmm, struct vmm_devices *d, struct err *err)
 {
 	bool ours = !vmm->spec->vm.agent;
-	int out = ours ? vmm->fds.out : vmm->spec->vm.console ? vmm->fds.err : -EBADF;
-	int r = console_fd_init(&d->serial_console, vmm->loop, ours ? vmm->fds.in : -EBADF, out,
-				err);
+	bool shown = ours || vmm->spec->vm.console;
+	int r = 0;
 
+	console_tail_init(&d->serial_tail);
+	if (shown)
+		r = console_fd_init(&d->serial_console, vmm->loop, ours ? vmm->fds.in : -EBADF,
+				    ours ? vmm->fds.out : vmm->fds.err, err);
 	if (r == 0)
-		r = serial_init(&d->serial, &vmm->pio, PORT_SERIAL_1, &d->serial_console.console,
+		r = serial_init(&d->serial, &vmm->pio, PORT_SERIAL_1,
+				shown ? &d->serial_console.console : &d->serial_tail.console,
 				vmm->irq, GSI_SERIAL_1, err);
 	if (r == 0)
 		(void)serial_service(&d->serial); /* what waits on standard input already */

@@ -13,6 +13,7 @@
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "engines/vmm/console_fd.h"
+#include "engines/vmm/console_tail.h"
 #include "engines/vmm/private.h"
 #include "engines/vmm/virtio_host.h"
 #include "machine/events.h"
@@ -56,7 +57,8 @@ struct vmm_devices {
 	struct i8042 i8042;
 	struct serial serial;
 	struct console_fd serial_console;
-	struct vmm_test_devices *test; /* or NULL */
+	struct console_tail serial_tail; /* in its place where nobody shall see it */
+	struct vmm_test_devices *test;	 /* or NULL */
 
 	struct aio *aio; /* of all disks; NULL without one */
 	struct vmm_blk *disks;

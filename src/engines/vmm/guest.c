@@ -319,7 +319,6 @@ int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret,
 int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
 			struct err *err)
 {
-	(void)pid;
 	(void)state_dir;
 	(void)ret_users;
 	if (!spec->vm.agent)
@@ -327,7 +326,9 @@ int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_di
 			       "%s runs a kernel of its own, with no agent of ours inside: what "
 			       "files it has only it knows",
 			       spec->name);
-	return err_say(err, ENOTSUP,
-		       "%s is a virtual machine: its files are inside it; use 'strata exec %s ...'",
-		       spec->name, spec->name);
+	return err_say(
+		err, ENOTSUP,
+		pid > 0 ? "%s is a virtual machine: its files are inside it; use 'strata exec %s ...'"
+			: "%s is a virtual machine that does not run, and its files are on its disk: start it first ('strata start %s')",
+		spec->name, spec->name);
 }

@@ -16,6 +16,7 @@ int vmm_guest_start(struct guest *guest, int *ret_status, struct err *err);
 int vmm_guest_reap(struct guest *guest, struct guest_end *ret);
 void vmm_guest_destroy(struct guest *guest);
 int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
+/* vmm_guest_root_open() - always -ENOTSUP, saying what to do: the files are on disks that only the guest's kernel reads. */
 int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
 			struct err *err);
 /*
@@ -23,5 +24,7 @@ int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_di
  * Errors: -ENOTSUP, naming the flag and what to do instead.
  */
 int vmm_guest_check(const struct spec *spec, struct err *err);
+/* vmm_guest_files - engine_ops.files: through the same socket. */
+extern const struct guest_files vmm_guest_files;
 /* vmm_guest_exec() - engine_ops.exec: through the agent's socket in the run directory. */
 int vmm_guest_exec(const struct guest_exec *exec, struct err *err);

@@ -31,7 +31,9 @@ static int check_host(const struct spec *spec, struct err *err)
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		if (spec->mounts[i].type == SPEC_MOUNT_BIND)
 			return check_refuse("a bind mount",
-					    "use a disk volume (strata volume create --size)", err);
+					    "copy files in ('strata cp'), or mount a disk ('strata "
+					    "volume create --size 1g NAME', then -v NAME:/path)",
+					    err);
 	}
 	return 0;
 }

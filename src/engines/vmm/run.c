@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A virtual machine from its spec to its end: build, seal, run, take apart. */
 #include <errno.h>
+#include <signal.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -21,10 +23,9 @@
 static void run_poked(void *arg, uint32_t events)
 {
 	struct vmm *vmm = arg;
-	uint64_t times;
 
 	(void)events;
-	(void)!read(vmm->poke, &times, sizeof(times)); /* only to make it unreadable */
+	fd_calm(vmm->poke);
 }
 
 static void run_timers(void *arg, uint32_t events)
@@ -123,10 +124,15 @@ static void run_close_dirs(struct vmm_fds *fds)
 static int run_seal(struct vmm *vmm, struct err *err)
 {
 	struct seal_report report;
+	const pid_t monitor = getppid();
 
 	run_close_dirs(&vmm->fds);
 	int r = vmm_seal_process(&report, err);
 
+	/* Becoming somebody else took that back: a machine dies with its monitor. */
+	if (r == 0 && vmm->fds.sync >= 0 &&
+	    (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != monitor))
+		r = err_say(err, ECHILD, "the monitor is gone");
 	if (r == 0)
 		r = vmm_holder_start(err);
 	if (r < 0 || vmm->fds.sync < 0)
@@ -215,16 +221,19 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 	int r = run_build(vmm, err);
 	if (r == 0)
 		r = run_seal(vmm, err);
-	if (r == 0)
-		r = run_go(vmm, err);
-	if (r < 0) {
-		vmm_end(vmm, VMM_FAILED, 0);
+	if (r < 0) { /* no instruction of the guest's was executed: nothing is under way */
 		vmm_start_failed(vmm, 125, err);
+		return r;
 	}
+	r = run_go(vmm, err);
+	if (r < 0)
+		vmm_end(vmm, VMM_FAILED, 0);
 	vmm_vcpus_join(vmm);
 	vmm_devices_drain(vmm);
 	if (r == 0)
 		r = run_status(vmm, ret_status, err);
+	if (r < 0)
+		vmm_start_failed(vmm, *ret_status, err); /* if it was not said to run yet */
 	vmm_debug_ended(vmm, *ret_status);
 	/* What is left is memory and fds: the process ends now, and its holder takes them along. */
 	return r;

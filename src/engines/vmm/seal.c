@@ -80,28 +80,12 @@ static int seal_drop_caps(struct err *err)
 	return 0;
 }
 
-/*
- * The kernel forgets the signal of a parent's death with every change of user or capabilities (prctl(2), PR_SET_PDEATHSIG):
- * without this a machine would outlive its monitor. By hand there was none, and there is none after.
- */
-static int seal_with_parent(int sig, pid_t parent, struct err *err)
-{
-	if (!sig)
-		return 0;
-	if (prctl(PR_SET_PDEATHSIG, sig) < 0)
-		return err_set(err, errno, "die with the monitor");
-	return getppid() == parent ? 0 : err_say(err, ECHILD, "the monitor died meanwhile");
-}
-
 int vmm_seal_process(struct seal_report *ret, struct err *err)
 {
 	struct seal_report report = { .user = geteuid() == 0 };
 	const struct rlimit no_core = { 0, 0 };
-	const pid_t parent = getppid();
-	int death = 0;
 	int r = 0;
 
-	(void)prctl(PR_GET_PDEATHSIG, &death); /* a valid address: cannot fail */
 	if (report.user)
 		r = seal_become_nobody(err);
 	if (r < 0)
@@ -112,8 +96,6 @@ int vmm_seal_process(struct seal_report *ret, struct err *err)
 	if (r < 0 && report.user)
 		return err_set(err, -r, "seal the virtual machine's process: namespaces");
 	r = seal_drop_caps(err);
-	if (r == 0)
-		r = seal_with_parent(death, parent, err);
 	if (r < 0)
 		return r;
 	(void)setrlimit(RLIMIT_CORE, &no_core); /* lowering is always allowed */

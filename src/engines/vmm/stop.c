@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/os/fd.h"
 #include "engines/vmm/private.h"
 
 static void stop_wait(uint32_t *word, uint32_t seen)
@@ -20,15 +21,13 @@ static void stop_wake(uint32_t *word)
 
 void vmm_end(struct vmm *vmm, enum vmm_end how, int status)
 {
-	const uint64_t one = 1;
-
 	lock_acquire(&vmm->end_lock);
 	if (vmm_ended(vmm) == VMM_RUNS) {
 		vmm->status = status;
 		__atomic_store_n(&vmm->end, (uint32_t)how, __ATOMIC_RELEASE);
 	}
 	lock_release(&vmm->end_lock);
-	(void)!write(vmm->poke, &one, sizeof(one)); /* full is as good: it is readable then */
+	fd_poke(vmm->poke);
 	stop_wake(&vmm->parked);
 }
 

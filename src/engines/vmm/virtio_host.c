@@ -19,11 +19,10 @@ static uint64_t host_bit(uint16_t queue)
 static void host_kick(struct virtio_host *host, struct virtio_dev *dev, uint16_t queue)
 {
 	struct vmm_virtio *v = container_of(host, struct vmm_virtio, host);
-	const uint64_t one = 1;
 
 	(void)dev;
 	(void)__atomic_or_fetch(&v->pending, host_bit(queue), __ATOMIC_ACQ_REL);
-	(void)!write(v->fd, &one, sizeof(one)); /* full is as good: it is readable then */
+	fd_poke(v->fd);
 }
 
 static int host_doorbell(struct vmm_virtio *v, unsigned queue, bool on)
@@ -74,10 +73,9 @@ static uint64_t host_arm(struct vmm_virtio *v, uint64_t rung)
 static void host_rung(void *arg, uint32_t events)
 {
 	struct vmm_virtio *v = arg;
-	uint64_t times;
 
 	(void)events;
-	(void)!read(v->fd, &times, sizeof(times)); /* only to make it unreadable */
+	fd_calm(v->fd);
 	uint64_t pending = __atomic_exchange_n(&v->pending, 0, __ATOMIC_ACQ_REL);
 	uint64_t run = pending | host_arm(v, pending);
 	if (run & HOST_CONTROL)

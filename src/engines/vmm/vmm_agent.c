@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
@@ -62,18 +63,15 @@ static void agent_exited(struct agent *agent, const struct agent_end *end)
 
 static void agent_wake_loop(struct agent *agent)
 {
-	const uint64_t one = 1;
-
-	(void)!write(agent_mine(agent)->wake, &one, sizeof(one)); /* full is as good */
+	fd_poke(agent_mine(agent)->wake);
 }
 
 static void agent_woken(void *arg, uint32_t events)
 {
 	struct vmm_agent *a = arg;
-	uint64_t times;
 
 	(void)events;
-	(void)!read(a->wake, &times, sizeof(times)); /* only to make it unreadable */
+	fd_calm(a->wake);
 	agent_poke(&a->agent);
 }
 
@@ -132,25 +130,76 @@ static char *agent_file(const struct vmm *vmm, const char *name)
 	return text.data ? buf_steal(&text) : NULL;
 }
 
-/* The image's layers are the first disk, and what the instance wrote, if it is to be kept, the second. */
-static int agent_config(struct vmm *vmm, struct vmm_agent *a, struct err *err)
+#define AGENT_DISKS 16 /* as many as a spec may have: engines/spec_vm.c */
+
+struct agent_disks {
+	struct agent_disk list[AGENT_DISKS];
+	char sources[AGENT_DISKS][32];
+	size_t n;
+};
+
+/* Volumes' disks are behind all others. */
+static int agent_volume(const struct spec *spec, const struct spec_mount *mount,
+			struct agent_disks *disks, struct err *err)
 {
-	const struct spec_vm *vm = &vmm->spec->vm;
-	const struct agent_disk disks[] = {
+	size_t i = spec->vm.n_disks;
+
+	while (i > 0 && strcmp(spec->vm.disks[i - 1].path, mount->source) != 0)
+		i--;
+	if (i == 0 || disks->n == AGENT_DISKS)
+		return err_say(err, EINVAL, "the volume at %s is none of the machine's disks",
+			       mount->target);
+	char *source = disks->sources[disks->n];
+	(void)snprintf(source, sizeof(disks->sources[0]), "id=strata-%zu", i - 1); /* fits */
+	disks->list[disks->n++] = (struct agent_disk){
+		.kind = AGENT_MOUNT_VOLUME,
+		.read_only = mount->read_only,
+		.source = source,
+		.type = "ext4",
+		.target = mount->target,
+	};
+	return 0;
+}
+
+/*
+ * The image's layers are the first disk, and what the instance wrote, if it is to be kept, the second. Volumes are where
+ * the spec's mounts say (disks.c numbers the serials).
+ */
+static int agent_disks(const struct spec *spec, struct agent_disks *disks, struct err *err)
+{
+	static const struct agent_disk first[] = {
 		{ .kind = AGENT_MOUNT_ROOT,
 		  .read_only = true,
 		  .source = "id=strata-0",
 		  .type = "erofs" },
 		{ .kind = AGENT_MOUNT_UPPER, .source = "id=strata-1", .type = "ext4" },
 	};
+	int r = 0;
+
+	disks->n = spec->vm.upper ? 2 : 1;
+	memcpy(disks->list, first, disks->n * sizeof(first[0]));
+	for (size_t i = 0; r == 0 && i < spec->n_mounts; i++) {
+		if (spec->mounts[i].type == SPEC_MOUNT_VOLUME)
+			r = agent_volume(spec, &spec->mounts[i], disks, err);
+	}
+	return r;
+}
+
+static int agent_config(struct vmm *vmm, struct vmm_agent *a, struct err *err)
+{
+	struct agent_disks disks;
+	int r = agent_disks(vmm->spec, &disks, err);
+
+	if (r < 0)
+		return r;
 	char *hosts = agent_file(vmm, "hosts");
 	char *resolv = agent_file(vmm, "resolv.conf");
 	struct agent_setup setup = {
-		.disks = disks, .n_disks = vm->upper ? 2 : 1, .hosts = hosts, .resolv = resolv
+		.disks = disks.list, .n_disks = disks.n, .hosts = hosts, .resolv = resolv
 	};
 
 	agent_window(vmm, &setup.rows, &setup.columns);
-	int r = agent_init(&a->agent, &agent_events, vmm->spec, &setup, err);
+	r = agent_init(&a->agent, &agent_events, vmm->spec, &setup, err);
 	free(hosts);
 	free(resolv);
 	return r;
@@ -229,9 +278,9 @@ int vmm_agent_status(const struct vmm *vmm, int *ret_status, struct err *err)
 		*ret_status = a->end.status;
 		return 0;
 	}
+	char last[CONSOLE_TAIL_BYTES];
+	console_tail_last(&vmm->devices->serial_tail, last);
 	*ret_status = 125;
-	return err_say(
-		err, EIO,
-		"the guest ended before its workload did%s: see its console with --kernel ...",
-		vmm->fds.sync >= 0 ? " and before it began" : "");
+	return err_say(err, EIO, "the guest ended before its workload did%s%.300s",
+		       last[0] ? "; its kernel's last words: " : "", last);
 }

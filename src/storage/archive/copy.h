@@ -12,5 +12,8 @@
  * @follow: when path is a link, what it points to   @as: the name in the tar; NULL: path's last part
  */
 int copy_out(int root, const char *path, bool follow, const char *as, int fd, struct err *err);
-/* copy_in() - unpack a tar into a directory below root, which is made where it is missing. */
-int copy_in(int root, const char *path, int fd, struct err *err);
+/*
+ * copy_in() - unpack a tar into a directory below root, which is made where it is missing
+ * @only: the one name that may be in the tar, of what is neither a directory nor a hard link; NULL: whatever it holds
+ */
+int copy_in(int root, const char *path, const char *only, int fd, struct err *err);

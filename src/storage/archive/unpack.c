@@ -426,6 +426,13 @@ static int unpack_special(struct unpack *u, struct err *err)
 	return r < 0 ? unpack_fail(u, r, err) : 0;
 }
 
+/* An enemy's tar of one file: by its name alone, so that no link or directory on the way leads to another. */
+static bool unpack_is_only(struct unpack *u, const char *name)
+{
+	return !strcmp(name, u->opts->only) && !strchr(name, '/') && !entry_link(u->entry) &&
+	       archive_entry_filetype(u->entry) != AE_IFDIR;
+}
+
 static int unpack_entry(struct unpack *u, struct err *err)
 {
 	const char *name = entry_path(u->entry);
@@ -436,6 +443,9 @@ static int unpack_entry(struct unpack *u, struct err *err)
 			       reader_what(u->reader), name);
 	if (r < 0)
 		return err_set(err, -r, "%s: entry %.300s", reader_what(u->reader), name);
+	if (u->opts->only && !unpack_is_only(u, name))
+		return err_say(err, EBADMSG, "%s: entry %.300s: only a file %.200s was asked for",
+			       reader_what(u->reader), name, u->opts->only);
 	r = unpack_parent(u);
 	if (r < 0)
 		return unpack_fail(u, r, err);

@@ -14,6 +14,7 @@
 
 struct unpack_opts {
 	const char *prefix; /* directory below root that paths start from; "" is root itself */
+	const char *only;   /* the one entry there may be, no directory and no hard link; or NULL */
 	bool overlay;	    /* a layer: ".wh." names become overlayfs whiteouts */
 };
 

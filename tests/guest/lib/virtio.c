@@ -162,7 +162,7 @@ bool virtio_has(const struct virtio *v, uint64_t feature)
 	return (v->features & feature) == feature;
 }
 
-static void avail_put(struct virtq *q, uint16_t head)
+void virtq_offer(struct virtq *q, uint16_t head)
 {
 	q->avail->ring[q->avail->idx % q->size] = head;
 	barrier();
@@ -184,7 +184,7 @@ uint16_t virtq_add(struct virtq *q, const struct piece *pieces, unsigned n_out, 
 			(uint16_t)((i + 1 < n ? VIRTQ_NEXT : 0) | (i >= n_out ? VIRTQ_WRITE : 0));
 	}
 	q->free = (uint16_t)((head + n) % q->size);
-	avail_put(q, head);
+	virtq_offer(q, head);
 	return head;
 }
 
@@ -207,7 +207,7 @@ uint16_t virtq_add_indirect(struct virtq *q, struct virtq_desc *table, const str
 	q->desc[head].len = n * (uint32_t)sizeof(*table);
 	q->desc[head].flags = VIRTQ_INDIRECT;
 	q->free = (uint16_t)((head + 1) % q->size);
-	avail_put(q, head);
+	virtq_offer(q, head);
 	return head;
 }
 
@@ -217,7 +217,14 @@ void virtq_kick(struct virtq *q)
 	write16(q->notify, q->index);
 }
 
-bool virtq_pop(struct virtq *q, uint32_t *ret_head, uint32_t *ret_len)
+bool virtq_wants_kick(const struct virtq *q, uint16_t from)
+{
+	fence();
+	return (uint16_t)(q->avail->idx - q->used->avail_event - 1) <
+	       (uint16_t)(q->avail->idx - from);
+}
+
+bool virtq_take(struct virtq *q, uint32_t *ret_head, uint32_t *ret_len)
 {
 	if (q->used->idx == q->seen)
 		return false;
@@ -226,8 +233,22 @@ bool virtq_pop(struct virtq *q, uint32_t *ret_head, uint32_t *ret_len)
 	*ret_head = e->id;
 	*ret_len = e->len;
 	q->seen++;
+	return true;
+}
+
+bool virtq_pop(struct virtq *q, uint32_t *ret_head, uint32_t *ret_len)
+{
+	if (!virtq_take(q, ret_head, ret_len))
+		return false;
 	q->avail->used_event = q->seen; /* used with EVENT_IDX alone */
 	return true;
+}
+
+bool virtq_ask(struct virtq *q, uint16_t more)
+{
+	q->avail->used_event = (uint16_t)(q->seen + more - 1);
+	fence();
+	return (uint16_t)(q->used->idx - q->seen) < more;
 }
 
 bool virtq_wait(struct virtq *q, uint32_t *ret_head, uint32_t *ret_len, unsigned seconds)

@@ -96,6 +96,16 @@ uint16_t virtq_add(struct virtq *q, const struct piece *pieces, unsigned n_out, 
 uint16_t virtq_add_indirect(struct virtq *q, struct virtq_desc *table, const struct piece *pieces,
 			    unsigned n_out, unsigned n_in);
 void virtq_kick(struct virtq *q);
+
+/* For a driver that keeps its chains and many requests under way, with EVENT_IDX: */
+/* virtq_offer() - a chain that lies in the descriptors already, by its head. */
+void virtq_offer(struct virtq *q, uint16_t head);
+/* virtq_wants_kick() - Available Buffer Notification Suppression: since the index was `from`, whether to ring. */
+bool virtq_wants_kick(const struct virtq *q, uint16_t from);
+/* virtq_take() - as virtq_pop(), without asking for an interrupt. */
+bool virtq_take(struct virtq *q, uint32_t *ret_head, uint32_t *ret_len);
+/* virtq_ask() - for an interrupt when `more` chains were used (from 1); false: they were already. */
+bool virtq_ask(struct virtq *q, uint16_t more);
 /* virtq_pop() - a used chain: its head, and the bytes written; false: none. */
 bool virtq_pop(struct virtq *q, uint32_t *ret_head, uint32_t *ret_len);
 /* virtq_wait() - the same, some seconds long. */

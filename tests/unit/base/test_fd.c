@@ -2,11 +2,13 @@
 #include "scratch.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -190,9 +192,26 @@ static void an_fd_nobody_asked_for_is_not_taken(void **state)
 	fd_close(pair[1]);
 }
 
+static void a_poke_makes_readable_until_it_is_heard(void **state)
+{
+	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	(void)state;
+	fd_calm(fd);
+	assert_int_equal(poll(&ready, 1, 0), 0);
+	fd_poke(fd);
+	fd_poke(fd);
+	assert_int_equal(poll(&ready, 1, 0), 1);
+	fd_calm(fd);
+	assert_int_equal(poll(&ready, 1, 0), 0);
+	fd_close(fd);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_poke_makes_readable_until_it_is_heard),
 		cmocka_unit_test(close_of_an_unset_fd_keeps_errno),
 		cmocka_unit_test(close_and_take_leave_ebadf),
 		cmocka_unit_test(read_all_stops_at_the_bound),

@@ -74,6 +74,24 @@ static void only_what_was_given_is_there(void **state)
 	refused("demo \xed\xa0\x80", EINVAL, "not valid UTF-8");
 }
 
+static void virtual_machines(void **state)
+{
+	(void)state;
+	gives("--kernel /dev/null", "{\"vm\":{\"kernel\":\"/dev/null\"}}");
+	gives("--kernel /dev/null --initrd /dev/zero --vcpus 2 -m 128m --irqchip machine",
+	      "{\"limits\":{\"memory_bytes\":134217728},\"vm\":{\"kernel\":\"/dev/null\","
+	      "\"initrd\":\"/dev/zero\",\"vcpus\":2,\"memory_bytes\":134217728,"
+	      "\"irqchip\":\"machine\"}}");
+	gives("--kernel 6.1 demo", "{\"image\":\"demo\",\"vm\":{\"kernel_name\":\"6.1\"}}");
+	gives("-m 128m demo", "{\"image\":\"demo\",\"limits\":{\"memory_bytes\":134217728}}");
+	refused("--kernel /nonexistent", ENOENT, "--kernel /nonexistent");
+	refused("--kernel /dev/null --initrd /nonexistent", ENOENT, "--initrd");
+	refused("--initrd /dev/null demo", EINVAL, "--initrd");
+	refused("--vcpus 0 demo", EINVAL, "--vcpus");
+	refused("--irqchip x demo", EINVAL, "--irqchip");
+	refused("--vcpus 2", EINVAL, "IMAGE is missing");
+}
+
 static void limits(void **state)
 {
 	(void)state;
@@ -298,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(only_what_was_given_is_there),
+		cmocka_unit_test(virtual_machines),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(volumes),
 		cmocka_unit_test(relative_sources_start_here),

@@ -127,6 +127,35 @@ static void view_keeps_the_json(void **state)
 	spec_fini(&spec);
 }
 
+static void a_virtual_machine(void **state)
+{
+	struct spec spec;
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(load("{" MINIMUM "}", &spec, &err), 0);
+	assert_null(spec.vm.kernel);
+	assert_int_equal(spec.vm.n_disks, 0);
+	spec_fini(&spec);
+	assert_int_equal(
+		load("{" MINIMUM ",\"vm\":{\"kernel\":\"/k\",\"append\":\"quiet\",\"vcpus\":2,"
+		     "\"memory_bytes\":8388608,\"irqchip\":\"machine\",\"rng\":false,\"disks\":["
+		     "{\"path\":\"/a\"},{\"path\":\"/b\",\"format\":\"qcow2\",\"read_only\":true}]}}",
+		     &spec, &err),
+		0);
+	assert_string_equal(spec.vm.kernel, "/k");
+	assert_null(spec.vm.initrd);
+	assert_string_equal(spec.vm.append, "quiet");
+	assert_int_equal(spec.vm.vcpus, 2);
+	assert_int_equal(spec.vm.memory_bytes, 8388608);
+	assert_true(spec.vm.machine_irqchip && spec.vm.balloon && !spec.vm.rng && !spec.vm.agent);
+	assert_int_equal(spec.vm.n_disks, 2);
+	assert_int_equal(spec.vm.disks[0].format, SPEC_DISK_AUTO);
+	assert_int_equal(spec.vm.disks[1].format, SPEC_DISK_QCOW2);
+	assert_true(spec.vm.disks[1].read_only);
+	spec_fini(&spec);
+}
+
 static void bad_members_are_named(void **state)
 {
 	static const struct {
@@ -159,6 +188,17 @@ static void bad_members_are_named(void **state)
 		{ "\"ulimits\":[{\"name\":\"nofile\",\"soft\":2,\"hard\":1}]",
 		  "ulimits[0].soft: must not be above hard" },
 		{ "\"ulimits\":[{\"name\":\"x\"}]", "ulimits[0].name: must be one of as, core" },
+		{ "\"vm\":{\"kernel\":\"x\"}", "vm.kernel: must be an absolute path" },
+		{ "\"vm\":{\"initrd\":\"/i\"}", "vm.kernel: is needed" },
+		{ "\"vm\":{\"disks\":[{\"path\":\"/d\"}]}", "vm.kernel: is needed" },
+		{ "\"vm\":{\"kernel\":\"/k\",\"vcpus\":65}", "vm.vcpus: must be between 1 and 64" },
+		{ "\"vm\":{\"kernel\":\"/k\",\"memory_bytes\":4096}", "vm.memory_bytes: must be" },
+		{ "\"vm\":{\"kernel\":\"/k\",\"memory_bytes\":2097153}",
+		  "vm.memory_bytes: must be a multiple" },
+		{ "\"vm\":{\"kernel\":\"/k\",\"irqchip\":\"x\"}", "vm.irqchip: must be one of" },
+		{ "\"vm\":{\"kernel\":\"/k\",\"disks\":[{}]}", "disks[0].path: is missing" },
+		{ "\"vm\":{\"kernel\":\"/k\",\"disks\":[{\"path\":\"/d\",\"format\":\"vmdk\"}]}",
+		  "disks[0].format: must be one of" },
 		{ "\"limits\":[]", "limits: must be an object" },
 		{ "\"limits\":{\"memory_bytes\":4096}",
 		  "limits.memory_bytes: must be at least 6 MiB" },
@@ -240,6 +280,7 @@ int main(void)
 		cmocka_unit_test(defaults),
 		cmocka_unit_test(everything),
 		cmocka_unit_test(view_keeps_the_json),
+		cmocka_unit_test(a_virtual_machine),
 		cmocka_unit_test(bad_members_are_named),
 		cmocka_unit_test(what_is_missing_is_named),
 		cmocka_unit_test(nul_is_refused),
