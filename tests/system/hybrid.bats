@@ -273,7 +273,7 @@ time.sleep(60)' >port 3>&- &
 	kill "$pid"
 }
 
-# Its request is on the way: sockets of one process are served in the order of their coming.
+# Its request is on the way.
 connected() { find "/proc/$1/fd" -lname 'socket:*' | grep -q .; }
 
 @test "attach gets its end" {
