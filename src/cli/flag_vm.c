@@ -9,6 +9,10 @@
 #include "cli/args.h"
 #include "cli/flags.h"
 
+/* What a spec takes (docs/spec.md, vm), said here with the flag's name. */
+#define VM_APPEND_MAX 4096
+#define VM_DISKS_MAX  16
+
 static int vm_file(const char *text, const char *flag, json_t *into, const char *key,
 		   struct err *err)
 {
@@ -87,6 +91,9 @@ static int vm_texts(const struct args *args, json_t *vm, struct err *err)
 			       "--initrd: an image brings its own; leave out one of them");
 	if (r == 0 && initrd)
 		r = vm_file(initrd, "--initrd", vm, "initrd", err);
+	if (r == 0 && append && strlen(append) > VM_APPEND_MAX)
+		return err_say(err, E2BIG, "--append: %zu bytes, more than the %d that are taken",
+			       strlen(append), VM_APPEND_MAX);
 	if (r == 0 && append)
 		r = flag_set(vm, "append", json_string(append), err);
 	if (r == 0 && gdb)
@@ -111,8 +118,30 @@ static int vm_size(const struct args *args, json_t *vm, struct err *err)
 	if (r < 0 || !memory)
 		return r;
 	r = args_size(memory, "--memory", &n, err);
+	if (r == 0 && n == 0)
+		return 0; /* as for a container: not limited; here, the default */
 	/* Whole pages, as the guest sees them. */
 	return r < 0 ? r : flag_set(vm, "memory_bytes", json_integer(n / 4096 * 4096), err);
+}
+
+/* What is said about a process: a kernel without an image has none that is ours. */
+static int vm_no_process(const struct args *args, struct err *err)
+{
+	static const char *const flags[] = {
+		"env",	   "env-file", "user",	 "group-add",  "workdir",  "entrypoint",
+		"cap-add", "cap-drop", "ulimit", "pids-limit", "shm-size",
+	};
+
+	if (args->argc || !args_given(args, "kernel"))
+		return 0;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		if (args_given(args, flags[i]))
+			return err_say(err, EINVAL,
+				       "--%s is for what an image runs: a kernel alone has no "
+				       "process of ours",
+				       flags[i]);
+	}
+	return 0;
 }
 
 int flag_vm(const struct args *args, json_t *config, struct err *err)
@@ -123,7 +152,12 @@ int flag_vm(const struct args *args, json_t *config, struct err *err)
 
 	if (!vm || !list)
 		return err_set(err, ENOMEM, "read the flags");
-	int r = vm_texts(args, vm, err);
+	if (disks->count > VM_DISKS_MAX)
+		return err_say(err, E2BIG, "--disk: %u disks, more than the %d of a machine",
+			       disks->count, VM_DISKS_MAX);
+	int r = vm_no_process(args, err);
+	if (r == 0)
+		r = vm_texts(args, vm, err);
 	for (unsigned i = 0; r == 0 && i < disks->count; i++)
 		r = flag_disk(disks->texts[i], "--disk", list, err);
 	if (r == 0 && json_array_size(list))

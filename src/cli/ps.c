@@ -52,6 +52,8 @@ static const char *ps_status(const struct instance *instance, char ret[80])
 		return "Created";
 	case INSTANCE_RUNNING:
 	case INSTANCE_PAUSED:
+		if (!instance->started_ns) /* its monitor is still at it */
+			return "Starting";
 		clock_ago(instance->started_ns, when);
 		(void)snprintf(ret, 80, "Up %.*s%s", (int)(strlen(when) - strlen(" ago")), when,
 			       instance->state == INSTANCE_PAUSED ? " (Paused)" : ""); /* fits */

@@ -653,11 +653,11 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (r == 0)
 		r = create_caps(spec, config, err);
 	if (r == 0)
+		r = create_check_cpus(spec, err);
+	if (r == 0)
 		r = create_check_engine(engine, spec, config, image != NULL, err);
 	if (r == 0)
 		r = create_check_ports(spec, err);
-	if (r == 0)
-		r = create_check_cpus(spec, err);
 	if (r == 0)
 		r = create_mounts(manager, spec, config, image_config, engine->machines, err);
 	return r == 0 ? create_check_devices(spec, err) : r;

@@ -17,7 +17,8 @@
 
 static bool hybrid_is_linux(const char *path)
 {
-	AUTO(fd_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO(fd_close_p)
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* it may be a FIFO */
 	char magic[4];
 
 	return fd >= 0 && pread(fd, magic, sizeof(magic), BZIMAGE_MAGIC_AT) == sizeof(magic) &&

@@ -43,9 +43,11 @@ static int boot_read(int fd, const char *path, size_t len, uint8_t *data, struct
 	return 0;
 }
 
-static int boot_file_open(const char *path, struct boot_file *ret, struct err *err)
+/* O_NONBLOCK: a FIFO that nobody writes to would be waited for, and nothing of a regular file's changes. */
+static int boot_file_open(const char *path, uint64_t memory_bytes, struct boot_file *ret,
+			  struct err *err)
 {
-	AUTO(fd_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	AUTO(fd_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st) < 0)
@@ -54,6 +56,11 @@ static int boot_file_open(const char *path, struct boot_file *ret, struct err *e
 		return err_say(err, EINVAL, "%s: not a regular file", path);
 	if (st.st_size <= 0 || st.st_size > BOOT_FILE_MAX)
 		return err_say(err, EINVAL, "%s: %s", path, st.st_size ? "too large" : "empty");
+	if ((uint64_t)st.st_size >
+	    memory_bytes) /* said before it is read: it may be a sparse one */
+		return err_say(err, ENOMEM, "%s: its %lld KiB do not fit into the guest's %llu MiB",
+			       path, (long long)(st.st_size >> 10),
+			       (unsigned long long)(memory_bytes >> 20));
 	struct boot_file file = { .len = (size_t)st.st_size };
 	file.data =
 		mmap(NULL, file.len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -73,10 +80,10 @@ int vmm_boot(const struct spec_vm *vm, struct guest_mem *mem, struct x86_state *
 {
 	AUTO(boot_file_fini) struct boot_file kernel = { 0 };
 	AUTO(boot_file_fini) struct boot_file initrd = { 0 };
-	int r = boot_file_open(vm->kernel, &kernel, err);
+	int r = boot_file_open(vm->kernel, vm->memory_bytes, &kernel, err);
 
 	if (r == 0 && vm->initrd)
-		r = boot_file_open(vm->initrd, &initrd, err);
+		r = boot_file_open(vm->initrd, vm->memory_bytes, &initrd, err);
 	if (r < 0)
 		return r;
 	const struct boot_source source = {

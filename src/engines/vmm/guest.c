@@ -321,6 +321,11 @@ int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_di
 {
 	(void)state_dir;
 	(void)ret_users;
+	if (!spec->vm.agent)
+		return err_say(err, ENOTSUP,
+			       "%s runs a kernel of its own, with no agent of ours inside: what "
+			       "files it has only it knows",
+			       spec->name);
 	return err_say(
 		err, ENOTSUP,
 		pid > 0 ? "%s is a virtual machine: its files are inside it; use 'strata exec %s ...'"

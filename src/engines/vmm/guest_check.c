@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a virtual machine cannot be given, said before anything is made. */
 #include <errno.h>
+#include <string.h>
 
+#include "base/os/json.h"
 #include "engines/vmm/guest.h"
 
 static int check_refuse(const char *flag, const char *instead, struct err *err)
@@ -17,13 +19,14 @@ static int check_host(const struct spec *spec, struct err *err)
 	if (spec->network == SPEC_NETWORK_HOST)
 		return check_refuse("--network host", "use a network of its own (--network bridge)",
 				    err);
-	if (spec->n_uid_map || spec->n_gid_map)
-		return check_refuse("--userns, --uidmap, --gidmap", "its users are its own already",
-				    err);
+	if (spec->n_uid_map || spec->n_gid_map ||
+	    !strcmp(json_str(spec->json, "userns", "host"), "auto"))
+		return check_refuse("--userns, --uidmap or --gidmap",
+				    "its users are its own already", err);
 	if (spec->time_offsets.monotonic_s || spec->time_offsets.boottime_s)
 		return check_refuse("--time-offset", "its clocks are its own already", err);
 	if (spec->limits.memory_swap_bytes || spec->limits.memory_reservation_bytes)
-		return check_refuse("--memory-swap, --memory-reservation",
+		return check_refuse("--memory-swap or --memory-reservation",
 				    "--memory is the size of its memory", err);
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		if (spec->mounts[i].type == SPEC_MOUNT_BIND)
@@ -43,7 +46,7 @@ static int check_kernel(const struct spec *spec, struct err *err)
 	if (spec->read_only)
 		return check_refuse("--read-only", "write --disk FILE,ro", err);
 	if (spec->n_mounts)
-		return check_refuse("--volume, --mount, --tmpfs", "write --disk FILE", err);
+		return check_refuse("--volume, --mount or --tmpfs", "write --disk FILE", err);
 	return 0;
 }
 

@@ -129,6 +129,19 @@ static int open_check_cycle(const struct qcow2 *q, const struct disk_file *file,
 	return 0;
 }
 
+/* What is past a file's end reads as zeros, and a table of zeros is an empty disk: a cut copy would pass for one. */
+static int open_check_whole(const struct qlayer *layer, size_t l1_bytes, struct err *err)
+{
+	uint64_t end = layer->file.size_bytes;
+	bool cut = layer->l1_offset + l1_bytes > end;
+
+	for (uint32_t i = 0; !cut && i < layer->l1_n; i++)
+		cut = (be64_get(layer->l1[i]) & QCOW2_OFFSET_MASK) >= end;
+	return cut ? err_say(err, EPROTO, "disk %s is cut short: its tables lie past its end",
+			     layer->file.path)
+		   : 0;
+}
+
 static int open_l1(struct qlayer *layer, const struct qcow2_header *h, struct err *err)
 {
 	size_t bytes = (size_t)h->l1_needed * 8;
@@ -139,7 +152,8 @@ static int open_l1(struct qlayer *layer, const struct qcow2_header *h, struct er
 	layer->l1_n = h->l1_needed;
 	layer->l1_bytes = (uint64_t)h->l1_n * 8;
 	layer->l1_offset = h->l1_offset;
-	return disk_file_read(&layer->file, h->l1_offset, layer->l1, bytes, err);
+	int r = disk_file_read(&layer->file, h->l1_offset, layer->l1, bytes, err);
+	return r == 0 ? open_check_whole(layer, bytes, err) : r;
 }
 
 /* One more image at the bottom; takes file. */
