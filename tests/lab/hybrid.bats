@@ -17,6 +17,7 @@ setup_file()
 	python3 "$REPO/tests/lab/lab.py" --timeout 60 -- true || skip "the emulated server does not boot: no kernel package?"
 	"$REPO/tools/demo-image" "$LAB/rootfs"
 	host image import "$LAB/rootfs" demo
+	host image import --change "VOLUME /own" "$LAB/rootfs" owner
 	host image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb" -name '*.deb' | head -n 1)"
 }
 
@@ -149,10 +150,13 @@ has()
 	strata cp x:/nowhere /tmp/o; strata cp file x:/nowhere/at/all; strata cp file x:/nowhere/
 	strata stop x >/dev/null; strata cp x:/new /tmp/o; strata rm x >/dev/null
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "cat /data/sub/deep; touch /data/x"
-	strata run -d --name y --virt hybrid --network none -v vol:/data demo sh -c "echo kept >/data/y; sync; sleep 1000" >/dev/null
-	until strata exec y grep kept /data/y; do :; done; strata rm -f y >/dev/null
+	strata volume create --size 64m etc >/dev/null # gets what the image has there
+	strata run -d --name y --virt hybrid --network none -v etc:/etc -v vol:/data owner sh -c \
+		"grep -c ^root: /etc/passwd >/data/z; echo kept >/data/y; mount | grep -c \" /own \" >>/data/z; echo kept >/srv/y; sync; sleep 1000" >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec y cat /srv/y && break; done; strata pause y >/dev/null; strata cp y:/srv /tmp/o
+	strata rm -f y >/dev/null; echo "volumes $(strata volume ls -q | wc -l)"
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo true
-	strata run --rm --virt hybrid --network none -v vol:/data demo cat /data/y
+	strata run --rm --virt hybrid --network none -v vol:/data demo sh -c "cat /data/y; echo mounted \$(cat /data/z)"
 	strata run --rm --virt hybrid --network none -v dir:/data demo true
 	strata run --rm --virt hybrid --network none -v /tmp/t:/data demo true
 	strata run --rm --virt hybrid --network none -v /data demo true
@@ -168,6 +172,9 @@ has()
 	[[ $output == *"copy to /nowhere/: no such directory"* ]]
 	[[ $output == *"does not run"*"strata start x"* ]]
 	[[ $output == *"/data/x: Read-only file system"* ]]
+	[[ $output == *"y is paused"* ]]
+	has "volumes 3"
+	has "mounted 1 0"
 	[[ $output == *"was not unmounted"*"writable"* ]]
 	[ "$(grep -cx kept <<<"$output")" = 2 ]
 	[[ $output == *"volume dir is a directory"* ]]
