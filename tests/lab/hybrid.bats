@@ -154,6 +154,7 @@ has()
 	strata run -d --name y --virt hybrid --network none -v etc:/etc -v vol:/data owner sh -c \
 		"grep -c ^root: /etc/passwd >/data/z; echo kept >/data/y; mount | grep -c \" /own \" >>/data/z; echo kept >/srv/y; sync; sleep 1000" >/dev/null
 	for i in 1 2 3 4 5 6 7 8 9; do strata exec y cat /srv/y && break; done
+	strata pause y >/dev/null; strata cp y:/srv /tmp/o; strata unpause y >/dev/null; strata exec y echo thawed
 	strata rm -f y >/dev/null; echo "volumes $(strata volume ls -q | wc -l)"
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo true
 	strata run --rm --virt hybrid --network none -v vol:/data demo sh -c "cat /data/y; echo mounted \$(cat /data/z)"
@@ -172,6 +173,8 @@ has()
 	[[ $output == *"copy to /nowhere/: no such directory"* ]]
 	[[ $output == *"does not run"*"strata start x"* ]]
 	[[ $output == *"/data/x: Read-only file system"* ]]
+	[[ $output == *"y is paused"* ]]
+	has thawed
 	has "volumes 3"
 	has "mounted 1 0"
 	[[ $output == *"was not unmounted"*"writable"* ]]
