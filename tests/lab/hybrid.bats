@@ -131,7 +131,7 @@ has()
 		done
 	done'
 	[ "$status" = 0 ]
-	[ "$(grep -cE '^[a-z]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 20 ]
+	[ "$(grep -cE '^[a-z_]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 20 ]
 }
 
 @test "files go in and out of a running VM, and a disk volume outlives its instance" {
