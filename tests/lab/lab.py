@@ -65,15 +65,16 @@ class Tree(guest_image.Cpio):
         for i in range(1, len(parts) + 1):
             self.folder("/".join(parts[:i]))
 
-    def copy(self, source, target):
+    def copy(self, source, target, inside=False):
+        """A link is what it points to, as a library's is, but for one inside of a copied directory."""
         target = target.strip("/")
         self.parents(target)
-        if os.path.islink(source) and not os.path.isfile(source):
+        if os.path.islink(source) and (inside or not os.path.isfile(source)):
             self.add(target, stat.S_IFLNK | 0o777, os.readlink(source).encode())
         elif os.path.isdir(source):
             self.folder(target, stat.S_IMODE(os.stat(source).st_mode))
             for name in sorted(os.listdir(source)):
-                self.copy(os.path.join(source, name), f"{target}/{name}")
+                self.copy(os.path.join(source, name), f"{target}/{name}", True)
         elif os.path.isfile(source):
             with open(source, "rb") as file:
                 self.add(target, stat.S_IFREG | stat.S_IMODE(os.stat(source).st_mode), file.read())
