@@ -22,8 +22,7 @@
 
 #include "base/os/fd.h"
 #include "engines/oslevel/caps_apply.h"
-
-#define BECOME_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#include "engines/oslevel/search.h"
 
 void become_fini(struct become *become)
 {
@@ -192,56 +191,6 @@ int become_drop(const struct become *become, struct err *err)
 			  become->user.n_groups, err);
 }
 
-/* 126 and 127 as a shell means them: not executable, not found. */
-static int become_cannot(int code, const char *command, int *ret_status, struct err *err)
-{
-	*ret_status = code == ENOENT || code == ENOTDIR ? 127 : 126;
-	if (code == ENOENT && !strchr(command, '/'))
-		return err_say(err, ENOENT, "run %s: not found in the image's PATH", command);
-	return err_set(err, code, "run %s", command[0] ? command : "\"\"");
-}
-
-static bool become_executable(const char *path, int *ret_code)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0) {
-		if (errno != ENOENT && errno != ENOTDIR)
-			*ret_code = errno;
-		return false;
-	}
-	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111)) {
-		*ret_code = EACCES;
-		return false;
-	}
-	return true;
-}
-
-/* Like execvp(3), but the environment is the workload's. */
-static int become_find(const char *command, const char *path, char full[PATH_MAX], int *ret_status,
-		       struct err *err)
-{
-	int code = ENOENT;
-
-	if (!command[0])
-		return become_cannot(ENOENT, command, ret_status, err);
-	if (strchr(command, '/')) {
-		int n = snprintf(full, PATH_MAX, "%s", command);
-		return n < 0 || n >= PATH_MAX
-			       ? become_cannot(ENAMETOOLONG, command, ret_status, err)
-			       : 0;
-	}
-	for (const char *p = path;; p++) {
-		size_t n = strcspn(p, ":");
-		int len = snprintf(full, PATH_MAX, "%.*s/%s", (int)n, n ? p : ".", command);
-		if (len > 0 && len < PATH_MAX && become_executable(full, &code))
-			return 0;
-		p += n;
-		if (!*p)
-			return become_cannot(code, command, ret_status, err);
-	}
-}
-
 /* /dev/stdout and /proc/self/fd/1 can be opened again by the workload's own user. */
 static void become_own_stdio(const struct become *become)
 {
@@ -269,7 +218,7 @@ int become_run(const struct become *become, int *ret_status, struct err *err)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_set(err, errno, "tie the process to its parent");
 	const char *search = become_getenv(config, "PATH");
-	r = become_find(config->args[0], search ? search : BECOME_PATH, full, ret_status, err);
+	r = search_find(config->args[0], search ? search : SEARCH_PATH, full, ret_status, err);
 	if (r < 0)
 		return r;
 	if (config->flags & AGENT_FLAG_NO_NEW_PRIVS) {
@@ -280,5 +229,5 @@ int become_run(const struct become *become, int *ret_status, struct err *err)
 			return r;
 	}
 	(void)execve(full, config->args, config->env); /* returns on error */
-	return become_cannot(errno, config->args[0], ret_status, err);
+	return search_failed(errno, config->args[0], ret_status, err);
 }

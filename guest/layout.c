@@ -10,11 +10,12 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "engines/oslevel/dev.h"
 #include "engines/oslevel/mount.h"
+#include "engines/oslevel/protect.h"
 #include "fill.h"
 
 #define LAYOUT_NOTHING (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
@@ -38,32 +39,8 @@ static const struct layout_fs layout_fs[] = {
 	{ "/sys/fs/cgroup", "cgroup2", LAYOUT_NOTHING, { { NULL, NULL } }, false },
 };
 
-/* Docker's lists: moby, oci/defaults.go, "MaskedPaths" and "ReadonlyPaths". */
-static const char *const layout_masked[] = {
-	"/proc/acpi",	     "/proc/asound",  "/proc/interrupts",
-	"/proc/kcore",	     "/proc/keys",    "/proc/latency_stats",
-	"/proc/sched_debug", "/proc/scsi",    "/proc/timer_list",
-	"/proc/timer_stats", "/sys/firmware", "/sys/devices/virtual/powercap",
-};
-static const char *const layout_read_only[] = {
-	"/proc/bus",	       "/proc/fs", "/proc/irq",	     "/proc/sys",
-	"/proc/sysrq-trigger", "/sys",	   "/sys/fs/cgroup",
-};
-
-static const struct {
-	const char *name;
-	unsigned major, minor;
-} layout_nodes[] = {
-	{ "null", 1, 3 },   { "zero", 1, 5 },	 { "full", 1, 7 },
-	{ "random", 1, 8 }, { "urandom", 1, 9 }, { "tty", 5, 0 },
-};
-static const struct {
-	const char *name, *to;
-} layout_links[] = {
-	{ "fd", "/proc/self/fd" },	 { "stdin", "/proc/self/fd/0" },
-	{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
-	{ "ptmx", "pts/ptmx" },
-};
+/* Mounted writable, for the agent's own use before: beside protect_read_only. */
+static const char *const layout_read_only[] = { "/sys", "/sys/fs/cgroup" };
 
 static bool layout_by_host(const struct config *config, const char *target)
 {
@@ -112,17 +89,8 @@ static int layout_devices(int root, struct err *err)
 	AUTO(fd_close_p) int dev = fd_open_in(root, "/dev", O_PATH | O_DIRECTORY, 0);
 	if (dev < 0)
 		return err_set(err, -dev, "open /dev");
-	for (size_t i = 0; i < ARRAY_SIZE(layout_links); i++) {
-		if (symlinkat(layout_links[i].to, dev, layout_links[i].name) < 0 && errno != EEXIST)
-			return err_set(err, errno, "make /dev/%s", layout_links[i].name);
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(layout_nodes); i++) {
-		if (mknodat(dev, layout_nodes[i].name, S_IFCHR | 0666,
-			    makedev(layout_nodes[i].major, layout_nodes[i].minor)) < 0 ||
-		    fchmodat(dev, layout_nodes[i].name, 0666, 0) < 0)
-			return err_set(err, errno, "make /dev/%s", layout_nodes[i].name);
-	}
-	return 0;
+	int r = dev_links(dev, err);
+	return r < 0 ? r : dev_nodes(dev, err);
 }
 
 /* /dev with a terminal's slave as its console. */
@@ -162,33 +130,6 @@ static int layout_etc(const struct config *config, int root, struct err *err)
 	return 0;
 }
 
-/* Source: moby, as above. A directory gets an empty one over it, a file the null device. */
-static int layout_mask(int root, const char *path, struct err *err)
-{
-	static const struct mount_option empty[] = {
-		{ "size", "4k" }, { "nr_inodes", "2" }, { "mode", "555" }, { NULL, NULL }
-	};
-	AUTO(fd_close_p) int target = fd_open_in(root, path, O_PATH, 0);
-	struct stat st;
-
-	if (target == -ENOENT || target == -ENOTDIR)
-		return 0;
-	if (target < 0 || fstat(target, &st) < 0)
-		return err_set(err, target < 0 ? -target : errno, "mask %s", path);
-	AUTO(fd_close_p)
-	int cover = S_ISDIR(st.st_mode)
-			    ? mount_new("tmpfs", empty, LAYOUT_NOTHING | MOUNT_ATTR_RDONLY, err)
-			    : mount_clone(AT_FDCWD, "/dev/null", false, err);
-	if (cover < 0)
-		return cover;
-	/* The null device is the agent's own: its mode is not the workload's to change. */
-	int r = mount_attrs(cover, false, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-			    0);
-	if (r == 0)
-		r = mount_onto(cover, target);
-	return r < 0 ? err_set(err, -r, "mask %s", path) : 0;
-}
-
 static int layout_make_read_only(int root, const char *path, struct err *err)
 {
 	AUTO(fd_close_p) int target = fd_open_in(root, path, O_PATH, 0);
@@ -216,11 +157,14 @@ static int layout_protect(const struct config *config, int root, struct err *err
 
 	if (config->flags & AGENT_FLAG_PRIVILEGED)
 		return 0;
+	for (size_t i = 0; r == 0 && i < PROTECT_READ_ONLY; i++)
+		r = layout_make_read_only(root, protect_read_only[i], err);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(layout_read_only); i++)
 		r = layout_make_read_only(root, layout_read_only[i], err);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(layout_masked); i++)
-		r = layout_mask(root, layout_masked[i], err);
-	return r;
+	if (r < 0)
+		return r;
+	AUTO(fd_close_p) int null = protect_null(err);
+	return null < 0 ? null : protect_mask(root, null, err);
 }
 
 static int layout_fill(const struct config *config, const struct root *root, int pts, int console,

@@ -18,9 +18,9 @@
 
 #include "base/os/fd.h"
 #include "become.h"
+#include "engines/oslevel/pidone.h"
 #include "file.h"
 #include "layout.h"
-#include "pidone.h"
 
 void process_io_close(struct process_io *io)
 {

@@ -16,13 +16,14 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "engines/oslevel/dev.h"
 #include "engines/oslevel/private.h"
+#include "engines/oslevel/protect.h"
 #include "network/link.h"
 
 /*
@@ -54,40 +55,6 @@ static const struct child_fs child_fs[] = {
 	  false },
 	{ "/dev/mqueue", "mqueue", CHILD_NOTHING, { { NULL, NULL } }, false },
 	{ "/sys", "sysfs", CHILD_NOTHING | MOUNT_ATTR_RDONLY, { { NULL, NULL } }, true },
-};
-
-/* Docker's lists: moby, oci/defaults.go, "MaskedPaths" and "ReadonlyPaths". */
-static const char *const child_masked[] = {
-	"/proc/acpi",
-	"/proc/asound",
-	"/proc/interrupts",
-	"/proc/kcore",
-	"/proc/keys",
-	"/proc/latency_stats",
-	"/proc/sched_debug",
-	"/proc/scsi",
-	"/proc/timer_list",
-	"/proc/timer_stats",
-	"/sys/devices/virtual/powercap",
-	"/sys/firmware",
-};
-static const char *const child_read_only[] = {
-	"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger",
-};
-
-static const struct {
-	const char *name;
-	unsigned major, minor;
-} child_nodes[] = {
-	{ "null", 1, 3 },   { "zero", 1, 5 },	 { "full", 1, 7 },
-	{ "random", 1, 8 }, { "urandom", 1, 9 }, { "tty", 5, 0 },
-};
-static const struct {
-	const char *name, *to;
-} child_links[] = {
-	{ "fd", "/proc/self/fd" },	 { "stdin", "/proc/self/fd/0" },
-	{ "stdout", "/proc/self/fd/1" }, { "stderr", "/proc/self/fd/2" },
-	{ "ptmx", "pts/ptmx" },
 };
 
 static bool child_mounted_by_user(const struct launch *launch, const char *target)
@@ -130,16 +97,6 @@ static int child_mount_shm(const struct launch *launch, struct err *err)
 	return fd < 0 ? fd : mount_at(fd, launch->root, "/dev/shm", MOUNT_TARGET_DIR, false, err);
 }
 
-static int child_node(int dev, const char *name, mode_t mode, dev_t rdev, struct err *err)
-{
-	if (mknodat(dev, name, mode, rdev) < 0)
-		return err_set(err, errno, "make device /dev/%s", name);
-	/* The umask of whoever started us is not the guest's. */
-	if (fchmodat(dev, name, mode & 07777, 0) < 0)
-		return err_set(err, errno, "make device /dev/%s", name);
-	return 0;
-}
-
 static int child_device(const struct launch *launch, const struct spec_device *device,
 			struct err *err)
 {
@@ -162,7 +119,7 @@ static int child_device(const struct launch *launch, const struct spec_device *d
 		return err_set(err, -dir, "device %s", device->target);
 	if (unlinkat(dir, slash + 1, 0) < 0 && errno != ENOENT)
 		return err_set(err, errno, "device %s", device->target);
-	return child_node(dir, slash + 1, st.st_mode & (S_IFMT | 0777), st.st_rdev, err);
+	return dev_node(dir, slash + 1, st.st_mode & (S_IFMT | 0777), st.st_rdev, err);
 }
 
 /* Host paths of --device are read here, while the host's /dev can still be seen. */
@@ -172,88 +129,21 @@ static int child_devices(const struct launch *launch, struct err *err)
 	if (dev < 0)
 		return err_set(err, -dev, "open /dev");
 
-	for (size_t i = 0; i < ARRAY_SIZE(child_links); i++) {
-		if (symlinkat(child_links[i].to, dev, child_links[i].name) < 0 && errno != EEXIST)
-			return err_set(err, errno, "make /dev/%s", child_links[i].name);
-	}
+	int r = dev_links(dev, err);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < launch->n_devices; i++) {
-		int r = mount_at(launch->devices[i].fd, launch->root, launch->devices[i].target,
-				 MOUNT_TARGET_FILE, false, err);
+		r = mount_at(launch->devices[i].fd, launch->root, launch->devices[i].target,
+			     MOUNT_TARGET_FILE, false, err);
 		if (r < 0)
 			return r;
 	}
 	if (launch->userns)
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(child_nodes); i++) {
-		int r = child_node(dev, child_nodes[i].name, S_IFCHR | 0666,
-				   makedev(child_nodes[i].major, child_nodes[i].minor), err);
-		if (r < 0)
-			return r;
-	}
-	for (size_t i = 0; i < launch->spec->n_devices; i++) {
-		int r = child_device(launch, &launch->spec->devices[i], err);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-/* Covers of masked paths: a read-only empty directory, and the null device. */
-struct child_covers {
-	int empty; /* a mount, attached at its first use */
-	int null;
-};
-
-static void child_covers_fini(struct child_covers *covers)
-{
-	fd_close(covers->empty);
-	fd_close(covers->null);
-}
-
-/* What masks a path must be the real thing: a swapped /dev/null would bind something else (CVE-2025-31133). */
-static int child_null(struct err *err)
-{
-	AUTO(fd_close_p) int fd = open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return err_set(err, errno, "open /dev/null");
-	if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
-		return err_say(err, EPERM, "the host's /dev/null is not the null device");
-	return fd_take(&fd);
-}
-
-static int child_cover(struct child_covers *covers, bool dir, int target, struct err *err)
-{
-	static const struct mount_option options[] = {
-		{ "size", "4k" }, { "nr_inodes", "2" }, { "mode", "555" }, { NULL, NULL }
-	};
-
-	if (dir && covers->empty < 0) {
-		covers->empty = mount_new("tmpfs", options, CHILD_NOTHING | MOUNT_ATTR_RDONLY, err);
-		return covers->empty < 0 ? covers->empty : mount_onto(covers->empty, target);
-	}
-	AUTO(fd_close_p) int copy = mount_clone(dir ? covers->empty : covers->null, "", false, err);
-	if (copy < 0)
-		return copy;
-	/* It is the host's own inode: writable, a chmod(2) of a masked file would be one of the host's /dev/null. */
-	int r = mount_attrs(copy, false, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-			    0);
-	return r < 0 ? r : mount_onto(copy, target);
-}
-
-static int child_mask(const struct launch *launch, const char *path, struct child_covers *covers,
-		      struct err *err)
-{
-	AUTO(fd_close_p) int target = fd_open_in(launch->root, path, O_PATH, 0);
-	struct stat st;
-
-	if (target == -ENOENT || target == -ENOTDIR)
-		return 0;
-	if (target < 0 || fstat(target, &st) < 0)
-		return err_set(err, target < 0 ? -target : errno, "mask %s", path);
-	int r = child_cover(covers, S_ISDIR(st.st_mode), target, err);
-	return r < 0 ? err_set(err, -r, "mask %s", path) : 0;
+	r = dev_nodes(dev, err);
+	for (size_t i = 0; r == 0 && i < launch->spec->n_devices; i++)
+		r = child_device(launch, &launch->spec->devices[i], err);
+	return r;
 }
 
 static int child_make_read_only(const struct launch *launch, const char *path, struct err *err)
@@ -274,14 +164,11 @@ static int child_make_read_only(const struct launch *launch, const char *path, s
 
 static int child_protect(const struct launch *launch, int null, struct err *err)
 {
-	AUTO(child_covers_fini) struct child_covers covers = { -EBADF, null };
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(child_read_only); i++)
-		r = child_make_read_only(launch, child_read_only[i], err);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(child_masked); i++)
-		r = child_mask(launch, child_masked[i], &covers, err);
-	return r;
+	for (size_t i = 0; r == 0 && i < PROTECT_READ_ONLY; i++)
+		r = child_make_read_only(launch, protect_read_only[i], err);
+	return r < 0 ? r : protect_mask(launch->root, null, err);
 }
 
 /* A published port's guest may bind low ports and ping without more capabilities, as Docker arranges. */
@@ -304,7 +191,7 @@ static int child_mounts(const struct launch *launch, struct err *err)
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_set(err, errno, "make the mount namespace private");
 
-	AUTO(fd_close_p) int null = child_null(err);
+	AUTO(fd_close_p) int null = protect_null(err);
 	if (null < 0)
 		return null;
 	AUTO(fd_close_p) int pivot = open(CHILD_PIVOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -332,7 +219,7 @@ static int child_mounts(const struct launch *launch, struct err *err)
 			return r;
 	}
 	child_sysctls(launch);
-	return launch->spec->privileged ? 0 : child_protect(launch, fd_take(&null), err);
+	return launch->spec->privileged ? 0 : child_protect(launch, null, err);
 }
 
 static int child_mount_cgroup(const struct launch *launch, const struct cgroup_hierarchy *h,

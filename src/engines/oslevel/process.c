@@ -22,10 +22,9 @@
 #include "engines/oslevel/caps_apply.h"
 #include "engines/oslevel/private.h"
 #include "engines/oslevel/rlimits.h"
+#include "engines/oslevel/search.h"
 #include "engines/seccomp/seccomp.h"
 #include "engines/oslevel/users.h"
-
-#define PROCESS_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static const char *process_getenv(const char *const *env, const char *name)
 {
@@ -36,57 +35,6 @@ static const char *process_getenv(const char *const *env, const char *name)
 			return *env + len + 1;
 	}
 	return NULL;
-}
-
-/* 126 and 127 as a shell means them: not executable, not found. */
-static int process_cannot(int code, const char *command, int *ret_status, struct err *err)
-{
-	*ret_status = code == ENOENT || code == ENOTDIR ? 127 : 126;
-	if (code == ENOENT && !strchr(command, '/'))
-		return err_say(err, ENOENT, "run %s: not found in the image's PATH", command);
-	return err_set(err, code, "run %s", command);
-}
-
-static bool process_executable(const char *path, int *ret_code)
-{
-	struct stat st;
-
-	if (stat(path, &st) < 0) {
-		if (errno != ENOENT && errno != ENOTDIR)
-			*ret_code = errno;
-		return false;
-	}
-	if (!S_ISREG(st.st_mode) || !(st.st_mode & 0111)) {
-		*ret_code = EACCES;
-		return false;
-	}
-	return true;
-}
-
-/* Like execvp(3), but the environment is the guest's. */
-static int process_find(const char *command, const char *path, char **ret, int *ret_status,
-			struct err *err)
-{
-	char full[PATH_MAX];
-	int code = ENOENT;
-
-	if (!command[0])
-		return process_cannot(ENOENT, "\"\"", ret_status, err);
-	if (strchr(command, '/')) {
-		*ret = strdup(command);
-		return *ret ? 0 : err_set(err, ENOMEM, "run %s", command);
-	}
-	for (const char *p = path;; p++) {
-		size_t n = strcspn(p, ":");
-		int len = snprintf(full, sizeof(full), "%.*s/%s", (int)n, n ? p : ".", command);
-		if (len > 0 && (size_t)len < sizeof(full) && process_executable(full, &code)) {
-			*ret = strdup(full);
-			return *ret ? 0 : err_set(err, ENOMEM, "run %s", command);
-		}
-		p += n;
-		if (!*p)
-			return process_cannot(code, command, ret_status, err);
-	}
 }
 
 /* The image's environment, and HOME where it names none: as Docker, from the user's passwd entry. */
@@ -301,7 +249,7 @@ int process_seal(const struct process *process, struct err *err)
 int process_become(const struct process *process, int *ret_status, struct err *err)
 {
 	const struct spec *spec = process->spec;
-	char *path = NULL;
+	char path[PATH_MAX];
 
 	*ret_status = 125;
 	(void)fcntl(process->sync, F_SETFL,
@@ -316,7 +264,7 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 	if (process_orphaned(process))
 		return err_say(err, EOWNERDEAD, "its monitor is gone");
 	const char *search = process_getenv(spec->env, "PATH");
-	r = process_find(spec->args[0], search ? search : PROCESS_PATH, &path, ret_status, err);
+	r = search_find(spec->args[0], search ? search : SEARCH_PATH, path, ret_status, err);
 	if (r < 0)
 		return r;
 	r = process_seal(process, err);
@@ -324,5 +272,5 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 		return r;
 	(void)execve(path, (char *const *)(uintptr_t)spec->args,
 		     process->env); /* returns on error */
-	return process_cannot(errno, spec->args[0], ret_status, err);
+	return search_failed(errno, spec->args[0], ret_status, err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "pidone.h"
+#include "engines/oslevel/pidone.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -15,6 +15,7 @@ static bool pidone_own(int sig)
 	       sig == SIGILL || sig == SIGTRAP || sig == SIGABRT || sig == SIGSYS;
 }
 
+/* Reaps all that ended; leaves with the workload's own end, which takes the whole namespace with it. */
 static void pidone_reap(pid_t child)
 {
 	int status;
