@@ -358,16 +358,10 @@ static int compile_export(const struct compile *compile, struct buf *ret, struct
 
 int seccomp_compile(const char *json, size_t len, uint64_t caps, struct buf *ret, struct err *err)
 {
-	AUTO(json_decref_p) json_t *profile = NULL;
 	AUTO(json_decref_p) json_t *flat = NULL;
 	AUTO(compile_release) struct compile compile = { 0 };
-	struct seccomp_host host;
+	int r = seccomp_flatten(json, len, caps, &flat, err);
 
-	int r = json_parse(json, len, "seccomp profile", &profile, err);
-	if (r == 0)
-		r = seccomp_host_read(caps, &host, err);
-	if (r == 0)
-		r = seccomp_flatten(profile, &host, &flat, err);
 	if (r == 0)
 		r = compile_begin(&compile, flat, err);
 	if (r == 0)

@@ -314,8 +314,8 @@ static int flatten_refuse(const json_t *profile, struct err *err)
 	return 0;
 }
 
-int seccomp_flatten(const json_t *profile, const struct seccomp_host *host, json_t **ret,
-		    struct err *err)
+static int flatten_profile(const json_t *profile, const struct seccomp_host *host, json_t **ret,
+			   struct err *err)
 {
 	AUTO(json_decref_p) json_t *flat = json_object();
 
@@ -336,17 +336,22 @@ int seccomp_flatten(const json_t *profile, const struct seccomp_host *host, json
 	return 0;
 }
 
-int seccomp_to_oci(const char *json, size_t len, uint64_t caps, char **ret, struct err *err)
+int seccomp_flatten(const char *json, size_t len, uint64_t caps, json_t **ret, struct err *err)
 {
 	AUTO(json_decref_p) json_t *profile = NULL;
-	AUTO(json_decref_p) json_t *flat = NULL;
 	struct seccomp_host host;
 
 	int r = json_parse(json, len, "seccomp profile", &profile, err);
 	if (r == 0)
 		r = seccomp_host_read(caps, &host, err);
-	if (r == 0)
-		r = seccomp_flatten(profile, &host, &flat, err);
+	return r < 0 ? r : flatten_profile(profile, &host, ret, err);
+}
+
+int seccomp_to_oci(const char *json, size_t len, uint64_t caps, char **ret, struct err *err)
+{
+	AUTO(json_decref_p) json_t *flat = NULL;
+	int r = seccomp_flatten(json, len, caps, &flat, err);
+
 	if (r < 0)
 		return r;
 	char *text = json_text(flat, 1);

@@ -28,12 +28,12 @@ struct seccomp_host {
 int seccomp_host_read(uint64_t caps, struct seccomp_host *ret, struct err *err);
 
 /*
- * seccomp_flatten() - a profile in Docker's format to OCI's LinuxSeccomp, without conditions
+ * seccomp_flatten() - a profile in Docker's format to OCI's LinuxSeccomp, without conditions: for this
+ * host and the workload's capabilities
  * @ret: a new reference
  * Errors: -EINVAL for members of another type than the format's; -ENOTSUP; -ENOMEM.
  */
-int seccomp_flatten(const json_t *profile, const struct seccomp_host *host, json_t **ret,
-		    struct err *err);
+int seccomp_flatten(const char *json, size_t len, uint64_t caps, json_t **ret, struct err *err);
 
 /*
  * What comes before libseccomp's program, to do what libseccomp cannot: refuse a socketcall() whose arguments no
