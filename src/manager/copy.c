@@ -225,6 +225,17 @@ int manager_copy_in(struct manager *manager, struct instance *instance, const ch
 	return copy_in_guest(&guest, host_path, path, err);
 }
 
+/* Where on the host it shall go; @target points into @to. */
+static int copy_host_target(const char *host_path, struct copy_root *host, char to[4096],
+			    struct copy_target *target, struct err *err)
+{
+	int r = copy_host_open(host, err);
+
+	if (r == 0)
+		r = copy_host_path(host_path, to, err);
+	return r < 0 ? r : copy_target(copy_is_dir, host, to, target, err);
+}
+
 static int copy_out_at(const struct copy_root *root, const char *path, const char *host_path,
 		       bool follow, struct err *err)
 {
@@ -237,11 +248,7 @@ static int copy_out_at(const struct copy_root *root, const char *path, const cha
 		return r;
 	if (!strcmp(host_path, "-"))
 		return copy_tar_out(root, path, follow, NULL, STDOUT_FILENO, err);
-	r = copy_host_open(&host, err);
-	if (r == 0)
-		r = copy_host_path(host_path, to, err);
-	if (r == 0)
-		r = copy_target(copy_is_dir, &host, to, &target, err);
+	r = copy_host_target(host_path, &host, to, &target, err);
 	return r < 0 ? r : copy_across(root, path, follow, &host, target.dir, target.name, err);
 }
 
@@ -254,11 +261,7 @@ static int copy_out_guest(const struct copy_guest *guest, const char *path, cons
 
 	if (!strcmp(host_path, "-"))
 		return copy_guest_tar_out(guest, path, follow, STDOUT_FILENO, err);
-	int r = copy_host_open(&host, err);
-	if (r == 0)
-		r = copy_host_path(host_path, to, err);
-	if (r == 0)
-		r = copy_target(copy_is_dir, &host, to, &target, err);
+	int r = copy_host_target(host_path, &host, to, &target, err);
 	return r < 0 ? r : copy_guest_out(guest, path, follow, &host, &target, err);
 }
 
