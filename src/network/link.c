@@ -30,16 +30,16 @@ struct link_info {
 	char alias[256];
 };
 
-static int mac_parse(const char *text, unsigned char ret[6])
+int link_mac_parse(const char *text, uint8_t ret[6])
 {
 	unsigned b[6];
 	char end;
 
-	if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5],
-		   &end) != 6)
+	if (strlen(text) != 17 || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &b[0], &b[1], &b[2],
+					 &b[3], &b[4], &b[5], &end) != 6)
 		return -EINVAL;
 	for (int i = 0; i < 6; i++)
-		ret[i] = (unsigned char)b[i];
+		ret[i] = (uint8_t)b[i];
 	return 0;
 }
 
@@ -275,7 +275,7 @@ int link_connect(const struct link_endpoint *endpoint, int netns_fd, struct err 
 	unsigned char mac[6];
 	struct link_info bridge;
 
-	if (mac_parse(e->mac, mac) < 0)
+	if (link_mac_parse(e->mac, mac) < 0)
 		return err_say(err, EINVAL, "%s is not a MAC address", e->mac);
 	AUTO(fd_close_p) int fd = nl_open(NETLINK_ROUTE);
 	if (fd < 0)

@@ -4,6 +4,7 @@
 /* Links by rtnetlink, without a database or another program: the monitor links this. */
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/core/err.h"
 
@@ -34,6 +35,8 @@ int link_lo_up(struct err *err);
  */
 int link_bridge_ensure(const char *name, const char *address, unsigned prefix, const char *owner,
 		       struct err *err);
+/* link_mac_parse() - "02:00:0a:c9:00:02"; 0 or -EINVAL */
+int link_mac_parse(const char *text, uint8_t ret[6]);
 int link_remove(const char *name, struct err *err); /* absent is fine */
 /*
  * link_owner() - the alias of an interface

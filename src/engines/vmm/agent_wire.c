@@ -4,13 +4,13 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/core/bytes.h"
 #include "base/os/fd.h"
 #include "engines/seccomp/seccomp_parts.h"
 #include "engines/vmm/agent_frame.h"
+#include "network/link.h"
 
 #define WIRE_FILTER_SIZE 8U			    /* of struct sock_filter */
 #define WIRE_SECCOMP_MAX (4096U * WIRE_FILTER_SIZE) /* Linux: BPF_MAXINSNS */
@@ -92,21 +92,6 @@ static int wire_process(struct buf *out, const struct spec *spec, uint64_t flags
 	return wire_seccomp(out, spec, err);
 }
 
-static int wire_mac(const char *text, uint8_t ret[6])
-{
-	unsigned bytes[6];
-	char end;
-
-	if (!text)
-		return 0;
-	if (strlen(text) != 17 || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &bytes[0], &bytes[1],
-					 &bytes[2], &bytes[3], &bytes[4], &bytes[5], &end) != 6)
-		return -EINVAL;
-	for (size_t i = 0; i < 6; i++)
-		ret[i] = (uint8_t)bytes[i];
-	return 0;
-}
-
 static int wire_address(const char *text, int family, uint8_t ret[16])
 {
 	return inet_pton(family, text, ret) == 1 ? 0 : -EINVAL;
@@ -118,7 +103,8 @@ static int wire_net(struct buf *out, const struct spec_endpoint *endpoint, struc
 	int family = endpoint->address && strchr(endpoint->address, ':') ? AF_INET6 : AF_INET;
 
 	net.family = !endpoint->address ? 0 : family == AF_INET ? 4 : 6;
-	if (endpoint->prefix > 128 || wire_mac(endpoint->mac, net.mac) < 0 ||
+	if (endpoint->prefix > 128 ||
+	    (endpoint->mac && link_mac_parse(endpoint->mac, net.mac) < 0) ||
 	    (endpoint->address && wire_address(endpoint->address, family, net.address) < 0) ||
 	    (endpoint->gateway && wire_address(endpoint->gateway, family, net.gateway) < 0))
 		return err_say(err, EINVAL, "network endpoint %s: not an address",

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The machine's entropy, balloon and network. */
 #include <errno.h>
-#include <stdio.h>
+#include <string.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
 #include "engines/vmm/devices.h"
+#include "network/link.h"
 #include "network/tap.h"
 
 static int extras_entropy_get(struct entropy *entropy, void *ret, size_t len)
@@ -50,13 +51,11 @@ static int extras_balloon(struct vmm *vmm, struct vmm_extras *x, struct err *err
 
 static void extras_mac(const struct vmm *vmm, uint8_t ret[6])
 {
-	unsigned b[6] = { 0x02, 0x53, 0, 0, 0, 1 }; /* locally administered */
+	static const uint8_t unasked[6] = { 0x02, 0x53, 0, 0, 0, 1 }; /* locally administered */
 
-	if (vmm->spec->endpoint.mac) /* checked by the spec */
-		(void)sscanf(vmm->spec->endpoint.mac, "%2x:%2x:%2x:%2x:%2x:%2x", &b[0], &b[1],
-			     &b[2], &b[3], &b[4], &b[5]);
-	for (unsigned i = 0; i < 6; i++)
-		ret[i] = (uint8_t)b[i];
+	memcpy(ret, unasked, sizeof(unasked));
+	if (vmm->spec->endpoint.mac)
+		(void)link_mac_parse(vmm->spec->endpoint.mac, ret); /* checked by the spec */
 }
 
 static int extras_net(struct vmm *vmm, struct vmm_extras *x, struct err *err)
