@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "base/os/loop.h"
+#include "engines/vmm/unix_listen.h"
 
 #define GDB_READ_BYTES 4096U
 #define GDB_UNSENT_MAX ((size_t)1 << 20) /* a debugger that does not read what it asked for */
@@ -22,33 +22,14 @@
 
 /* ---- where ---- */
 
-static bool listen_is_stale(const struct sockaddr_un *addr)
-{
-	struct stat st;
-
-	if (lstat(addr->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return false;
-	AUTO(fd_close_p) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return fd >= 0 && connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 &&
-	       errno == ECONNREFUSED;
-}
-
 static int listen_unix(int fd, const char *path)
 {
 	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	const struct sockaddr *to = (const struct sockaddr *)&addr;
 
 	if (!*path || strlen(path) >= sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
 	memcpy(addr.sun_path, path, strlen(path));
-	if (bind(fd, to, sizeof(addr)) < 0) {
-		if (errno != EADDRINUSE || !listen_is_stale(&addr))
-			return -errno;
-		if (unlink(path) < 0 || bind(fd, to, sizeof(addr)) < 0)
-			return -errno;
-	}
-	/* Nobody can connect before listen(). */
-	return chmod(path, 0600) < 0 || listen(fd, 1) < 0 ? -errno : 0;
+	return unix_listen(fd, &addr, 1);
 }
 
 static int listen_tcp(int fd, uint16_t port)

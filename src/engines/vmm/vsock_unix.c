@@ -14,6 +14,7 @@
 #include "base/core/macros.h"
 #include "base/os/fd.h"
 #include "base/os/loop.h"
+#include "engines/vmm/unix_listen.h"
 
 #define LINE_BYTES  32U /* "CONNECT 4294967295\n" is 19 */
 #define PORT_DIGITS 11U /* and its underscore */
@@ -351,35 +352,6 @@ static void vsock_unix_accept(void *arg, uint32_t events)
 
 /* ---- life ---- */
 
-/* Whether nobody is behind the socket file that is in our way. */
-static bool vsock_unix_is_stale(const struct sockaddr_un *at)
-{
-	struct stat st;
-
-	if (lstat(at->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-		return false;
-	AUTO(fd_close_p) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	return fd >= 0 && connect(fd, (const struct sockaddr *)at, sizeof(*at)) < 0 &&
-	       errno == ECONNREFUSED;
-}
-
-static int vsock_unix_bind(const struct vsock_unix *v, struct err *err)
-{
-	const struct sockaddr *at = (const struct sockaddr *)&v->at;
-
-	(void)fchmod(v->listener,
-		     0600); /* what the file will have; a socket of ours: cannot fail */
-	if (bind(v->listener, at, sizeof(v->at)) < 0) {
-		if (errno != EADDRINUSE || !vsock_unix_is_stale(&v->at) ||
-		    unlink(v->at.sun_path) < 0 || bind(v->listener, at, sizeof(v->at)) < 0)
-			return err_set(err, errno ? errno : EADDRINUSE, "vsock socket %s",
-				       v->at.sun_path);
-	}
-	if (listen(v->listener, BACKLOG) < 0)
-		return err_set(err, errno, "listen on vsock socket %s", v->at.sun_path);
-	return 0;
-}
-
 int vsock_unix_create(const char *path, struct loop *loop, struct vsock_unix **ret, struct err *err)
 {
 	const size_t len = strlen(path);
@@ -396,8 +368,9 @@ int vsock_unix_create(const char *path, struct loop *loop, struct vsock_unix **r
 	v->at.sun_family = AF_UNIX;
 	memcpy(v->at.sun_path, path, len);
 	v->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int r = v->listener < 0 ? err_set(err, errno, "vsock socket") : vsock_unix_bind(v, err);
+	int r = v->listener < 0 ? -errno : unix_listen(v->listener, &v->at, BACKLOG);
 	if (r < 0) {
+		(void)err_set(err, -r, "vsock socket %s", path);
 		fd_close(v->listener);
 		free(v);
 		return r;
