@@ -62,8 +62,7 @@ static int main_fd(int fd)
 int main(int argc, char **argv)
 {
 	const bool by_hand = argc == 2;
-	struct vmm_fds fds = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, -EBADF,
-			       -EBADF,	     -EBADF,	    -EBADF };
+	struct vmm_fds fds = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, -EBADF, -EBADF, -EBADF };
 	struct vmm_engine engine = { 0 };
 	struct spec spec = { 0 };
 	struct err err = { 0 };
@@ -77,7 +76,6 @@ int main(int argc, char **argv)
 	if (!by_hand) {
 		fds.sync = main_fd(VMM_SYNC_FD);
 		fds.run = main_fd(VMM_RUN_FD);
-		fds.state = main_fd(VMM_STATE_FD);
 		fds.tap = main_fd(VMM_TAP_FD);
 		/* So that SIGWINCH comes when the terminal's size changes. */
 		if (isatty(STDIN_FILENO) && setsid() > 0)

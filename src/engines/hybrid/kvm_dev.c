@@ -9,12 +9,7 @@
 
 int kvm_ioctl(int fd, unsigned long request, void *arg)
 {
-	int r;
-
-	do {
-		r = ioctl(fd, request, arg);
-	} while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : r;
+	return kvm_ioctl_nr(fd, request, (unsigned long)(uintptr_t)arg);
 }
 
 int kvm_ioctl_nr(int fd, unsigned long request, unsigned long arg)

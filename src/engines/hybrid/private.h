@@ -32,7 +32,6 @@ struct kvm_vm {
 	bool own_irqchip, split;
 	bool irqchip_made;	   /* by the first kvm_vcpu_create() */
 	unsigned vcpus;		   /* at most */
-	unsigned made;		   /* vcpus there are */
 	size_t run_bytes;	   /* of each vcpu's mapping */
 	struct kvm_routes *routes; /* split: what KVM knows of the IOAPIC's pins */
 	struct lock lock;	   /* of what follows, and of *routes */

@@ -337,6 +337,18 @@ int agent_exec(const struct agent_exec *exec, int *ret_status, struct err *err)
 	return r;
 }
 
+/* The rest of a question about files, and the end of its session. */
+static int session_ask(struct agent_session *s, enum agent_type type, const char *path, bool follow,
+		       const char *as, struct err *err)
+{
+	int r = agent_wire_path(&s->out, type, path, follow, as, err);
+
+	if (r == 0)
+		r = session_run(s, NULL, err);
+	session_close(s);
+	return r;
+}
+
 int agent_put(int socket, const char *path, int in_fd, struct err *err)
 {
 	struct agent_session *s = NULL;
@@ -347,11 +359,7 @@ int agent_put(int socket, const char *path, int in_fd, struct err *err)
 	s->files = true;
 	s->in = in_fd;
 	s->in_open = true;
-	r = agent_wire_path(&s->out, AGENT_PUT, path, false, NULL, err);
-	if (r == 0)
-		r = session_run(s, NULL, err);
-	session_close(s);
-	return r;
+	return session_ask(s, AGENT_PUT, path, false, NULL, err);
 }
 
 int agent_get(int socket, const char *path, bool follow, const char *as, int out_fd,
@@ -364,11 +372,7 @@ int agent_get(int socket, const char *path, bool follow, const char *as, int out
 		return r;
 	s->files = true;
 	s->stdout_fd = out_fd;
-	r = agent_wire_path(&s->out, AGENT_GET, path, follow, as, err);
-	if (r == 0)
-		r = session_run(s, NULL, err);
-	session_close(s);
-	return r;
+	return session_ask(s, AGENT_GET, path, follow, as, err);
 }
 
 int agent_stat(int socket, const char *path, bool follow, struct agent_stat *ret, struct err *err)
@@ -379,9 +383,5 @@ int agent_stat(int socket, const char *path, bool follow, struct agent_stat *ret
 	if (r < 0)
 		return r;
 	s->stat = ret;
-	r = agent_wire_path(&s->out, AGENT_STAT, path, follow, NULL, err);
-	if (r == 0)
-		r = session_run(s, NULL, err);
-	session_close(s);
-	return r;
+	return session_ask(s, AGENT_STAT, path, follow, NULL, err);
 }

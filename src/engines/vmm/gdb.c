@@ -24,6 +24,14 @@ void gdb_error(struct gdb *gdb, int error)
 	gdb_text_hex(&gdb->reply, &code, 1);
 }
 
+void gdb_result(struct gdb *gdb, int r)
+{
+	if (r < 0)
+		gdb_error(gdb, r);
+	else
+		gdb_ok(gdb);
+}
+
 static void gdb_send_reply(struct gdb *gdb)
 {
 	gdb->frame_len = gdb_frame(&gdb->reply, gdb->frame);
@@ -223,10 +231,7 @@ static void gdb_regs_write(struct gdb *gdb, struct gdb_cursor *in)
 	}
 	if (r == 0)
 		r = gdb->target->ops->state_set(gdb->target, gdb->general, &state);
-	if (r < 0)
-		gdb_error(gdb, r);
-	else
-		gdb_ok(gdb);
+	gdb_result(gdb, r);
 }
 
 static void gdb_reg_read(struct gdb *gdb, struct gdb_cursor *in)
@@ -257,10 +262,7 @@ static void gdb_reg_write(struct gdb *gdb, struct gdb_cursor *in)
 		r = -EINVAL;
 	if (r == 0)
 		r = gdb->target->ops->state_set(gdb->target, gdb->general, &state);
-	if (r < 0)
-		gdb_error(gdb, r);
-	else
-		gdb_ok(gdb);
+	gdb_result(gdb, r);
 }
 
 /* ---- threads, the end ---- */

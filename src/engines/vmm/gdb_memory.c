@@ -114,14 +114,6 @@ void gdb_memory_read(struct gdb *gdb, struct gdb_cursor *in)
 		gdb_text_hex(&gdb->reply, bytes, (size_t)n);
 }
 
-static void memory_reply(struct gdb *gdb, int r)
-{
-	if (r < 0)
-		gdb_error(gdb, r);
-	else
-		gdb_ok(gdb);
-}
-
 void gdb_memory_write(struct gdb *gdb, struct gdb_cursor *in)
 {
 	uint8_t bytes[GDB_BYTES_MAX];
@@ -132,7 +124,7 @@ void gdb_memory_write(struct gdb *gdb, struct gdb_cursor *in)
 	    !gdb_at_end(in))
 		gdb_error(gdb, -EINVAL);
 	else
-		memory_reply(gdb, memory_put_all(gdb, gva, bytes, len));
+		gdb_result(gdb, memory_put_all(gdb, gva, bytes, len));
 }
 
 void gdb_memory_write_binary(struct gdb *gdb, struct gdb_cursor *in)
@@ -144,7 +136,7 @@ void gdb_memory_write_binary(struct gdb *gdb, struct gdb_cursor *in)
 	    !gdb_skip(in, ":") || (size_t)(in->end - in->at) != len)
 		gdb_error(gdb, -EINVAL);
 	else
-		memory_reply(gdb, memory_put_all(gdb, gva, in->at, len));
+		gdb_result(gdb, memory_put_all(gdb, gva, in->at, len));
 }
 
 /* ---- breakpoints: "type,addr,kind" ---- */
@@ -240,9 +232,9 @@ static void break_change(struct gdb *gdb, struct gdb_cursor *in, bool set)
 	if (!gdb_skip(in, ",") || !gdb_number(in, &gva))
 		gdb_error(gdb, -EINVAL);
 	else if (hardware)
-		memory_reply(gdb, break_hardware(gdb, gva, set));
+		gdb_result(gdb, break_hardware(gdb, gva, set));
 	else
-		memory_reply(gdb, set ? break_insert(gdb, gva) : break_remove_at(gdb, gva));
+		gdb_result(gdb, set ? break_insert(gdb, gva) : break_remove_at(gdb, gva));
 }
 
 void gdb_break_set(struct gdb *gdb, struct gdb_cursor *in)

@@ -6,6 +6,7 @@
 
 void gdb_ok(struct gdb *gdb);
 void gdb_error(struct gdb *gdb, int error); /* -errno */
+void gdb_result(struct gdb *gdb, int r);    /* gdb_ok(), or gdb_error() of a negative errno */
 /* gdb_thread() - a thread's number, 1 for vcpu 0; 0 (any) and -1 (all) give *ret_all. False: no such thread. */
 bool gdb_thread(const struct gdb *gdb, struct gdb_cursor *cursor, unsigned *ret_vcpu,
 		bool *ret_all);

@@ -51,25 +51,6 @@ static int guest_spec(const struct spec *spec, struct err *err)
 	return r < 0 ? err_set(err, -r, "the virtual machine's spec") : fd_take(&fd);
 }
 
-/* The VMM gets the slave's side; nothing is done to its bytes on the way, the guest has its own terminal. */
-static int guest_tty(int *ret_master, int *ret_slave, struct err *err)
-{
-	struct termios raw;
-	int master, slave;
-
-	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
-		return err_set(err, errno, "make a terminal");
-	(void)fcntl(master, F_SETFD, FD_CLOEXEC); /* valid fds */
-	(void)fcntl(slave, F_SETFD, FD_CLOEXEC);
-	if (tcgetattr(slave, &raw) == 0) {
-		cfmakeraw(&raw);
-		(void)tcsetattr(slave, TCSANOW, &raw);
-	}
-	*ret_master = master;
-	*ret_slave = slave;
-	return 0;
-}
-
 static _Noreturn void child_failed(int sync, const char *what)
 {
 	struct err err = { 0 };
@@ -152,7 +133,7 @@ static int guest_streams(struct vmm_guest *g, const struct spec *spec, const str
 			       ? err_set(err, errno, "the standard streams")
 			       : 0;
 	}
-	int r = guest_tty(&g->guest.tty, &slave, err);
+	int r = vmm_raw_tty(&g->guest.tty, &slave, err);
 	if (r < 0)
 		return r;
 	ret[0] = slave;
@@ -180,9 +161,6 @@ static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct
 	child->fds[VMM_RUN_FD] = open(dirs->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (child->fds[VMM_RUN_FD] < 0)
 		return err_set(err, errno, "open %s", dirs->run);
-	child->fds[VMM_STATE_FD] = open(dirs->state, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (child->fds[VMM_STATE_FD] < 0)
-		return err_set(err, errno, "open %s", dirs->state);
 	if (spec->network != SPEC_NETWORK_BRIDGE || !spec->endpoint.bridge)
 		return 0;
 	return tap_create(spec->endpoint.host_if, spec->endpoint.bridge, &child->fds[VMM_TAP_FD],

@@ -33,21 +33,34 @@ int vmm_agent_connect(const char *run_dir, struct err *err)
 	return fd_take(&fd);
 }
 
-/* The other side of a new terminal goes to whoever asked; here its bytes are copied as they are. */
-static int exec_tty(const struct guest_exec *exec, int *ret_slave, struct err *err)
+int vmm_raw_tty(int *ret_master, int *ret_slave, struct err *err)
 {
-	const struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
 	struct termios raw;
 	int master, slave;
 
 	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
 		return err_set(err, errno, "make a terminal");
-	(void)fcntl(slave, F_SETFD, FD_CLOEXEC); /* a valid fd */
+	(void)fcntl(master, F_SETFD, FD_CLOEXEC); /* valid fds */
+	(void)fcntl(slave, F_SETFD, FD_CLOEXEC);
 	if (tcgetattr(slave, &raw) == 0) {
 		cfmakeraw(&raw);
 		(void)tcsetattr(slave, TCSANOW, &raw);
 	}
-	int r = fd_send(exec->tty_socket, &iov, 1, master);
+	*ret_master = master;
+	*ret_slave = slave;
+	return 0;
+}
+
+/* The other side of a new terminal goes to whoever asked; here its bytes are copied as they are. */
+static int exec_tty(const struct guest_exec *exec, int *ret_slave, struct err *err)
+{
+	const struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
+	int master, slave;
+
+	int r = vmm_raw_tty(&master, &slave, err);
+	if (r < 0)
+		return r;
+	r = fd_send(exec->tty_socket, &iov, 1, master);
 	fd_close(master);
 	if (r < 0) {
 		fd_close(slave);

@@ -4,11 +4,9 @@
  * threads then drive: what is pending is injected before a run, and a halted vcpu sleeps here.
  */
 #include <errno.h>
-#include <linux/futex.h>
 #include <stdlib.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "base/core/lock.h"
 #include "engines/vmm/private.h"
 #include "machine/irqchip.h"
 #include "machine/layout.h"
@@ -84,7 +82,7 @@ void vmm_vcpu_wake(struct vmm_vcpu *v)
 {
 	(void)__atomic_add_fetch(&v->wakes, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&v->sleeps, __ATOMIC_SEQ_CST))
-		(void)syscall(SYS_futex, &v->wakes, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		lock_wake(&v->wakes);
 	v->vmm->cpu->kick(v->vcpu);
 }
 
@@ -97,7 +95,7 @@ static void lapic_sleep(struct vmm_vcpu *v)
 	__atomic_store_n(&v->sleeps, true, __ATOMIC_SEQ_CST);
 	if (!irqchip_has_work(vmm->chip, v->index) && vmm_ended(vmm) == VMM_RUNS &&
 	    !__atomic_load_n(&vmm->stop_wanted, __ATOMIC_ACQUIRE))
-		(void)syscall(SYS_futex, &v->wakes, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0);
+		lock_wait(&v->wakes, seen);
 	__atomic_store_n(&v->sleeps, false, __ATOMIC_SEQ_CST);
 }
 
@@ -187,8 +185,6 @@ bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write
 	if (!lapic_owns(lapic, gpa))
 		return false;
 	uint32_t offset = (uint32_t)(gpa % LAYOUT_LAPIC_BYTES);
-	/* The guest may have moved CR8 since the last entry, which shows in the task priority. */
-	lapic_cr8_set(lapic, vmm->cpu->cr8_get(v->vcpu));
 	if (is_write) {
 		lapic_mmio_write(lapic, offset, len, *value);
 		vmm->cpu->cr8_set(v->vcpu, lapic_cr8_get(lapic));

@@ -71,18 +71,10 @@ int vmm_memory_init(struct vmm_memory *memory, struct guest_mem *mem, uint64_t s
 	}
 	*memory = (struct vmm_memory){ .fd = fd_take(&fd), .hva = hva, .size_bytes = size_bytes };
 	/* Where the host has huge pages for shared memory (shmem_enabled: advise); else it says no. */
-	memory->huge = size_bytes >= HUGE_BYTES && madvise(hva, size_bytes, MADV_HUGEPAGE) == 0;
+	if (size_bytes >= HUGE_BYTES)
+		(void)madvise(hva, size_bytes, MADV_HUGEPAGE);
 	(void)madvise(hva, size_bytes, MADV_DONTDUMP); /* a core of us need not hold the guest */
 	return 0;
-}
-
-void vmm_memory_fini(struct vmm_memory *memory)
-{
-	if (!memory->hva)
-		return;
-	(void)munmap(memory->hva, memory->size_bytes); /* our own mapping */
-	fd_close(memory->fd);
-	*memory = (struct vmm_memory){ 0 };
 }
 
 void vmm_memory_discard(const struct vmm_memory *memory, const struct guest_mem *mem, gpa_t gpa,

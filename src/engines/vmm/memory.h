@@ -9,7 +9,6 @@ struct vmm_memory {
 	int fd; /* the memfd */
 	uint8_t *hva;
 	uint64_t size_bytes;
-	bool huge; /* transparent huge pages were asked for */
 };
 
 #define VMM_MEMORY_MIN (UINT64_C(2) << 20) /* bytes */
@@ -21,7 +20,6 @@ struct vmm_memory {
  */
 int vmm_memory_init(struct vmm_memory *memory, struct guest_mem *mem, uint64_t size_bytes,
 		    struct err *err);
-void vmm_memory_fini(struct vmm_memory *memory); /* zeroed is a no-op */
 /* vmm_memory_discard() - the balloon's: give a range of pages back to the host. */
 void vmm_memory_discard(const struct vmm_memory *memory, const struct guest_mem *mem, gpa_t gpa,
 			uint64_t len);

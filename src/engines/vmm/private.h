@@ -56,8 +56,7 @@ struct vmm_vcpu {
 	uint32_t wakes;	 /* futex: how often somebody had something for it */
 	bool unfinished; /* owner thread: the engine completes the last access at the next run() */
 	uint32_t held;	 /* atomic: the debugger keeps it parked while others run */
-	struct vmm_job *job;	       /* atomic: who parks takes it */
-	uint64_t exits[VCPU_EXIT_MAX]; /* counters, owner thread; read at the end */
+	struct vmm_job *job; /* atomic: who parks takes it */
 };
 
 enum vmm_end { VMM_RUNS, VMM_POWER_OFF, VMM_RESET, VMM_EXIT, VMM_SHUTDOWN, VMM_FAILED };

@@ -112,12 +112,11 @@ static int run_build(struct vmm *vmm, struct err *err)
 	return r == 0 ? vmm_debug_open(vmm, err) : r;
 }
 
-/* The host's directories, which it was given for its building. */
-static void run_close_dirs(struct vmm_fds *fds)
+/* The host's directory, which it was given for its building. */
+static void run_close_dir(struct vmm_fds *fds)
 {
 	fd_close(fds->run);
-	fd_close(fds->state);
-	fds->run = fds->state = -EBADF;
+	fds->run = -EBADF;
 }
 
 /* From here on the process holds nothing that it does not need; then it says so and waits for its turn. */
@@ -126,7 +125,7 @@ static int run_seal(struct vmm *vmm, struct err *err)
 	struct seal_report report;
 	const pid_t monitor = getppid();
 
-	run_close_dirs(&vmm->fds);
+	run_close_dir(&vmm->fds);
 	int r = vmm_seal_process(&report, err);
 
 	/* Becoming somebody else took that back: a machine dies with its monitor. */

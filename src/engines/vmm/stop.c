@@ -6,14 +6,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/core/lock.h"
 #include "base/os/fd.h"
 #include "engines/vmm/private.h"
 
-static void stop_wait(uint32_t *word, uint32_t seen)
-{
-	(void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, seen, NULL, NULL, 0); /* early is fine */
-}
-
+/* All that wait: lock_wake() is for one. */
 static void stop_wake(uint32_t *word)
 {
 	(void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
@@ -62,7 +59,7 @@ void vmm_pause(struct vmm *vmm)
 		uint32_t parked = __atomic_load_n(&vmm->parked, __ATOMIC_ACQUIRE);
 		if (parked >= stop_threads(vmm) || vmm_ended(vmm) != VMM_RUNS)
 			return;
-		stop_wait(&vmm->parked, parked);
+		lock_wait(&vmm->parked, parked);
 	}
 }
 
@@ -90,7 +87,7 @@ bool vmm_vcpu_do(struct vmm_vcpu *v, void (*fn)(struct vmm_vcpu *v, void *arg), 
 	__atomic_store_n(&v->job, &job, __ATOMIC_RELEASE);
 	stop_changed(v->vmm);
 	while (!__atomic_load_n(&job.done, __ATOMIC_ACQUIRE))
-		stop_wait(&job.done, 0);
+		lock_wait(&job.done, 0);
 	return true;
 }
 
@@ -124,7 +121,7 @@ void vmm_vcpu_park(struct vmm_vcpu *v)
 			continue;
 		if (!vmm_vcpu_stops(v) || vmm_ended(vmm) != VMM_RUNS)
 			break;
-		stop_wait(&vmm->stop_changes, seen);
+		lock_wait(&vmm->stop_changes, seen);
 	}
 	(void)__atomic_sub_fetch(&vmm->parked, 1, __ATOMIC_ACQ_REL);
 }

@@ -61,7 +61,6 @@ static bool vcpu_handle(struct vmm_vcpu *v, enum vcpu_exit exit, struct vcpu_io 
 {
 	struct vmm *vmm = v->vmm;
 
-	v->exits[exit]++;
 	switch (exit) {
 	case VCPU_EXIT_PIO:
 		vcpu_pio(vmm, io);

@@ -102,12 +102,3 @@ int vmm_virtio_attach(struct vmm_virtio *v, struct virtio_dev *dev, struct err *
 	v->armed_at = virtio_pci_doorbell(dev, 0);
 	return loop_add(v->vmm->loop, v->fd, EPOLLIN, host_rung, v, err);
 }
-
-void vmm_virtio_close(struct vmm_virtio *v)
-{
-	if (!v->vmm)
-		return;
-	loop_del(v->vmm->loop, v->fd);
-	fd_close(v->fd);
-	*v = (struct vmm_virtio){ 0 };
-}

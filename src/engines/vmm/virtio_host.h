@@ -31,4 +31,3 @@ struct vmm_virtio {
 int vmm_virtio_open(struct vmm_virtio *v, struct vmm *vmm, struct err *err);
 /* vmm_virtio_attach() - after it: onto the bus, and into the loop. */
 int vmm_virtio_attach(struct vmm_virtio *v, struct virtio_dev *dev, struct err *err);
-void vmm_virtio_close(struct vmm_virtio *v); /* zeroed is a no-op */
