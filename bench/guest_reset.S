@@ -3,16 +3,8 @@
  * A guest of 30 bytes that writes one byte to its serial port and resets: by port 0xcf9, and where there is none (QEMU's
  * microvm) by a triple fault. Started by PVH.
  */
-	.section .note.Xen, "a", @note
-	.balign 4
-	.long 4, 4, 18		/* XEN_ELFNOTE_PHYS32_ENTRY */
-	.asciz "Xen"
-	.long guest_entry
+#include "../tests/guest/lib/pvh.inc"
 
-	.text
-	.code32
-	.globl guest_entry
-guest_entry:
 	mov $0x3f8, %dx
 	mov $'x', %al
 	out %al, %dx

@@ -3,16 +3,8 @@
  * From the PVH entry (32-bit protected mode, flat segments; Xen docs/misc/pvh.pandoc) to 64-bit C. The first GiB of
  * memory is where it is. No interrupt is ever taken: those that the models raise are looked at in their registers.
  */
-	.section .note.Xen, "a", @note
-	.balign 4
-	.long 4, 4, 18			/* XEN_ELFNOTE_PHYS32_ENTRY */
-	.asciz "Xen"
-	.long guest_entry
+#include "../guest/lib/pvh.inc"
 
-	.text
-	.code32
-	.globl guest_entry
-guest_entry:
 	cli
 	cld
 	lgdt gdt_pointer

@@ -4,16 +4,8 @@
  * the other CPUs from real mode. The page tables are data: memory 0 to 4 GiB and the first GiB of the 64-bit PCI window
  * are where they are, so that a CPU which is interpreted spends nothing on building them.
  */
-	.section .note.Xen, "a", @note
-	.balign 4
-	.long 4, 4, 18			/* XEN_ELFNOTE_PHYS32_ENTRY */
-	.asciz "Xen"
-	.long guest_entry
+#include "pvh.inc"
 
-	.text
-	.code32
-	.globl guest_entry
-guest_entry:
 	cli
 	cld
 	mov $stack_top, %esp
