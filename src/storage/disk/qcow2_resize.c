@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/core/macros.h"
 #include "storage/disk/qcow2_sync.h"
@@ -11,12 +10,10 @@ static int resize_header(const struct disk_file *file, uint64_t size_bytes, uint
 			 uint64_t l1_offset, struct err *err)
 {
 	uint8_t fields[QCOW2_H_L1_OFFSET + 8 - QCOW2_H_SIZE] = { 0 };
-	struct be64 size = be64_of(size_bytes), offset = be64_of(l1_offset);
-	struct be32 n = be32_of(l1_n);
 
-	memcpy(fields, &size, 8);
-	memcpy(fields + (QCOW2_H_L1_N - QCOW2_H_SIZE), &n, 4);
-	memcpy(fields + (QCOW2_H_L1_OFFSET - QCOW2_H_SIZE), &offset, 8);
+	be64_store(fields, size_bytes);
+	be32_store(fields + (QCOW2_H_L1_N - QCOW2_H_SIZE), l1_n);
+	be64_store(fields + (QCOW2_H_L1_OFFSET - QCOW2_H_SIZE), l1_offset);
 	int r = disk_file_write(file, QCOW2_H_SIZE, fields, sizeof(fields), err);
 	return r == 0 ? disk_file_sync(file, err) : r;
 }
