@@ -260,17 +260,7 @@ static void threads_destroy(struct aio *aio)
 	free(threads);
 }
 
-static const char *const threads_owner_syscalls[] = { "futex", "read", NULL };
-/* The last of them are a thread's end, in aio_destroy(). */
-static const char *const threads_thread_syscalls[] = {
-	"preadv", "pwritev",	    "fdatasync", "fallocate", "futex",
-	"write",  "rt_sigprocmask", "madvise",	 "exit",      NULL,
-};
-
 static const struct aio_ops threads_ops = {
-	.name = "threads",
-	.owner_syscalls = threads_owner_syscalls,
-	.thread_syscalls = threads_thread_syscalls,
 	.destroy = threads_destroy,
 	.fd = threads_fd,
 	.seal = threads_seal,
