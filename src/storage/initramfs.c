@@ -21,12 +21,6 @@
 #define INIT_MAX   (16U << 20)
 #define MODULE_MAX (256U << 20)
 
-static void dir_close_p(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
 static int initramfs_init(struct buf *ret, struct err *err)
 {
 	char *path = NULL;
