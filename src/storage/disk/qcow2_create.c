@@ -36,10 +36,10 @@ static int create_layout(const char *path, const struct qcow2_create_opts *o, st
 		return err_say(err, EINVAL,
 			       "disk %s: its size, %llu, is not a multiple of 512, or zero", path,
 			       (unsigned long long)c.size_bytes);
-	c.l1_n = ((c.size_bytes - 1) >> (2 * c.bits - 3)) + 1;
+	c.l1_n = qcow2_l1_entries(c.size_bytes, c.bits);
 	/* What one refcount block cannot count of the image's own tables would need more of them. */
-	if (c.l1_n * 8 > UINT64_C(0x2000000) ||
-	    (c.l1_n * 8 >> c.bits) + 4 > UINT64_C(1) << (c.bits - 1))
+	if (c.l1_n * 8 > QCOW2_L1_BYTES_MAX ||
+	    (c.l1_n * 8 >> c.bits) + 4 > (UINT64_C(1) << (c.bits - 1)))
 		return err_say(err, EINVAL, "disk %s: %llu bytes are too many", path,
 			       (unsigned long long)c.size_bytes);
 	c.l1_clusters = (c.l1_n * 8 + (UINT64_C(1) << c.bits) - 1) >> c.bits;
@@ -118,12 +118,9 @@ static int create_backing_size(const char *path, const struct qcow2_create_opts 
 {
 	AUTO(buf_fini) struct buf backing = { 0 };
 	AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
-	const char *slash = strrchr(path, '/');
 	struct qcow2_header h = { 0 };
 
-	if (o->backing[0] != '/' && slash)
-		(void)buf_add(&backing, path, (size_t)(slash - path) + 1);
-	if (buf_adds(&backing, o->backing) < 0)
+	if (qcow2_backing_path(path, o->backing, &backing) < 0)
 		return err_set(err, ENOMEM, "make disk %s", path);
 	int r = disk_file_open(backing.data, true, 0, &file, err);
 	if (r == 0 && o->format == DISK_FORMAT_QCOW2)

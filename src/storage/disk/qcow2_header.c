@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/buf.h"
 #include "base/core/macros.h"
 #include "storage/disk/private.h"
 
@@ -14,10 +15,6 @@
 /* qcow2, Header extensions */
 #define EXT_END		   0x00000000U
 #define EXT_BACKING_FORMAT 0xe2792acaU
-
-#define L1_BYTES_MAX                                                                               \
-	UINT64_C(0x2000000) /* QEMU's limits: qcow2, Header, and Host cluster management */
-#define RT_BYTES_MAX UINT64_C(0x800000)
 
 /* A feature that we do not have; its own words in each case. */
 static int header_check_features(const struct qcow2_header *h, uint32_t crypt, const char *path,
@@ -58,18 +55,17 @@ static int header_bad(const char *path, const char *what, struct err *err)
 static int header_check_tables(struct qcow2_header *h, const char *path, struct err *err)
 {
 	uint64_t cluster = UINT64_C(1) << h->cluster_bits;
-	unsigned l2_bits = 2 * h->cluster_bits - 3; /* of the bytes that one L1 entry covers */
 
 	if (h->size_bytes == 0 || h->size_bytes % DISK_SECTOR_BYTES)
 		return header_bad(path, "its disk's size is not a multiple of 512, or zero", err);
-	uint64_t needed = ((h->size_bytes - 1) >> l2_bits) + 1;
-	if ((uint64_t)h->l1_n * 8 > L1_BYTES_MAX || needed > h->l1_n)
+	uint64_t needed = qcow2_l1_entries(h->size_bytes, h->cluster_bits);
+	if ((uint64_t)h->l1_n * 8 > QCOW2_L1_BYTES_MAX || needed > h->l1_n)
 		return header_bad(path, "its L1 table does not fit the size of its disk", err);
 	if (h->l1_offset % cluster || h->l1_offset == 0 || h->l1_offset >= QCOW2_HOST_MAX)
 		return header_bad(path, "the offset of its L1 table", err);
 	if (h->rt_offset % cluster || h->rt_offset == 0 || h->rt_offset >= QCOW2_HOST_MAX)
 		return header_bad(path, "the offset of its refcount table", err);
-	if (h->rt_clusters == 0 || (uint64_t)h->rt_clusters << h->cluster_bits > RT_BYTES_MAX)
+	if (h->rt_clusters == 0 || (uint64_t)h->rt_clusters << h->cluster_bits > QCOW2_RT_BYTES_MAX)
 		return header_bad(path, "the size of its refcount table", err);
 	if (h->refcount_order > 6)
 		return header_bad(path, "the width of its refcounts", err);
@@ -207,4 +203,13 @@ int qcow2_header_write_check(const struct qcow2_header *h, const char *path, str
 			       "written: use it read-only, or qemu-img convert -O qcow2",
 			       path, 1U << h->refcount_order);
 	return 0;
+}
+
+int qcow2_backing_path(const char *image, const char *backing, struct buf *ret)
+{
+	const char *slash = strrchr(image, '/');
+
+	if (backing[0] != '/' && slash)
+		(void)buf_add(ret, image, (size_t)(slash - image) + 1);
+	return buf_adds(ret, backing);
 }

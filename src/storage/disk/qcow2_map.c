@@ -5,7 +5,7 @@
 
 uint64_t qcow2_l1_index(const struct qlayer *layer, uint64_t pos)
 {
-	return pos >> (2 * layer->cluster_bits - 3);
+	return pos >> qcow2_cover_bits(layer->cluster_bits);
 }
 
 uint64_t qcow2_l2_at(const struct qlayer *layer, uint64_t pos)
@@ -73,7 +73,7 @@ static int map_in_slice(const struct qcow2 *q, const struct qlayer *layer,
 int qcow2_map(struct qcow2 *q, const struct qlayer *layer, uint64_t pos, uint64_t len,
 	      struct qtask *task, void (*fn)(struct qtask *task), struct qrun *ret)
 {
-	uint64_t cover = UINT64_C(1) << (2 * layer->cluster_bits - 3); /* of one L1 entry */
+	uint64_t cover = UINT64_C(1) << qcow2_cover_bits(layer->cluster_bits);
 	uint64_t at = qcow2_l2_at(layer, pos);
 
 	if (at == 0) {

@@ -76,7 +76,7 @@ static int resize_check(const char *path, const struct qcow2_header *h, uint64_t
 			"disk %s has %llu bytes, and can only grow: what lies past its new end "
 			"would be lost",
 			path, (unsigned long long)h->size_bytes);
-	if ((((size_bytes - 1) >> (2 * h->cluster_bits - 3)) + 1) * 8 > UINT64_C(0x2000000))
+	if (qcow2_l1_entries(size_bytes, h->cluster_bits) * 8 > QCOW2_L1_BYTES_MAX)
 		return err_say(err, EINVAL, "disk %s: %llu bytes are too many", path,
 			       (unsigned long long)size_bytes);
 	return qcow2_header_write_check(h, path, err);
@@ -95,7 +95,7 @@ int qcow2_resize(const char *path, uint64_t size_bytes, struct err *err)
 	if (r < 0 || size_bytes == h.size_bytes)
 		return r;
 	uint64_t cluster = UINT64_C(1) << h.cluster_bits;
-	uint32_t needed = (uint32_t)(((size_bytes - 1) >> (2 * h.cluster_bits - 3)) + 1);
+	uint32_t needed = (uint32_t)qcow2_l1_entries(size_bytes, h.cluster_bits);
 	uint32_t l1_n = needed > h.l1_n ? needed : h.l1_n;
 	uint64_t room = ((uint64_t)h.l1_n * 8 + cluster - 1) & ~(cluster - 1);
 	if ((uint64_t)l1_n * 8 <= room)

@@ -217,7 +217,7 @@ static int sync_rt_grow(struct qcow2_sync *s, struct qcow2_header *h, uint64_t n
 	uint64_t bytes = (needed + needed / 2 + 64) * 8;
 
 	bytes = (bytes + cluster - 1) & ~(cluster - 1);
-	if (bytes > UINT64_C(0x800000))
+	if (bytes > QCOW2_RT_BYTES_MAX)
 		return err_say(
 			err, EPROTO,
 			"disk %s is too large for its clusters of %llu bytes: qemu-img convert "

@@ -146,7 +146,7 @@ static void zap_write(struct qrequest *r)
 static bool zap_skip(struct qrequest *r)
 {
 	const struct qcow2 *q = r->q;
-	uint64_t cover = UINT64_C(1) << (2 * q->cluster_bits - 3);
+	uint64_t cover = UINT64_C(1) << qcow2_cover_bits(q->cluster_bits);
 
 	if (q->n_layers > 1 || qcow2_l2_at(q->top, r->pos) != 0)
 		return false;
