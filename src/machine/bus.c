@@ -83,20 +83,33 @@ static uint64_t bus_mask(unsigned len)
 	return len >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * len)) - 1;
 }
 
+uint64_t bus_region_read(struct bus_region *region, uint64_t offset, unsigned len)
+{
+	if (region->lock)
+		lock_acquire(region->lock);
+	uint64_t value = region->ops->read(region, offset, len);
+	if (region->lock)
+		lock_release(region->lock);
+	return value;
+}
+
+void bus_region_write(struct bus_region *region, uint64_t offset, unsigned len, uint64_t value)
+{
+	if (region->lock)
+		lock_acquire(region->lock);
+	region->ops->write(region, offset, len, value);
+	if (region->lock)
+		lock_release(region->lock);
+}
+
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len)
 {
 	uint64_t offset = 0, value = 0;
 	bool part;
 	struct bus_region *r = bus_find(bus, addr, len, &offset, &part);
 
-	if (r) {
-		if (r->lock)
-			lock_acquire(r->lock);
-		value = r->ops->read(r, offset, len) & bus_mask(len);
-		if (r->lock)
-			lock_release(r->lock);
-		return value;
-	}
+	if (r)
+		return bus_region_read(r, offset, len) & bus_mask(len);
 	if (!part)
 		return bus_mask(len);
 	for (unsigned i = 0; i < len; i++)
@@ -111,11 +124,7 @@ void bus_write(struct bus *bus, uint64_t addr, unsigned len, uint64_t value)
 	struct bus_region *r = bus_find(bus, addr, len, &offset, &part);
 
 	if (r) {
-		if (r->lock)
-			lock_acquire(r->lock);
-		r->ops->write(r, offset, len, value & bus_mask(len));
-		if (r->lock)
-			lock_release(r->lock);
+		bus_region_write(r, offset, len, value & bus_mask(len));
 		return;
 	}
 	for (unsigned i = 0; part && i < len; i++)

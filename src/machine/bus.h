@@ -52,3 +52,6 @@ void bus_remove(struct bus *bus, struct bus_region *region); /* one that is not 
  */
 uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len);
 void bus_write(struct bus *bus, uint64_t addr, unsigned len, uint64_t value);
+/* bus_region_read(), bus_region_write() - call a region that was found, under its lock; see struct bus_ops. */
+uint64_t bus_region_read(struct bus_region *region, uint64_t offset, unsigned len);
+void bus_region_write(struct bus_region *region, uint64_t offset, unsigned len, uint64_t value);

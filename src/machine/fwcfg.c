@@ -247,13 +247,11 @@ int fwcfg_file_add(struct fwcfg *fwcfg, const char *name, const void *data, size
 			return err_say(err, EEXIST, "add fw_cfg file %s: it is there already",
 				       name);
 	}
-	uint32_t size = __builtin_bswap32((uint32_t)len);
-	uint16_t key = __builtin_bswap16((uint16_t)(FWCFG_FILE_FIRST + fwcfg->n_files));
-	memcpy(entry, &size, sizeof(size));
-	memcpy(entry + 4, &key, sizeof(key));
+	be32_store(entry, (uint32_t)len);
+	be16_store(entry + 4, (uint16_t)(FWCFG_FILE_FIRST + fwcfg->n_files));
 	memcpy(entry + 8, name, name_len);
 	fwcfg->files[fwcfg->n_files++] = (struct fwcfg_file){ data, (uint32_t)len };
-	le32_store(fwcfg->directory, __builtin_bswap32(fwcfg->n_files));
+	be32_store(fwcfg->directory, fwcfg->n_files);
 	return 0;
 }
 

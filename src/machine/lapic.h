@@ -29,7 +29,6 @@
 
 #define LAPIC_MAX	 64U /* vcpus; ids are 0..63, so that 0xff is free to mean everybody */
 #define LAPIC_WORDS	 8U  /* 256 vectors, 32 a word */
-#define LAPIC_TIMER_HZ	 1000000000U	 /* of the count before the divider: one tick is one ns */
 #define LAPIC_BASE_BSP	 UINT64_C(0x100) /* IA32_APIC_BASE: Local APIC Status and Location */
 #define LAPIC_BASE_X2	 UINT64_C(0x400)
 #define LAPIC_BASE_EN	 UINT64_C(0x800)

@@ -218,11 +218,7 @@ static uint64_t pci_address_read(struct bus_region *region, uint64_t offset, uns
 	uint64_t value = UINT64_MAX;
 
 	if (reset) {
-		if (reset->lock)
-			lock_acquire(reset->lock);
-		value = reset->ops->read(reset, 0, 1);
-		if (reset->lock)
-			lock_release(reset->lock);
+		value = bus_region_read(reset, 0, 1);
 	} else if (len == 4) {
 		lock_acquire(&pci->lock);
 		value = pci->selected;
@@ -238,11 +234,7 @@ static void pci_address_write(struct bus_region *region, uint64_t offset, unsign
 	struct bus_region *reset = pci_reset_at(pci, offset, len);
 
 	if (reset) {
-		if (reset->lock)
-			lock_acquire(reset->lock);
-		reset->ops->write(reset, 0, 1, value);
-		if (reset->lock)
-			lock_release(reset->lock);
+		bus_region_write(reset, 0, 1, value);
 	} else if (len == 4) {
 		lock_acquire(&pci->lock);
 		pci->selected = (uint32_t)value & PCI_ADDRESS_BITS;

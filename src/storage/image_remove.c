@@ -14,12 +14,6 @@
 #include "storage/initramfs.h"
 #include "storage/ref.h"
 
-static void dir_close_p(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
 static bool image_in_use(const char *id, const char *const *in_use)
 {
 	for (size_t i = 0; in_use && in_use[i]; i++) {

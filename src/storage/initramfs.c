@@ -21,12 +21,6 @@
 #define INIT_MAX   (16U << 20)
 #define MODULE_MAX (256U << 20)
 
-static void dir_close_p(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
 static int initramfs_init(struct buf *ret, struct err *err)
 {
 	char *path = NULL;
@@ -41,17 +35,16 @@ static int initramfs_init(struct buf *ret, struct err *err)
 	return r;
 }
 
-static void initramfs_key(const struct kernel *kernel, const struct buf *init,
+/* @init: the digest of strata-init */
+static void initramfs_key(const struct kernel *kernel, const char init[DIGEST_HEX + 1],
 			  char ret[DIGEST_HEX + 1])
 {
 	struct digest digest;
-	char hex[DIGEST_HEX + 1];
 
-	digest_of(buf_str(init), init->len, hex);
 	digest_init(&digest);
 	digest_add(&digest, FORMAT, sizeof(FORMAT));
 	digest_add(&digest, kernel->digest, sizeof(kernel->digest));
-	digest_add(&digest, hex, sizeof(hex));
+	digest_add(&digest, init, DIGEST_HEX + 1);
 	digest_end(&digest, ret);
 }
 
@@ -118,14 +111,15 @@ int initramfs_path(struct store *store, const struct kernel *kernel, char **ret,
 	AUTO(buf_fini) struct buf init = { 0 };
 	AUTO(buf_fini) struct buf path = { 0 };
 	AUTO(fd_close_p) int dir = -EBADF;
-	char key[DIGEST_HEX + 1];
+	char init_digest[DIGEST_HEX + 1], key[DIGEST_HEX + 1];
 
 	int r = initramfs_init(&init, err);
 	if (r == 0)
 		r = storage_dir(store, "initramfs", 0700, &dir, err);
 	if (r < 0)
 		return r;
-	initramfs_key(kernel, &init, key);
+	digest_of(buf_str(&init), init.len, init_digest);
+	initramfs_key(kernel, init_digest, key);
 	if (faccessat(dir, key, R_OK, AT_SYMLINK_NOFOLLOW) < 0)
 		r = initramfs_make(store, kernel, &init, dir, key, err);
 	if (r < 0)
@@ -135,7 +129,7 @@ int initramfs_path(struct store *store, const struct kernel *kernel, char **ret,
 	return *ret ? 0 : err_set(err, ENOMEM, "initramfs");
 }
 
-static bool sweep_wanted(const struct kernel *kernels, size_t n, const struct buf *init,
+static bool sweep_wanted(const struct kernel *kernels, size_t n, const char init[DIGEST_HEX + 1],
 			 const char *name)
 {
 	char key[DIGEST_HEX + 1];
@@ -149,7 +143,7 @@ static bool sweep_wanted(const struct kernel *kernels, size_t n, const struct bu
 }
 
 static int sweep_list(struct store *store, struct staging *staging, const struct kernel *kernels,
-		      size_t n, const struct buf *init, struct err *err)
+		      size_t n, const char init[DIGEST_HEX + 1], struct err *err)
 {
 	int fd = -EBADF;
 	int r = storage_dir(store, "initramfs", 0700, &fd, err);
@@ -172,6 +166,7 @@ static int sweep_list(struct store *store, struct staging *staging, const struct
 int initramfs_sweep(struct store *store, struct staging *staging, struct err *err)
 {
 	AUTO(buf_fini) struct buf init = { 0 };
+	char digest[DIGEST_HEX + 1];
 	struct kernel *kernels = NULL;
 	size_t n = 0;
 
@@ -179,9 +174,10 @@ int initramfs_sweep(struct store *store, struct staging *staging, struct err *er
 		return 0;
 	/* Without strata-init none could be used, and none is wanted. */
 	(void)initramfs_init(&init, NULL);
+	digest_of(buf_str(&init), init.len, digest);
 	int r = kernel_list(store, &kernels, &n, err);
 	if (r == 0)
-		r = sweep_list(store, staging, kernels, n, &init, err);
+		r = sweep_list(store, staging, kernels, n, digest, err);
 	kernels_fini(kernels, n);
 	return r;
 }

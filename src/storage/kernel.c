@@ -20,12 +20,6 @@
 #define MANIFEST_MAX (1U << 20)
 #define DIGEST_LEAST 6U
 
-static void dir_close_p(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
 void kernel_fini(struct kernel *kernel)
 {
 	free(kernel->version);

@@ -17,12 +17,6 @@
 #define PACKAGE_MAX 128
 #define IMAGE	    "linux-image-"
 
-static void dir_close_p(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
 /* Debian Policy 5.6.1: lower case letters, digits, + - . ; so it is no flag either. */
 static int fetch_name(const char *text, size_t len, char ret[PACKAGE_MAX])
 {

@@ -15,12 +15,6 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 
-static void dir_close_p(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
 int storage_dir(struct store *store, const char *name, mode_t mode, int *ret, struct err *err)
 {
 	int fd = openat(store->root_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

@@ -108,3 +108,36 @@ static inline void le64_store(void *p, uint64_t v)
 {
 	memcpy(p, &v, sizeof(v));
 }
+static inline uint16_t be16_load(const void *p)
+{
+	struct be16 v;
+	memcpy(&v, p, sizeof(v));
+	return be16_get(v);
+}
+static inline uint32_t be32_load(const void *p)
+{
+	struct be32 v;
+	memcpy(&v, p, sizeof(v));
+	return be32_get(v);
+}
+static inline uint64_t be64_load(const void *p)
+{
+	struct be64 v;
+	memcpy(&v, p, sizeof(v));
+	return be64_get(v);
+}
+static inline void be16_store(void *p, uint16_t v)
+{
+	struct be16 be = be16_of(v);
+	memcpy(p, &be, sizeof(be));
+}
+static inline void be32_store(void *p, uint32_t v)
+{
+	struct be32 be = be32_of(v);
+	memcpy(p, &be, sizeof(be));
+}
+static inline void be64_store(void *p, uint64_t v)
+{
+	struct be64 be = be64_of(v);
+	memcpy(p, &be, sizeof(be));
+}

@@ -33,6 +33,12 @@ int fd_take(int *fd)
 	return taken;
 }
 
+void dir_close_p(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir);
+}
+
 int fd_write_all(int fd, const void *data, size_t len)
 {
 	const char *p = data;

@@ -2,6 +2,7 @@
 #pragma once
 
 /* File descriptors: an unset one is -EBADF, each is O_CLOEXEC at birth and closed once. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,9 +13,10 @@
 #include "base/core/buf.h"
 #include "base/core/err.h"
 
-void fd_close(int fd);	  /* negative is a no-op; errno is kept */
-void fd_close_p(int *fd); /* for AUTO */
-int fd_take(int *fd);	  /* hands the fd on, leaves -EBADF */
+void fd_close(int fd);	     /* negative is a no-op; errno is kept */
+void fd_close_p(int *fd);    /* for AUTO */
+int fd_take(int *fd);	     /* hands the fd on, leaves -EBADF */
+void dir_close_p(DIR **dir); /* for AUTO; NULL is a no-op */
 
 /* fd_write_all() - all of it, or a negative errno (the fd may hold a part). */
 int fd_write_all(int fd, const void *data, size_t len);

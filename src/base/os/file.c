@@ -113,12 +113,6 @@ int dir_make(int dirfd, const char *path, mode_t mode)
 	return dir_make_one(dirfd, part, mode);
 }
 
-static void dir_close_p(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
 /*
  * How deep dir_empty() recurses, each level holding one fd. What lies deeper is moved up to the top
  * first: whoever made the tree chose its depth, and must not choose our stack and our fds.

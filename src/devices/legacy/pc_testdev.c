@@ -11,47 +11,40 @@
 #define TESTDEV_LINES  0x2000U
 #define TESTDEV_MEMORY UINT64_C(0xff000000)
 
-static uint64_t testdev_get(const uint8_t *at, unsigned len)
+static uint64_t testdev_store_read(struct bus_region *region, uint64_t offset, unsigned len)
 {
+	const struct testdev_store *store = container_of(region, struct testdev_store, region);
 	uint64_t value = 0;
 
-	memcpy(&value, at, len); /* little-endian */
+	memcpy(&value, &store->data[offset], len); /* little-endian */
 	return value;
 }
 
-static uint64_t testdev_word_read(struct bus_region *region, uint64_t offset, unsigned len)
+static void testdev_store_write(struct bus_region *region, uint64_t offset, unsigned len,
+				uint64_t value)
 {
-	return testdev_get(&container_of(region, struct pc_testdev, word)->value[offset], len);
-}
+	struct testdev_store *store = container_of(region, struct testdev_store, region);
 
-static void testdev_word_write(struct bus_region *region, uint64_t offset, unsigned len,
-			       uint64_t value)
-{
-	memcpy(&container_of(region, struct pc_testdev, word)->value[offset], &value, len);
+	memcpy(&store->data[offset], &value, len);
 }
 
 static const struct bus_ops testdev_word_ops = {
 	.name = "testdev-word",
-	.read = testdev_word_read,
-	.write = testdev_word_write,
+	.read = testdev_store_read,
+	.write = testdev_store_write,
 };
 
 /* The same register: a bus that takes accesses apart would show here. */
-static uint64_t testdev_bytes_read(struct bus_region *region, uint64_t offset, unsigned len)
-{
-	return testdev_get(&container_of(region, struct pc_testdev, bytes)->value[offset], len);
-}
-
-static void testdev_bytes_write(struct bus_region *region, uint64_t offset, unsigned len,
-				uint64_t value)
-{
-	memcpy(&container_of(region, struct pc_testdev, bytes)->value[offset], &value, len);
-}
-
 static const struct bus_ops testdev_bytes_ops = {
 	.name = "testdev-bytes",
-	.read = testdev_bytes_read,
-	.write = testdev_bytes_write,
+	.read = testdev_store_read,
+	.write = testdev_store_write,
+};
+
+static const struct bus_ops testdev_memory_ops = {
+	.name = "testdev-memory",
+	.read = testdev_store_read,
+	.write = testdev_store_write,
 };
 
 static uint64_t testdev_zero(struct bus_region *region, uint64_t offset, unsigned len)
@@ -92,43 +85,32 @@ static const struct bus_ops testdev_line_ops = {
 	.write = testdev_line_write,
 };
 
-static uint64_t testdev_memory_read(struct bus_region *region, uint64_t offset, unsigned len)
-{
-	return testdev_get(&container_of(region, struct pc_testdev, memory)->data[offset], len);
-}
-
-static void testdev_memory_write(struct bus_region *region, uint64_t offset, unsigned len,
-				 uint64_t value)
-{
-	memcpy(&container_of(region, struct pc_testdev, memory)->data[offset], &value, len);
-}
-
-static const struct bus_ops testdev_memory_ops = {
-	.name = "testdev-memory",
-	.read = testdev_memory_read,
-	.write = testdev_memory_write,
-};
-
 int pc_testdev_init(struct pc_testdev *dev, struct bus *mmio, struct bus *pio, struct irq_sink *irq,
 		    struct err *err)
 {
 	memset(dev, 0, sizeof(*dev));
 	dev->irq = irq;
-	dev->word = (struct bus_region){ &testdev_word_ops, &dev->lock, TESTDEV_WORD, 4 };
+	dev->word = (struct testdev_store){
+		{ &testdev_word_ops, &dev->lock, TESTDEV_WORD, sizeof(dev->value) }, dev->value
+	};
 	dev->flush = (struct bus_region){ &testdev_flush_ops, &dev->lock, TESTDEV_FLUSH, 4 };
-	dev->bytes = (struct bus_region){ &testdev_bytes_ops, &dev->lock, TESTDEV_BYTES, 4 };
+	dev->bytes = (struct testdev_store){
+		{ &testdev_bytes_ops, &dev->lock, TESTDEV_BYTES, sizeof(dev->value) }, dev->value
+	};
 	dev->lines =
 		(struct bus_region){ &testdev_line_ops, &dev->lock, TESTDEV_LINES, IRQ_GSI_COUNT };
-	dev->memory = (struct bus_region){ &testdev_memory_ops, &dev->lock, TESTDEV_MEMORY,
-					   PC_TESTDEV_MEMORY_BYTES };
+	dev->memory = (struct testdev_store){
+		{ &testdev_memory_ops, &dev->lock, TESTDEV_MEMORY, sizeof(dev->data) }, dev->data
+	};
 
-	struct bus_region *const ports[] = { &dev->word, &dev->flush, &dev->bytes, &dev->lines };
-	int r = bus_add(mmio, &dev->memory);
+	struct bus_region *const ports[] = { &dev->word.region, &dev->flush, &dev->bytes.region,
+					     &dev->lines };
+	int r = bus_add(mmio, &dev->memory.region);
 	for (unsigned i = 0; r == 0 && i < ARRAY_SIZE(ports); i++)
 		r = bus_add(pio, ports[i]);
 	if (r == 0)
 		return 0;
-	bus_remove(mmio, &dev->memory);
+	bus_remove(mmio, &dev->memory.region);
 	for (unsigned i = 0; i < ARRAY_SIZE(ports); i++)
 		bus_remove(pio, ports[i]);
 	return err_say(err, -r, "add the test device: its addresses are taken");

@@ -17,9 +17,16 @@
 
 #define PC_TESTDEV_MEMORY_BYTES 0x10000U
 
+/* A region that remembers what was written. */
+struct testdev_store {
+	struct bus_region region;
+	uint8_t *data; /* of the region's size */
+};
+
 struct pc_testdev {
 	struct lock lock;
-	struct bus_region word, flush, bytes, lines, memory;
+	struct testdev_store word, bytes, memory; /* word and bytes: the same value */
+	struct bus_region flush, lines;
 	struct irq_sink *irq;
 	/* Optional, set after init: the page at gpa is to fault in again at the next access. Lock held. */
 	void (*flush_page)(struct pc_testdev *dev, gpa_t gpa, void *arg);

@@ -199,16 +199,6 @@ static int net_window_fill(struct virtio_net *dev, uint64_t need)
 	return 0;
 }
 
-static void net_wrote(struct virtio_net *dev, unsigned pieces, uint64_t len)
-{
-	for (unsigned i = 0; dev->virtio.mem->wrote && i < pieces && len; i++) {
-		const struct mem_iov *iov = &dev->rx_iov[dev->rx_piece + i];
-		uint64_t n = len < iov->len ? len : iov->len;
-		mem_wrote_hva(dev->virtio.mem, iov->hva, n);
-		len -= n;
-	}
-}
-
 /* A frame of len bytes lies in the window's first buffers: they go to the guest. */
 static void net_deliver(struct virtio_net *dev, uint64_t len)
 {
@@ -224,7 +214,7 @@ static void net_deliver(struct virtio_net *dev, uint64_t len)
 	for (unsigned i = 0; i < n; i++) {
 		struct net_buffer *b = &dev->rx_buffers[dev->rx_first++];
 		uint32_t part = len < b->bytes ? (uint32_t)len : b->bytes;
-		net_wrote(dev, b->n, part);
+		iov_wrote(dev->virtio.mem, &dev->rx_iov[dev->rx_piece], b->n, part);
 		virtq_put(vq, b->head, part);
 		len -= part;
 		dev->rx_n--;

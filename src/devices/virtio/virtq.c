@@ -304,12 +304,17 @@ void mem_wrote_hva(struct guest_mem *mem, const void *hva, uint64_t len)
 
 void chain_wrote(const struct chain *chain, struct guest_mem *mem, uint64_t len)
 {
+	iov_wrote(mem, &chain->iov[chain->n_out], chain->n - (unsigned)chain->n_out, len);
+}
+
+void iov_wrote(struct guest_mem *mem, const struct mem_iov *iov, unsigned n, uint64_t len)
+{
 	if (!mem->wrote)
 		return;
-	for (unsigned i = chain->n_out; i < chain->n && len; i++) {
-		uint64_t n = len < chain->iov[i].len ? len : chain->iov[i].len;
-		mem_wrote_hva(mem, chain->iov[i].hva, n);
-		len -= n;
+	for (unsigned i = 0; i < n && len; i++) {
+		uint64_t part = len < iov[i].len ? len : iov[i].len;
+		mem_wrote_hva(mem, iov[i].hva, part);
+		len -= part;
 	}
 }
 

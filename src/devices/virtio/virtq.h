@@ -80,6 +80,8 @@ uint64_t chain_put(const struct chain *chain, uint64_t offset, const void *data,
 /* iov_put() - copy data to offset of iov; how many bytes fitted. */
 uint64_t iov_put(const struct mem_iov *iov, unsigned n, uint64_t offset, const void *data,
 		 uint64_t len);
+/* iov_wrote() - say that the first len bytes of iov were written. */
+void iov_wrote(struct guest_mem *mem, const struct mem_iov *iov, unsigned n, uint64_t len);
 /* mem_gpa() - where a host pointer that came of mem_hva() lies; 0 where it did not. */
 gpa_t mem_gpa(const struct guest_mem *mem, const void *hva);
 /* mem_wrote_hva() - mem_wrote() by host pointer. */

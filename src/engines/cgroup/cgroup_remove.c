@@ -19,12 +19,6 @@
  */
 #define CGROUP_LEVELS 64
 
-static void dir_close_p(DIR **dir)
-{
-	if (*dir)
-		(void)closedir(*dir);
-}
-
 static DIR *dir_open(int dirfd, const char *name)
 {
 	AUTO(fd_close_p)

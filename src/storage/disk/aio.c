@@ -74,25 +74,9 @@ void aio_destroy(struct aio *aio)
 		aio->ops->destroy(aio);
 }
 
-void aio_destroy_p(struct aio **aio)
-{
-	aio_destroy(*aio);
-	*aio = NULL;
-}
-
-const char *aio_name(const struct aio *aio)
-{
-	return aio->ops->name;
-}
-
 int aio_fd(const struct aio *aio)
 {
 	return aio->ops->fd(aio);
-}
-
-const char *const *aio_syscalls(const struct aio *aio, bool owner)
-{
-	return owner ? aio->ops->owner_syscalls : aio->ops->thread_syscalls;
 }
 
 int aio_attach(struct aio *aio, int fd)

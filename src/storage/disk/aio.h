@@ -14,7 +14,7 @@
  * Thread rule: every function is called by the owner; done() runs in aio_reap() and aio_wait(), never in
  * aio_submit(); it may submit, but neither reap nor wait. Creating, attaching and sealing may happen on another thread before the owner starts.
  *
- * System calls after aio_seal(), for a seccomp filter: aio_syscalls() lists them by name.
+ * System calls after aio_seal(), for a seccomp filter: src/engines/vmm/threads.c lists them.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,11 +69,9 @@ struct aio;
  * Source: io_uring_setup(2), io_uring(7).
  */
 int aio_create(unsigned depth, enum aio_kind kind, struct aio **ret, struct err *err);
-/* aio_destroy() - nothing is under way. NULL is a no-op. For AUTO: aio_destroy_p(). */
+/* aio_destroy() - nothing is under way. NULL is a no-op. */
 void aio_destroy(struct aio *aio);
-void aio_destroy_p(struct aio **aio);
 
-const char *aio_name(const struct aio *aio); /* "io_uring", "threads" */
 /* aio_fd() - readable when aio_reap() has something to do; borrowed. */
 int aio_fd(const struct aio *aio);
 
@@ -85,16 +83,11 @@ int aio_attach(struct aio *aio, int fd);
 void aio_detach(struct aio *aio, int fd);
 /*
  * aio_seal() - the queue's own threads, where it has any, are made; and from here on only the attached files, and only the operations above
- * Before the first request; no more system calls are needed than aio_syscalls() says. An io_uring gets its
+ * Before the first request; no more system calls are needed than src/engines/vmm/threads.c lists. An io_uring gets its
  * restrictions registered, which the kernel then enforces. Return: 0 or -errno.
  * Source: io_uring_register(2), IORING_REGISTER_RESTRICTIONS.
  */
 int aio_seal(struct aio *aio, struct err *err);
-/*
- * aio_syscalls() - names of the system calls that a sealed queue makes, NULL-ended: @owner true: the owner
- * thread's; false: those of the queue's own threads (none with io_uring).
- */
-const char *const *aio_syscalls(const struct aio *aio, bool owner);
 
 /*
  * aio_on_threads() - run fn once on each of the queue's own threads, one after the other, as a filter of system calls

@@ -71,15 +71,6 @@ static int64_t threads_perform(const struct aio_request *req)
 	return n < 0 ? -errno : n;
 }
 
-static void threads_signal(struct threads *threads)
-{
-	uint64_t one = 1;
-
-	/* Can fail only when the counter is full, and then it is readable. */
-	ssize_t n = write(threads->event, &one, sizeof(one));
-	(void)n;
-}
-
 /* The mutex is held: a filter may be installed while no other thread does the same. */
 static void threads_call(struct threads *threads, unsigned *round)
 {
@@ -117,7 +108,7 @@ static void *threads_worker(void *arg)
 		aio_list_add(&threads->finished, req);
 		if (first) {
 			(void)pthread_cond_signal(&threads->finished_cond);
-			threads_signal(threads);
+			fd_poke(threads->event);
 		}
 	}
 	(void)pthread_mutex_unlock(&threads->mutex);
@@ -173,7 +164,7 @@ static void threads_start(struct aio *aio, struct aio_request *req)
 	(void)pthread_cond_signal(&threads->todo_cond);
 	(void)pthread_mutex_unlock(&threads->mutex);
 	if (alone)
-		threads_signal(threads);
+		fd_poke(threads->event);
 }
 
 static void threads_kick(struct aio *aio)
@@ -186,11 +177,8 @@ static void threads_collect(struct aio *aio)
 	struct threads *threads = threads_of(aio);
 	struct aio_list list;
 	struct aio_request *req;
-	uint64_t count;
 
-	/* Before the list is taken: what comes after it signals again. Nonblocking. */
-	ssize_t n = read(threads->event, &count, sizeof(count));
-	(void)n;
+	fd_calm(threads->event); /* before the list is taken: what comes after it signals again */
 	aio_list_init(&list);
 	(void)pthread_mutex_lock(&threads->mutex);
 	while ((req = aio_list_pop(&threads->finished)))
@@ -260,17 +248,7 @@ static void threads_destroy(struct aio *aio)
 	free(threads);
 }
 
-static const char *const threads_owner_syscalls[] = { "futex", "read", NULL };
-/* The last of them are a thread's end, in aio_destroy(). */
-static const char *const threads_thread_syscalls[] = {
-	"preadv", "pwritev",	    "fdatasync", "fallocate", "futex",
-	"write",  "rt_sigprocmask", "madvise",	 "exit",      NULL,
-};
-
 static const struct aio_ops threads_ops = {
-	.name = "threads",
-	.owner_syscalls = threads_owner_syscalls,
-	.thread_syscalls = threads_thread_syscalls,
 	.destroy = threads_destroy,
 	.fd = threads_fd,
 	.seal = threads_seal,

@@ -211,13 +211,7 @@ static void uring_destroy(struct aio *aio)
 	free(uring);
 }
 
-static const char *const uring_owner_syscalls[] = { "io_uring_enter", "sched_yield", NULL };
-static const char *const uring_thread_syscalls[] = { NULL };
-
 static const struct aio_ops uring_ops = {
-	.name = "io_uring",
-	.owner_syscalls = uring_owner_syscalls,
-	.thread_syscalls = uring_thread_syscalls,
 	.destroy = uring_destroy,
 	.fd = uring_fd,
 	.seal = uring_seal,

@@ -74,9 +74,3 @@ void disk_close(struct disk *disk)
 	if (disk)
 		disk->ops->close(disk);
 }
-
-void disk_close_p(struct disk **disk)
-{
-	disk_close(*disk);
-	*disk = NULL;
-}

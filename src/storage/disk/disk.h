@@ -50,7 +50,6 @@ int disk_open(const char *path, const struct disk_open_opts *opts, struct aio *a
  * qcow2 disk writes its tables), and runs completions of the queue's other users meanwhile. NULL is a no-op.
  */
 void disk_close(struct disk *disk);
-void disk_close_p(struct disk **disk); /* for AUTO */
 
 /*
  * disk_create() - an empty, sparse image of a new name, durable when this returns; nothing is left of a failed one

@@ -8,9 +8,6 @@
 #include "storage/disk/disk.h"
 
 struct aio_ops {
-	const char *name;
-	const char *const *owner_syscalls; /* NULL-ended */
-	const char *const *thread_syscalls;
 	/* All mandatory, all on the owner's thread. */
 	void (*destroy)(struct aio *aio);
 	int (*fd)(const struct aio *aio);

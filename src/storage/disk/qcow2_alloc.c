@@ -36,19 +36,9 @@ static uint64_t alloc_refcount_at(const struct qcow2 *q, uint64_t cluster)
 	return block ? block + (cluster & ((UINT64_C(1) << alloc_block_bits(q)) - 1)) * 2 : 0;
 }
 
-static uint16_t alloc_get(const struct slice *slice, unsigned byte)
-{
-	struct be16 v;
-
-	memcpy(&v, slice->data + byte, sizeof(v));
-	return be16_get(v);
-}
-
 static void alloc_set(struct qcow2 *q, struct slice *slice, unsigned byte, uint16_t count)
 {
-	struct be16 v = be16_of(count);
-
-	memcpy(slice->data + byte, &v, sizeof(v));
+	be16_store(slice->data + byte, count);
 	qcow2_slice_dirty(q, slice);
 }
 
@@ -63,9 +53,10 @@ static unsigned alloc_in_slice(struct qcow2 *q, struct slice *slice, unsigned by
 {
 	unsigned n = 0;
 
-	for (; byte < q->slice_bytes && alloc_get(slice, byte) != 0; byte += 2)
+	for (; byte < q->slice_bytes && be16_load(slice->data + byte) != 0; byte += 2)
 		q->alloc.index++;
-	for (; byte < q->slice_bytes && n < q->alloc.want && alloc_get(slice, byte) == 0; byte += 2)
+	for (; byte < q->slice_bytes && n < q->alloc.want && be16_load(slice->data + byte) == 0;
+	     byte += 2)
 		n++;
 	q->alloc.host = q->alloc.index << q->cluster_bits;
 	if (n == 0 || !qcow2_host_ok(q, q->alloc.host, (uint64_t)n << q->cluster_bits))
@@ -230,7 +221,7 @@ int qcow2_unref(struct qcow2 *q, uint64_t cluster, struct qtask *task,
 	if (!slice)
 		return 0;
 	unsigned byte = (unsigned)(at - slice->offset);
-	uint16_t count = alloc_get(slice, byte);
+	uint16_t count = be16_load(slice->data + byte);
 	if (count == 0)
 		return -EIO;
 	alloc_set(q, slice, byte, (uint16_t)(count - 1));

@@ -23,18 +23,6 @@ struct create {
 	uint64_t l1_n, l1_clusters, rt_clusters, rt_at, block_at, l1_at, end; /* clusters */
 };
 
-static void create_be32(uint8_t *data, size_t at, uint32_t v)
-{
-	struct be32 be = be32_of(v);
-	memcpy(data + at, &be, sizeof(be));
-}
-
-static void create_be64(uint8_t *data, size_t at, uint64_t v)
-{
-	struct be64 be = be64_of(v);
-	memcpy(data + at, &be, sizeof(be));
-}
-
 static int create_layout(const char *path, const struct qcow2_create_opts *o, struct create *ret,
 			 struct err *err)
 {
@@ -48,10 +36,10 @@ static int create_layout(const char *path, const struct qcow2_create_opts *o, st
 		return err_say(err, EINVAL,
 			       "disk %s: its size, %llu, is not a multiple of 512, or zero", path,
 			       (unsigned long long)c.size_bytes);
-	c.l1_n = ((c.size_bytes - 1) >> (2 * c.bits - 3)) + 1;
+	c.l1_n = qcow2_l1_entries(c.size_bytes, c.bits);
 	/* What one refcount block cannot count of the image's own tables would need more of them. */
-	if (c.l1_n * 8 > UINT64_C(0x2000000) ||
-	    (c.l1_n * 8 >> c.bits) + 4 > UINT64_C(1) << (c.bits - 1))
+	if (c.l1_n * 8 > QCOW2_L1_BYTES_MAX ||
+	    (c.l1_n * 8 >> c.bits) + 4 > (UINT64_C(1) << (c.bits - 1)))
 		return err_say(err, EINVAL, "disk %s: %llu bytes are too many", path,
 			       (unsigned long long)c.size_bytes);
 	c.l1_clusters = (c.l1_n * 8 + (UINT64_C(1) << c.bits) - 1) >> c.bits;
@@ -72,37 +60,35 @@ static int create_header(const struct create *c, const struct qcow2_create_opts 
 	size_t at = CREATE_HEADER_BYTES, n = o->backing ? strlen(o->backing) : 0;
 
 	memcpy(data, QCOW2_MAGIC, 4);
-	create_be32(data, 4, 3);
-	create_be32(data, 20, c->bits);
-	create_be64(data, QCOW2_H_SIZE, c->size_bytes);
-	create_be32(data, QCOW2_H_L1_N, (uint32_t)c->l1_n);
-	create_be64(data, QCOW2_H_L1_OFFSET, c->l1_at << c->bits);
-	create_be64(data, QCOW2_H_RT_OFFSET, c->rt_at << c->bits);
-	create_be32(data, QCOW2_H_RT_CLUSTERS, (uint32_t)c->rt_clusters);
-	create_be32(data, 96, QCOW2_REFCOUNT_ORDER);
-	create_be32(data, 100, CREATE_HEADER_BYTES);
+	be32_store(data + 4, 3);
+	be32_store(data + 20, c->bits);
+	be64_store(data + QCOW2_H_SIZE, c->size_bytes);
+	be32_store(data + QCOW2_H_L1_N, (uint32_t)c->l1_n);
+	be64_store(data + QCOW2_H_L1_OFFSET, c->l1_at << c->bits);
+	be64_store(data + QCOW2_H_RT_OFFSET, c->rt_at << c->bits);
+	be32_store(data + QCOW2_H_RT_CLUSTERS, (uint32_t)c->rt_clusters);
+	be32_store(data + 96, QCOW2_REFCOUNT_ORDER);
+	be32_store(data + 100, CREATE_HEADER_BYTES);
 	if (!o->backing)
 		return 0;
 	if (n == 0 || n > QCOW2_BACKING_MAX || at + 24 + n > (size_t)1 << c->bits)
 		return err_say(err, EINVAL, "disk %s: the name of its backing file is too long",
 			       path);
-	create_be32(data, at, CREATE_EXT_FORMAT);
-	create_be32(data, at + 4, (uint32_t)strlen(format));
+	be32_store(data + at, CREATE_EXT_FORMAT);
+	be32_store(data + at + 4, (uint32_t)strlen(format));
 	memcpy(data + at + 8, format, strlen(format));
 	at += 24; /* 8, the format padded to 8, and the end of the extensions */
 	memcpy(data + at, o->backing, n);
-	create_be64(data, 8, at);
-	create_be32(data, 16, (uint32_t)n);
+	be64_store(data + 8, at);
+	be32_store(data + 16, (uint32_t)n);
 	return 0;
 }
 
 static void create_tables(const struct create *c, uint8_t *data)
 {
-	create_be64(data, c->rt_at << c->bits, c->block_at << c->bits);
-	for (uint64_t i = 0; i < c->end; i++) {
-		struct be16 one = be16_of(1);
-		memcpy(data + (c->block_at << c->bits) + i * 2, &one, sizeof(one));
-	}
+	be64_store(data + (c->rt_at << c->bits), c->block_at << c->bits);
+	for (uint64_t i = 0; i < c->end; i++)
+		be16_store(data + (c->block_at << c->bits) + i * 2, 1);
 }
 
 static int create_write(int fd, const struct create *c, const struct qcow2_create_opts *o,
@@ -132,12 +118,9 @@ static int create_backing_size(const char *path, const struct qcow2_create_opts 
 {
 	AUTO(buf_fini) struct buf backing = { 0 };
 	AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
-	const char *slash = strrchr(path, '/');
 	struct qcow2_header h = { 0 };
 
-	if (o->backing[0] != '/' && slash)
-		(void)buf_add(&backing, path, (size_t)(slash - path) + 1);
-	if (buf_adds(&backing, o->backing) < 0)
+	if (qcow2_backing_path(path, o->backing, &backing) < 0)
 		return err_set(err, ENOMEM, "make disk %s", path);
 	int r = disk_file_open(backing.data, true, 0, &file, err);
 	if (r == 0 && o->format == DISK_FORMAT_QCOW2)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/buf.h"
 #include "base/core/macros.h"
 #include "storage/disk/private.h"
 
@@ -14,24 +15,6 @@
 /* qcow2, Header extensions */
 #define EXT_END		   0x00000000U
 #define EXT_BACKING_FORMAT 0xe2792acaU
-
-#define L1_BYTES_MAX                                                                               \
-	UINT64_C(0x2000000) /* QEMU's limits: qcow2, Header, and Host cluster management */
-#define RT_BYTES_MAX UINT64_C(0x800000)
-
-static uint32_t header_be32(const uint8_t *data, size_t offset)
-{
-	struct be32 v;
-	memcpy(&v, data + offset, sizeof(v));
-	return be32_get(v);
-}
-
-static uint64_t header_be64(const uint8_t *data, size_t offset)
-{
-	struct be64 v;
-	memcpy(&v, data + offset, sizeof(v));
-	return be64_get(v);
-}
 
 /* A feature that we do not have; its own words in each case. */
 static int header_check_features(const struct qcow2_header *h, uint32_t crypt, const char *path,
@@ -72,18 +55,17 @@ static int header_bad(const char *path, const char *what, struct err *err)
 static int header_check_tables(struct qcow2_header *h, const char *path, struct err *err)
 {
 	uint64_t cluster = UINT64_C(1) << h->cluster_bits;
-	unsigned l2_bits = 2 * h->cluster_bits - 3; /* of the bytes that one L1 entry covers */
 
 	if (h->size_bytes == 0 || h->size_bytes % DISK_SECTOR_BYTES)
 		return header_bad(path, "its disk's size is not a multiple of 512, or zero", err);
-	uint64_t needed = ((h->size_bytes - 1) >> l2_bits) + 1;
-	if ((uint64_t)h->l1_n * 8 > L1_BYTES_MAX || needed > h->l1_n)
+	uint64_t needed = qcow2_l1_entries(h->size_bytes, h->cluster_bits);
+	if ((uint64_t)h->l1_n * 8 > QCOW2_L1_BYTES_MAX || needed > h->l1_n)
 		return header_bad(path, "its L1 table does not fit the size of its disk", err);
 	if (h->l1_offset % cluster || h->l1_offset == 0 || h->l1_offset >= QCOW2_HOST_MAX)
 		return header_bad(path, "the offset of its L1 table", err);
 	if (h->rt_offset % cluster || h->rt_offset == 0 || h->rt_offset >= QCOW2_HOST_MAX)
 		return header_bad(path, "the offset of its refcount table", err);
-	if (h->rt_clusters == 0 || (uint64_t)h->rt_clusters << h->cluster_bits > RT_BYTES_MAX)
+	if (h->rt_clusters == 0 || (uint64_t)h->rt_clusters << h->cluster_bits > QCOW2_RT_BYTES_MAX)
 		return header_bad(path, "the size of its refcount table", err);
 	if (h->refcount_order > 6)
 		return header_bad(path, "the width of its refcounts", err);
@@ -96,7 +78,7 @@ static int header_extensions(const uint8_t *data, size_t len, size_t at, const c
 			     struct qcow2_header *h, struct err *err)
 {
 	while (at + 8 <= len) {
-		uint32_t type = header_be32(data, at), n = header_be32(data, at + 4);
+		uint32_t type = be32_load(data + at), n = be32_load(data + at + 4);
 		const uint8_t *text = data + at + 8;
 
 		if (type == EXT_END)
@@ -120,8 +102,8 @@ static int header_extensions(const uint8_t *data, size_t len, size_t at, const c
 static int header_backing(const uint8_t *data, size_t len, const char *path, struct qcow2_header *h,
 			  struct err *err)
 {
-	uint64_t offset = header_be64(data, 8);
-	uint32_t n = header_be32(data, 16);
+	uint64_t offset = be64_load(data + 8);
+	uint32_t n = be32_load(data + 16);
 
 	if (offset == 0)
 		return 0;
@@ -140,10 +122,10 @@ static int header_v3(const uint8_t *data, size_t len, const char *path, struct q
 	h->header_length = HEADER_V2_BYTES;
 	if (h->version == 2)
 		return 0;
-	h->incompatible = header_be64(data, 72);
-	h->autoclear = header_be64(data, 88);
-	h->refcount_order = header_be32(data, 96);
-	h->header_length = header_be32(data, 100);
+	h->incompatible = be64_load(data + 72);
+	h->autoclear = be64_load(data + 88);
+	h->refcount_order = be32_load(data + 96);
+	h->header_length = be32_load(data + 100);
 	if (h->header_length < HEADER_V3_BYTES || h->header_length % 8 || h->header_length > len)
 		return header_bad(path, "the length of its header", err);
 	return 0;
@@ -156,25 +138,25 @@ int qcow2_header_parse(const uint8_t *data, size_t len, const char *path, struct
 
 	if (len < HEADER_V3_BYTES || memcmp(data, QCOW2_MAGIC, 4) != 0)
 		return err_say(err, EINVAL, "disk %s is not a qcow2 image", path);
-	h.version = header_be32(data, 4);
+	h.version = be32_load(data + 4);
 	if (h.version != 2 && h.version != 3)
 		return err_say(err, EPROTO, "disk %s: version %u of qcow2 cannot be used", path,
 			       h.version);
-	h.cluster_bits = header_be32(data, 20);
+	h.cluster_bits = be32_load(data + 20);
 	if (h.cluster_bits < QCOW2_CLUSTER_BITS_LO || h.cluster_bits > QCOW2_CLUSTER_BITS_HI)
 		return header_bad(path, "the size of its clusters", err);
 	if (len > UINT64_C(1) << h.cluster_bits)
 		len = (size_t)1 << h.cluster_bits; /* the header is in the first cluster */
-	h.size_bytes = header_be64(data, QCOW2_H_SIZE);
-	h.l1_n = header_be32(data, QCOW2_H_L1_N);
-	h.l1_offset = header_be64(data, QCOW2_H_L1_OFFSET);
-	h.rt_offset = header_be64(data, QCOW2_H_RT_OFFSET);
-	h.rt_clusters = header_be32(data, QCOW2_H_RT_CLUSTERS);
-	h.snapshots = header_be32(data, 60);
+	h.size_bytes = be64_load(data + QCOW2_H_SIZE);
+	h.l1_n = be32_load(data + QCOW2_H_L1_N);
+	h.l1_offset = be64_load(data + QCOW2_H_L1_OFFSET);
+	h.rt_offset = be64_load(data + QCOW2_H_RT_OFFSET);
+	h.rt_clusters = be32_load(data + QCOW2_H_RT_CLUSTERS);
+	h.snapshots = be32_load(data + 60);
 
 	int r = header_v3(data, len, path, &h, err);
 	if (r == 0)
-		r = header_check_features(&h, header_be32(data, 32), path, err);
+		r = header_check_features(&h, be32_load(data + 32), path, err);
 	if (r == 0)
 		r = header_check_tables(&h, path, err);
 	if (r == 0)
@@ -221,4 +203,13 @@ int qcow2_header_write_check(const struct qcow2_header *h, const char *path, str
 			       "written: use it read-only, or qemu-img convert -O qcow2",
 			       path, 1U << h->refcount_order);
 	return 0;
+}
+
+int qcow2_backing_path(const char *image, const char *backing, struct buf *ret)
+{
+	const char *slash = strrchr(image, '/');
+
+	if (backing[0] != '/' && slash)
+		(void)buf_add(ret, image, (size_t)(slash - image) + 1);
+	return buf_adds(ret, backing);
 }

@@ -5,6 +5,7 @@
 #include "base/core/bytes.h"
 #include "storage/disk/qcow2.h"
 
+struct buf;
 struct disk_file;
 
 /* qcow2, Header: incompatible_features */
@@ -20,6 +21,10 @@ struct disk_file;
 #define QCOW2_ZERO	  UINT64_C(1)	      /* version 3: reads as zeroes */
 #define QCOW2_OFFSET_MASK UINT64_C(0x00fffffffffffe00)
 #define QCOW2_HOST_MAX	  (UINT64_C(1) << 56) /* table entries reach no further */
+
+/* QEMU's limits: qcow2, Header, and Host cluster management */
+#define QCOW2_L1_BYTES_MAX UINT64_C(0x2000000)
+#define QCOW2_RT_BYTES_MAX UINT64_C(0x800000)
 
 #define QCOW2_REFCOUNT_ORDER 4U	    /* 16 bits, the one that we write */
 #define QCOW2_HEADER_BYTES   65536U /* what qcow2_header_parse() looks at, at most */
@@ -47,6 +52,20 @@ int qcow2_header_parse(const uint8_t *data, size_t len, const char *path, struct
 int qcow2_header_read(const struct disk_file *file, struct qcow2_header *ret, struct err *err);
 /* qcow2_header_write_check() - 0, or why an image that can be read cannot be written to. */
 int qcow2_header_write_check(const struct qcow2_header *header, const char *path, struct err *err);
+/* qcow2_backing_path() - a name in an image is relative to the image's own directory. Return: 0 or -ENOMEM. */
+int qcow2_backing_path(const char *image, const char *backing, struct buf *ret);
+
+/* qcow2_cover_bits() - of the bytes of a disk that one L1 entry covers */
+static inline unsigned qcow2_cover_bits(unsigned cluster_bits)
+{
+	return 2 * cluster_bits - 3;
+}
+
+/* qcow2_l1_entries() - that a disk takes; size_bytes > 0 */
+static inline uint64_t qcow2_l1_entries(uint64_t size_bytes, unsigned cluster_bits)
+{
+	return ((size_bytes - 1) >> qcow2_cover_bits(cluster_bits)) + 1;
+}
 
 /* Where a compressed cluster lies: qcow2, Compressed Clusters Descriptor. */
 struct qcow2_packed {

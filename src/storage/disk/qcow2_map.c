@@ -5,7 +5,7 @@
 
 uint64_t qcow2_l1_index(const struct qlayer *layer, uint64_t pos)
 {
-	return pos >> (2 * layer->cluster_bits - 3);
+	return pos >> qcow2_cover_bits(layer->cluster_bits);
 }
 
 uint64_t qcow2_l2_at(const struct qlayer *layer, uint64_t pos)
@@ -47,14 +47,6 @@ static bool map_goes_on(const struct qrun *a, const struct qrun *b, uint64_t dis
 	return a->kind != QMAP_DATA || (a->owned == b->owned && b->host == a->host + distance);
 }
 
-static uint64_t map_load(const struct slice *slice, unsigned byte)
-{
-	struct be64 v;
-
-	memcpy(&v, slice->data + byte, sizeof(v));
-	return be64_get(v);
-}
-
 /* From the cluster of pos, as far as one slice tells. */
 static int map_in_slice(const struct qcow2 *q, const struct qlayer *layer,
 			const struct slice *slice, uint64_t at, uint64_t pos, uint64_t len,
@@ -65,10 +57,10 @@ static int map_in_slice(const struct qcow2 *q, const struct qlayer *layer,
 	uint64_t have = cluster;
 	struct qrun next;
 
-	if (!qcow2_entry(layer, map_load(slice, byte), ret))
+	if (!qcow2_entry(layer, be64_load(slice->data + byte), ret))
 		return -EIO;
 	for (byte += 8; byte < q->slice_bytes && have - inside < len; byte += 8, have += cluster) {
-		if (!qcow2_entry(layer, map_load(slice, byte), &next) ||
+		if (!qcow2_entry(layer, be64_load(slice->data + byte), &next) ||
 		    !map_goes_on(ret, &next, have))
 			break;
 	}
@@ -81,7 +73,7 @@ static int map_in_slice(const struct qcow2 *q, const struct qlayer *layer,
 int qcow2_map(struct qcow2 *q, const struct qlayer *layer, uint64_t pos, uint64_t len,
 	      struct qtask *task, void (*fn)(struct qtask *task), struct qrun *ret)
 {
-	uint64_t cover = UINT64_C(1) << (2 * layer->cluster_bits - 3); /* of one L1 entry */
+	uint64_t cover = UINT64_C(1) << qcow2_cover_bits(layer->cluster_bits);
 	uint64_t at = qcow2_l2_at(layer, pos);
 
 	if (at == 0) {

@@ -75,11 +75,10 @@ static const struct disk_ops qcow2_ops = {
 
 /* ---- the chain ---- */
 
-/* A name in an image is relative to the image's own directory; what looks like a protocol (nbd:, json:) is no file. */
+/* What looks like a protocol (nbd:, json:) is no file. */
 static int open_backing_path(const char *image, const char *backing, char **ret, struct err *err)
 {
 	AUTO(buf_fini) struct buf path = { 0 };
-	const char *slash = strrchr(image, '/');
 	size_t scheme = strcspn(backing, ":/");
 
 	if (backing[scheme] == ':')
@@ -88,9 +87,7 @@ static int open_backing_path(const char *image, const char *backing, char **ret,
 			"disk %s: its backing file %s is not a file's name: protocols cannot be "
 			"used",
 			image, backing);
-	if (backing[0] != '/' && slash)
-		(void)buf_add(&path, image, (size_t)(slash - image) + 1);
-	(void)buf_adds(&path, backing);
+	(void)qcow2_backing_path(image, backing, &path);
 	*ret = buf_steal(&path);
 	return *ret ? 0 : err_set(err, ENOMEM, "open disk %s", image);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/core/macros.h"
 #include "storage/disk/qcow2_sync.h"
@@ -11,12 +10,10 @@ static int resize_header(const struct disk_file *file, uint64_t size_bytes, uint
 			 uint64_t l1_offset, struct err *err)
 {
 	uint8_t fields[QCOW2_H_L1_OFFSET + 8 - QCOW2_H_SIZE] = { 0 };
-	struct be64 size = be64_of(size_bytes), offset = be64_of(l1_offset);
-	struct be32 n = be32_of(l1_n);
 
-	memcpy(fields, &size, 8);
-	memcpy(fields + (QCOW2_H_L1_N - QCOW2_H_SIZE), &n, 4);
-	memcpy(fields + (QCOW2_H_L1_OFFSET - QCOW2_H_SIZE), &offset, 8);
+	be64_store(fields, size_bytes);
+	be32_store(fields + (QCOW2_H_L1_N - QCOW2_H_SIZE), l1_n);
+	be64_store(fields + (QCOW2_H_L1_OFFSET - QCOW2_H_SIZE), l1_offset);
 	int r = disk_file_write(file, QCOW2_H_SIZE, fields, sizeof(fields), err);
 	return r == 0 ? disk_file_sync(file, err) : r;
 }
@@ -79,7 +76,7 @@ static int resize_check(const char *path, const struct qcow2_header *h, uint64_t
 			"disk %s has %llu bytes, and can only grow: what lies past its new end "
 			"would be lost",
 			path, (unsigned long long)h->size_bytes);
-	if ((((size_bytes - 1) >> (2 * h->cluster_bits - 3)) + 1) * 8 > UINT64_C(0x2000000))
+	if (qcow2_l1_entries(size_bytes, h->cluster_bits) * 8 > QCOW2_L1_BYTES_MAX)
 		return err_say(err, EINVAL, "disk %s: %llu bytes are too many", path,
 			       (unsigned long long)size_bytes);
 	return qcow2_header_write_check(h, path, err);
@@ -98,7 +95,7 @@ int qcow2_resize(const char *path, uint64_t size_bytes, struct err *err)
 	if (r < 0 || size_bytes == h.size_bytes)
 		return r;
 	uint64_t cluster = UINT64_C(1) << h.cluster_bits;
-	uint32_t needed = (uint32_t)(((size_bytes - 1) >> (2 * h.cluster_bits - 3)) + 1);
+	uint32_t needed = (uint32_t)qcow2_l1_entries(size_bytes, h.cluster_bits);
 	uint32_t l1_n = needed > h.l1_n ? needed : h.l1_n;
 	uint64_t room = ((uint64_t)h.l1_n * 8 + cluster - 1) & ~(cluster - 1);
 	if ((uint64_t)l1_n * 8 <= room)

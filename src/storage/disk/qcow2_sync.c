@@ -81,8 +81,7 @@ static int sync_make_block(struct qcow2_sync *s, uint64_t cluster, struct err *e
 	block = calloc(1, bytes);
 	if (!block)
 		return err_set(err, ENOMEM, "refcounts of disk %s", s->file->path);
-	struct be16 one = be16_of(1);
-	memcpy(block + entry * 2, &one, sizeof(one));
+	be16_store(block + entry * 2, 1);
 	int r = disk_file_write(s->file, cluster << s->header->cluster_bits, block, bytes, err);
 	free(block);
 	if (r == 0)
@@ -199,13 +198,11 @@ static int sync_write_rt_header(const struct disk_file *file, uint64_t offset, u
 				struct err *err)
 {
 	uint8_t fields[12];
-	struct be64 o = be64_of(offset);
-	struct be32 n = be32_of(clusters);
 
 	/* One sector, one write: a reader sees the old table or the new one. */
 	_Static_assert(QCOW2_H_RT_CLUSTERS == QCOW2_H_RT_OFFSET + 8, "the fields are neighbours");
-	memcpy(fields, &o, 8);
-	memcpy(fields + 8, &n, 4);
+	be64_store(fields, offset);
+	be32_store(fields + 8, clusters);
 	int r = disk_file_write(file, QCOW2_H_RT_OFFSET, fields, sizeof(fields), err);
 	return r == 0 ? disk_file_sync(file, err) : r;
 }
@@ -220,7 +217,7 @@ static int sync_rt_grow(struct qcow2_sync *s, struct qcow2_header *h, uint64_t n
 	uint64_t bytes = (needed + needed / 2 + 64) * 8;
 
 	bytes = (bytes + cluster - 1) & ~(cluster - 1);
-	if (bytes > UINT64_C(0x800000))
+	if (bytes > QCOW2_RT_BYTES_MAX)
 		return err_say(
 			err, EPROTO,
 			"disk %s is too large for its clusters of %llu bytes: qemu-img convert "

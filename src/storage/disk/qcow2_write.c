@@ -79,11 +79,8 @@ static void write_link_entries(struct qrequest *r, struct slice *slice, unsigned
 	struct qcow2 *q = r->q;
 
 	for (uint64_t i = 0; i < r->clusters; i++, byte += 8) {
-		struct be64 entry;
-		memcpy(&entry, slice->data + byte, sizeof(entry));
-		qcow2_free_later(q, be64_get(entry));
-		entry = be64_of((r->host + (i << q->cluster_bits)) | QCOW2_COPIED);
-		memcpy(slice->data + byte, &entry, sizeof(entry));
+		qcow2_free_later(q, be64_load(slice->data + byte));
+		be64_store(slice->data + byte, (r->host + (i << q->cluster_bits)) | QCOW2_COPIED);
 	}
 	qcow2_slice_dirty(q, slice);
 }

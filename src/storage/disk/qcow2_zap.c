@@ -71,15 +71,12 @@ static void zap_entries(struct qrequest *r, struct slice *slice, unsigned byte)
 	uint64_t n = zap_clusters(r), i;
 
 	for (i = 0; i < n && q->n_frees < QCOW2_FREES; i++, byte += 8) {
-		struct be64 entry;
-		memcpy(&entry, slice->data + byte, sizeof(entry));
-		uint64_t old = be64_get(entry), new = zap_entry(r, old);
+		uint64_t old = be64_load(slice->data + byte), new = zap_entry(r, old);
 		if (new == old)
 			continue;
 		if (!(new &QCOW2_OFFSET_MASK))
 			qcow2_free_later(q, old);
-		entry = be64_of(new);
-		memcpy(slice->data + byte, &entry, sizeof(entry));
+		be64_store(slice->data + byte, new);
 		qcow2_slice_dirty(q, slice);
 	}
 	zap_advance(r, i << q->cluster_bits);
@@ -149,7 +146,7 @@ static void zap_write(struct qrequest *r)
 static bool zap_skip(struct qrequest *r)
 {
 	const struct qcow2 *q = r->q;
-	uint64_t cover = UINT64_C(1) << (2 * q->cluster_bits - 3);
+	uint64_t cover = UINT64_C(1) << qcow2_cover_bits(q->cluster_bits);
 
 	if (q->n_layers > 1 || qcow2_l2_at(q->top, r->pos) != 0)
 		return false;

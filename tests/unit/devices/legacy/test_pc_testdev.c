@@ -105,8 +105,8 @@ static void taken_addresses_leave_nothing_added(void **state)
 
 	(void)state;
 	scene_init(&s);
-	bus_remove(&s.mmio, &s.dev.memory);
-	bus_remove(&s.pio, &s.dev.word);
+	bus_remove(&s.mmio, &s.dev.memory.region);
+	bus_remove(&s.pio, &s.dev.word.region);
 	assert_int_equal(pc_testdev_init(&second, &s.mmio, &s.pio, &s.irq.sink, &err), -EEXIST);
 	assert_int_equal(s.mmio.n, 0);
 	assert_int_equal(s.pio.n, 3);

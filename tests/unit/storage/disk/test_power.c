@@ -195,7 +195,6 @@ static int tape_on_threads(struct aio *aio, int (*fn)(void *arg), void *arg)
 }
 
 static const struct aio_ops tape_ops = {
-	.name = "tape",
 	.destroy = tape_nothing,
 	.fd = tape_fd,
 	.seal = tape_seal,
