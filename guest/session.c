@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -20,6 +19,7 @@
 #include "engines/vmm/agent_frame.h"
 #include "file.h"
 #include "process.h"
+#include "talk.h"
 #include "tar.h"
 
 #define SESSION_CHUNK 32768
@@ -66,14 +66,7 @@ static void session_flush(struct session *s)
 
 static void session_fail(struct session *s, int status, const struct err *err)
 {
-	uint8_t head[sizeof(struct agent_failed)];
-	size_t at = frame_begin(&s->out, AGENT_FAILED);
-
-	le32_store(head, (uint32_t)status);
-	le32_store(head + 4, (uint32_t)err->code);
-	(void)buf_add(&s->out, head, sizeof(head));			       /* sticky */
-	(void)buf_add(&s->out, err->text, strnlen(err->text, AGENT_TEXT_MAX)); /* sticky */
-	frame_end(&s->out, at);
+	talk_failed(&s->out, status, err);
 	s->told = true;
 }
 
@@ -143,22 +136,18 @@ static int session_push(struct session *s)
 
 /* ---- a process ---- */
 
-static void session_signal(const struct session *s, const struct frame_reader *frame)
+static void session_signal(const struct session *s)
 {
-	if (frame->len != 4 || s->ended)
-		return;
-	uint32_t sig = le32_load(frame->body.data);
-	if (sig > 0 && sig <= 64)
-		(void)kill(s->process.pid, (int)sig); /* gone already: its end is under way */
+	int sig = talk_signal(&s->reader);
+
+	if (sig && !s->ended)
+		(void)kill(s->process.pid, sig); /* gone already: its end is under way */
 }
 
-static void session_resize(const struct session *s, const struct frame_reader *frame)
+static void session_resize(const struct session *s)
 {
-	if (frame->len != sizeof(struct agent_resize) || s->process.io.in < 0)
-		return;
-	struct winsize size = { .ws_row = le16_load(frame->body.data),
-				.ws_col = le16_load(frame->body.data + 2) };
-	(void)ioctl(s->process.io.in, TIOCSWINSZ, &size); /* cosmetic */
+	if (s->process.io.in >= 0)
+		talk_resize(&s->reader, s->process.io.in);
 }
 
 static void session_out_end(struct session *s, const struct frame_reader *frame)
@@ -185,10 +174,10 @@ static int session_command(struct session *s)
 		s->feed_end = true;
 		return 0;
 	case AGENT_SIGNAL:
-		session_signal(s, frame);
+		session_signal(s);
 		return 0;
 	case AGENT_RESIZE:
-		session_resize(s, frame);
+		session_resize(s);
 		return 0;
 	case AGENT_OUT_END:
 		session_out_end(s, frame);
@@ -333,17 +322,6 @@ static void session_serve(struct session *s, bool tty)
 		(void)kill(s->process.pid, SIGKILL); /* the host left, or the conversation broke */
 }
 
-static int session_children(void)
-{
-	sigset_t mask;
-
-	(void)sigemptyset(&mask);
-	(void)sigaddset(&mask, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL); /* valid arguments: cannot fail */
-	int fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
-}
-
 static int session_process(struct session *s, struct err *err)
 {
 	AUTO(config_fini) struct config config = { 0 };
@@ -352,7 +330,7 @@ static int session_process(struct session *s, struct err *err)
 	if (r < 0)
 		return r;
 	s->reader.max = AGENT_SESSION_MAX;
-	s->children = session_children();
+	s->children = talk_children();
 	if (s->children < 0)
 		return err_set(err, -s->children, "signalfd");
 	r = process_join(&config, &s->process, err);
