@@ -26,7 +26,6 @@
 
 struct session {
 	const struct session_start *start;
-	int fd;
 	struct frame_reader reader;
 	uint8_t in[SESSION_CHUNK]; /* from the host, not looked at yet */
 	size_t in_at, in_len;
@@ -53,7 +52,7 @@ static bool session_again(void)
 static void session_flush(struct session *s)
 {
 	while (s->out_at < s->out.len && !s->lost) {
-		ssize_t n = write(s->fd, s->out.data + s->out_at, s->out.len - s->out_at);
+		ssize_t n = write(s->start->fd, s->out.data + s->out_at, s->out.len - s->out_at);
 		if (n < 0 && session_again())
 			return;
 		if (n <= 0)
@@ -97,7 +96,7 @@ static void session_receive(struct session *s)
 {
 	if (s->in_at < s->in_len)
 		return;
-	ssize_t n = read(s->fd, s->in, sizeof(s->in));
+	ssize_t n = read(s->start->fd, s->in, sizeof(s->in));
 	if (n < 0 && session_again())
 		return;
 	if (n <= 0)
@@ -113,7 +112,7 @@ static int session_wait_frame(struct session *s)
 		int r = session_frame(s);
 		if (r != 0)
 			return r;
-		struct pollfd poll_fd = { s->fd, POLLIN, 0 };
+		struct pollfd poll_fd = { s->start->fd, POLLIN, 0 };
 		if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
 			return -errno;
 		session_receive(s);
@@ -126,7 +125,7 @@ static int session_wait_frame(struct session *s)
 static int session_push(struct session *s)
 {
 	while (s->out_at < s->out.len && !s->lost) {
-		struct pollfd poll_fd = { s->fd, POLLOUT, 0 };
+		struct pollfd poll_fd = { s->start->fd, POLLOUT, 0 };
 		session_flush(s);
 		if (s->out_at < s->out.len && poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
 			return -errno;
@@ -277,7 +276,7 @@ static void session_poll(struct session *s, bool tty)
 	bool room = s->out.len == s->out_at;
 	bool hungry = s->feed_at == s->feed.len;
 	struct pollfd polls[] = {
-		{ s->fd,
+		{ s->start->fd,
 		  (short)(POLLRDHUP | (hungry && s->in_at == s->in_len ? POLLIN : 0) |
 			  (room ? 0 : POLLOUT)),
 		  0 },
@@ -520,7 +519,7 @@ static int session_begin(struct session *s, struct err *err)
 
 int session_main(const struct session_start *start)
 {
-	struct session s = { .start = start, .fd = start->fd, .children = -EBADF };
+	struct session s = { .start = start, .children = -EBADF };
 	struct err err = { 0 };
 
 	(void)prctl(PR_SET_NAME, "strata-session"); /* cosmetic */
