@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -23,6 +22,7 @@
 #include "session.h"
 #include "stats.h"
 #include "stream.h"
+#include "talk.h"
 
 #define AGENT_LOOK_MS 10 /* how often an unopened port is looked at */
 #define AGENT_QUEUE_MAX                                                                            \
@@ -83,23 +83,9 @@ static void agent_flush(struct agent *a)
 	a->out.len = a->out_at = 0;
 }
 
-static void agent_text(struct agent *a, uint32_t type, const void *head, size_t len,
-		       const char *text)
-{
-	size_t at = frame_begin(&a->out, type);
-
-	(void)buf_add(&a->out, head, len);			     /* sticky */
-	(void)buf_add(&a->out, text, strnlen(text, AGENT_TEXT_MAX)); /* sticky */
-	frame_end(&a->out, at);
-}
-
 static void agent_fail(struct agent *a, int status, const struct err *err)
 {
-	uint8_t head[sizeof(struct agent_failed)];
-
-	le32_store(head, (uint32_t)status);
-	le32_store(head + 4, (uint32_t)err->code);
-	agent_text(a, AGENT_FAILED, head, sizeof(head), err->text);
+	talk_failed(&a->out, status, err);
 	a->state = a->stop_asked ? AGENT_STOPPED : AGENT_OVER;
 }
 
@@ -156,7 +142,7 @@ static void agent_devices(struct agent *a)
 	struct err err = { 0 };
 
 	if (a->ops->devices && a->ops->devices(&err) < 0)
-		agent_text(a, AGENT_LOG, NULL, 0, err.text);
+		talk_text(&a->out, AGENT_LOG, NULL, 0, err.text);
 }
 
 static int agent_machine(struct agent *a, struct root *root, struct err *err)
@@ -226,12 +212,8 @@ static void agent_resize(const struct agent *a)
 {
 	const struct stream *out = &a->streams[AGENT_STREAM_OUT];
 
-	if (a->reader.len != sizeof(struct agent_resize) || !(a->config.flags & AGENT_FLAG_TTY) ||
-	    out->from < 0)
-		return;
-	struct winsize size = { .ws_row = le16_load(a->reader.body.data),
-				.ws_col = le16_load(a->reader.body.data + 2) };
-	(void)ioctl(out->from, TIOCSWINSZ, &size); /* cosmetic */
+	if ((a->config.flags & AGENT_FLAG_TTY) && out->from >= 0)
+		talk_resize(&a->reader, out->from);
 }
 
 static void agent_stop(struct agent *a)
@@ -245,11 +227,10 @@ static void agent_stop(struct agent *a)
 
 static void agent_signal(const struct agent *a)
 {
-	if (a->reader.len != 4)
-		return;
-	uint32_t sig = le32_load(a->reader.body.data);
-	if (sig > 0 && sig <= 64)
-		agent_kill(a, (int)sig);
+	int sig = talk_signal(&a->reader);
+
+	if (sig)
+		agent_kill(a, sig);
 }
 
 static int agent_command(struct agent *a, struct err *err)
@@ -379,7 +360,7 @@ static void agent_reap(struct agent *a)
 
 /* ---- the loop ---- */
 
-enum { POLL_CONTROL, POLL_SIGNALS, POLL_STARTED, POLL_LISTENER, POLL_EXEC, POLL_STREAMS };
+enum { POLL_CONTROL, POLL_SIGNALS, POLL_STARTED, POLL_LISTENER, POLL_STREAMS };
 #define POLL_COUNT (POLL_STREAMS + 2 * AGENT_STREAMS)
 
 static bool agent_polls(const struct agent *a, struct pollfd polls[POLL_COUNT])
@@ -391,8 +372,7 @@ static bool agent_polls(const struct agent *a, struct pollfd polls[POLL_COUNT])
 	polls[POLL_SIGNALS] = (struct pollfd){ a->signals, POLLIN, 0 };
 	polls[POLL_STARTED] = (struct pollfd){ a->workload.started, POLLIN, 0 };
 	polls[POLL_LISTENER] = (struct pollfd){ a->ports.listener, POLLIN, 0 };
-	/* A port nobody opened says POLLHUP all the time; so it is looked at by the clock. */
-	polls[POLL_EXEC] = (struct pollfd){ -1, POLLIN, 0 };
+	/* A port nobody opened says POLLHUP all the time; so it is looked at by the clock: agent_look(). */
 	if (a->ports.exec >= 0 && !a->exec_pid)
 		look = true;
 	for (size_t i = 0; i < AGENT_STREAMS; i++) {
@@ -452,18 +432,6 @@ static void agent_finish(struct agent *a)
 		agent_say_exit(a);
 }
 
-static int agent_signals(void)
-{
-	sigset_t mask;
-
-	(void)sigemptyset(&mask);
-	(void)sigaddset(&mask, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL); /* valid arguments: cannot fail */
-	(void)signal(SIGPIPE, SIG_IGN);
-	int fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
-}
-
 /* What is queued goes out even to a host that said STOP meanwhile: EXIT is in it. But not for ever. */
 static void agent_last_words(struct agent *a)
 {
@@ -505,7 +473,8 @@ int agent_run(const struct agent_ops *ops, const struct agent_ports *take_ports)
 	a->ops = ops;
 	a->ports = *take_ports;
 	a->cgroup = -EBADF;
-	a->signals = agent_signals();
+	(void)signal(SIGPIPE, SIG_IGN);
+	a->signals = talk_children();
 	frame_reader_init(&a->reader, AGENT_CONFIG_MAX);
 	process_init(&a->workload);
 	for (size_t i = 0; i < AGENT_STREAMS; i++)

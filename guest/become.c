@@ -15,14 +15,12 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "base/os/fd.h"
 #include "engines/oslevel/caps_apply.h"
 #include "engines/oslevel/search.h"
+#include "engines/oslevel/workload.h"
 
 void become_fini(struct become *become)
 {
@@ -31,33 +29,23 @@ void become_fini(struct become *become)
 	become->home = NULL;
 }
 
-static const char *become_getenv(const struct config *config, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (size_t i = 0; i < config->n_env; i++) {
-		if (!strncmp(config->env[i], name, len) && config->env[i][len] == '=')
-			return config->env[i] + len + 1;
-	}
-	return NULL;
-}
-
 /* HOME and TERM where the image names none, as Docker; config_parse() left room for them. */
 static int become_environment(struct become *become, struct err *err)
 {
 	static const char term[] = "TERM=xterm";
 	const struct config *config = become->config;
+	const char *const *env = (const char *const *)config->env;
 	size_t n = config->n_env;
 	const char *home = become->user.home && become->user.home[0] ? become->user.home : "/";
 
-	if (!become_getenv(config, "HOME")) {
+	if (!workload_getenv(env, "HOME")) {
 		if (asprintf(&become->home, "HOME=%s", home) < 0) {
 			become->home = NULL;
 			return err_set(err, ENOMEM, "environment");
 		}
 		config->env[n++] = become->home;
 	}
-	if ((config->flags & AGENT_FLAG_TTY) && !become_getenv(config, "TERM"))
+	if ((config->flags & AGENT_FLAG_TTY) && !workload_getenv(env, "TERM"))
 		config->env[n++] = (char *)(uintptr_t)term; /* execve(2) takes them so */
 	config->env[n] = NULL;
 	return 0;
@@ -76,29 +64,6 @@ static int become_rlimits(const struct config *config, struct err *err)
 	return 0;
 }
 
-/* WORKDIR is made where the image lacks it, as Docker does; it belongs to root. */
-static int become_cwd(const struct config *config, int *ret_status, struct err *err)
-{
-	char real[PATH_MAX];
-
-	if (chdir(config->cwd) < 0 && errno == ENOENT) {
-		AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		AUTO(fd_close_p) int dir = fd_mkdir_in(root, config->cwd, 0755);
-		if (dir < 0)
-			return err_set(err, -dir, "make working directory %s", config->cwd);
-		if (fchdir(dir) < 0)
-			return err_set(err, errno, "working directory %s", config->cwd);
-	} else if (strcmp(config->cwd, "/") != 0 && chdir(config->cwd) < 0) {
-		*ret_status = 126;
-		return err_set(err, errno, "working directory %s", config->cwd);
-	}
-	/* What is not below this root shows as such (CVE-2024-21626). */
-	if (!getcwd(real, sizeof(real)) || real[0] != '/')
-		return err_say(err, EPERM, "working directory %s leads out of the root file system",
-			       config->cwd);
-	return 0;
-}
-
 int become_prepare(struct become *become, int *ret_status, struct err *err)
 {
 	const struct config *config = become->config;
@@ -110,48 +75,19 @@ int become_prepare(struct become *become, int *ret_status, struct err *err)
 		r = become_environment(become, err);
 	if (r == 0)
 		r = become_rlimits(config, err);
-	return r == 0 ? become_cwd(config, ret_status, err) : r;
-}
-
-/* /dev/null of the workload's root, which the image's owner may have replaced: then a stream at its end. */
-static int become_null(bool read_side)
-{
-	int fd = open("/dev/null", O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	struct stat st;
-	int ends[2];
-
-	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3) &&
-	    fcntl(fd, F_SETFL, O_RDWR) == 0)
-		return fd;
-	fd_close(fd);
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	fd_close(ends[read_side ? 1 : 0]);
-	return ends[read_side ? 0 : 1];
-}
-
-static void become_signals(void)
-{
-	static const uint64_t dfl[4]; /* the kernel's struct sigaction: SIG_DFL */
-	sigset_t none;
-
-	for (int sig = 1; sig <= 64; sig++)
-		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL,
-			      sizeof(uint64_t)); /* SIGKILL, SIGSTOP: never ignored */
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
+	return r == 0 ? workload_cwd(config->cwd, "the root file system", ret_status, err) : r;
 }
 
 int become_stdio(const struct become *become, int in, int out, int error, struct err *err)
 {
 	const int from[3] = { in, out, error };
 
-	become_signals();
+	workload_signals();
 	(void)setsid(); /* fails only for a leader, and then it is one */
 	if ((become->config->flags & AGENT_FLAG_TTY) && ioctl(in, TIOCSCTTY, 0) < 0)
 		return err_set(err, errno, "take the terminal");
 	for (int i = 0; i < 3; i++) {
-		int fd = from[i] >= 0 ? from[i] : become_null(i == 0);
+		int fd = from[i] >= 0 ? from[i] : workload_null(i == 0);
 		/* dup2(fd, fd) would keep the close-on-exec flag. */
 		if (fd < 0 || (fd == i ? fcntl(i, F_SETFD, 0) < 0 : dup2(fd, i) < 0))
 			return err_set(err, fd < 0 ? -fd : errno, "standard streams");
@@ -191,33 +127,20 @@ int become_drop(const struct become *become, struct err *err)
 			  become->user.n_groups, err);
 }
 
-/* /dev/stdout and /proc/self/fd/1 can be opened again by the workload's own user. */
-static void become_own_stdio(const struct become *become)
-{
-	struct stat st;
-
-	for (int fd = 0; become->user.uid && fd < 3; fd++) {
-		if (fstat(fd, &st) == 0 &&
-		    (S_ISFIFO(st.st_mode) || (become->config->flags & AGENT_FLAG_TTY)))
-			(void)fchown(fd, become->user.uid,
-				     (gid_t)-1); /* a convenience, not a promise */
-	}
-}
-
 int become_run(const struct become *become, int *ret_status, struct err *err)
 {
 	const struct config *config = become->config;
 	char full[PATH_MAX];
 
 	*ret_status = 125;
-	become_own_stdio(become);
+	workload_own_stdio(become->user.uid, config->flags & AGENT_FLAG_TTY);
 	int r = become_drop(become, err);
 	if (r < 0)
 		return r;
 	/* Changing ids cleared it. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
 		return err_set(err, errno, "tie the process to its parent");
-	const char *search = become_getenv(config, "PATH");
+	const char *search = workload_getenv((const char *const *)config->env, "PATH");
 	r = search_find(config->args[0], search ? search : SEARCH_PATH, full, ret_status, err);
 	if (r < 0)
 		return r;

@@ -20,7 +20,7 @@
 
 #include "base/core/buf.h"
 #include "base/os/fd.h"
-#include "devices.h"
+#include "engines/cgroup/devices_bpf.h"
 #include "file.h"
 #include "stats.h"
 
@@ -214,7 +214,13 @@ int boot_cgroup(const struct config *config, struct err *err)
 
 int boot_devices(struct err *err)
 {
-	return devices_restrict(STATS_CGROUP, err);
+	AUTO(fd_close_p) int dir = open(STATS_CGROUP, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return err_set(err, errno, "open %s", STATS_CGROUP);
+	int r = devices_bpf_set(dir, devices_default, DEVICES_DEFAULT,
+				DEVICES_BPF_EXACT | DEVICES_BPF_ALONE);
+	return r < 0 ? err_set(err, -r, "device rules") : 0;
 }
 
 /* ---- the end ---- */

@@ -15,6 +15,10 @@ int boot_modules(struct err *err);
 int boot_ports(struct agent_ports *ret, struct err *err);
 /* boot_cgroup() - struct agent_ops: the workload's cgroup, on the agent's own cgroup2 mount. */
 int boot_cgroup(const struct config *config, struct err *err);
-int boot_devices(struct err *err); /* struct agent_ops: devices_restrict() of it */
+/*
+ * boot_devices() - struct agent_ops: that cgroup's processes open only what a container's may by default: a workload that
+ * may make nodes must not reach the disks below its root
+ */
+int boot_devices(struct err *err);
 /* boot_power_off() - end everything and the machine. */
 _Noreturn void boot_power_off(void);

@@ -13,22 +13,8 @@
 static ssize_t file_read(const char *path, char *ret, size_t size)
 {
 	AUTO(fd_close_p) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t len = 0;
 
-	if (fd < 0)
-		return -errno;
-	while (len < size - 1) {
-		ssize_t n = read(fd, ret + len, size - 1 - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	ret[len] = '\0';
-	return (ssize_t)len;
+	return fd < 0 ? -errno : fd_read_text(fd, ret, size);
 }
 
 ssize_t file_line(const char *path, char *ret, size_t size)

@@ -14,97 +14,52 @@
 
 #include "base/os/fd.h"
 #include "file.h"
+#include "network/nl.h"
 
 #define NET_WAIT_MS 10000
 #define NET_STEP_MS 5
 #define NET_IFF_UP  1U /* IFF_UP: <linux/if.h> and <net/if.h> do not go together */
 
-struct net_message {
-	struct nlmsghdr head;
-	union {
-		struct ifinfomsg link;
-		struct ifaddrmsg address;
-		struct rtmsg route;
-	};
-	char attributes[128];
-};
-
-static void net_begin(struct net_message *m, uint16_t type, uint16_t flags, size_t body)
-{
-	*m = (struct net_message){ 0 };
-	m->head.nlmsg_type = type;
-	m->head.nlmsg_flags = (uint16_t)(NLM_F_REQUEST | NLM_F_ACK | flags);
-	m->head.nlmsg_len = (uint32_t)NLMSG_LENGTH(body);
-}
-
-/* Callers add three attributes of 16 bytes at most: they fit. */
-static void net_attribute(struct net_message *m, uint16_t type, const void *data, size_t len)
-{
-	struct rtattr *attr = (void *)((char *)m + NLMSG_ALIGN(m->head.nlmsg_len));
-
-	attr->rta_type = type;
-	attr->rta_len = (uint16_t)RTA_LENGTH(len);
-	memcpy(RTA_DATA(attr), data, len);
-	m->head.nlmsg_len = (uint32_t)(NLMSG_ALIGN(m->head.nlmsg_len) + RTA_SPACE(len));
-}
-
-static int net_talk(int fd, const struct net_message *m)
-{
-	struct {
-		struct nlmsghdr head;
-		struct nlmsgerr error;
-		char rest[512];
-	} answer;
-
-	if (send(fd, m, m->head.nlmsg_len, 0) < 0)
-		return -errno;
-	ssize_t n = recv(fd, &answer, sizeof(answer), 0);
-	if (n < 0)
-		return -errno;
-	if ((size_t)n < NLMSG_LENGTH(sizeof(answer.error)) || answer.head.nlmsg_type != NLMSG_ERROR)
-		return -EBADMSG;
-	return answer.error.error;
-}
-
 static int net_up(int fd, int index)
 {
-	struct net_message m;
+	const struct ifinfomsg link = { .ifi_index = index,
+					.ifi_flags = NET_IFF_UP,
+					.ifi_change = NET_IFF_UP };
+	struct nl_msg msg;
 
-	net_begin(&m, RTM_NEWLINK, 0, sizeof(m.link));
-	m.link.ifi_index = index;
-	m.link.ifi_flags = m.link.ifi_change = NET_IFF_UP;
-	return net_talk(fd, &m);
+	nl_begin(&msg, RTM_NEWLINK, 0, &link, sizeof(link));
+	return nl_call(fd, &msg, NULL, 0);
 }
 
 static int net_address(int fd, int index, const struct agent_net *net)
 {
-	struct net_message m;
+	/* IFA_F_NODAD: the host gave it to nobody else. */
+	const struct ifaddrmsg address = { .ifa_family = net->family == 4 ? AF_INET : AF_INET6,
+					   .ifa_prefixlen = net->prefix,
+					   .ifa_flags = net->family == 4 ? 0 : IFA_F_NODAD,
+					   .ifa_index = (unsigned)index };
 	size_t len = net->family == 4 ? 4 : 16;
+	struct nl_msg msg;
 
-	net_begin(&m, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, sizeof(m.address));
-	m.address.ifa_family = net->family == 4 ? AF_INET : AF_INET6;
-	m.address.ifa_prefixlen = net->prefix;
-	m.address.ifa_index = (unsigned)index;
-	m.address.ifa_flags =
-		net->family == 4 ? 0 : IFA_F_NODAD; /* the host gave it to nobody else */
-	net_attribute(&m, IFA_LOCAL, net->address, len);
-	net_attribute(&m, IFA_ADDRESS, net->address, len);
-	return net_talk(fd, &m);
+	nl_begin(&msg, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &address, sizeof(address));
+	nl_attr(&msg, IFA_LOCAL, net->address, len);
+	nl_attr(&msg, IFA_ADDRESS, net->address, len);
+	return nl_call(fd, &msg, NULL, 0);
 }
 
 static int net_route(int fd, int index, const struct agent_net *net)
 {
-	struct net_message m;
+	const struct rtmsg route = { .rtm_family = net->family == 4 ? AF_INET : AF_INET6,
+				     .rtm_table = RT_TABLE_MAIN,
+				     .rtm_protocol = RTPROT_BOOT,
+				     .rtm_scope = RT_SCOPE_UNIVERSE,
+				     .rtm_type = RTN_UNICAST };
+	struct nl_msg msg;
 
-	net_begin(&m, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(m.route));
-	m.route.rtm_family = net->family == 4 ? AF_INET : AF_INET6;
-	m.route.rtm_table = RT_TABLE_MAIN;
-	m.route.rtm_protocol = RTPROT_BOOT;
-	m.route.rtm_scope = RT_SCOPE_UNIVERSE;
-	m.route.rtm_type = RTN_UNICAST;
-	net_attribute(&m, RTA_GATEWAY, net->gateway, net->family == 4 ? 4 : 16);
-	net_attribute(&m, RTA_OIF, &index, sizeof(index));
-	return net_talk(fd, &m);
+	nl_begin(&msg, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &route, sizeof(route));
+	nl_attr(&msg, RTA_GATEWAY, net->gateway, net->family == 4 ? 4 : 16);
+	nl_u32(&msg, RTA_OIF, (uint32_t)index);
+	return nl_call(fd, &msg, NULL, 0);
 }
 
 static bool net_zero(const uint8_t *bytes, size_t len)
@@ -188,9 +143,9 @@ static void net_sysctls(void)
 
 int net_setup(const struct config *config, struct err *err)
 {
-	AUTO(fd_close_p) int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+	AUTO(fd_close_p) int fd = nl_open(NETLINK_ROUTE);
 	if (fd < 0)
-		return err_set(err, errno, "netlink socket");
+		return err_set(err, -fd, "netlink socket");
 	int lo = (int)if_nametoindex("lo");
 	int r = lo ? net_up(fd, lo) : 0;
 	if (r < 0)

@@ -219,13 +219,24 @@ int root_assemble(const struct config *config, struct root *root, struct err *er
 	return r;
 }
 
+static void root_free_p(char **text)
+{
+	free(*text);
+}
+
 int root_etc(const struct config *config, struct err *err)
 {
 	static const struct mount_option options[] = { { "mode", "755" }, { NULL, NULL } };
+	AUTO(root_free_p) char *hostname = NULL;
+
+	if (config->hostname && asprintf(&hostname, "%s\n", config->hostname) < 0) {
+		hostname = NULL;
+		return err_set(err, ENOMEM, "make %s", ROOT_DIR "/etc/hostname");
+	}
 	const char *const files[][2] = {
 		{ ROOT_DIR "/etc/hosts", config->hosts },
 		{ ROOT_DIR "/etc/resolv.conf", config->resolv },
-		{ ROOT_DIR "/etc/hostname", config->hostname },
+		{ ROOT_DIR "/etc/hostname", hostname },
 	};
 	AUTO(fd_close_p)
 	int fd = mount_new("tmpfs", options,
@@ -236,11 +247,6 @@ int root_etc(const struct config *config, struct err *err)
 		if (!files[i][1])
 			continue;
 		r = file_put(files[i][0], files[i][1], strlen(files[i][1]), 0644);
-		if (r == 0 && i == 2) {
-			AUTO(fd_close_p)
-			int name = open(files[i][0], O_WRONLY | O_APPEND | O_CLOEXEC);
-			r = name < 0 ? -errno : fd_write_all(name, "\n", 1);
-		}
 		if (r < 0)
 			(void)err_set(err, -r, "make %s", files[i][0]);
 	}

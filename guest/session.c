@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -20,13 +19,13 @@
 #include "engines/vmm/agent_frame.h"
 #include "file.h"
 #include "process.h"
+#include "talk.h"
 #include "tar.h"
 
 #define SESSION_CHUNK 32768
 
 struct session {
 	const struct session_start *start;
-	int fd;
 	struct frame_reader reader;
 	uint8_t in[SESSION_CHUNK]; /* from the host, not looked at yet */
 	size_t in_at, in_len;
@@ -53,7 +52,7 @@ static bool session_again(void)
 static void session_flush(struct session *s)
 {
 	while (s->out_at < s->out.len && !s->lost) {
-		ssize_t n = write(s->fd, s->out.data + s->out_at, s->out.len - s->out_at);
+		ssize_t n = write(s->start->fd, s->out.data + s->out_at, s->out.len - s->out_at);
 		if (n < 0 && session_again())
 			return;
 		if (n <= 0)
@@ -66,14 +65,7 @@ static void session_flush(struct session *s)
 
 static void session_fail(struct session *s, int status, const struct err *err)
 {
-	uint8_t head[sizeof(struct agent_failed)];
-	size_t at = frame_begin(&s->out, AGENT_FAILED);
-
-	le32_store(head, (uint32_t)status);
-	le32_store(head + 4, (uint32_t)err->code);
-	(void)buf_add(&s->out, head, sizeof(head));			       /* sticky */
-	(void)buf_add(&s->out, err->text, strnlen(err->text, AGENT_TEXT_MAX)); /* sticky */
-	frame_end(&s->out, at);
+	talk_failed(&s->out, status, err);
 	s->told = true;
 }
 
@@ -104,7 +96,7 @@ static void session_receive(struct session *s)
 {
 	if (s->in_at < s->in_len)
 		return;
-	ssize_t n = read(s->fd, s->in, sizeof(s->in));
+	ssize_t n = read(s->start->fd, s->in, sizeof(s->in));
 	if (n < 0 && session_again())
 		return;
 	if (n <= 0)
@@ -120,7 +112,7 @@ static int session_wait_frame(struct session *s)
 		int r = session_frame(s);
 		if (r != 0)
 			return r;
-		struct pollfd poll_fd = { s->fd, POLLIN, 0 };
+		struct pollfd poll_fd = { s->start->fd, POLLIN, 0 };
 		if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
 			return -errno;
 		session_receive(s);
@@ -133,7 +125,7 @@ static int session_wait_frame(struct session *s)
 static int session_push(struct session *s)
 {
 	while (s->out_at < s->out.len && !s->lost) {
-		struct pollfd poll_fd = { s->fd, POLLOUT, 0 };
+		struct pollfd poll_fd = { s->start->fd, POLLOUT, 0 };
 		session_flush(s);
 		if (s->out_at < s->out.len && poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
 			return -errno;
@@ -143,22 +135,18 @@ static int session_push(struct session *s)
 
 /* ---- a process ---- */
 
-static void session_signal(const struct session *s, const struct frame_reader *frame)
+static void session_signal(const struct session *s)
 {
-	if (frame->len != 4 || s->ended)
-		return;
-	uint32_t sig = le32_load(frame->body.data);
-	if (sig > 0 && sig <= 64)
-		(void)kill(s->process.pid, (int)sig); /* gone already: its end is under way */
+	int sig = talk_signal(&s->reader);
+
+	if (sig && !s->ended)
+		(void)kill(s->process.pid, sig); /* gone already: its end is under way */
 }
 
-static void session_resize(const struct session *s, const struct frame_reader *frame)
+static void session_resize(const struct session *s)
 {
-	if (frame->len != sizeof(struct agent_resize) || s->process.io.in < 0)
-		return;
-	struct winsize size = { .ws_row = le16_load(frame->body.data),
-				.ws_col = le16_load(frame->body.data + 2) };
-	(void)ioctl(s->process.io.in, TIOCSWINSZ, &size); /* cosmetic */
+	if (s->process.io.in >= 0)
+		talk_resize(&s->reader, s->process.io.in);
 }
 
 static void session_out_end(struct session *s, const struct frame_reader *frame)
@@ -185,10 +173,10 @@ static int session_command(struct session *s)
 		s->feed_end = true;
 		return 0;
 	case AGENT_SIGNAL:
-		session_signal(s, frame);
+		session_signal(s);
 		return 0;
 	case AGENT_RESIZE:
-		session_resize(s, frame);
+		session_resize(s);
 		return 0;
 	case AGENT_OUT_END:
 		session_out_end(s, frame);
@@ -288,7 +276,7 @@ static void session_poll(struct session *s, bool tty)
 	bool room = s->out.len == s->out_at;
 	bool hungry = s->feed_at == s->feed.len;
 	struct pollfd polls[] = {
-		{ s->fd,
+		{ s->start->fd,
 		  (short)(POLLRDHUP | (hungry && s->in_at == s->in_len ? POLLIN : 0) |
 			  (room ? 0 : POLLOUT)),
 		  0 },
@@ -333,17 +321,6 @@ static void session_serve(struct session *s, bool tty)
 		(void)kill(s->process.pid, SIGKILL); /* the host left, or the conversation broke */
 }
 
-static int session_children(void)
-{
-	sigset_t mask;
-
-	(void)sigemptyset(&mask);
-	(void)sigaddset(&mask, SIGCHLD);
-	(void)sigprocmask(SIG_BLOCK, &mask, NULL); /* valid arguments: cannot fail */
-	int fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	return fd < 0 ? -errno : fd;
-}
-
 static int session_process(struct session *s, struct err *err)
 {
 	AUTO(config_fini) struct config config = { 0 };
@@ -352,7 +329,7 @@ static int session_process(struct session *s, struct err *err)
 	if (r < 0)
 		return r;
 	s->reader.max = AGENT_SESSION_MAX;
-	s->children = session_children();
+	s->children = talk_children();
 	if (s->children < 0)
 		return err_set(err, -s->children, "signalfd");
 	r = process_join(&config, &s->process, err);
@@ -542,7 +519,7 @@ static int session_begin(struct session *s, struct err *err)
 
 int session_main(const struct session_start *start)
 {
-	struct session s = { .start = start, .fd = start->fd, .children = -EBADF };
+	struct session s = { .start = start, .children = -EBADF };
 	struct err err = { 0 };
 
 	(void)prctl(PR_SET_NAME, "strata-session"); /* cosmetic */

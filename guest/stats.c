@@ -11,25 +11,31 @@
 #include "engines/vmm/agent_frame.h"
 #include "file.h"
 
-/* The sum of a counter over all network interfaces but lo. */
-static uint64_t stats_net(const char *counter)
+static uint64_t stats_interface(const char *name, const char *counter)
+{
+	char path[128];
+
+	(void)snprintf(path, sizeof(path), "/sys/class/net/%.31s/statistics/%s", name,
+		       counter); /* fits */
+	return file_number(path, "");
+}
+
+/* Bytes received and sent, of all network interfaces but lo. */
+static void stats_net(uint64_t *ret_rx, uint64_t *ret_tx)
 {
 	DIR *dir = opendir("/sys/class/net");
 	const struct dirent *entry;
-	uint64_t sum = 0;
-	char path[128];
 
+	*ret_rx = *ret_tx = 0;
 	if (!dir)
-		return 0;
+		return;
 	while ((entry = readdir(dir))) {
 		if (entry->d_name[0] == '.' || !strcmp(entry->d_name, "lo"))
 			continue;
-		(void)snprintf(path, sizeof(path), "/sys/class/net/%.31s/statistics/%s",
-			       entry->d_name, counter); /* fits */
-		sum += file_number(path, "");
+		*ret_rx += stats_interface(entry->d_name, "rx_bytes");
+		*ret_tx += stats_interface(entry->d_name, "tx_bytes");
 	}
 	(void)closedir(dir);
-	return sum;
 }
 
 /*
@@ -63,7 +69,7 @@ static void stats_disks(uint64_t *ret_read, uint64_t *ret_write)
 void stats_add(struct buf *out)
 {
 	size_t at = frame_begin(out, AGENT_STATS_REPLY);
-	uint64_t read, written;
+	uint64_t rx, tx, read, written;
 
 	frame_field_add_u64(out, AGENT_STAT_CPU_NS,
 			    file_number(STATS_CGROUP "/cpu.stat", "usage_usec") * 1000);
@@ -74,8 +80,9 @@ void stats_add(struct buf *out)
 	frame_field_add_u64(out, AGENT_STAT_MEMORY_FREE_BYTES,
 			    file_number("/proc/meminfo", "MemAvailable") * 1024);
 	frame_field_add_u64(out, AGENT_STAT_PIDS, file_number(STATS_CGROUP "/pids.current", ""));
-	frame_field_add_u64(out, AGENT_STAT_NET_RX_BYTES, stats_net("rx_bytes"));
-	frame_field_add_u64(out, AGENT_STAT_NET_TX_BYTES, stats_net("tx_bytes"));
+	stats_net(&rx, &tx);
+	frame_field_add_u64(out, AGENT_STAT_NET_RX_BYTES, rx);
+	frame_field_add_u64(out, AGENT_STAT_NET_TX_BYTES, tx);
 	stats_disks(&read, &written);
 	frame_field_add_u64(out, AGENT_STAT_IO_READ_BYTES, read);
 	frame_field_add_u64(out, AGENT_STAT_IO_WRITE_BYTES, written);

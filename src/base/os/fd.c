@@ -79,6 +79,24 @@ int fd_read_all(int fd, size_t max, struct buf *buf)
 	}
 }
 
+ssize_t fd_read_text(int fd, char *ret, size_t size)
+{
+	size_t len = 0;
+
+	while (len < size - 1) {
+		ssize_t n = read(fd, ret + len, size - 1 - len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		len += (size_t)n;
+	}
+	ret[len] = '\0';
+	return (ssize_t)len;
+}
+
 int fd_open_in(int dirfd, const char *path, int flags, mode_t mode)
 {
 	struct open_how how = {

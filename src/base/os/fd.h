@@ -22,6 +22,8 @@ void dir_close_p(DIR **dir); /* for AUTO; NULL is a no-op */
 int fd_write_all(int fd, const void *data, size_t len);
 /* fd_read_all() - appends until end of file; -EFBIG past max bytes. */
 int fd_read_all(int fd, size_t max, struct buf *buf);
+/* fd_read_text() - a small file from here on into ret, NUL-terminated, cut at size - 1; the length or a negative errno. */
+ssize_t fd_read_text(int fd, char *ret, size_t size);
 
 /*
  * fd_open_in() - open a path below a directory as if that directory were the root

@@ -22,22 +22,8 @@
 int cgroup_read(int dirfd, const char *name, char *ret, size_t size)
 {
 	AUTO(fd_close_p) int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
 
-	size_t len = 0;
-	while (len < size - 1) {
-		ssize_t n = read(fd, ret + len, size - 1 - len);
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		if (n == 0)
-			break;
-		len += (size_t)n;
-	}
-	ret[len] = '\0';
-	return (int)len;
+	return fd < 0 ? -errno : (int)fd_read_text(fd, ret, size);
 }
 
 int cgroup_read_u64(int dirfd, const char *name, uint64_t *ret)

@@ -24,6 +24,7 @@
 #include "engines/oslevel/dev.h"
 #include "engines/oslevel/private.h"
 #include "engines/oslevel/protect.h"
+#include "engines/oslevel/workload.h"
 #include "network/link.h"
 
 /*
@@ -405,7 +406,7 @@ _Noreturn void child_main(struct launch *launch)
 	if (r == 0) {
 		child_fork_workload(launch, &process);
 		(void)umask(0022);
-		process_signals();
+		workload_signals();
 		r = process_stdio(&launch->io, slave, &err);
 	}
 	if (r == 0)

@@ -16,6 +16,7 @@
 #include "base/os/fd.h"
 #include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
+#include "engines/oslevel/workload.h"
 
 struct exec_run {
 	const struct guest_exec *exec;
@@ -70,7 +71,7 @@ static _Noreturn void exec_child(const struct exec_run *run)
 	int r = exec_setup(run, &process, &slave, &status, &err);
 	if (r == 0) {
 		(void)umask(0022);
-		process_signals();
+		workload_signals();
 		r = process_stdio(&run->exec->io, slave, &err);
 	}
 	if (r == 0)

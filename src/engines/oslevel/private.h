@@ -106,8 +106,6 @@ bool process_orphaned(const struct process *process);
 int process_prepare(const struct spec *spec, struct process *ret, int *ret_status, struct err *err);
 /* process_limits() - rlimits and cwd; before privileges go. */
 int process_limits(const struct process *process, int *ret_status, struct err *err);
-/* process_signals() - none blocked, none ignored: what the monitor does about them is not the workload's. */
-void process_signals(void);
 /* process_drop() - the user, capabilities and keys of the process; the filter, without no_new_privs. */
 int process_drop(const struct process *process, struct err *err);
 /* process_seal() - no_new_privs, and the filter with it. */

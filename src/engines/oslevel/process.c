@@ -25,17 +25,7 @@
 #include "engines/oslevel/search.h"
 #include "engines/seccomp/seccomp.h"
 #include "engines/oslevel/users.h"
-
-static const char *process_getenv(const char *const *env, const char *name)
-{
-	size_t len = strlen(name);
-
-	for (; *env; env++) {
-		if (!strncmp(*env, name, len) && (*env)[len] == '=')
-			return *env + len + 1;
-	}
-	return NULL;
-}
+#include "engines/oslevel/workload.h"
 
 /* The image's environment, and HOME where it names none: as Docker, from the user's passwd entry. */
 static int process_environment(const struct spec *spec, const char *home, struct process *process,
@@ -48,10 +38,10 @@ static int process_environment(const struct spec *spec, const char *home, struct
 		return err_set(err, ENOMEM, "environment");
 	for (size_t i = 0; i < spec->n_env; i++)
 		process->env[n++] = (char *)(uintptr_t)spec->env[i]; /* execve(2) takes them so */
-	if (!process_getenv(spec->env, "HOME") &&
+	if (!workload_getenv(spec->env, "HOME") &&
 	    asprintf(&process->env[n++], "HOME=%s", home && home[0] ? home : "/") < 0)
 		return err_set(err, ENOMEM, "environment");
-	if (spec->tty && !process_getenv(spec->env, "TERM") &&
+	if (spec->tty && !workload_getenv(spec->env, "TERM") &&
 	    !(process->env[n++] = strdup("TERM=xterm")))
 		return err_set(err, ENOMEM, "environment");
 	return 0;
@@ -76,34 +66,11 @@ int process_prepare(const struct spec *spec, struct process *process, int *ret_s
 	return r;
 }
 
-/* WORKDIR is made where the image lacks it, as Docker does; it belongs to root. */
-static int process_cwd(const struct process *process, int *ret_status, struct err *err)
-{
-	const char *cwd = process->spec->cwd;
-	char real[PATH_MAX];
-
-	if (chdir(cwd) < 0 && errno == ENOENT) {
-		AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-		AUTO(fd_close_p) int dir = fd_mkdir_in(root, cwd, 0755);
-		if (dir < 0)
-			return err_set(err, -dir, "make working directory %s", cwd);
-		if (fchdir(dir) < 0)
-			return err_set(err, errno, "working directory %s", cwd);
-	} else if (strcmp(cwd, "/") != 0 && chdir(cwd) < 0) {
-		*ret_status = 126;
-		return err_set(err, errno, "working directory %s", cwd);
-	}
-	/* A leaked host directory would show as a path that is not below this root (CVE-2024-21626). */
-	if (!getcwd(real, sizeof(real)) || real[0] != '/')
-		return err_say(err, EPERM, "working directory %s leads out of the container", cwd);
-	return 0;
-}
-
 int process_limits(const struct process *process, int *ret_status, struct err *err)
 {
 	int r = rlimits_apply(process->spec->ulimits, process->spec->n_ulimits, err);
 
-	return r < 0 ? r : process_cwd(process, ret_status, err);
+	return r < 0 ? r : workload_cwd(process->spec->cwd, "the container", ret_status, err);
 }
 
 int process_tty(int *ret_master, int *ret_slave, struct err *err)
@@ -126,34 +93,17 @@ int process_tty(int *ret_master, int *ret_slave, struct err *err)
 	return 0;
 }
 
-/* A stream that is at its end, for an image whose /dev has no null device. */
-static int process_no_null(bool read_side)
-{
-	int ends[2];
-
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	fd_close(ends[read_side ? 1 : 0]);
-	return ends[read_side ? 0 : 1];
-}
-
 /*
  * The host's null device must not come in as a stream: fchmod(2) of it would be one of the host's. The
  * container's own takes its place. Return: 1: done; 0: fd is no null device; or a negative errno.
  */
 static int process_own_null(int fd, int to, struct err *err)
 {
-	const dev_t null = makedev(1, 3);
 	struct stat st;
 
-	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != null)
+	if (fstat(fd, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3))
 		return 0;
-	AUTO(fd_close_p) int own = open("/dev/null", O_RDWR | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-	if (own < 0 || fstat(own, &st) < 0 || !S_ISCHR(st.st_mode) || st.st_rdev != null ||
-	    fcntl(own, F_SETFL, O_RDWR) < 0) {
-		fd_close(own);
-		own = process_no_null(to == STDIN_FILENO);
-	}
+	AUTO(fd_close_p) int own = workload_null(to == STDIN_FILENO);
 	if (own < 0 || dup2(own, to) < 0)
 		return err_set(err, own < 0 ? -own : errno, "standard streams");
 	return 1;
@@ -182,30 +132,6 @@ int process_stdio(const struct guest_io *io, int tty, struct err *err)
 	if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		return err_set(err, errno, "close_range");
 	return 0;
-}
-
-/* /dev/stdout and /proc/self/fd/1 can be opened again by the workload's own user. */
-static void process_own_stdio(const struct process *process)
-{
-	for (int fd = 0; process->uid && fd < 3; fd++) {
-		struct stat st;
-		if (fstat(fd, &st) == 0 && (S_ISFIFO(st.st_mode) || process->spec->tty))
-			(void)fchown(fd, process->uid,
-				     (gid_t)-1); /* a convenience, not a promise */
-	}
-}
-
-void process_signals(void)
-{
-	static const uint64_t dfl
-		[4]; /* the kernel's struct sigaction: SIG_DFL; the C library keeps two to itself */
-	sigset_t none;
-
-	for (int sig = 1; sig <= 64; sig++)
-		(void)syscall(SYS_rt_sigaction, sig, dfl, NULL,
-			      sizeof(uint64_t)); /* SIGKILL, SIGSTOP: never ignored */
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
 }
 
 int process_tie(struct err *err)
@@ -254,7 +180,7 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 	*ret_status = 125;
 	(void)fcntl(process->sync, F_SETFL,
 		    O_RDWR | O_NONBLOCK); /* for process_orphaned(); valid */
-	process_own_stdio(process);
+	workload_own_stdio(process->uid, process->spec->tty);
 	int r = process_drop(process, err);
 	if (r < 0)
 		return r;
@@ -263,7 +189,7 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 		return r;
 	if (process_orphaned(process))
 		return err_say(err, EOWNERDEAD, "its monitor is gone");
-	const char *search = process_getenv(spec->env, "PATH");
+	const char *search = workload_getenv(spec->env, "PATH");
 	r = search_find(spec->args[0], search ? search : SEARCH_PATH, path, ret_status, err);
 	if (r < 0)
 		return r;

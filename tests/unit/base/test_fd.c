@@ -66,6 +66,24 @@ static void write_all_read_all_round_trip(void **state)
 	assert_int_equal(fd_write_all(ro, "x", 1), -EBADF);
 }
 
+static void read_text_cuts_and_ends(void **state)
+{
+	const struct scratch *s = *state;
+	char text[8];
+
+	AUTO(fd_close_p) int fd = openat(s->fd, "t", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(fd_read_text(fd, text, sizeof(text)), 0);
+	assert_string_equal(text, "");
+	assert_int_equal(fd_write_all(fd, "0123456789", 10), 0);
+	assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+	assert_int_equal(fd_read_text(fd, text, sizeof(text)), 7);
+	assert_string_equal(text, "0123456");
+	assert_int_equal(fd_read_text(fd, text, sizeof(text)), 3);
+	assert_string_equal(text, "789");
+	AUTO(fd_close_p) int wo = openat(s->fd, "t", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(fd_read_text(wo, text, sizeof(text)), -EBADF);
+}
+
 static void open_in_never_leaves_the_root(void **state)
 {
 	const struct scratch *s = *state;
@@ -216,6 +234,7 @@ int main(void)
 		cmocka_unit_test(close_and_take_leave_ebadf),
 		cmocka_unit_test(read_all_stops_at_the_bound),
 		SCRATCH_TEST(write_all_read_all_round_trip),
+		SCRATCH_TEST(read_text_cuts_and_ends),
 		SCRATCH_TEST(open_in_never_leaves_the_root),
 		cmocka_unit_test(open_in_refuses_magic_links),
 		SCRATCH_TEST(mkdir_in_follows_links_inside_only),

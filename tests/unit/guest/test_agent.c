@@ -91,11 +91,12 @@ static void the_user_is_looked_up_inside(void **state)
 
 	(void)state;
 	NEEDS_VM();
-	vm_run(&vm, "[\"sh\",\"-c\",\"id; echo $HOME; pwd; hostname; echo x >/dev/stdout\"]",
+	vm_run(&vm,
+	       "[\"sh\",\"-c\",\"id; echo $HOME; pwd; hostname; cat /etc/hostname; echo x >/dev/stdout\"]",
 	       "\"user\":\"user\",\"cwd\":\"/made/here\",\"hostname\":\"box\"", NULL);
 	assert_string_equal(
 		buf_str(&vm.out_text),
-		"uid=1000(user) gid=1000(user) groups=77(extra),1000(user)\n/home/user\n/made/here\nbox\nx\n");
+		"uid=1000(user) gid=1000(user) groups=77(extra),1000(user)\n/home/user\n/made/here\nbox\nbox\nx\n");
 	vm_fini(&vm);
 }
 
