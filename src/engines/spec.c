@@ -221,6 +221,15 @@ static void read_caps(struct spec_reader *rd, struct spec *spec)
 	free(names);
 }
 
+static void read_tty_size(struct spec_reader *rd, struct spec *spec)
+{
+	struct spec_reader in = spec_enter(rd, "tty_size");
+
+	spec->tty_size.ws_row = (unsigned short)spec_int(&in, "rows", 0, UINT16_MAX, 0);
+	spec->tty_size.ws_col = (unsigned short)spec_int(&in, "columns", 0, UINT16_MAX, 0);
+	spec_leave(rd, &in);
+}
+
 static void read_process(struct spec_reader *rd, struct spec *spec)
 {
 	spec->args = spec_strings(rd, "args", 1u << 20, NULL, &spec->n_args);
@@ -231,6 +240,7 @@ static void read_process(struct spec_reader *rd, struct spec *spec)
 	spec->cwd = spec_path(rd, "cwd", "/");
 	spec->user = spec_str(rd, "user", "");
 	spec->tty = spec_bool(rd, "tty", false);
+	read_tty_size(rd, spec);
 	spec->stdin_open = spec_bool(rd, "stdin_open", false);
 	spec->init = spec_bool(rd, "init", false);
 	spec->no_new_privileges = spec_bool(rd, "no_new_privileges", false);

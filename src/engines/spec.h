@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/ioctl.h>
 
 #include "base/core/err.h"
 
@@ -129,8 +130,10 @@ struct spec {
 	size_t n_groups;
 	const char *hostname;
 	bool tty, stdin_open, read_only, init, no_new_privileges, remove, privileged;
-	uint64_t caps;		   /* bit n: capability n */
-	const char *seccomp;	   /* path of the compiled filter, or NULL: unconfined */
+	struct winsize
+		tty_size;    /* the terminal's, before anything runs on it; 0 x 0: not known yet */
+	uint64_t caps;	     /* bit n: capability n */
+	const char *seccomp; /* path of the compiled filter, or NULL: unconfined */
 	const char *cgroup_parent; /* "": the hierarchy's top */
 	struct spec_mount *mounts;
 	size_t n_mounts;

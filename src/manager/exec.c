@@ -90,6 +90,8 @@ static int exec_spec(struct manager *manager, const struct instance *instance,
 		     json_object_set_new(spec, "no_new_privileges", json_false());
 	if (r)
 		return err_say(err, EINVAL, "exec: an argument is not valid UTF-8");
+	if (!opts->detach && terminal_size_put(spec) < 0)
+		return err_set(err, ENOMEM, "exec");
 	exec_trim(spec);
 	r = opts->privileged ? 0 : instance_seccomp(manager, spec, err);
 	if (r < 0)

@@ -235,6 +235,7 @@ static void monitor_resize(struct monitor *m, const uint16_t size[2])
 {
 	struct winsize ws = { .ws_row = size[0], .ws_col = size[1] };
 
+	m->spec.tty_size = ws; /* a restart's too */
 	if (m->guest && m->guest->tty >= 0)
 		(void)ioctl(m->guest->tty, TIOCSWINSZ, &ws); /* cosmetic */
 }

@@ -18,6 +18,7 @@
 #include "manager/machine.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
+#include "manager/terminal.h"
 #include "manager/wire.h"
 #include "network/network.h"
 #include "storage/volume.h"
@@ -441,6 +442,9 @@ static int start_locked(struct manager *manager, struct instance *instance, int 
 		r = start_network(manager, instance, spec, err);
 	if (r == 0)
 		r = start_files(manager, instance, spec, run_fd, err);
+	/* With the spec: what is said later may come after the workload has asked. */
+	if (r == 0 && attach && terminal_size_put(spec) < 0)
+		r = err_set(err, ENOMEM, "start %s", instance->name);
 	if (r == 0)
 		r = start_launch(manager, instance, spec, place.lock, attach, ret_socket,
 				 ret_status, err);

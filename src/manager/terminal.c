@@ -3,7 +3,18 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
+
+int terminal_size_put(json_t *spec)
+{
+	struct winsize ws;
+
+	if (!json_is_true(json_object_get(spec, "tty")) || ioctl(STDIN_FILENO, TIOCGWINSZ, &ws) < 0)
+		return 0;
+	json_t *size = json_pack("{s:i,s:i}", "rows", ws.ws_row, "columns", ws.ws_col);
+	return size && json_object_set_new(spec, "tty_size", size) == 0 ? 0 : -ENOMEM;
+}
 
 void terminal_raw(struct terminal *terminal)
 {

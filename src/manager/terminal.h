@@ -7,11 +7,14 @@
 #include <termios.h>
 
 #include "base/core/err.h"
+#include "base/os/json.h"
 
 struct terminal {
 	struct termios saved;
 	bool raw;
 };
+/* terminal_size_put() - standard input's size into a spec that has a terminal; a no-op where it is none. 0 or -ENOMEM. */
+int terminal_size_put(json_t *spec);
 void terminal_raw(struct terminal *terminal); /* a no-op where standard input is none */
 void terminal_restore(struct terminal *terminal);
 

@@ -70,6 +70,21 @@ refused() {
 	[[ $output == *"33 101"* ]]
 }
 
+@test "a terminal had no size when the workload asked first" {
+	for _ in 1 2 3 4 5 6 7 8; do
+		run timeout 30 python3 "$BATS_TEST_DIRNAME/terminal.py" 33 101 '' \
+			strata run --rm -it --network none demo stty size
+		[[ $output == *"33 101"* ]]
+	done
+	strata run -d --name sized --network none demo sleep 1000
+	for _ in 1 2 3 4 5 6 7 8; do
+		run timeout 30 python3 "$BATS_TEST_DIRNAME/terminal.py" 33 101 '' \
+			strata exec -it sized stty size
+		[[ $output == *"33 101"* ]]
+	done
+	strata rm -f sized
+}
+
 @test "the detach keys leave it running" {
 	run timeout 30 python3 "$BATS_TEST_DIRNAME/terminal.py" 24 80 '\x10\x11' \
 		strata run -it --name left --network none demo sh -c 'echo ready; exec sleep 1000'

@@ -302,11 +302,12 @@ static int child_pivot(const struct launch *launch, struct err *err)
 	return 0;
 }
 
-static int child_console(int *ret_slave, int *ret_master, struct err *err)
+static int child_console(const struct winsize *size, int *ret_slave, int *ret_master,
+			 struct err *err)
 {
 	AUTO(fd_close_p) int master = -EBADF;
 	AUTO(fd_close_p) int slave = -EBADF;
-	int r = process_tty(&master, &slave, err);
+	int r = process_tty(size, &master, &slave, err);
 	if (r < 0)
 		return r;
 
@@ -363,7 +364,7 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 	if (r == 0)
 		r = child_pivot(launch, err);
 	if (r == 0 && launch->spec->tty)
-		r = child_console(ret_slave, &master, err);
+		r = child_console(&launch->spec->tty_size, ret_slave, &master, err);
 	if (r == 0)
 		r = process_prepare(launch->spec, process, status, err);
 	if (r == 0)

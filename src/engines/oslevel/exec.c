@@ -50,7 +50,7 @@ static int exec_setup(const struct exec_run *run, struct process *process, int *
 		return err_set(err, errno, "enter the container's root");
 	if (spec->tty) {
 		AUTO(fd_close_p) int master = -EBADF;
-		r = process_tty(&master, slave, err);
+		r = process_tty(&spec->tty_size, &master, slave, err);
 		if (r < 0)
 			return r;
 		const struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };

@@ -114,8 +114,8 @@ int process_seal(const struct process *process, struct err *err);
 int process_become(const struct process *process, int *ret_status, struct err *err);
 /* process_stdio() - io or the terminal become 0, 1, 2; every other fd closes at execve. */
 int process_stdio(const struct guest_io *io, int tty, struct err *err);
-/* process_tty() - a new terminal from the current root's /dev/ptmx; both sides' fds. */
-int process_tty(int *ret_master, int *ret_slave, struct err *err);
+/* process_tty() - a new terminal of this size from the current root's /dev/ptmx; both sides' fds. */
+int process_tty(const struct winsize *size, int *ret_master, int *ret_slave, struct err *err);
 
 /* oslevel_exec() - engine_ops.exec */
 int oslevel_exec(const struct guest_exec *exec, struct err *err);

@@ -73,7 +73,7 @@ int process_limits(const struct process *process, int *ret_status, struct err *e
 	return r < 0 ? r : workload_cwd(process->spec->cwd, "the container", ret_status, err);
 }
 
-int process_tty(int *ret_master, int *ret_slave, struct err *err)
+int process_tty(const struct winsize *size, int *ret_master, int *ret_slave, struct err *err)
 {
 	int unlock = 0;
 	AUTO(fd_close_p) int master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
@@ -88,6 +88,7 @@ int process_tty(int *ret_master, int *ret_slave, struct err *err)
 	AUTO(fd_close_p) int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (slave < 0)
 		return err_set(err, errno, "open a terminal");
+	(void)ioctl(master, TIOCSWINSZ, size); /* cosmetic */
 	*ret_master = fd_take(&master);
 	*ret_slave = fd_take(&slave);
 	return 0;

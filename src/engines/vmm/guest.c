@@ -133,7 +133,7 @@ static int guest_streams(struct vmm_guest *g, const struct spec *spec, const str
 			       ? err_set(err, errno, "the standard streams")
 			       : 0;
 	}
-	int r = vmm_raw_tty(&g->guest.tty, &slave, err);
+	int r = vmm_raw_tty(&spec->tty_size, &g->guest.tty, &slave, err);
 	if (r < 0)
 		return r;
 	ret[0] = slave;

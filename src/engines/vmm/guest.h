@@ -27,9 +27,9 @@ int vmm_guest_check(const struct spec *spec, struct err *err);
 /* vmm_guest_files - engine_ops.files: through the same socket. */
 extern const struct guest_files vmm_guest_files;
 /*
- * vmm_raw_tty() - a new terminal; nothing is done to its bytes on the way, the guest has its own
+ * vmm_raw_tty() - a new terminal of this size; nothing is done to its bytes on the way, the guest has its own
  * Return: 0 with both sides' fds, close-on-exec, or a negative errno.
  */
-int vmm_raw_tty(int *ret_master, int *ret_slave, struct err *err);
+int vmm_raw_tty(const struct winsize *size, int *ret_master, int *ret_slave, struct err *err);
 /* vmm_guest_exec() - engine_ops.exec: through the agent's socket in the run directory. */
 int vmm_guest_exec(const struct guest_exec *exec, struct err *err);

@@ -33,12 +33,12 @@ int vmm_agent_connect(const char *run_dir, struct err *err)
 	return fd_take(&fd);
 }
 
-int vmm_raw_tty(int *ret_master, int *ret_slave, struct err *err)
+int vmm_raw_tty(const struct winsize *size, int *ret_master, int *ret_slave, struct err *err)
 {
 	struct termios raw;
 	int master, slave;
 
-	if (openpty(&master, &slave, NULL, NULL, NULL) < 0)
+	if (openpty(&master, &slave, NULL, NULL, size) < 0)
 		return err_set(err, errno, "make a terminal");
 	(void)fcntl(master, F_SETFD, FD_CLOEXEC); /* valid fds */
 	(void)fcntl(slave, F_SETFD, FD_CLOEXEC);
@@ -57,7 +57,7 @@ static int exec_tty(const struct guest_exec *exec, int *ret_slave, struct err *e
 	const struct iovec iov = { .iov_base = (char[]){ 0 }, .iov_len = 1 };
 	int master, slave;
 
-	int r = vmm_raw_tty(&master, &slave, err);
+	int r = vmm_raw_tty(&exec->spec->tty_size, &master, &slave, err);
 	if (r < 0)
 		return r;
 	r = fd_send(exec->tty_socket, &iov, 1, master);
