@@ -86,6 +86,7 @@ struct vm_config {
 	bool own_irqchip;      /* the engine's interrupt controllers are wanted: caps.irqchip */
 	bool split_irqchip;    /* with own_irqchip: of those the LAPICs alone: caps.split_irqchip */
 	unsigned vcpus;
+	uint64_t code_cache_bytes; /* of an engine that translates; 0: it interprets everything */
 };
 
 struct cpu_ops {
