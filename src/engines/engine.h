@@ -91,6 +91,9 @@ struct engine_ops {
 	/* Optional. Before an instance is made: -ENOTSUP, naming the flag, for what this architecture cannot do. */
 	int (*check)(const struct spec *spec, struct err *err);
 
+	/* Optional: who executes a machine's CPUs on this host: "kvm", "software". */
+	const char *(*cpu)(const struct spec *spec);
+
 	/* Mandatory. No side effects. */
 	void (*probe)(struct engine_report *ret_report);
 

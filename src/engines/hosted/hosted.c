@@ -22,10 +22,17 @@ static void hosted_probe(struct engine_report *ret_report)
 	*ret_report = report;
 }
 
+static const char *hosted_cpu_name(const struct spec *spec)
+{
+	(void)spec;
+	return "software";
+}
+
 const struct engine_ops hosted_engine = {
 	.name = "hosted",
 	.machines = true,
 	.check = vmm_guest_check,
+	.cpu = hosted_cpu_name,
 	.probe = hosted_probe,
 	.create = hosted_create,
 	.start = vmm_guest_start,

@@ -15,6 +15,14 @@ static int hybrid_check(const struct spec *spec, struct err *err)
 	return r < 0 ? r : hybrid_cpu_choose(spec, &cpu, err);
 }
 
+static const char *hybrid_cpu_name(const struct spec *spec)
+{
+	enum hybrid_cpu cpu;
+
+	return hybrid_cpu_choose(spec, &cpu, NULL) == 0 && cpu == HYBRID_CPU_SOFTWARE ? "software"
+										      : "kvm";
+}
+
 static int hybrid_create(const struct spec *spec, const struct guest_dirs *dirs,
 			 const struct guest_io *io, struct guest **ret, struct err *err)
 {
@@ -25,6 +33,7 @@ const struct engine_ops hybrid_engine = {
 	.name = "hybrid",
 	.machines = true,
 	.check = hybrid_check,
+	.cpu = hybrid_cpu_name,
 	.probe = kvm_probe,
 	.create = hybrid_create,
 	.start = vmm_guest_start,
