@@ -12,9 +12,9 @@ import select
 # What is waited for, and what is typed then. The marks come from printf, so that what the terminal echoes does not match.
 STEPS = [
     (rb"login: ", b"root\n"),
-    (rb"# ", b"printf 'state%s\\n' "=$(systemctl is-system-running --wait)"\n"),
-    (rb"state=\w+", b"printf 'net%s\\n' "=$(ip -br -4 address show up scope global | tr -s ' ')"\n"),
-    (rb"net=\S+ UP [0-9./]+", b"printf 'cpus%s\\n' "=$(nproc)"\n"),
+    (rb"# ", rb'''printf 'state%s\n' "=$(systemctl is-system-running --wait)"''' + b"\n"),
+    (rb"state=\w+", rb'''printf 'net%s\n' "=$(ip -br -4 address show up scope global | tr -s ' ')"''' + b"\n"),
+    (rb"net=\S+ UP [0-9./]+", rb'''printf 'cpus%s\n' "=$(nproc)"''' + b"\n"),
     (rb"cpus=\d+", b"systemctl poweroff\n"),
 ]
 
