@@ -145,7 +145,7 @@ class Form:
             reg, mem = name.split('/')
             self.rm(reg[0], reg[1:], mem[1:], access)
         elif name[0] in FIELD_REG:
-            self.field('reg', FIELD_REG[name[0]], access)
+            self.field('reg', FIELD_REG[name[0]], '0' if name == 'G0' else access)
             if name[0] == 'G':
                 self.op_size(name[1:], first=True)
         elif name[0] in FIELD_VVVV:
@@ -204,7 +204,7 @@ class Form:
         written = 'WRITE' in access
         read = 'READ' in access
         if name == 'all':
-            mask, kind = 0xff, 'R'
+            mask, kind = 0xff, 'r'
         else:
             match = re.fullmatch(r'([REraz]?)(AX|CX|DX|BX|SP|BP|SI|DI|11)|([AC][LH])|(DX)', name)
             if not match:

@@ -170,7 +170,7 @@ static int operand_rm(struct decoder *d)
 	struct x86_insn *insn = d->insn;
 	unsigned form = d->form->rm, high = d->b;
 
-	if (insn->has_mem)
+	if (insn->rm_field == X86_FIELD_MEM)
 		return 0;
 	insn->rm_field = form & X86_FORM_KIND;
 	if (d->form->attrs & X86_FORM_OPREG)
@@ -280,7 +280,7 @@ static void implicit_registers(struct decoder *d)
 	if (insn->op_bytes < 4)
 		insn->gpr_read |= implicit->partial;
 	if (d->form->attrs & X86_FORM_REP && (insn->has_rep || insn->has_repne)) {
-		insn->gpr_read |= 1U << X86_RCX;
+		insn->gpr_read |= 1U << X86_RCX | implicit->written;
 		insn->gpr_written |= 1U << X86_RCX;
 	}
 	insn->port_dx = d->form->attrs & X86_FORM_DX;
