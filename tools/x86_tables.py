@@ -193,7 +193,9 @@ class Form:
         if letter in 'ER':
             self.fields['rm_size'] = 'X86_SIZE_' + SIZES[size]
             self.op_size(size)
-        if letter in 'ERWQXM':
+        if letter == 'F' or mem_size == 'k':
+            pass
+        elif letter in 'ERWQXM':
             self.fields['mem_size'] = 'X86_SIZE_' + SIZES[mem_size]
 
     def op_size(self, size, first=False):
