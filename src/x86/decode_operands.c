@@ -329,10 +329,10 @@ static bool evex_fits(struct decoder *d)
 	struct x86_insn *insn = d->insn;
 	uint32_t attrs = d->form->attrs;
 
-	if (insn->evex_b && !insn->has_mem) {
-		if (!(attrs & (X86_FORM_ROUND | X86_FORM_SAE)))
-			return false;
-	}
+	if (insn->vex_l == 3)
+		return false;
+	if (insn->evex_b && !insn->has_mem && !(attrs & (X86_FORM_ROUND | X86_FORM_SAE)))
+		return false;
 	if (insn->evex_aaa ? !(attrs & X86_FORM_MASK) : attrs & X86_FORM_MASKED)
 		return false;
 	if (insn->evex_z)
@@ -353,6 +353,16 @@ static bool vsib_fits(const struct decoder *d)
 	       (insn->vvvv != insn->reg && insn->vvvv != insn->mem.index);
 }
 
+/* The complex half-precision products overwrite their sources too early. SDM 2, VFMULCPH. */
+static bool sources_fit(const struct decoder *d)
+{
+	const struct x86_insn *insn = d->insn;
+
+	if (!(d->form->attrs & X86_FORM_DISTINCT))
+		return true;
+	return insn->reg != insn->vvvv && (insn->has_mem || insn->reg != insn->rm);
+}
+
 int decode_operands(struct decoder *d)
 {
 	const struct x86_form *form = d->form;
@@ -364,7 +374,8 @@ int decode_operands(struct decoder *d)
 		return -EINVAL;
 	if (form->attrs & X86_FORM_IS4)
 		insn->is4 = (uint8_t)(insn->imm >> 4 & (insn->code == X86_CODE_64 ? 15 : 7));
-	if (!lock_fits(d) || (insn->encoding == X86_ENC_EVEX && !evex_fits(d)) || !vsib_fits(d))
+	if (!lock_fits(d) || (insn->encoding == X86_ENC_EVEX && !evex_fits(d)) || !vsib_fits(d) ||
+	    !sources_fit(d))
 		return -EINVAL;
 	if (form->attrs & X86_FORM_MANDATORY)
 		insn->pp = d->prefix;
