@@ -26,7 +26,7 @@ enum x86_size {
 	X86_SIZE_Z,    /* the same, at most 4 */
 	X86_SIZE_Y,    /* 8 with W in 64-bit code, else 4 */
 	X86_SIZE_M,    /* 8 in 64-bit code, else 4 */
-	X86_SIZE_P,    /* offset and selector: the operand size + 2 */
+	X86_SIZE_P,    /* selector and offset, this of 2 or 4 bytes: AMD ignores REX.W with them (Zen 4; APM 3, LFS) */
 	X86_SIZE_2V,   /* two of the operand size */
 	X86_SIZE_G,    /* limit and base of a table: 10 in 64-bit code, else 6 */
 	X86_SIZE_ENV,  /* FLDENV: 14 or 28, by the operand size */

@@ -143,6 +143,8 @@ static struct difference compare_mem(const struct x86_insn *insn,
 	bool rip = operand->mem.base == ZYDIS_REGISTER_RIP ||
 		   operand->mem.base == ZYDIS_REGISTER_EIP;
 	unsigned seg = (unsigned)ZydisRegisterGetId(operand->mem.segment);
+	uint64_t mask = mem->is_moffs && insn->addr_bytes < 8 ? (1ULL << 8 * insn->addr_bytes) - 1 :
+								UINT64_MAX;
 	struct difference d[] = {
 		differ("has_mem", insn->has_mem, 1),
 		differ("is_rip", mem->is_rip, rip),
@@ -150,7 +152,7 @@ static struct difference compare_mem(const struct x86_insn *insn,
 		differ("index", mem->index,
 		       register_or_none(operand->mem.index)),
 		differ("scale", mem->index == X86_REG_NONE ? 0 : mem->scale, operand->mem.scale),
-		differ("disp", (uint64_t)mem->disp, (uint64_t)operand->mem.disp.value),
+		differ("disp", (uint64_t)mem->disp & mask, (uint64_t)operand->mem.disp.value & mask),
 		differ("vsib", mem->is_vsib, operand->mem.type == ZYDIS_MEMOP_TYPE_VSIB),
 		differ("seg", mem->seg, seg),
 		differ("mem.bytes", mem->bytes, agen ? 0 : operand->size / 8U),
