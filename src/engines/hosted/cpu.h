@@ -196,6 +196,12 @@ struct hosted_cpu {
 	uint32_t xsave_bytes;
 
 	uint64_t insns; /* interpreted, for statistics */
+
+	/* run.c */
+	uint8_t under_way; /* what the journal belongs to: enum in run.c */
+	bool irq_window_told; /* VCPU_EXIT_IRQ_WINDOW went out: not again before it is asked for again */
+	uint32_t host_mxcsr; /* while run() is under way */
+	uint16_t host_fcw;
 };
 
 static inline struct hosted_cpu *hosted_cpu(struct vcpu *vcpu)
@@ -221,14 +227,15 @@ void mmu_vcpu_destroy(struct hosted_cpu *cpu);
 /*
  * mmu_fill() - make the TLB class in force answer for one access, or say why it cannot
  * Walks the page tables with cpu's privilege (user: CPL 3), sets accessed and dirty bits. Return: CPU_OK: filled, *ret_hva is the
- * byte's host address; CPU_FAULT: #PF in cpu->fault; CPU_EXIT: no memory there, or it must not be written straight: *ret_gpa is where.
+ * byte's host address; CPU_FAULT: #PF in cpu->fault; CPU_EXIT: no memory there, or it must not be written straight (ROM, a page with
+ * translated code): *ret_gpa is where; cpu_load() and cpu_store() do it. *ret_gpa is written with CPU_OK too.
  */
 enum cpu_result mmu_fill(struct hosted_cpu *cpu, uint64_t gva, enum cpu_access access,
 			 uint8_t **ret_hva, uint64_t *ret_gpa);
 /*
  * cpu_load(), cpu_store() - 1 to 64 bytes at a linear address, with the privilege in force
  * Across pages; devices through the journal (up to 8 bytes an access; more are many). A store checks every page before it writes the
- * first byte. Stores into translated code invalidate it (jit_wrote()).
+ * first byte. Stores into translated code invalidate it (jit_wrote()). 1, 2, 4 and 8 bytes within a page are one access to memory.
  */
 enum cpu_result cpu_load(struct hosted_cpu *cpu, uint64_t gva, void *ret, unsigned len);
 enum cpu_result cpu_store(struct hosted_cpu *cpu, uint64_t gva, const void *data, unsigned len);
@@ -251,14 +258,32 @@ enum cpu_result cpu_fetch(struct hosted_cpu *cpu, uint64_t gva, uint8_t ret[X86_
 /* cpu_fetch_gpa() - where the code page at gva is: its physical page and host address, for the translator. -> CPU_EXIT: not memory. */
 enum cpu_result cpu_fetch_page(struct hosted_cpu *cpu, uint64_t gva, uint64_t *ret_gpa,
 			       const uint8_t **ret_hva);
-/* Flushes; each tells jit_mapping_changed() when an exec tag may have gone. */
-void mmu_flush_all(struct hosted_cpu *cpu); /* CR0.PG, CR4 paging bits, with global pages */
+/*
+ * Flushes. jit_mapping_changed() is told when a mapping that answered for CPU_EXEC since it was told last may no longer hold; not
+ * when such a tag only makes room for another page's, since the mapping is as good as before (SDM 3A, Details of TLB Use).
+ */
+/* CR0.PG and WP, CR4's paging bits, EFER.NXE: every space, global pages too. */
+void mmu_flush_all(struct hosted_cpu *cpu);
 void mmu_flush_page(struct hosted_cpu *cpu, uint64_t gva); /* INVLPG */
 void mmu_cr3_write(struct hosted_cpu *cpu, uint64_t cr3);  /* bit 63: no flush (CR4.PCIDE) */
 enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid, uint64_t gva);
 void mmu_class_update(struct hosted_cpu *cpu); /* CPL, AC, CR4.SMAP, CR3 changed: set cpu->tlb */
-/* mmu_protect() - no vcpu may store into this physical page any more without coming to C; any vcpu's thread. */
+/*
+ * mmu_protect() - no vcpu may store into this physical page any more without coming to C; any vcpu's thread
+ * jit_page_has_code() says true of it already. Waits for vcpus that may have a writable translation of the page and are in run();
+ * so the caller holds no lock that another vcpu may wait for, unless that one waits between mmu_leave() and mmu_enter().
+ */
 void mmu_protect(struct hosted_vm *vm, struct hosted_cpu *self, uint64_t gpa);
+/*
+ * mmu_enter(), mmu_leave() - from here on this vcpu's thread uses its TLB; it no longer does
+ * run() calls them at its ends; whoever waits in between, for a lock say, leaves and enters again: mmu_protect() does not
+ * wait for it then. mmu_sync() does what CPU_POLL_SYNC asks, and clears it. What was looked up before is to be looked up again.
+ */
+void mmu_enter(struct hosted_cpu *cpu);
+void mmu_leave(struct hosted_cpu *cpu);
+void mmu_sync(struct hosted_cpu *cpu);
+/* mmu_write_gpa() - the CPU itself writes guest memory (a paravirtual clock): false where there is no RAM. */
+bool mmu_write_gpa(struct hosted_cpu *cpu, uint64_t gpa, const void *data, unsigned len);
 /* mmu_translate() - for the debugger: no fault, no bits set. 0 or -EFAULT. */
 int mmu_translate(struct hosted_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
 
@@ -303,6 +328,18 @@ enum cpu_result io_access(struct hosted_cpu *cpu, bool is_port, bool is_write, u
 
 /* ---- jit.h has the translator's side ---- */
 
+/* The host's time stamp counter against its clocks; written at vm_create(), and once when a guest first asks for the clock. */
+struct hosted_clock {
+	uint64_t tsc_start;	  /* host TSC when the guest's clock was 0 */
+	uint64_t monotonic_start; /* CLOCK_MONOTONIC_RAW then, ns */
+	uint64_t khz;		  /* of the TSC: 0: not known yet; atomic */
+	bool stable;		  /* the TSC never stops and never changes its pace */
+};
+/* What the host's CPU and kernel have. */
+struct hosted_host {
+	bool fsgsbase, avx;
+};
+
 struct hosted_vm {
 	struct vm vm; /* first */
 	struct guest_mem *mem;
@@ -310,5 +347,6 @@ struct hosted_vm {
 	struct hosted_cpu *cpus[64];
 	/* One bit per guest physical page of RAM slots (index by mem.c's order): holds translated code. atomic words; NULL without translator */
 	struct jit_vm *jit;
-	int lock_sync; /* reserved for mmu_protect(): see mmu.c */
+	struct hosted_clock clock;
+	struct hosted_host host;
 };
