@@ -65,6 +65,12 @@ struct cpu_tlb {
 	struct cpu_tlb_entry entries[CPU_TLB_SIZE];
 };
 
+/* The host address of a byte in an entry's page. */
+static inline uint8_t *cpu_hva(const struct cpu_tlb_entry *entry, uint64_t gva)
+{
+	return (uint8_t *)(uintptr_t)(gva + entry->addend);
+}
+
 enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
 
 /*
