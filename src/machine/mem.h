@@ -31,6 +31,7 @@ struct guest_mem {
 	 * engine that keeps translated code.
 	 */
 	void (*wrote)(struct guest_mem *mem, gpa_t gpa, uint64_t len);
+	void *wrote_owner; /* whoever set wrote may keep its own here */
 };
 
 /* mem_add() - Return: 0, -EINVAL (alignment, wrap), -EEXIST (overlap), -ENOSPC. */

@@ -65,6 +65,12 @@ struct cpu_tlb {
 	struct cpu_tlb_entry entries[CPU_TLB_SIZE];
 };
 
+/* The host address of a byte in an entry's page. */
+static inline uint8_t *cpu_hva(const struct cpu_tlb_entry *entry, uint64_t gva)
+{
+	return (uint8_t *)(uintptr_t)(gva + entry->addend);
+}
+
 enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
 
 /*
@@ -156,8 +162,11 @@ struct hosted_cpu {
 	/* MSRs that live here; others are in msr.c's table or the machine's */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip;
-	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type, xss, spec_ctrl;
-	uint64_t tsc_offset;			  /* guest TSC = host TSC + this */
+	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type, xss;
+	uint64_t tsc_offset; /* guest TSC = host TSC + this */
+	uint64_t tsc_adjust;
+	uint32_t pvclock_version;		  /* even */
+	bool kvm_no_poll;			  /* MSR_KVM_POLL_CONTROL was written as 0 */
 	uint64_t kvm_system_time, kvm_wall_clock; /* MSR values as written */
 	uint64_t msr_other[64];			  /* msr.c: those that only keep what was written */
 
@@ -174,7 +183,7 @@ struct hosted_cpu {
 	bool irq_window;
 	bool kicked; /* owner's copy of CPU_POLL_KICK */
 	/* cpu_ops.debug_set */
-	bool debug_step, debug_software;
+	bool debug_step, debug_software, debug_hardware;
 	uint64_t debug_dr[4];
 	bool debug_pending_bp; /* inject_breakpoint() */
 
@@ -186,6 +195,8 @@ struct hosted_cpu {
 	struct mmu_vcpu *mmu; /* what mmu.c alone knows: side tables of the TLBs, spaces' PCIDs */
 
 	struct jit_vcpu *jit; /* NULL: everything is interpreted */
+	struct interp_vcpu
+		*interp; /* interp.h; the handler of interp_native.c finds it through GS */
 
 	struct cpuid_leaf leaves[CPUID_LEAVES_MAX];
 	unsigned n_leaves;
@@ -196,6 +207,12 @@ struct hosted_cpu {
 	uint32_t xsave_bytes;
 
 	uint64_t insns; /* interpreted, for statistics */
+
+	/* run.c */
+	uint8_t under_way;   /* what the journal belongs to: enum in run.c */
+	bool wait_sipi;	     /* x86_state.wait_sipi: kept for who asks */
+	uint32_t host_mxcsr; /* while run() is under way */
+	uint16_t host_fcw;
 };
 
 static inline struct hosted_cpu *hosted_cpu(struct vcpu *vcpu)
@@ -221,14 +238,15 @@ void mmu_vcpu_destroy(struct hosted_cpu *cpu);
 /*
  * mmu_fill() - make the TLB class in force answer for one access, or say why it cannot
  * Walks the page tables with cpu's privilege (user: CPL 3), sets accessed and dirty bits. Return: CPU_OK: filled, *ret_hva is the
- * byte's host address; CPU_FAULT: #PF in cpu->fault; CPU_EXIT: no memory there, or it must not be written straight: *ret_gpa is where.
+ * byte's host address; CPU_FAULT: #PF in cpu->fault; CPU_EXIT: no memory there, or it must not be written straight (ROM, a page with
+ * translated code): *ret_gpa is where; cpu_load() and cpu_store() do it. *ret_gpa is written with CPU_OK too.
  */
 enum cpu_result mmu_fill(struct hosted_cpu *cpu, uint64_t gva, enum cpu_access access,
 			 uint8_t **ret_hva, uint64_t *ret_gpa);
 /*
  * cpu_load(), cpu_store() - 1 to 64 bytes at a linear address, with the privilege in force
  * Across pages; devices through the journal (up to 8 bytes an access; more are many). A store checks every page before it writes the
- * first byte. Stores into translated code invalidate it (jit_wrote()).
+ * first byte. Stores into translated code invalidate it (jit_wrote()). 1, 2, 4 and 8 bytes within a page are one access to memory.
  */
 enum cpu_result cpu_load(struct hosted_cpu *cpu, uint64_t gva, void *ret, unsigned len);
 enum cpu_result cpu_store(struct hosted_cpu *cpu, uint64_t gva, const void *data, unsigned len);
@@ -251,14 +269,32 @@ enum cpu_result cpu_fetch(struct hosted_cpu *cpu, uint64_t gva, uint8_t ret[X86_
 /* cpu_fetch_gpa() - where the code page at gva is: its physical page and host address, for the translator. -> CPU_EXIT: not memory. */
 enum cpu_result cpu_fetch_page(struct hosted_cpu *cpu, uint64_t gva, uint64_t *ret_gpa,
 			       const uint8_t **ret_hva);
-/* Flushes; each tells jit_mapping_changed() when an exec tag may have gone. */
-void mmu_flush_all(struct hosted_cpu *cpu); /* CR0.PG, CR4 paging bits, with global pages */
+/*
+ * Flushes. jit_mapping_changed() is told when a mapping that answered for CPU_EXEC since it was told last may no longer hold; not
+ * when such a tag only makes room for another page's, since the mapping is as good as before (SDM 3A, Details of TLB Use).
+ */
+/* CR0.PG and WP, CR4's paging bits, EFER.NXE: every space, global pages too. */
+void mmu_flush_all(struct hosted_cpu *cpu);
 void mmu_flush_page(struct hosted_cpu *cpu, uint64_t gva); /* INVLPG */
 void mmu_cr3_write(struct hosted_cpu *cpu, uint64_t cr3);  /* bit 63: no flush (CR4.PCIDE) */
 enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid, uint64_t gva);
 void mmu_class_update(struct hosted_cpu *cpu); /* CPL, AC, CR4.SMAP, CR3 changed: set cpu->tlb */
-/* mmu_protect() - no vcpu may store into this physical page any more without coming to C; any vcpu's thread. */
+/*
+ * mmu_protect() - no vcpu may store into this physical page any more without coming to C; any vcpu's thread
+ * jit_page_has_code() says true of it already. Waits for vcpus that may have a writable translation of the page and are in run();
+ * so the caller holds no lock that another vcpu may wait for, unless that one waits between mmu_leave() and mmu_enter().
+ */
 void mmu_protect(struct hosted_vm *vm, struct hosted_cpu *self, uint64_t gpa);
+/*
+ * mmu_enter(), mmu_leave() - from here on this vcpu's thread uses its TLB; it no longer does
+ * run() calls them at its ends; whoever waits in between, for a lock say, leaves and enters again: mmu_protect() does not
+ * wait for it then. mmu_sync() does what CPU_POLL_SYNC asks, and clears it. What was looked up before is to be looked up again.
+ */
+void mmu_enter(struct hosted_cpu *cpu);
+void mmu_leave(struct hosted_cpu *cpu);
+void mmu_sync(struct hosted_cpu *cpu);
+/* mmu_write_gpa() - the CPU itself writes guest memory (a paravirtual clock): false where there is no RAM. */
+bool mmu_write_gpa(struct hosted_cpu *cpu, uint64_t gpa, const void *data, unsigned len);
 /* mmu_translate() - for the debugger: no fault, no bits set. 0 or -EFAULT. */
 int mmu_translate(struct hosted_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
 
@@ -290,6 +326,14 @@ uint64_t cpu_tsc(const struct hosted_cpu *cpu);
 /* ---- interp*.c ---- */
 
 /*
+ * interp_vcpu_create() - stubs and caches of a vcpu, after its xsave_bytes and xsave_mask are known and before the process is sealed
+ * Executable memory, mapped twice (W^X); installs the handlers of SIGFPE, SIGILL and SIGSEGV (SA_ONSTACK), which are for
+ * stubs only and leave any other such signal as deadly as it was. GS must be cpu's whenever interp_step() is called (above).
+ * Return: 0 or -errno.
+ */
+int interp_vcpu_create(struct hosted_cpu *cpu, struct err *err);
+void interp_vcpu_destroy(struct hosted_cpu *cpu);
+/*
  * interp_step() - the instruction at cs:rip, whole; of a repeated string instruction as many elements as fit before poll is set, at
  * least one. On CPU_OK rip is the next instruction's. Handles the interrupt shadow; does not deliver faults.
  */
@@ -303,6 +347,18 @@ enum cpu_result io_access(struct hosted_cpu *cpu, bool is_port, bool is_write, u
 
 /* ---- jit.h has the translator's side ---- */
 
+/* The host's time stamp counter against its clocks; written at vm_create(), and once when a guest first asks for the clock. */
+struct hosted_clock {
+	uint64_t tsc_start;	  /* host TSC when the guest's clock was 0 */
+	uint64_t monotonic_start; /* CLOCK_MONOTONIC_RAW then, ns */
+	uint64_t hz;		  /* of the TSC; 0: not known yet; atomic */
+	bool stable;		  /* the TSC never stops and never changes its pace */
+};
+/* What the host's CPU and kernel have. */
+struct hosted_host {
+	bool fsgsbase, avx;
+};
+
 struct hosted_vm {
 	struct vm vm; /* first */
 	struct guest_mem *mem;
@@ -310,5 +366,6 @@ struct hosted_vm {
 	struct hosted_cpu *cpus[64];
 	/* One bit per guest physical page of RAM slots (index by mem.c's order): holds translated code. atomic words; NULL without translator */
 	struct jit_vm *jit;
-	int lock_sync; /* reserved for mmu_protect(): see mmu.c */
+	struct hosted_clock clock;
+	struct hosted_host host;
 };
