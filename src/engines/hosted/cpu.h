@@ -366,6 +366,7 @@ struct hosted_vm {
 	struct hosted_cpu *cpus[64];
 	/* One bit per guest physical page of RAM slots (index by mem.c's order): holds translated code. atomic words; NULL without translator */
 	struct jit_vm *jit;
+	int lock_split; /* interp_data.c: locked accesses that cannot be one of the host's; a spin lock */
 	struct hosted_clock clock;
 	struct hosted_host host;
 };
