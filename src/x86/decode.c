@@ -217,6 +217,10 @@ static int dimension(struct decoder *d, unsigned dim)
 		return d->w;
 	case X86_DIM_B:
 		return d->b != 0;
+	case X86_DIM_L:
+		if (!insn->evex_b)
+			return insn->vex_l;
+		break;
 	default:
 		break;
 	}
@@ -225,7 +229,7 @@ static int dimension(struct decoder *d, unsigned dim)
 		return modrm;
 	switch (dim) {
 	case X86_DIM_L:
-		return insn->evex_b && modrm >= 0xc0 ? 2 : insn->vex_l;
+		return modrm >= 0xc0 ? 2 : insn->vex_l;
 	case X86_DIM_MOD:
 		return modrm >= 0xc0;
 	case X86_DIM_REG:

@@ -119,7 +119,7 @@ enum x86_dim {
 	X86_DIM_CODE,	/* 16- and 32-bit, 64-bit */
 	X86_DIM_W,
 	X86_DIM_B,   /* REX.B */
-	X86_DIM_L,   /* 128, 256, 512, reserved */
+	X86_DIM_L,   /* 128, 256, 512, reserved; 512 with rounding */
 	X86_DIM_MOD, /* memory, register; from here on ModRM is needed */
 	X86_DIM_REG,
 	X86_DIM_RM,

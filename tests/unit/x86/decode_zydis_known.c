@@ -56,14 +56,16 @@ static const struct excuse excuses[] = {
 	{ "flags_undefined", ZYDIS_MNEMONIC_SBB, "defines AF. SDM 2, SBB" },
 	{ "flags_undefined", ZYDIS_MNEMONIC_BEXTR, "clears OF. SDM 2, BEXTR" },
 	{ "flags_written", ZYDIS_MNEMONIC_VPTEST, "clears OF, SF, AF, PF. SDM 2, PTEST" },
-	{ "flags_written", ZYDIS_MNEMONIC_VTESTPS, "clears OF, SF, AF, PF. SDM 2, VTESTPD/VTESTPS" },
-	{ "flags_written", ZYDIS_MNEMONIC_VTESTPD, "clears OF, SF, AF, PF. SDM 2, VTESTPD/VTESTPS" },
+	{ "flags_written", ZYDIS_MNEMONIC_VTESTPS,
+	  "clears OF, SF, AF, PF. SDM 2, VTESTPD/VTESTPS" },
+	{ "flags_written", ZYDIS_MNEMONIC_VTESTPD,
+	  "clears OF, SF, AF, PF. SDM 2, VTESTPD/VTESTPS" },
 };
 
 /* Whole extensions that Zydis knows. No CPU of today's that a guest could be shown has them; their bytes are #UD. */
 static const char *const extensions[] = {
-	"AMX_TILE", "AMX_BF16", "AMX_INT8", "AVX512ER", "AVX512EVEX", "KNC", "KNCE", "KNCV",
-	"KNC_STREAM", "KNC_JKBR", "KNC_MISC", "PADLOCK", "XOP", "TBM", "LWP",
+	"AMX_TILE",   "AMX_BF16", "AMX_INT8", "AVX512ER", "AVX512EVEX", "KNC", "KNCE", "KNCV",
+	"KNC_STREAM", "KNC_JKBR", "KNC_MISC", "PADLOCK",  "XOP",	"TBM", "LWP",
 };
 
 static const char *excuse_of_extension(const struct zydis_view *view)
@@ -84,15 +86,15 @@ static const char *excuse_of_extension(const struct zydis_view *view)
 /* A shift's own count: Zydis does not look at it. */
 static bool knows_count(const struct x86_insn *insn)
 {
-	bool group = insn->map == X86_MAP_ONE && ((insn->opcode & ~1U) == 0xc0 ||
-						  (insn->opcode & ~1U) == 0xd0);
+	bool group = insn->map == X86_MAP_ONE &&
+		     ((insn->opcode & ~1U) == 0xc0 || (insn->opcode & ~1U) == 0xd0);
 
 	return insn->encoding == X86_ENC_LEGACY &&
 	       (group || (insn->map == X86_MAP_0F && (insn->opcode & ~8U) == 0xa4));
 }
 
-static const char *excuse_of_bytes(const struct difference *difference,
-				   const struct x86_insn *insn, enum x86_code code)
+static const char *excuse_of_bytes(const struct difference *difference, const struct x86_insn *insn,
+				   enum x86_code code)
 {
 	bool valid = !strcmp(difference->what, "valid") && difference->ours;
 	const uint8_t *evex = insn->bytes + insn->opcode_at - 3;
@@ -122,8 +124,9 @@ const char *zydis_excuse(const struct difference *difference, const struct zydis
 	if (!strcmp(difference->what, "valid"))
 		why = excuse_of_extension(view);
 	else if (insn->op == X86_OP_VIRT || view->insn.mnemonic == ZYDIS_MNEMONIC_RSM)
-		return strcmp(difference->what, "length") ? "raises #UD: no more than its length counts" :
-							     NULL;
+		return strcmp(difference->what, "length")
+			       ? "raises #UD: no more than its length counts"
+			       : NULL;
 	if (!strcmp(difference->what, "gpr_written") && insn->class == X86_CLASS_STRING)
 		return "strings move their pointers";
 	if (!strncmp(difference->what, "flags_", 6) && knows_count(insn))
