@@ -204,8 +204,7 @@ static uint64_t entry_at(const struct rig *rig, unsigned level, uint64_t gva)
 
 	if (rig->paging == RIG_PAE && level == 3)
 		index &= 3;
-	return (rig->cpus[0].cr3 & 0xfffff000) + 0x1000 * (levels(rig) - level) +
-	       index * entry_bytes(rig);
+	return RIG_TABLES + 0x1000 * (levels(rig) - level) + index * entry_bytes(rig);
 }
 
 uint64_t rig_map(struct rig *rig, unsigned level, uint64_t gva, uint64_t gpa, uint64_t upper,
