@@ -97,18 +97,14 @@ static enum cpu_result except_event(struct hosted_cpu *cpu, const struct except_
 
 enum cpu_result except_interrupt(struct hosted_cpu *cpu, uint8_t vector)
 {
-	const struct except_event event = {
-		.vector = vector, .ext = SYS_ERR_EXT, .rip = cpu->rip
-	};
+	const struct except_event event = { .vector = vector, .ext = SYS_ERR_EXT, .rip = cpu->rip };
 
 	return except_event(cpu, &event);
 }
 
 enum cpu_result except_debug(struct hosted_cpu *cpu, uint64_t dr6_bits)
 {
-	const struct except_event event = {
-		.vector = SYS_DB, .ext = SYS_ERR_EXT, .rip = cpu->rip
-	};
+	const struct except_event event = { .vector = SYS_DB, .ext = SYS_ERR_EXT, .rip = cpu->rip };
 	uint64_t dr6 = (cpu->dr[6] & ~DR6_TRAPS) | dr6_bits;
 
 	cpu->dr[6] = dr6;
@@ -132,7 +128,8 @@ static uint64_t flags_8086(const struct hosted_cpu *cpu)
 enum cpu_result except_real(struct hosted_cpu *cpu, const struct except_event *event)
 {
 	bool vm86 = sys_is_vm86(cpu);
-	uint64_t table = vm86 ? 0 : cpu->idt.base, at = event->vector * 4U, entry = 0;
+	uint64_t table = vm86 ? 0 : cpu->idt.base, entry = 0;
+	uint32_t at = event->vector * 4U;
 	struct stack stack = stack_now(cpu);
 	enum cpu_result r;
 
@@ -174,6 +171,6 @@ enum cpu_result except_code(struct hosted_cpu *cpu, uint16_t selector, uint32_t 
 	if (!seg_is_code(s) || s->dpl > cpu->cpl || wrong)
 		return sys_gp(cpu, seg_error(selector, ext));
 	if (!s->present)
-		return fault_error(cpu, SYS_NP, seg_error(selector, ext));
+		return sys_fault(cpu, SYS_NP, seg_error(selector, ext));
 	return CPU_OK;
 }

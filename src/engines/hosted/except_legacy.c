@@ -46,7 +46,7 @@ static enum cpu_result gate32_load(struct hosted_cpu *cpu, const struct except_e
 	if (event->is_software && ret->dpl < cpu->cpl)
 		return sys_gp(cpu, error);
 	if (!ret->present)
-		return fault_error(cpu, SYS_NP, error);
+		return sys_fault(cpu, SYS_NP, error);
 	if (ret->type <= SYS_TYPE_TRAP16)
 		ret->offset &= UINT16_MAX;
 	return CPU_OK;
@@ -105,7 +105,8 @@ static enum cpu_result frame_push(struct hosted_cpu *cpu, const struct except_ev
 
 /* Which privilege the handler has, and the stack for it. */
 static enum cpu_result enter_stack(struct hosted_cpu *cpu, const struct except_event *event,
-				   const struct seg_desc *code, struct stack *stack, bool *ret_inner)
+				   const struct seg_desc *code, struct stack *stack,
+				   bool *ret_inner)
 {
 	bool inner = !seg_is_conforming(&code->seg) && code->seg.dpl < cpu->cpl;
 	bool vm86 = sys_is_vm86(cpu);

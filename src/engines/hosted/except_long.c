@@ -35,7 +35,7 @@ static enum cpu_result gate64_load(struct hosted_cpu *cpu, const struct except_e
 		return sys_gp(cpu, error);
 	if (event->is_software && ret->dpl < cpu->cpl)
 		return sys_gp(cpu, error);
-	return ret->present ? CPU_OK : fault_error(cpu, SYS_NP, error);
+	return ret->present ? CPU_OK : sys_fault(cpu, SYS_NP, error);
 }
 
 /* The frame, with the privilege of the handler; on a fault everything is as it was. */
@@ -43,12 +43,8 @@ static enum cpu_result frame_push(struct hosted_cpu *cpu, const struct except_ev
 				  struct stack *stack, uint8_t cpl)
 {
 	const uint64_t frame[] = {
-		cpu->segs[X86_SS].selector,
-		cpu->regs[X86_RSP],
-		cpu->rflags | event->flags,
-		cpu->segs[X86_CS].selector,
-		event->rip,
-		event->error,
+		cpu->segs[X86_SS].selector, cpu->regs[X86_RSP], cpu->rflags | event->flags,
+		cpu->segs[X86_CS].selector, event->rip,		event->error,
 	};
 	uint8_t before = cpu->cpl;
 
@@ -64,9 +60,10 @@ enum cpu_result except_long(struct hosted_cpu *cpu, const struct except_event *e
 {
 	struct gate64 gate;
 	struct seg_desc code;
-	struct stack stack = {
-		.ss = cpu->segs[X86_SS], .sp = cpu->regs[X86_RSP], .is_64 = true, .error = event->ext
-	};
+	struct stack stack = { .ss = cpu->segs[X86_SS],
+			       .sp = cpu->regs[X86_RSP],
+			       .is_64 = true,
+			       .error = event->ext };
 	enum cpu_result r = gate64_load(cpu, event, &gate);
 
 	if (r == CPU_OK)

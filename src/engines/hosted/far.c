@@ -85,14 +85,14 @@ static enum cpu_result far_direct(struct hosted_cpu *cpu, const struct x86_insn 
 {
 	const struct x86_segment *s = &code->seg;
 	struct stack stack = stack_now(cpu);
-	bool allowed = seg_is_conforming(s) ? s->dpl <= cpu->cpl :
-					      s->dpl == cpu->cpl && (to->selector & 3) <= cpu->cpl;
+	bool allowed = seg_is_conforming(s) ? s->dpl <= cpu->cpl
+					    : s->dpl == cpu->cpl && (to->selector & 3) <= cpu->cpl;
 	enum cpu_result r;
 
 	if (!seg_is_code(s) || !allowed || (sys_is_long(cpu) && s->l && s->db))
 		return sys_gp(cpu, seg_error(to->selector, 0));
 	if (!s->present)
-		return fault_error(cpu, SYS_NP, seg_error(to->selector, 0));
+		return sys_fault(cpu, SYS_NP, seg_error(to->selector, 0));
 	r = far_target(cpu, s, to->offset, 0);
 	if (r == CPU_OK)
 		r = seg_accessed(cpu, code);
@@ -152,8 +152,7 @@ static enum cpu_result gate_push(struct hosted_cpu *cpu, const struct x86_insn *
 	uint8_t before = cpu->cpl;
 
 	if (gate->n_params) {
-		enum cpu_result r =
-			stack_peek(cpu, &old, 0, gate->width, gate->n_params, params);
+		enum cpu_result r = stack_peek(cpu, &old, 0, gate->width, gate->n_params, params);
 		if (r != CPU_OK)
 			return r;
 	}
@@ -203,7 +202,7 @@ static enum cpu_result far_rights(struct hosted_cpu *cpu, const struct seg_desc 
 	if (desc->seg.dpl < cpu->cpl || desc->seg.dpl < (selector & 3))
 		return sys_gp(cpu, seg_error(selector, 0));
 	if (!desc->seg.present)
-		return fault_error(cpu, SYS_NP, seg_error(selector, 0));
+		return sys_fault(cpu, SYS_NP, seg_error(selector, 0));
 	return CPU_OK;
 }
 
@@ -239,8 +238,7 @@ static enum cpu_result far_task(struct hosted_cpu *cpu, const struct x86_insn *i
 		r = sys_gp(cpu, seg_error(desc->seg.selector, 0));
 	if (r != CPU_OK)
 		return r;
-	return task_switch(cpu, &tss, is_call ? TASK_CALL : TASK_JMP, sys_next(cpu, insn), 0,
-			   NULL);
+	return task_switch(cpu, &tss, is_call ? TASK_CALL : TASK_JMP, sys_next(cpu, insn), 0, NULL);
 }
 
 static enum cpu_result far_system(struct hosted_cpu *cpu, const struct x86_insn *insn,

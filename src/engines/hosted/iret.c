@@ -20,7 +20,7 @@ static enum cpu_result code_check(struct hosted_cpu *cpu, uint16_t selector, str
 	if (!seg_is_code(s) || rpl < cpu->cpl || !privilege || (sys_is_long(cpu) && s->l && s->db))
 		return sys_gp(cpu, seg_error(selector, 0));
 	if (!s->present)
-		return fault_error(cpu, SYS_NP, seg_error(selector, 0));
+		return sys_fault(cpu, SYS_NP, seg_error(selector, 0));
 	return CPU_OK;
 }
 

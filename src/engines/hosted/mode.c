@@ -12,8 +12,8 @@
 
 static bool is_flat(const struct x86_segment *seg, bool is_stack)
 {
-	return !seg->base && seg->limit == UINT32_MAX && !seg->unusable &&
-	       (seg->type & 0xe) == 2 && (!is_stack || seg->db);
+	return !seg->base && seg->limit == UINT32_MAX && !seg->unusable && (seg->type & 0xe) == 2 &&
+	       (!is_stack || seg->db);
 }
 
 static bool mode_is_flat(const struct hosted_cpu *cpu)
@@ -165,7 +165,7 @@ enum cpu_result debug_fetch(struct hosted_cpu *cpu, uint64_t gva)
 	if (!hits)
 		return CPU_OK;
 	cpu->dr[6] = (cpu->dr[6] & ~DR_TRAPS) | hits;
-	return fault_raise(cpu, SYS_DB);
+	return sys_raise(cpu, SYS_DB);
 }
 
 uint64_t debug_data(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write)
@@ -191,12 +191,12 @@ static enum cpu_result debug_register(struct hosted_cpu *cpu, const struct x86_i
 	unsigned number = insn->reg;
 
 	if (number > 7 || ((number == 4 || number == 5) && (cpu->cr4 & SYS_CR4_DE)))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	if (cpu->dr[7] & DR6_BD) { /* GD is the same bit of DR7 */
 		cpu->dr[6] = (cpu->dr[6] & ~DR_TRAPS) | DR6_BD;
-		return fault_raise(cpu, SYS_DB);
+		return sys_raise(cpu, SYS_DB);
 	}
 	*ret = number == 4 || number == 5 ? number + 2 : number;
 	return CPU_OK;

@@ -20,7 +20,7 @@ bool seg_range(const struct x86_segment *seg, uint64_t offset, unsigned len)
 
 static enum cpu_result seg_fault(struct hosted_cpu *cpu, enum x86_seg seg)
 {
-	return fault_error(cpu, seg == X86_SS ? SYS_SS : SYS_GP, 0);
+	return sys_fault(cpu, seg == X86_SS ? SYS_SS : SYS_GP, 0);
 }
 
 static enum cpu_result linear_64(struct hosted_cpu *cpu, enum x86_seg seg, uint64_t offset,
@@ -139,7 +139,7 @@ enum cpu_result seg_desc(struct hosted_cpu *cpu, uint16_t selector, uint8_t vect
 	enum cpu_result r = seg_lookup(cpu, selector, ret, &there);
 
 	if (r == CPU_OK && !there)
-		return fault_error(cpu, vector, seg_error(selector, ext));
+		return sys_fault(cpu, vector, seg_error(selector, ext));
 	return r;
 }
 

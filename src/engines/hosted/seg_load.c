@@ -30,8 +30,8 @@ void seg_8086(struct hosted_cpu *cpu, enum x86_seg seg, uint16_t selector)
 static enum cpu_result check_null(struct hosted_cpu *cpu, enum x86_seg seg, uint16_t selector,
 				  struct x86_segment *ret)
 {
-	bool allowed = seg != X86_SS ||
-		       (sys_is_64(cpu) && cpu->cpl != 3 && (selector & 3) == cpu->cpl);
+	bool allowed =
+		seg != X86_SS || (sys_is_64(cpu) && cpu->cpl != 3 && (selector & 3) == cpu->cpl);
 
 	if (!allowed)
 		return sys_gp(cpu, 0);
@@ -57,14 +57,14 @@ enum cpu_result seg_stack(struct hosted_cpu *cpu, uint16_t selector, uint8_t cpl
 			  uint32_t ext, struct seg_desc *ret)
 {
 	if (sys_is_null(selector))
-		return fault_error(cpu, vector, ext);
+		return sys_fault(cpu, vector, ext);
 	enum cpu_result r = seg_desc(cpu, selector, vector, ext, ret);
 	if (r != CPU_OK)
 		return r;
 	if (!stack_allowed(&ret->seg, cpl))
-		return fault_error(cpu, vector, seg_error(selector, ext));
+		return sys_fault(cpu, vector, seg_error(selector, ext));
 	if (!ret->seg.present)
-		return fault_error(cpu, SYS_SS, seg_error(selector, ext));
+		return sys_fault(cpu, SYS_SS, seg_error(selector, ext));
 	return seg_accessed(cpu, ret);
 }
 
@@ -83,7 +83,7 @@ enum cpu_result seg_check(struct hosted_cpu *cpu, enum x86_seg seg, uint16_t sel
 		if (r == CPU_OK && !data_allowed(cpu, &desc.seg))
 			r = sys_gp(cpu, seg_error(selector, 0));
 		if (r == CPU_OK && !desc.seg.present)
-			r = fault_error(cpu, SYS_NP, seg_error(selector, 0));
+			r = sys_fault(cpu, SYS_NP, seg_error(selector, 0));
 		if (r == CPU_OK)
 			r = seg_accessed(cpu, &desc);
 	}
@@ -128,7 +128,7 @@ enum cpu_result system_mov_to_seg(struct hosted_cpu *cpu, const struct x86_insn 
 	uint64_t selector;
 
 	if (insn->reg == X86_CS || insn->reg >= X86_SEGS)
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	enum cpu_result r = operand_rm(cpu, insn, 2, &selector);
 	if (r == CPU_OK)
 		r = seg_load(cpu, insn->reg, (uint16_t)selector);
@@ -142,7 +142,7 @@ enum cpu_result system_mov_to_seg(struct hosted_cpu *cpu, const struct x86_insn 
 enum cpu_result system_mov_from_seg(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	if (insn->reg >= X86_SEGS)
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	/* Memory takes 16 bits, whatever the operand's size. */
 	unsigned bytes = insn->has_mem ? 2 : insn->op_bytes;
 	enum cpu_result r = operand_set_rm(cpu, insn, bytes, cpu->segs[insn->reg].selector);
@@ -209,7 +209,7 @@ enum cpu_result system_load_far(struct hosted_cpu *cpu, const struct x86_insn *i
 	uint64_t offset, selector;
 
 	if (!insn->has_mem)
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	enum cpu_result r = operand_load(cpu, insn, 0, insn->op_bytes, &offset);
 	if (r == CPU_OK)
 		r = operand_load(cpu, insn, insn->op_bytes, 2, &selector);
@@ -228,7 +228,7 @@ static enum cpu_result system_selector(struct hosted_cpu *cpu, const struct x86_
 	uint64_t selector;
 
 	if (sys_is_8086(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	enum cpu_result r = operand_rm(cpu, insn, 2, &selector);
@@ -256,7 +256,7 @@ enum cpu_result system_lldt(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	if (desc.seg.s || desc.seg.type != SYS_TYPE_LDT || !sys_is_canonical(desc.seg.base))
 		return sys_gp(cpu, seg_error(selector, 0));
 	if (!desc.seg.present)
-		return fault_error(cpu, SYS_NP, seg_error(selector, 0));
+		return sys_fault(cpu, SYS_NP, seg_error(selector, 0));
 	cpu->ldt = desc.seg;
 	return sys_done(cpu, insn);
 }
@@ -279,7 +279,7 @@ enum cpu_result system_ltr(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	if (desc.seg.s || !fits || !sys_is_canonical(desc.seg.base))
 		return sys_gp(cpu, seg_error(selector, 0));
 	if (!desc.seg.present)
-		return fault_error(cpu, SYS_NP, seg_error(selector, 0));
+		return sys_fault(cpu, SYS_NP, seg_error(selector, 0));
 	r = seg_set_type(cpu, &desc, desc.seg.type | SYS_TYPE_BUSY);
 	if (r != CPU_OK)
 		return r;

@@ -40,12 +40,12 @@ static enum cpu_result stack_linear(struct hosted_cpu *cpu, const struct stack *
 {
 	if (stack->is_64) {
 		if (!sys_is_canonical(offset) || !sys_is_canonical(offset + len - 1))
-			return fault_error(cpu, SYS_SS, stack->error);
+			return sys_fault(cpu, SYS_SS, stack->error);
 		*ret = offset;
 		return CPU_OK;
 	}
 	if (stack->ss.unusable || !seg_range(&stack->ss, offset, len))
-		return fault_error(cpu, SYS_SS, stack->error);
+		return sys_fault(cpu, SYS_SS, stack->error);
 	*ret = (stack->ss.base + offset) & UINT32_MAX;
 	return CPU_OK;
 }
@@ -125,13 +125,11 @@ static enum cpu_result inner_long(struct hosted_cpu *cpu, uint8_t cpl, unsigned 
 	uint64_t rsp;
 
 	if (at + 7 > cpu->tr.limit)
-		return fault_error(cpu, SYS_TS, seg_error(cpu->tr.selector, ext));
+		return sys_fault(cpu, SYS_TS, seg_error(cpu->tr.selector, ext));
 	enum cpu_result r = cpu_load_system(cpu, cpu->tr.base + at, &rsp, 8);
 	if (r != CPU_OK)
 		return r;
-	*ret = (struct stack){
-		.ss = seg_null(cpl, cpl), .sp = rsp, .is_64 = true, .error = ext
-	};
+	*ret = (struct stack){ .ss = seg_null(cpl, cpl), .sp = rsp, .is_64 = true, .error = ext };
 	return CPU_OK;
 }
 
@@ -145,9 +143,8 @@ static enum cpu_result inner_legacy(struct hosted_cpu *cpu, uint8_t cpl, uint32_
 	struct seg_desc ss;
 
 	if (at + width + 1 > cpu->tr.limit)
-		return fault_error(cpu, SYS_TS, seg_error(cpu->tr.selector, ext));
-	enum cpu_result r =
-		cpu_load_system(cpu, (cpu->tr.base + at) & UINT32_MAX, &sp, width);
+		return sys_fault(cpu, SYS_TS, seg_error(cpu->tr.selector, ext));
+	enum cpu_result r = cpu_load_system(cpu, (cpu->tr.base + at) & UINT32_MAX, &sp, width);
 	if (r == CPU_OK)
 		r = cpu_load_system(cpu, (cpu->tr.base + at + width) & UINT32_MAX, &selector, 2);
 	if (r == CPU_OK)
@@ -155,9 +152,9 @@ static enum cpu_result inner_legacy(struct hosted_cpu *cpu, uint8_t cpl, uint32_
 	/* The selector's privilege is checked by seg_stack(). */
 	if (r != CPU_OK)
 		return r;
-	*ret = (struct stack){
-		.ss = ss.seg, .sp = sp, .error = seg_error((uint16_t)selector, ext)
-	};
+	*ret = (struct stack){ .ss = ss.seg,
+			       .sp = sp,
+			       .error = seg_error((uint16_t)selector, ext) };
 	return CPU_OK;
 }
 

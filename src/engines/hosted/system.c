@@ -100,7 +100,7 @@ enum cpu_result system_execute(struct hosted_cpu *cpu, const struct x86_insn *in
 static enum cpu_result system_undefined(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	(void)insn;
-	return fault_raise(cpu, SYS_UD);
+	return sys_raise(cpu, SYS_UD);
 }
 
 /* INVD, WBINVD: memory is coherent without. */
@@ -280,7 +280,7 @@ enum cpu_result system_ac(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	bool set = insn->op == X86_OP_STAC;
 
 	if (cpu->cpl != 0 || !system_has(cpu, CPUID_EXTENDED_FEATURES, 0, CPUID_EBX, 20))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	sys_set_flags(cpu, set ? SYS_FL_AC : 0, SYS_FL_AC);
 	return sys_done(cpu, insn);
 }

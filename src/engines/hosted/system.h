@@ -122,9 +122,20 @@ static inline bool sys_is_null(uint16_t selector)
 {
 	return !(selector & 0xfffc);
 }
+/* fault_error(), fault_raise(), in a form that lets the compiler see that they do not return CPU_OK. */
+static inline enum cpu_result sys_fault(struct hosted_cpu *cpu, uint8_t vector, uint32_t error)
+{
+	(void)fault_error(cpu, vector, error);
+	return CPU_FAULT;
+}
+static inline enum cpu_result sys_raise(struct hosted_cpu *cpu, uint8_t vector)
+{
+	(void)fault_raise(cpu, vector);
+	return CPU_FAULT;
+}
 static inline enum cpu_result sys_gp(struct hosted_cpu *cpu, uint32_t error)
 {
-	return fault_error(cpu, SYS_GP, error);
+	return sys_fault(cpu, SYS_GP, error);
 }
 /* sys_next() - the address after an instruction. */
 static inline uint64_t sys_next(const struct hosted_cpu *cpu, const struct x86_insn *insn)
@@ -222,7 +233,7 @@ void seg_outer(struct hosted_cpu *cpu);
 struct stack {
 	struct x86_segment ss;
 	uint64_t sp;
-	bool is_64; /* no segment, 64-bit pointer */
+	bool is_64;	/* no segment, 64-bit pointer */
 	uint32_t error; /* of #SS where it ends */
 };
 /* stack_now() - the one in force. */
@@ -247,8 +258,8 @@ struct except_event {
 	bool is_software; /* INT n, INT3, INTO: the gate's DPL counts */
 	bool has_error;
 	uint32_t error;
-	uint32_t ext;  /* SYS_ERR_EXT, or 0: of errors on the way */
-	uint64_t rip;  /* that is pushed */
+	uint32_t ext;	/* SYS_ERR_EXT, or 0: of errors on the way */
+	uint64_t rip;	/* that is pushed */
 	uint64_t flags; /* set in the pushed image besides: RF with faults */
 };
 /* except_enter() - once through the IDT. CPU_FAULT: nothing has changed, the new fault is in cpu->fault. */

@@ -43,7 +43,7 @@ enum cpu_result far_syscall(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	uint16_t cs = (uint16_t)(cpu->star >> 32);
 
 	if (!syscall_there(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	cpu->regs[X86_RCX] = sys_next(cpu, insn);
 	if (sys_is_long(cpu)) {
 		cpu->regs[X86_R11] = cpu->rflags & ~SYS_FL_RF;
@@ -61,7 +61,7 @@ enum cpu_result far_syscall(struct hosted_cpu *cpu, const struct x86_insn *insn)
 static enum cpu_result sysret_check(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	if (!syscall_there(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	/* AMD faults at the target, with the privilege of user code. */
@@ -104,7 +104,7 @@ enum cpu_result far_sysenter(struct hosted_cpu *cpu, const struct x86_insn *insn
 
 	(void)insn; /* the way back is software's */
 	if (!sysenter_there(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (!sys_is_protected(cpu) || sys_is_null(cs))
 		return sys_gp(cpu, 0);
 	cpu->rflags &= ~(SYS_FL_VM | SYS_FL_IF | SYS_FL_RF);
@@ -121,14 +121,15 @@ enum cpu_result far_sysexit(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	uint64_t rip = cpu->regs[X86_RDX], rsp = cpu->regs[X86_RCX];
 
 	if (!sysenter_there(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (!sys_is_protected(cpu) || cpu->cpl != 0 || sys_is_null(cs))
 		return sys_gp(cpu, 0);
 	if (to_64 && (!sys_is_canonical(rip) || !sys_is_canonical(rsp)))
 		return sys_gp(cpu, 0);
 	cpu->rip = to_64 ? rip : rip & UINT32_MAX;
 	cpu->regs[X86_RSP] = to_64 ? rsp : rsp & UINT32_MAX;
-	set_flat(cpu, (uint16_t)(cs + (to_64 ? 32 : 16)), (uint16_t)(cs + (to_64 ? 40 : 24)), to_64, 3);
+	set_flat(cpu, (uint16_t)(cs + (to_64 ? 32 : 16)), (uint16_t)(cs + (to_64 ? 40 : 24)), to_64,
+		 3);
 	return CPU_OK;
 }
 
@@ -137,7 +138,7 @@ enum cpu_result system_swapgs(struct hosted_cpu *cpu, const struct x86_insn *ins
 	uint64_t base = cpu->segs[X86_GS].base;
 
 	if (!sys_is_64(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	cpu->segs[X86_GS].base = cpu->kernel_gs_base;
@@ -152,7 +153,7 @@ enum cpu_result system_fsgsbase(struct hosted_cpu *cpu, const struct x86_insn *i
 	uint64_t *base = &cpu->segs[fs ? X86_FS : X86_GS].base;
 
 	if (!sys_is_64(cpu) || !(cpu->cr4 & SYS_CR4_FSGSBASE))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (!write) {
 		operand_set_reg(cpu, insn->rm, insn->op_bytes, *base);
 		return sys_done(cpu, insn);

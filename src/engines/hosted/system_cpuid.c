@@ -10,8 +10,8 @@
 #define XSAVE_LEGACY	 576U
 
 /* Errors of hypercalls: include/uapi/linux/kvm_para.h. */
-#define KVM_ENOSYS 1000U
-#define KVM_EPERM  1U
+#define KVM_ENOSYS	      1000U
+#define KVM_EPERM	      1U
 #define KVM_HC_VAPIC_POLL_IRQ 1U
 #define KVM_HC_SCHED_YIELD    11U
 
@@ -60,9 +60,9 @@ bool system_is_amd(const struct hosted_cpu *cpu)
 static const struct cpuid_leaf *leaf_shown(const struct hosted_cpu *cpu, uint32_t function,
 					   uint32_t index)
 {
-	uint32_t first = function >= EXT_FIRST	      ? EXT_FIRST :
-			 function >= HYPERVISOR_FIRST ? HYPERVISOR_FIRST :
-							0;
+	uint32_t first = function >= EXT_FIRST		? EXT_FIRST
+			 : function >= HYPERVISOR_FIRST ? HYPERVISOR_FIRST
+							: 0;
 	const struct cpuid_leaf *basic = leaf_find(cpu, CPUID_BASIC, 0);
 	const struct cpuid_leaf *head = leaf_find(cpu, first, 0);
 
@@ -162,7 +162,7 @@ enum cpu_result system_rdtsc(struct hosted_cpu *cpu, const struct x86_insn *insn
 	bool with_aux = insn->op == X86_OP_RDTSCP;
 
 	if (with_aux && !system_has(cpu, (uint32_t)CPUID_EXT_FEATURES, 0, CPUID_EDX, 27))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if ((cpu->cr4 & SYS_CR4_TSD) && cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	set_edx_eax(cpu, cpu_tsc(cpu));
@@ -181,7 +181,7 @@ enum cpu_result system_rdpmc(struct hosted_cpu *cpu, const struct x86_insn *insn
 enum cpu_result system_rdpid(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	if (!system_has(cpu, CPUID_EXTENDED_FEATURES, 0, CPUID_ECX, 22))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	operand_set_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4, (uint32_t)cpu->tsc_aux);
 	return sys_done(cpu, insn);
 }
@@ -216,7 +216,7 @@ enum cpu_result system_hypercall(struct hosted_cpu *cpu, const struct x86_insn *
 
 	/* Each vendor has one of the two; KVM takes both. */
 	if (!is_kvm(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	uint64_t result = hypercall(cpu, operand_reg(cpu, X86_RAX, is_64 ? 8 : 4));
 	operand_set_reg(cpu, X86_RAX, is_64 ? 8 : 4, result);
 	return sys_done(cpu, insn);

@@ -3,8 +3,8 @@
 #include "engines/hosted/system.h"
 
 #define CR0_KEPT                                                                                   \
-	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_NE | X86_CR0_WP | X86_CR0_AM | \
-	 X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_NE | X86_CR0_WP |             \
+	 X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 #define CR0_MSW	     UINT64_C(0xf)
 #define CR3_NO_FLUSH (UINT64_C(1) << 63)
 
@@ -140,7 +140,7 @@ enum cpu_result system_mov_to_cr(struct hosted_cpu *cpu, const struct x86_insn *
 	enum cpu_result r = CPU_OK;
 
 	if (!cr_there(insn))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	/* The address of the next instruction is the old mode's. */
@@ -174,7 +174,7 @@ enum cpu_result system_mov_from_cr(struct hosted_cpu *cpu, const struct x86_insn
 	};
 
 	if (!cr_there(insn))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	operand_set_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4, *crs[insn->reg]);
@@ -215,7 +215,7 @@ enum cpu_result system_store_selector(struct hosted_cpu *cpu, const struct x86_i
 	uint16_t selector = insn->op == X86_OP_STR ? cpu->tr.selector : cpu->ldt.selector;
 
 	if (sys_is_8086(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (umip_hides(cpu))
 		return sys_gp(cpu, 0);
 	enum cpu_result r = operand_set_rm(cpu, insn, insn->has_mem ? 2 : insn->op_bytes, selector);
@@ -230,7 +230,7 @@ enum cpu_result system_table_store(struct hosted_cpu *cpu, const struct x86_insn
 	uint64_t gva;
 
 	if (!insn->has_mem)
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (umip_hides(cpu))
 		return sys_gp(cpu, 0);
 	cpu_copy(image, &table->limit, 2);
@@ -247,7 +247,7 @@ enum cpu_result system_table_load(struct hosted_cpu *cpu, const struct x86_insn 
 	uint64_t limit, base;
 
 	if (!insn->has_mem)
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	enum cpu_result r = operand_load(cpu, insn, 0, 2, &limit);
@@ -266,11 +266,11 @@ enum cpu_result system_table_load(struct hosted_cpu *cpu, const struct x86_insn 
 enum cpu_result system_invlpg(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t ea = operand_ea(cpu, insn);
-	bool based = insn->code != X86_CODE_64 || insn->mem.seg == X86_FS ||
-		     insn->mem.seg == X86_GS;
+	bool based =
+		insn->code != X86_CODE_64 || insn->mem.seg == X86_FS || insn->mem.seg == X86_GS;
 
 	if (!insn->has_mem)
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	if (based)
@@ -288,7 +288,7 @@ enum cpu_result system_invpcid(struct hosted_cpu *cpu, const struct x86_insn *in
 	uint64_t gva, desc[2];
 
 	if (!insn->has_mem || !system_has(cpu, CPUID_EXTENDED_FEATURES, 0, CPUID_EBX, 10))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	enum cpu_result r = operand_memory(cpu, insn, 0, sizeof(desc), false, &gva);

@@ -26,8 +26,8 @@ static enum cpu_result move(struct hosted_cpu *cpu, uint64_t gva, uint8_t *bytes
 
 	for (unsigned done = 0; r == CPU_OK && done < n; done += 64) {
 		unsigned now = n - done < 64 ? n - done : 64;
-		r = store ? cpu_store(cpu, gva + done, bytes + done, now) :
-			    cpu_load(cpu, gva + done, bytes + done, now);
+		r = store ? cpu_store(cpu, gva + done, bytes + done, now)
+			  : cpu_load(cpu, gva + done, bytes + done, now);
 	}
 	return r;
 }
@@ -38,9 +38,9 @@ static enum cpu_result fx_area(struct hosted_cpu *cpu, const struct x86_insn *in
 			       uint64_t *ret)
 {
 	if (!insn->has_mem || (cpu->cr0 & X86_CR0_EM))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cr0 & X86_CR0_TS)
-		return fault_raise(cpu, SYS_NM);
+		return sys_raise(cpu, SYS_NM);
 	enum cpu_result r = operand_memory(cpu, insn, 0, FX_BYTES, write, ret);
 	if (r == CPU_OK && (*ret & 15))
 		return sys_gp(cpu, 0);
@@ -99,11 +99,11 @@ static enum cpu_result x87_check(struct hosted_cpu *cpu, const struct x86_insn *
 	uint16_t fsw;
 
 	if (!insn->has_mem)
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cr0 & (X86_CR0_EM | X86_CR0_TS))
-		return fault_raise(cpu, SYS_NM);
+		return sys_raise(cpu, SYS_NM);
 	__asm__ volatile("fnstsw %0" : "=a"(fsw));
-	return waits && (fsw & FSW_ES) ? fault_raise(cpu, SYS_MF) : CPU_OK;
+	return waits && (fsw & FSW_ES) ? sys_raise(cpu, SYS_MF) : CPU_OK;
 }
 
 /* The environment from and to its 16-bit form: control, status and tag word; pointers are 0. */

@@ -30,7 +30,7 @@ static enum cpu_result visible(struct hosted_cpu *cpu, const struct x86_insn *in
 
 	*ret_visible = false;
 	if (sys_is_8086(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	enum cpu_result r = operand_rm(cpu, insn, 2, &selector);
 	if (r != CPU_OK || sys_is_null((uint16_t)selector))
 		return r;
@@ -98,7 +98,7 @@ enum cpu_result system_arpl(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	uint64_t to, from = operand_reg(cpu, insn->reg, 2);
 
 	if (sys_is_8086(cpu))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	enum cpu_result r = operand_rm(cpu, insn, 2, &to);
 	if (r != CPU_OK)
 		return r;

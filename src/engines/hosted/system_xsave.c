@@ -17,13 +17,13 @@
 #define MXCSR_INIT   0x1f80U
 #define POINTERS_AT  8U /* FIP, FDP */
 
-#define STATE_X87   UINT64_C(0x1)
-#define STATE_SSE   UINT64_C(0x2)
-#define STATE_AVX   UINT64_C(0x4)
-#define STATE_MXCSR (STATE_SSE | STATE_AVX) /* either brings MXCSR in the standard format */
+#define STATE_X87    UINT64_C(0x1)
+#define STATE_SSE    UINT64_C(0x2)
+#define STATE_AVX    UINT64_C(0x4)
+#define STATE_MXCSR  (STATE_SSE | STATE_AVX) /* either brings MXCSR in the standard format */
 #define STATE_AVX512 UINT64_C(0xe0)
-#define STATE_HI16  7U
-#define COMPACT	    (UINT64_C(1) << 63)
+#define STATE_HI16   7U
+#define COMPACT	     (UINT64_C(1) << 63)
 
 #define CHUNK 64U
 
@@ -149,9 +149,9 @@ static enum cpu_result piece_store(const struct area *area, const struct piece *
 {
 	for (uint32_t done = 0; done < piece->bytes; done += CHUNK) {
 		uint32_t left = piece->bytes - done;
-		enum cpu_result r =
-			cpu_store(area->cpu, area->gva + piece->there + done,
-				  area->cpu->xsave + piece->here + done, left < CHUNK ? left : CHUNK);
+		enum cpu_result r = cpu_store(area->cpu, area->gva + piece->there + done,
+					      area->cpu->xsave + piece->here + done,
+					      left < CHUNK ? left : CHUNK);
 		if (r != CPU_OK)
 			return r;
 	}
@@ -162,9 +162,9 @@ static enum cpu_result piece_load(const struct area *area, const struct piece *p
 {
 	for (uint32_t done = 0; done < piece->bytes; done += CHUNK) {
 		uint32_t left = piece->bytes - done;
-		enum cpu_result r =
-			cpu_load(area->cpu, area->gva + piece->there + done,
-				 area->cpu->xsave + piece->here + done, left < CHUNK ? left : CHUNK);
+		enum cpu_result r = cpu_load(area->cpu, area->gva + piece->there + done,
+					     area->cpu->xsave + piece->here + done,
+					     left < CHUNK ? left : CHUNK);
 		if (r != CPU_OK)
 			return r;
 	}
@@ -187,9 +187,9 @@ static uint32_t area_bytes(const struct area *area)
 static enum cpu_result area_check(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	if (!(cpu->cr4 & SYS_CR4_OSXSAVE) || !insn->has_mem)
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cr0 & X86_CR0_TS)
-		return fault_raise(cpu, SYS_NM);
+		return sys_raise(cpu, SYS_NM);
 	return CPU_OK;
 }
 
@@ -228,12 +228,12 @@ static enum cpu_result family_check(struct hosted_cpu *cpu, const struct x86_ins
 	case X86_OP_XSAVES:
 	case X86_OP_XRSTORS:
 		if (!system_has(cpu, CPUID_XSAVE, 1, CPUID_EAX, 3))
-			return fault_raise(cpu, SYS_UD);
+			return sys_raise(cpu, SYS_UD);
 		return cpu->cpl == 0 ? CPU_OK : sys_gp(cpu, 0);
 	default:
 		return CPU_OK;
 	}
-	return system_has(cpu, CPUID_XSAVE, 1, CPUID_EAX, bit) ? CPU_OK : fault_raise(cpu, SYS_UD);
+	return system_has(cpu, CPUID_XSAVE, 1, CPUID_EAX, bit) ? CPU_OK : sys_raise(cpu, SYS_UD);
 }
 
 static uint64_t requested(const struct hosted_cpu *cpu)
@@ -275,9 +275,9 @@ static enum cpu_result save_pieces(const struct area *area, uint64_t components,
 enum cpu_result system_xsave(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	bool compact = insn->op == X86_OP_XSAVEC || insn->op == X86_OP_XSAVES;
-	struct area area = {
-		.cpu = cpu, .mask = requested(cpu), .is_64 = insn->code == X86_CODE_64
-	};
+	struct area area = { .cpu = cpu,
+			     .mask = requested(cpu),
+			     .is_64 = insn->code == X86_CODE_64 };
 	enum cpu_result r = area_check(cpu, insn);
 
 	if (r == CPU_OK)
@@ -378,9 +378,9 @@ static enum cpu_result restore_component(const struct area *area, unsigned compo
 
 enum cpu_result system_xrstor(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	struct area area = {
-		.cpu = cpu, .mask = requested(cpu), .is_64 = insn->code == X86_CODE_64
-	};
+	struct area area = { .cpu = cpu,
+			     .mask = requested(cpu),
+			     .is_64 = insn->code == X86_CODE_64 };
 	uint64_t used = 0;
 	enum cpu_result r = area_check(cpu, insn);
 
@@ -420,7 +420,7 @@ enum cpu_result system_xgetbv(struct hosted_cpu *cpu, const struct x86_insn *ins
 	uint64_t value = cpu->xcr0;
 
 	if (!(cpu->cr4 & SYS_CR4_OSXSAVE))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (index > 1 || (index == 1 && !system_has(cpu, CPUID_XSAVE, 1, CPUID_EAX, 2)))
 		return sys_gp(cpu, 0);
 	if (index == 1)
@@ -449,7 +449,7 @@ enum cpu_result system_xsetbv(struct hosted_cpu *cpu, const struct x86_insn *ins
 	uint64_t value = cpu->regs[X86_RDX] << 32 | (uint32_t)cpu->regs[X86_RAX];
 
 	if (!(cpu->cr4 & SYS_CR4_OSXSAVE))
-		return fault_raise(cpu, SYS_UD);
+		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0 || (uint32_t)cpu->regs[X86_RCX] != 0 || !xcr0_valid(cpu, value))
 		return sys_gp(cpu, 0);
 	cpu->xcr0 = value;

@@ -63,14 +63,14 @@ enum cpu_result task_tss(struct hosted_cpu *cpu, uint16_t selector, bool is_busy
 	uint32_t error = seg_error(selector, ext);
 
 	if (sys_is_null(selector) || (selector & 4))
-		return fault_error(cpu, vector, error);
+		return sys_fault(cpu, vector, error);
 	enum cpu_result r = seg_desc(cpu, selector, vector, ext, ret);
 	if (r != CPU_OK)
 		return r;
 	uint8_t wanted = is_busy ? SYS_TYPE_TSS_BUSY : SYS_TYPE_TSS;
 	if (ret->seg.s || (ret->seg.type | 8) != wanted)
-		return fault_error(cpu, vector, error);
-	return ret->seg.present ? CPU_OK : fault_error(cpu, SYS_NP, error);
+		return sys_fault(cpu, vector, error);
+	return ret->seg.present ? CPU_OK : sys_fault(cpu, SYS_NP, error);
 }
 
 static enum cpu_result task_load(struct hosted_cpu *cpu, const struct x86_segment *tss,
@@ -165,12 +165,12 @@ static enum cpu_result take_ldt(struct hosted_cpu *cpu, uint32_t ext)
 	if (sys_is_null(selector))
 		return CPU_OK;
 	if (selector & 4)
-		return fault_error(cpu, SYS_TS, seg_error(selector, ext));
+		return sys_fault(cpu, SYS_TS, seg_error(selector, ext));
 	enum cpu_result r = seg_lookup(cpu, selector, &desc, &there);
 	if (r != CPU_OK)
 		return r;
 	if (!there || desc.seg.s || desc.seg.type != SYS_TYPE_LDT || !desc.seg.present)
-		return fault_error(cpu, SYS_TS, seg_error(selector, ext));
+		return sys_fault(cpu, SYS_TS, seg_error(selector, ext));
 	cpu->ldt = desc.seg;
 	return CPU_OK;
 }
@@ -181,16 +181,16 @@ static enum cpu_result take_code(struct hosted_cpu *cpu, uint32_t ext)
 	struct seg_desc desc;
 
 	if (sys_is_null(selector))
-		return fault_error(cpu, SYS_TS, ext);
+		return sys_fault(cpu, SYS_TS, ext);
 	enum cpu_result r = seg_desc(cpu, selector, SYS_TS, ext, &desc);
 	if (r != CPU_OK)
 		return r;
 	const struct x86_segment *s = &desc.seg;
 	bool privilege = seg_is_conforming(s) ? s->dpl <= cpu->cpl : s->dpl == cpu->cpl;
 	if (!seg_is_code(s) || !privilege)
-		return fault_error(cpu, SYS_TS, seg_error(selector, ext));
+		return sys_fault(cpu, SYS_TS, seg_error(selector, ext));
 	if (!s->present)
-		return fault_error(cpu, SYS_NP, seg_error(selector, ext));
+		return sys_fault(cpu, SYS_NP, seg_error(selector, ext));
 	r = seg_accessed(cpu, &desc);
 	if (r == CPU_OK)
 		cpu->segs[X86_CS] = desc.seg;
@@ -259,9 +259,9 @@ enum cpu_result task_switch(struct hosted_cpu *cpu, struct seg_desc *tss, enum t
 	enum cpu_result r;
 
 	if (tss->seg.limit < layout_of(&tss->seg)->limit)
-		return fault_error(cpu, SYS_TS, seg_error(tss->seg.selector, ext));
+		return sys_fault(cpu, SYS_TS, seg_error(tss->seg.selector, ext));
 	if (cpu->tr.limit < layout_of(&cpu->tr)->limit)
-		return fault_error(cpu, SYS_TS, seg_error(cpu->tr.selector, ext));
+		return sys_fault(cpu, SYS_TS, seg_error(cpu->tr.selector, ext));
 	r = task_load(cpu, &tss->seg, &task);
 	if (r == CPU_OK)
 		r = task_save(cpu, why, next);
