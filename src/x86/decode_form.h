@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the decoder's tables hold: forms, one a line of insns/ (NAMES there explains the notation), and the trees that lead
- * to them. tools/x86_tables.py makes them, decode.c walks them.
+ * What the decoder's tables hold: forms, made of the lines of insns/ (NOTATION there), and the trees that lead to
+ * them. tools/x86_tables.py makes them, decode.c walks them.
  */
 #include <stdint.h>
 
