@@ -56,7 +56,7 @@ static void try_all_codes(struct walk *walk, const uint8_t *bytes)
 
 static void walk_end(const struct walk *walk, unsigned long least_valid)
 {
-	print_message("%lu tried, %lu of them instructions\n", walk->total, walk->valid);
+	print_message("# %lu tried, %lu of them instructions\n", walk->total, walk->valid);
 	assert_int_equal(walk->differences, 0);
 	assert_true(walk->valid >= least_valid);
 }
