@@ -108,7 +108,7 @@ static void every_legacy_opcode_is_as_zydis_says(void **state)
 				walk_legacy_opcode(&walk, prefixes[i], map, opcode);
 		}
 	}
-	walk_end(&walk, 5000000);
+	walk_end(&walk, 4000000);
 }
 
 /* @third: pp, L, W as they stand. Every ModRM, registers low and high, vvvv used and not. */
