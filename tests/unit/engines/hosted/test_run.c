@@ -92,6 +92,10 @@ static enum cpu_result step(struct hosted_cpu *cpu)
 		return done(cpu);
 	case 'f':
 		return fault_raise(cpu, 6);
+	case 'p': /* the task priority falls, as MOV to CR8 has it */
+		cpu->cr8 = cpu->cr8 ? cpu->cr8 - 1 : 15;
+		(void)__atomic_fetch_or(&cpu->poll, CPU_POLL_EVENT, __ATOMIC_RELAXED);
+		return done(cpu);
 	case 't': /* IRET */
 		cpu->nmi_blocked = false;
 		return done(cpu);
@@ -279,6 +283,17 @@ static void a_halt_with_work_goes_on(void **state)
 	assert_int_equal(cpu->rip, 4);
 	assert_int_equal(hosted_state_get(&cpu->vcpu, &s), 0);
 	assert_true(s.halted);
+}
+
+static void the_machine_hears_of_a_lower_task_priority(void **state)
+{
+	struct hosted_cpu *cpu = scene(*state, "pp.ph");
+
+	assert_int_equal(run(cpu), VCPU_EXIT_KICKED); /* to 15, which holds back more; to 14 */
+	assert_int_equal(cpu->rip, 2);
+	assert_int_equal(run(cpu), VCPU_EXIT_KICKED);
+	assert_int_equal(cpu->rip, 4);
+	assert_int_equal(run(cpu), VCPU_EXIT_HLT);
 }
 
 static void faults_are_delivered(void **state)
@@ -627,6 +642,7 @@ int main(void)
 		T(a_delivery_goes_through_the_journal),
 		T(an_nmi_waits_for_the_end_of_another),
 		T(a_halt_with_work_goes_on),
+		T(the_machine_hears_of_a_lower_task_priority),
 		T(faults_are_delivered),
 		T(msrs_of_the_machine_exit),
 		T(translated_code_runs_where_it_may),
