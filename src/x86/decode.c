@@ -101,14 +101,12 @@ static bool vex_forbidden(const struct x86_insn *insn)
 	return insn->has_lock || insn->has_opsize || insn->has_rep || insn->has_repne || insn->rex;
 }
 
-/* The last byte of VEX, pp and vvvv and L, W apart; in 32-bit code the registers are 8. */
+/* The last byte of VEX, pp and vvvv and L, W apart. */
 static void vex_last(struct decoder *d, int byte)
 {
 	d->prefix = d->insn->pp = byte & 3;
 	d->insn->vex_l = byte >> 2 & 1;
 	d->vvvv = (uint8_t)(~byte >> 3 & 0xf);
-	if (d->insn->code != X86_CODE_64)
-		d->vvvv &= 7;
 }
 
 static int decode_opcode(struct decoder *d)
@@ -180,12 +178,8 @@ static int decode_evex(struct decoder *d)
 	insn->evex_z = third >> 7 & 1;
 	insn->evex_b = third >> 4 & 1;
 	insn->evex_aaa = third & 7;
-	if (insn->code != X86_CODE_64) {
-		if (d->v2)
-			return -EINVAL;
-		d->r &= 7;
-		d->b = 0;
-	}
+	if (insn->code != X86_CODE_64)
+		d->r = d->b = d->v2 = 0;
 	if (vex_forbidden(insn) || first & 8 || !(second & 4) || insn->map == 0 || insn->map == 4 ||
 	    insn->map == 7)
 		return -EINVAL;
@@ -223,6 +217,10 @@ static int dimension(struct decoder *d, unsigned dim)
 		return d->w;
 	case X86_DIM_B:
 		return d->b != 0;
+	case X86_DIM_L:
+		if (!insn->evex_b)
+			return insn->vex_l;
+		break;
 	default:
 		break;
 	}
@@ -231,7 +229,7 @@ static int dimension(struct decoder *d, unsigned dim)
 		return modrm;
 	switch (dim) {
 	case X86_DIM_L:
-		return insn->evex_b && modrm >= 0xc0 ? 2 : insn->vex_l;
+		return modrm >= 0xc0 ? 2 : insn->vex_l;
 	case X86_DIM_MOD:
 		return modrm >= 0xc0;
 	case X86_DIM_REG:

@@ -26,7 +26,7 @@ enum x86_size {
 	X86_SIZE_Z,    /* the same, at most 4 */
 	X86_SIZE_Y,    /* 8 with W in 64-bit code, else 4 */
 	X86_SIZE_M,    /* 8 in 64-bit code, else 4 */
-	X86_SIZE_P,    /* offset and selector: the operand size + 2 */
+	X86_SIZE_P,    /* selector and offset, this of 2 or 4 bytes: AMD ignores REX.W with them (Zen 4; APM 3, LFS) */
 	X86_SIZE_2V,   /* two of the operand size */
 	X86_SIZE_G,    /* limit and base of a table: 10 in 64-bit code, else 6 */
 	X86_SIZE_ENV,  /* FLDENV: 14 or 28, by the operand size */
@@ -119,7 +119,7 @@ enum x86_dim {
 	X86_DIM_CODE,	/* 16- and 32-bit, 64-bit */
 	X86_DIM_W,
 	X86_DIM_B,   /* REX.B */
-	X86_DIM_L,   /* 128, 256, 512, reserved */
+	X86_DIM_L,   /* 128, 256, 512, reserved; 512 with rounding */
 	X86_DIM_MOD, /* memory, register; from here on ModRM is needed */
 	X86_DIM_REG,
 	X86_DIM_RM,

@@ -29,7 +29,7 @@ static unsigned size_of(const struct x86_insn *insn, unsigned size, unsigned op_
 	case X86_SIZE_M:
 		return is_64 ? 8 : 4;
 	case X86_SIZE_P:
-		return op_bytes + 2;
+		return op_bytes == 2 ? 4 : 6;
 	case X86_SIZE_2V:
 		return 2 * op_bytes;
 	case X86_SIZE_G:
@@ -161,7 +161,7 @@ static int operand_reg(struct decoder *d)
 		return 0;
 	}
 	if (insn->reg_field == X86_FIELD_MASK)
-		return d->r ? -EINVAL : 0;
+		return d->r && insn->encoding == X86_ENC_EVEX ? -EINVAL : 0;
 	return field_number(d, &insn->reg_field, &insn->reg, d->r, insn->op_bytes, form);
 }
 
@@ -180,6 +180,10 @@ static int operand_rm(struct decoder *d)
 	return field_number(d, &insn->rm_field, &insn->rm, high, insn->gpr_bytes, form);
 }
 
+/*
+ * An unused vvvv is 1111, in 32-bit code too, where a used one's upper bit is ignored, as masks ignore theirs (Zen 4; SDM 2,
+ * 2.3.5.6 and 2.7.4, says less).
+ */
 static int operand_vvvv(struct decoder *d)
 {
 	struct x86_insn *insn = d->insn;
@@ -187,22 +191,15 @@ static int operand_vvvv(struct decoder *d)
 
 	insn->vvvv_field = (uint8_t)kind;
 	insn->vvvv = d->vvvv;
-	switch (kind) {
-	case X86_FIELD_NONE:
-		if (d->form->attrs & X86_FORM_VSIB)
-			return d->vvvv ? -EINVAL : 0;
-		return d->vvvv || d->v2 ? -EINVAL : 0;
-	case X86_FIELD_MASK:
-		return d->vvvv > 7 || d->v2 ? -EINVAL : 0;
-	case X86_FIELD_GPR:
-		if (d->v2)
-			return -EINVAL;
-		insn->vvvv = use_gpr(insn, d->vvvv, insn->op_bytes, form, &insn->vvvv_field);
-		return 0;
-	default:
+	if (kind == X86_FIELD_NONE)
+		return d->vvvv || (d->v2 && !(d->form->attrs & X86_FORM_VSIB)) ? -EINVAL : 0;
+	if (kind == X86_FIELD_VEC)
 		insn->vvvv |= d->v2;
-		return 0;
-	}
+	if (kind == X86_FIELD_MASK || insn->code != X86_CODE_64)
+		insn->vvvv &= 7;
+	if (kind == X86_FIELD_GPR)
+		insn->vvvv = use_gpr(insn, insn->vvvv, insn->op_bytes, form, &insn->vvvv_field);
+	return 0;
 }
 
 /* Base and segment of memory that the opcode alone names. */
@@ -363,6 +360,21 @@ static bool sources_fit(const struct decoder *d)
 	return insn->reg != insn->vvvv && (insn->has_mem || insn->reg != insn->rm);
 }
 
+/* The byte after a 3DNow! instruction's operands says which it is. AMD APM 3, table A-13. */
+static bool is_3dnow(int64_t suffix)
+{
+	static const uint8_t suffixes[] = {
+		0x0c, 0x0d, 0x1c, 0x1d, 0x8a, 0x8e, 0x90, 0x94, 0x96, 0x97, 0x9a, 0x9e,
+		0xa0, 0xa4, 0xa6, 0xa7, 0xaa, 0xae, 0xb0, 0xb4, 0xb6, 0xb7, 0xbb, 0xbf,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(suffixes); i++) {
+		if (suffixes[i] == suffix)
+			return true;
+	}
+	return false;
+}
+
 int decode_operands(struct decoder *d)
 {
 	const struct x86_form *form = d->form;
@@ -376,6 +388,8 @@ int decode_operands(struct decoder *d)
 		insn->is4 = (uint8_t)(insn->imm >> 4 & (insn->code == X86_CODE_64 ? 15 : 7));
 	if (!lock_fits(d) || (insn->encoding == X86_ENC_EVEX && !evex_fits(d)) || !vsib_fits(d) ||
 	    !sources_fit(d))
+		return -EINVAL;
+	if (form->attrs & X86_FORM_3DNOW && !is_3dnow(insn->imm))
 		return -EINVAL;
 	if (form->attrs & X86_FORM_MANDATORY)
 		insn->pp = d->prefix;

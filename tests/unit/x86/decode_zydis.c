@@ -36,8 +36,8 @@ static int gpr_number(ZydisRegister reg)
 	case ZYDIS_REGCLASS_GPR8:
 		if (reg >= ZYDIS_REGISTER_AH && reg <= ZYDIS_REGISTER_BH)
 			return 16 + (int)(reg - ZYDIS_REGISTER_AH);
-		return reg < ZYDIS_REGISTER_AH ? (int)(reg - ZYDIS_REGISTER_AL) :
-						 (int)(reg - ZYDIS_REGISTER_SPL) + 4;
+		return reg < ZYDIS_REGISTER_AH ? (int)(reg - ZYDIS_REGISTER_AL)
+					       : (int)(reg - ZYDIS_REGISTER_SPL) + 4;
 	case ZYDIS_REGCLASS_GPR16:
 	case ZYDIS_REGCLASS_GPR32:
 	case ZYDIS_REGCLASS_GPR64:
@@ -94,6 +94,11 @@ static bool writes(const ZydisDecodedOperand *operand)
 	return operand->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE;
 }
 
+static unsigned register_id(ZydisRegister reg)
+{
+	return (unsigned)ZydisRegisterGetId(reg);
+}
+
 static struct difference compare_field(const char *what, const ZydisDecodedOperand *operand,
 				       unsigned kind, unsigned number, unsigned bytes)
 {
@@ -105,7 +110,7 @@ static struct difference compare_field(const char *what, const ZydisDecodedOpera
 		return differ(what, kind | 0x1000, theirs | 0x1000);
 	if (gpr >= 0 && bytes != gpr_width(reg))
 		return differ(what, bytes | 0x2000, gpr_width(reg) | 0x2000);
-	return differ(what, number, gpr >= 0 ? (unsigned)gpr : ZydisRegisterGetId(reg));
+	return differ(what, number, gpr >= 0 ? (unsigned)gpr : register_id(reg));
 }
 
 static struct difference compare_register(const struct x86_insn *insn,
@@ -118,12 +123,11 @@ static struct difference compare_register(const struct x86_insn *insn,
 	case ZYDIS_OPERAND_ENCODING_OPCODE:
 		return compare_field("rm", operand, insn->rm_field, insn->rm, insn->gpr_bytes);
 	case ZYDIS_OPERAND_ENCODING_NDSNDD:
-		return compare_field("vvvv", operand, insn->vvvv_field, insn->vvvv,
-				     insn->op_bytes);
+		return compare_field("vvvv", operand, insn->vvvv_field, insn->vvvv, insn->op_bytes);
 	case ZYDIS_OPERAND_ENCODING_IS4:
 		return compare_field("is4", operand, X86_FIELD_VEC, insn->is4, 0);
 	case ZYDIS_OPERAND_ENCODING_MASK:
-		return differ("mask", insn->evex_aaa, ZydisRegisterGetId(operand->reg.value));
+		return differ("mask", insn->evex_aaa, register_id(operand->reg.value));
 	default:
 		return differ(NULL, 0, 0);
 	}
@@ -131,7 +135,7 @@ static struct difference compare_register(const struct x86_insn *insn,
 
 static unsigned register_or_none(ZydisRegister reg)
 {
-	return reg == ZYDIS_REGISTER_NONE ? X86_REG_NONE : (unsigned)ZydisRegisterGetId(reg);
+	return reg == ZYDIS_REGISTER_NONE ? X86_REG_NONE : register_id(reg);
 }
 
 static struct difference compare_mem(const struct x86_insn *insn,
@@ -140,17 +144,19 @@ static struct difference compare_mem(const struct x86_insn *insn,
 	const struct x86_mem *mem = &insn->mem;
 	bool agen = operand->mem.type == ZYDIS_MEMOP_TYPE_AGEN ||
 		    operand->mem.type == ZYDIS_MEMOP_TYPE_MIB;
-	bool rip = operand->mem.base == ZYDIS_REGISTER_RIP ||
-		   operand->mem.base == ZYDIS_REGISTER_EIP;
-	unsigned seg = (unsigned)ZydisRegisterGetId(operand->mem.segment);
+	bool rip =
+		operand->mem.base == ZYDIS_REGISTER_RIP || operand->mem.base == ZYDIS_REGISTER_EIP;
+	unsigned seg = register_id(operand->mem.segment);
+	uint64_t mask = mem->is_moffs && insn->addr_bytes < 8 ? (1ULL << 8 * insn->addr_bytes) - 1
+							      : UINT64_MAX;
 	struct difference d[] = {
 		differ("has_mem", insn->has_mem, 1),
 		differ("is_rip", mem->is_rip, rip),
 		differ("base", mem->base, rip ? X86_REG_NONE : register_or_none(operand->mem.base)),
-		differ("index", mem->index,
-		       register_or_none(operand->mem.index)),
+		differ("index", mem->index, register_or_none(operand->mem.index)),
 		differ("scale", mem->index == X86_REG_NONE ? 0 : mem->scale, operand->mem.scale),
-		differ("disp", (uint64_t)mem->disp, (uint64_t)operand->mem.disp.value),
+		differ("disp", (uint64_t)mem->disp & mask,
+		       (uint64_t)operand->mem.disp.value & mask),
 		differ("vsib", mem->is_vsib, operand->mem.type == ZYDIS_MEMOP_TYPE_VSIB),
 		differ("seg", mem->seg, seg),
 		differ("mem.bytes", mem->bytes, agen ? 0 : operand->size / 8U),
@@ -159,8 +165,8 @@ static struct difference compare_mem(const struct x86_insn *insn,
 	};
 
 	for (size_t i = 0; i < sizeof(d) / sizeof(*d); i++) {
-		if (d[i].what && !(operand->mem.index == ZYDIS_REGISTER_NONE &&
-				   !strcmp(d[i].what, "scale")))
+		if (d[i].what &&
+		    !(operand->mem.index == ZYDIS_REGISTER_NONE && !strcmp(d[i].what, "scale")))
 			return d[i];
 	}
 	return differ(NULL, 0, 0);
@@ -172,9 +178,8 @@ struct masks {
 
 static void masks_add(struct masks *masks, const ZydisDecodedOperand *operand)
 {
-	int number = operand->type == ZYDIS_OPERAND_TYPE_REGISTER ?
-			     gpr_number(operand->reg.value) :
-			     -1;
+	int number =
+		operand->type == ZYDIS_OPERAND_TYPE_REGISTER ? gpr_number(operand->reg.value) : -1;
 	uint32_t bit = 1U << (number & 15);
 
 	if (number >= 0) {
@@ -199,7 +204,6 @@ static void masks_add(struct masks *masks, const ZydisDecodedOperand *operand)
 /* Memory that ModRM, moffs or the opcode names; not the stack's. */
 static bool is_named_memory(const struct zydis_view *view, const ZydisDecodedOperand *operand)
 {
-	(void)view;
 	return operand->type == ZYDIS_OPERAND_TYPE_MEMORY &&
 	       (operand->visibility != ZYDIS_OPERAND_VISIBILITY_HIDDEN ||
 		view->insn.mnemonic == ZYDIS_MNEMONIC_XLAT ||
@@ -252,23 +256,27 @@ static struct difference compare_flags(const struct x86_insn *insn, const struct
 	return differ("flags_read", insn->flags_read & all & ~(written & ~tested), tested);
 }
 
-struct difference zydis_compare(const struct zydis *zydis, const uint8_t *bytes,
-				enum x86_code code, struct zydis_view *ret_view,
-				struct x86_insn *ret_insn, int *ret_len)
+struct difference zydis_compare_decoded(const struct x86_insn *insn, const struct zydis_view *view)
+{
+	struct difference d = differ("length", insn->len, view->insn.length);
+
+	if (!d.what)
+		d = compare_operands(insn, view);
+	return d.what ? d : compare_flags(insn, view);
+}
+
+struct difference zydis_compare(const struct zydis *zydis, const uint8_t *bytes, enum x86_code code,
+				struct zydis_view *ret_view, struct x86_insn *ret_insn,
+				int *ret_len)
 {
 	int len = x86_decode(bytes, X86_INSN_MAX, code, ret_insn);
-	struct difference d;
 
-	ret_view->valid = ZYAN_SUCCESS(
-		ZydisDecoderDecodeFull(&zydis->decoders[code], bytes, X86_INSN_MAX,
-				       &ret_view->insn, ret_view->operands));
+	ret_view->valid = ZYAN_SUCCESS(ZydisDecoderDecodeFull(
+		&zydis->decoders[code], bytes, X86_INSN_MAX, &ret_view->insn, ret_view->operands));
 	*ret_len = len;
 	if (ret_view->valid != (len > 0))
 		return differ("valid", len > 0, ret_view->valid);
 	if (len <= 0)
 		return differ(NULL, 0, 0);
-	if (len != ret_view->insn.length)
-		return differ("length", (uint64_t)len, ret_view->insn.length);
-	d = compare_operands(ret_insn, ret_view);
-	return d.what ? d : compare_flags(ret_insn, ret_view);
+	return zydis_compare_decoded(ret_insn, ret_view);
 }

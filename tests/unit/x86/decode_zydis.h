@@ -30,11 +30,15 @@ void zydis_init(struct zydis *zydis);
 /*
  * zydis_compare() - decode @bytes (X86_INSN_MAX of them) by both
  * @ret_view: what Zydis saw
+ * @ret_insn, @ret_len: what x86_decode() gave
  * Return: the first thing in which they differ
  */
-struct difference zydis_compare(const struct zydis *zydis, const uint8_t *bytes,
-				enum x86_code code, struct zydis_view *ret_view,
-				struct x86_insn *ret_insn, int *ret_len);
+struct difference zydis_compare(const struct zydis *zydis, const uint8_t *bytes, enum x86_code code,
+				struct zydis_view *ret_view, struct x86_insn *ret_insn,
+				int *ret_len);
+
+/* The same of what both have decoded already. */
+struct difference zydis_compare_decoded(const struct x86_insn *insn, const struct zydis_view *view);
 
 /* Why a difference is meant, or NULL: it is not. */
 const char *zydis_excuse(const struct difference *difference, const struct zydis_view *view,
