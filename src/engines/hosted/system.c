@@ -271,7 +271,7 @@ enum cpu_result system_popf(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	if (r != CPU_OK)
 		return r;
 	stack_set_sp(cpu, &stack, stack.sp + insn->op_bytes);
-	sys_set_flags(cpu, value, mask);
+	sys_set_flags(cpu, value & ~SYS_FL_RF, mask | SYS_FL_RF);
 	return sys_done(cpu, insn);
 }
 
