@@ -115,9 +115,11 @@ void seg_outer(struct hosted_cpu *cpu)
 	for (unsigned i = 0; i < sizeof(data); i++) {
 		struct x86_segment *s = &cpu->segs[data[i]];
 		bool shared = seg_is_code(s) && seg_is_conforming(s);
-		/* What holds no segment keeps its base: Linux relies on that for FS and GS. */
-		if (!s->unusable && !shared && s->dpl < cpu->cpl)
-			*s = seg_null(0, 0);
+		if (s->unusable || shared || s->dpl >= cpu->cpl)
+			continue;
+		/* The base stays, as it does in a CPU: FS's and GS's are seen in 64-bit code. */
+		s->selector = 0;
+		s->unusable = true;
 	}
 }
 

@@ -7,6 +7,8 @@
 
 #include "x86/descriptor.h"
 
+#define DR6_BS UINT64_C(0x4000)
+
 static struct x86_segment flat(uint16_t selector, bool is_code, bool is_64, uint8_t dpl)
 {
 	return (struct x86_segment){
@@ -73,6 +75,7 @@ static enum cpu_result sysret_check(struct hosted_cpu *cpu, const struct x86_ins
 enum cpu_result far_sysret(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	uint16_t base = (uint16_t)(cpu->star >> 48);
+	bool traps = cpu->rflags & SYS_FL_TF;
 	bool to_64 = insn->op_bytes == 8 && sys_is_long(cpu);
 	enum cpu_result r = sysret_check(cpu, insn);
 
@@ -88,7 +91,8 @@ enum cpu_result far_sysret(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	set_flat(cpu, (uint16_t)(base + (to_64 ? 16 : 0)), (uint16_t)(base + 8), to_64, 3);
 	if (cpu->rflags & SYS_FL_IF)
 		sys_events(cpu);
-	return CPU_OK;
+	/* It is TF as it leaves it that counts, and whoever executes it looks at TF before. */
+	return !traps && (cpu->rflags & SYS_FL_TF) ? except_debug(cpu, DR6_BS) : CPU_OK;
 }
 
 /* AMD has neither in long mode. */
