@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Segment registers, LDTR and TR are loaded. Sources: SDM 2, MOV, LDS/LES/LFS/LGS/LSS, POP, LLDT, LTR. */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 #include "x86/descriptor.h"
 
@@ -219,7 +220,7 @@ enum cpu_result system_load_far(struct hosted_cpu *cpu, const struct x86_insn *i
 		r = seg_load(cpu, far_seg(insn), (uint16_t)selector);
 	if (r != CPU_OK)
 		return r;
-	operand_set_reg(cpu, insn->reg, insn->op_bytes, offset);
+	interp_set_reg(cpu, insn->reg, insn->op_bytes, offset);
 	return sys_done(cpu, insn);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System instructions by name; those that change flags or wait. Sources: SDM 2, each instruction's page. */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
 static system_fn system_nothing, system_undefined, system_clear_ts;
@@ -346,13 +347,13 @@ enum cpu_result system_in(struct hosted_cpu *cpu, const struct x86_insn *insn)
 
 	if (r != CPU_OK)
 		return r;
-	operand_set_reg(cpu, X86_RAX, insn->op_bytes > 4 ? 4 : insn->op_bytes, data);
+	interp_set_reg(cpu, X86_RAX, insn->op_bytes > 4 ? 4 : insn->op_bytes, data);
 	return sys_done(cpu, insn);
 }
 
 enum cpu_result system_out(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t data = operand_reg(cpu, X86_RAX, insn->op_bytes > 4 ? 4 : insn->op_bytes);
+	uint64_t data = interp_reg(cpu, X86_RAX, insn->op_bytes > 4 ? 4 : insn->op_bytes);
 	enum cpu_result r = io_port(cpu, insn, true, &data);
 
 	return r == CPU_OK ? sys_done(cpu, insn) : r;

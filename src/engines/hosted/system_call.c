@@ -3,6 +3,7 @@
  * SYSCALL, SYSENTER and their ways back.
  * Sources: SDM 2B, SYSCALL, SYSRET, SYSENTER, SYSEXIT; AMD APM 3, the same. Where vendors differ, it is the one that the guest is shown.
  */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
 #include "x86/descriptor.h"
@@ -159,10 +160,10 @@ enum cpu_result system_fsgsbase(struct hosted_cpu *cpu, const struct x86_insn *i
 	if (!sys_is_64(cpu) || !(cpu->cr4 & SYS_CR4_FSGSBASE))
 		return sys_raise(cpu, SYS_UD);
 	if (!write) {
-		operand_set_reg(cpu, insn->rm, insn->op_bytes, *base);
+		interp_set_reg(cpu, insn->rm, insn->op_bytes, *base);
 		return sys_done(cpu, insn);
 	}
-	uint64_t value = operand_reg(cpu, insn->rm, insn->op_bytes);
+	uint64_t value = interp_reg(cpu, insn->rm, insn->op_bytes);
 	if (!sys_is_canonical(value))
 		return sys_gp(cpu, 0);
 	*base = value;
