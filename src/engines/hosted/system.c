@@ -180,7 +180,13 @@ enum cpu_result system_int(struct hosted_cpu *cpu, const struct x86_insn *insn)
 		if (sys_iopl(cpu) != 3)
 			return sys_gp(cpu, 0);
 	}
-	return except_enter(cpu, &event);
+	enum cpu_result r = except_enter(cpu, &event);
+	/* What MOV SS has met, held back until now, is part of this #DB. */
+	if (r == CPU_OK && insn->op == X86_OP_INT1) {
+		cpu->dr[6] |= cpu->interp->debug_hits;
+		cpu->interp->debug_hits = 0;
+	}
+	return r;
 }
 
 /* ---- flags ---- */
