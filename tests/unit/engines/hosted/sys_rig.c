@@ -163,8 +163,10 @@ static void load_segments(struct sys_rig *rig, enum sys_mode mode, uint8_t cpl)
 
 static void enter_8086(struct sys_rig *rig)
 {
-	for (unsigned i = 0; i < X86_SEGS; i++)
+	for (unsigned i = 0; i < X86_SEGS; i++) {
+		rig->cpu.segs[i] = seg_null(0, 0); /* so that the limit is set */
 		seg_8086(&rig->cpu, i, 0);
+	}
 	seg_8086(&rig->cpu, X86_CS, SYS_CODE >> 4);
 	rig->cpu.rip = 0;
 }
