@@ -90,7 +90,7 @@ static void interp_fill(struct interp_entry *entry, const uint8_t *hva, const st
 	entry->bytes[1] = bytes[1];
 	entry->deny = interp_deny(insn);
 	entry->how = (uint8_t)interp_how(insn);
-	entry->has_stub = false;
+	entry->has_stub = entry->has_run = false;
 	entry->insn = *insn;
 }
 

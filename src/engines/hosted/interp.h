@@ -12,7 +12,8 @@
  *   interp_data.c    class DATA: by a stub
  *   interp_stub.c    builds the stub: the guest's instruction again, with its memory operand replaced
  *   interp_native.c  the stubs' memory, the way in and out, faults of the host's CPU inside of them
- *   interp_masked.c, interp_gather.c: vector instructions whose elements fault one by one
+ *   interp_window.c  operands that are partly there: masked vectors, and which of two faults is first
+ *   interp_gather.c  gathers and scatters, element by element
  *
  * A stub is a function of the host's: it loads the general registers and arithmetic flags that the instruction names, executes it,
  * and stores them back. Guest RSP and the address of a memory operand are in host registers that the instruction does not name, so
@@ -30,6 +31,7 @@
 
 #define INTERP_STUB_BYTES   160U
 #define INTERP_ENTRIES_BITS 12
+#define INTERP_WINDOW_BYTES (5 * (size_t)CPU_PAGE_BYTES)
 #define INTERP_ENTRIES	    (1U << INTERP_ENTRIES_BITS)
 
 /* How a DATA instruction is executed; fixed when it is decoded. */
@@ -51,6 +53,7 @@ struct interp_entry {
 	uint32_t deny;		    /* cpu->mode bits that make it fault, or need a look */
 	uint8_t how;		    /* enum interp_how */
 	bool has_stub;
+	bool has_run; /* the host's CPU has executed it: it is one */
 	struct x86_insn insn;
 };
 
@@ -60,16 +63,21 @@ struct interp_vcpu {
 	uint8_t *stubs_rw;  /* one memory, mapped twice */
 	const uint8_t *stubs_rx;
 	struct interp_entry *entries;
-	/* XSAVE images of interp_masked.c and interp_gather.c; 64-byte aligned, cpu->xsave_bytes each */
-	uint8_t *xsave[3];
+	uint8_t *xsave; /* an image for interp_gather.c; 64-byte aligned, cpu->xsave_bytes */
 	size_t xsave_room;
 	uint32_t mxcsr_mask;
 	uint64_t debug_hits; /* data breakpoints that the instruction under way has met: DR6 bits */
 	bool has_avx2, has_avx512;
 	uint32_t xsave_at
 		[8]; /* offsets of components 2..7 in an XSAVE image; 0: this CPU has none */
+	/*
+	 * Five pages, of which two are there: none, two, none, none. An operand that is laid over their ends meets on the host's
+	 * CPU what it meets in the guest. native_cr2: where in them a stub has faulted.
+	 */
+	uint8_t *window;
+	uint64_t native_cr2;
 	uint8_t fxsave[512] __attribute__((aligned(64)));
-	uint8_t bounce[2][64] __attribute__((aligned(64)));
+	uint8_t bounce[128] __attribute__((aligned(64)));
 };
 
 /* interp_next() - the address after it, wrapped as the code segment does. */
@@ -125,8 +133,13 @@ enum interp_how interp_how(const struct x86_insn *insn);
 /* interp_run_stub() - CPU_FAULT where the host's CPU refused. @mem: NULL without a memory operand. */
 enum cpu_result interp_run_stub(struct hosted_cpu *cpu, struct interp_entry *entry, void *mem);
 
-/* interp_masked() - a masked load or store that does not lie in plain memory as a whole. */
-enum cpu_result interp_masked(struct hosted_cpu *cpu, struct interp_entry *entry, uint64_t gva);
+/*
+ * interp_window() - on a copy in the window, parts that cannot be accessed left out
+ * @gva: of the operand; @bad: what a part that cannot be accessed is to fault with, kept in cpu->fault by the caller too; a linear
+ * address that there is not: @is_linear false, and nothing is loaded or stored.
+ */
+enum cpu_result interp_window(struct hosted_cpu *cpu, struct interp_entry *entry, uint64_t gva,
+			      bool is_linear);
 bool interp_is_masked(const struct x86_insn *insn);
 enum cpu_result interp_gather(struct hosted_cpu *cpu, const struct x86_insn *insn);
 

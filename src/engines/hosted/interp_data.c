@@ -5,6 +5,7 @@
 #define VECTOR_DE 0
 #define VECTOR_UD 6
 #define VECTOR_GP 13
+#define VECTOR_PF 14
 #define VECTOR_XM 19
 
 enum interp_how interp_how(const struct x86_insn *insn)
@@ -42,9 +43,13 @@ enum cpu_result interp_run_stub(struct hosted_cpu *cpu, struct interp_entry *ent
 	}
 	int trap = interp_enter(state, mem, interp->stubs_rx + (size_t)slot * INTERP_STUB_BYTES,
 				&interp->native_sp);
-	if (trap == 0)
+	if (trap == 0) {
+		entry->has_run = true;
 		return CPU_OK;
+	}
 	unsigned vector = (unsigned)trap - 1;
+	if (vector == VECTOR_PF) /* only interp_window() gives an operand that can */
+		return CPU_AGAIN;
 	if (vector == VECTOR_XM && !(cpu->cr4 & X86_CR4_OSXMMEXCPT))
 		vector = VECTOR_UD;
 	return vector == VECTOR_GP ? fault_error(cpu, VECTOR_GP, 0)
@@ -95,13 +100,15 @@ static enum cpu_result data_bounce(struct hosted_cpu *cpu, struct interp_entry *
 {
 	const struct x86_insn *insn = &entry->insn;
 	unsigned len = insn->mem.bytes;
-	uint8_t *bounce = cpu->interp->bounce[0];
+	uint8_t *bounce = cpu->interp->bounce + gva % 64;
 	struct data_undo undo;
+	/* an x87 store with an exception that is not masked stores nothing */
+	bool is_loaded = insn->mem.is_read || (insn->uses & X86_USES_X87);
 	enum cpu_result result = CPU_OK;
 
 	if (insn->mem.is_written)
 		result = cpu_probe(cpu, gva, len, CPU_WRITE);
-	if (result == CPU_OK && insn->mem.is_read)
+	if (result == CPU_OK && is_loaded)
 		result = cpu_load(cpu, gva, bounce, len);
 	if (result != CPU_OK)
 		return result;
@@ -153,7 +160,7 @@ static enum cpu_result data_divisor(struct hosted_cpu *cpu, const struct x86_ins
 /* A divisor that another vcpu changes between check and division must not surprise: it is copied. */
 static enum cpu_result data_divide(struct hosted_cpu *cpu, struct interp_entry *entry, uint64_t gva)
 {
-	uint8_t *bounce = cpu->interp->bounce[0];
+	uint8_t *bounce = cpu->interp->bounce;
 	enum cpu_result result = cpu_load(cpu, gva, bounce, entry->insn.mem.bytes);
 
 	if (result == CPU_OK)
@@ -166,6 +173,29 @@ static bool data_is_division(const struct x86_insn *insn)
 	return insn->op == X86_OP_DIV || insn->op == X86_OP_IDIV;
 }
 
+/*
+ * An access that faults may be one that is not made: masked; or the instruction may have a fault that comes first: it is none, its
+ * operand is not aligned, an x87 exception waits. The host's CPU knows, but asking it takes a signal: only where it can be so.
+ */
+static bool data_may_be_other(const struct interp_entry *entry, uint64_t gva)
+{
+	const struct x86_insn *insn = &entry->insn;
+
+	if (interp_is_masked(insn) || (insn->uses & (X86_USES_X87 | X86_USES_MMX)))
+		return true;
+	if (insn->mem.align > 1 && gva % insn->mem.align != 0)
+		return true;
+	return !entry->has_run && (insn->encoding != X86_ENC_LEGACY || insn->map > X86_MAP_0F);
+}
+
+static enum cpu_result data_faulted(struct hosted_cpu *cpu, struct interp_entry *entry,
+				    uint64_t gva, bool is_linear)
+{
+	if (!data_may_be_other(entry, gva))
+		return CPU_FAULT;
+	return interp_window(cpu, entry, gva, is_linear);
+}
+
 static enum cpu_result data_slow(struct hosted_cpu *cpu, struct interp_entry *entry, uint64_t ea,
 				 int64_t bit_offset)
 {
@@ -176,26 +206,22 @@ static enum cpu_result data_slow(struct hosted_cpu *cpu, struct interp_entry *en
 	enum cpu_result result =
 		interp_linear(cpu, mem->seg, ea, mem->bytes, mem->is_written, &gva);
 
-	if (result != CPU_OK)
-		return result;
-	if (mem->align > 1 && gva % mem->align != 0)
-		return fault_error(cpu, VECTOR_GP, 0);
+	if (result == CPU_FAULT)
+		return data_faulted(cpu, entry, ea, false);
 	if (data_is_division(insn))
 		return data_divide(cpu, entry, gva);
-	if (!interp_is_masked(insn)) {
-		result = cpu_pin(cpu, gva, mem->bytes, mem->is_written, &pinned);
-		if (result != CPU_OK)
-			return result;
-	} else if ((gva & (CPU_PAGE_BYTES - 1)) + mem->bytes <= CPU_PAGE_BYTES) {
-		pinned = interp_direct(cpu, gva, mem->bytes, mem->is_written);
-	}
+	result = cpu_pin(cpu, gva, mem->bytes, mem->is_written, &pinned);
+	if (result == CPU_FAULT)
+		return data_faulted(cpu, entry, gva, true);
+	if (result != CPU_OK)
+		return result;
 	if (pinned)
 		return interp_run_stub(cpu, entry, pinned - bit_offset);
-	return interp_is_masked(insn) ? interp_masked(cpu, entry, gva)
-				      : data_split(cpu, entry, gva, bit_offset);
+	return interp_is_masked(insn) ? interp_window(cpu, entry, gva, true) :
+					data_split(cpu, entry, gva, bit_offset);
 }
 
-/* The usual case: base 0 or FS, GS in 64-bit code, the page in the TLB, no alignment asked for. */
+/* The usual case: base 0 or FS, GS in 64-bit code, the page in the TLB. */
 static uint8_t *data_quick(struct hosted_cpu *cpu, const struct x86_insn *insn, uint64_t ea)
 {
 	const struct x86_mem *mem = &insn->mem;
@@ -207,8 +233,6 @@ static uint8_t *data_quick(struct hosted_cpu *cpu, const struct x86_insn *insn, 
 			return NULL;
 		ea += cpu->segs[mem->seg].base;
 	}
-	if (mem->align > 1 && ea % mem->align != 0)
-		return NULL;
 	return interp_direct(cpu, ea, mem->bytes, mem->is_written);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Gathers and scatters: element by element, on the XSAVE image of the vector registers. An element that faults leaves those
- * before it done and their mask bits clear, as the CPU does. Intel SDM 2, VGATHERDPS and its kin; layout: SDM 1, XSAVE Area.
+ * before it done and their mask bits clear, as the CPU does; a vector mask's elements behind it are as they were (AMD's way: Intel's
+ * CPUs leave their signs, in all bits). Intel SDM 2, VGATHERDPS and its kin; layout: SDM 1, XSAVE Area.
  */
 #include "engines/hosted/interp.h"
 
@@ -159,7 +160,7 @@ static bool gather_plan(struct gather *g)
 	g->index_bytes = insn->opcode & 1 ? 8 : 4;
 	wider = g->elem > g->index_bytes ? g->elem : g->index_bytes;
 	g->n = vector / wider;
-	g->image = g->cpu->interp->xsave[0];
+	g->image = interp->xsave;
 	g->ymm = interp->xsave_at[XSAVE_YMM];
 	g->masks = interp->xsave_at[XSAVE_MASKS];
 	g->zmm = interp->xsave_at[XSAVE_ZMM];
@@ -175,14 +176,16 @@ enum cpu_result interp_gather(struct hosted_cpu *cpu, const struct x86_insn *ins
 {
 	struct gather g = { .cpu = cpu, .insn = insn };
 	enum cpu_result result = CPU_OK;
+	bool any = false;
 
 	if (!gather_plan(&g))
 		return fault_raise(cpu, VECTOR_UD);
 	gather_xsave(cpu, g.image, false);
 	for (unsigned i = 0; i < g.n && result == CPU_OK; i++) {
-		if (!gather_wanted(&g, i))
-			continue;
-		result = gather_element(&g, i);
+		if (gather_wanted(&g, i)) {
+			result = gather_element(&g, i);
+			any = any || result == CPU_OK;
+		}
 		if (result == CPU_OK)
 			gather_done(&g, i);
 	}
@@ -190,6 +193,8 @@ enum cpu_result interp_gather(struct hosted_cpu *cpu, const struct x86_insn *ins
 		return result;
 	if (result == CPU_OK)
 		gather_finish(&g);
+	else if (any && !g.is_scatter)
+		gather_clear(&g, insn->reg, 16U << insn->vex_l);
 	gather_own(&g);
 	gather_xsave(cpu, g.image, true);
 	return result;

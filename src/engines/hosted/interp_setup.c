@@ -17,6 +17,7 @@
 #define TRAP_DE 0
 #define TRAP_UD 6
 #define TRAP_GP 13
+#define TRAP_PF 14
 #define TRAP_MF 16
 #define TRAP_XM 19
 
@@ -33,7 +34,16 @@ static struct interp_vcpu *setup_current(void)
 	return interp;
 }
 
-static bool setup_is_ours(const struct interp_vcpu *interp, const ucontext_t *context)
+/* The window's, or a bug of ours. */
+static bool setup_is_window(struct interp_vcpu *interp, uint64_t at)
+{
+	if (at - (uint64_t)interp->window >= INTERP_WINDOW_BYTES)
+		return false;
+	interp->native_cr2 = at;
+	return true;
+}
+
+static bool setup_is_ours(struct interp_vcpu *interp, const ucontext_t *context)
 {
 	uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 
@@ -46,6 +56,9 @@ static bool setup_is_ours(const struct interp_vcpu *interp, const ucontext_t *co
 	case TRAP_MF:
 	case TRAP_XM:
 		return true;
+	case TRAP_PF:
+		return setup_is_window(interp,
+				       (uint64_t)context->uc_mcontext.gregs[REG_CR2]);
 	default:
 		return false;
 	}
@@ -138,6 +151,13 @@ static void setup_features(struct interp_vcpu *interp)
 	interp->mxcsr_mask = setup_mxcsr_mask(interp);
 }
 
+static bool setup_window(uint8_t *window)
+{
+	return mprotect(window, CPU_PAGE_BYTES, PROT_NONE) == 0 &&
+	       mprotect(window + (size_t)3 * CPU_PAGE_BYTES, (size_t)2 * CPU_PAGE_BYTES,
+			PROT_NONE) == 0;
+}
+
 int interp_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 {
 	struct interp_vcpu *interp = setup_zeroed(sizeof(*interp));
@@ -149,11 +169,11 @@ int interp_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 	setup_features(interp);
 	interp->entries = setup_zeroed(INTERP_ENTRIES * sizeof(*interp->entries));
 	interp->xsave_room = ((size_t)cpu->xsave_bytes + 4095) & ~(size_t)4095;
-	bool whole = interp->entries;
-	for (unsigned i = 0; i < 3 && interp->xsave_room; i++) {
-		interp->xsave[i] = setup_zeroed(interp->xsave_room);
-		whole = whole && interp->xsave[i];
-	}
+	if (interp->xsave_room)
+		interp->xsave = setup_zeroed(interp->xsave_room);
+	interp->window = setup_zeroed(INTERP_WINDOW_BYTES);
+	bool whole = interp->entries && interp->window && interp->xsave &&
+		     setup_window(interp->window);
 	int code = whole ? setup_map(interp, err)
 			 : err_set(err, ENOMEM, "software CPU: memory of the interpreter");
 	if (code == 0)
@@ -179,7 +199,7 @@ void interp_vcpu_destroy(struct hosted_cpu *cpu)
 	setup_unmap(interp->stubs_rw, STUBS_BYTES);
 	setup_unmap(interp->stubs_rx, STUBS_BYTES);
 	setup_unmap(interp->entries, INTERP_ENTRIES * sizeof(*interp->entries));
-	for (unsigned i = 0; i < 3; i++)
-		setup_unmap(interp->xsave[i], interp->xsave_room);
+	setup_unmap(interp->xsave, interp->xsave_room);
+	setup_unmap(interp->window, INTERP_WINDOW_BYTES);
 	setup_unmap(interp, sizeof(*interp));
 }

@@ -64,6 +64,12 @@ static void stub_move(struct stub *s, unsigned to, unsigned from)
 	stub_byte(s, 0xc0 | (from & 7) << 3 | (to & 7));
 }
 
+/* Whether ModRM is what names the memory operand. */
+static bool stub_has_mem(const struct x86_insn *insn)
+{
+	return insn->has_modrm && insn->modrm < 0xc0;
+}
+
 static bool stub_is_gpr(unsigned field, unsigned number)
 {
 	return field == X86_FIELD_GPR || (field == X86_FIELD_GPR8 && number < X86_REG_AH);
@@ -72,7 +78,7 @@ static bool stub_is_gpr(unsigned field, unsigned number)
 static bool stub_names_rsp(const struct x86_insn *insn)
 {
 	return (stub_is_gpr(insn->reg_field, insn->reg) && insn->reg == X86_RSP) ||
-	       (!insn->has_mem && stub_is_gpr(insn->rm_field, insn->rm) && insn->rm == X86_RSP) ||
+	       (!stub_has_mem(insn) && stub_is_gpr(insn->rm_field, insn->rm) && insn->rm == X86_RSP) ||
 	       (insn->vvvv_field == X86_FIELD_GPR && insn->vvvv == X86_RSP);
 }
 
@@ -192,17 +198,21 @@ static bool stub_is_prefix(unsigned byte)
 }
 
 /*
- * Whether 66 has to stand before it in 64-bit code. A prefix that is a part of the opcode stays; else, among instructions of
- * general registers, it says that operands have 16 bits, which in 16-bit code its absence says. 0F AE, 0F C3, 0F C7 /1 have no such form.
+ * Whether 66 has to stand before it. In 16-bit code it means the opposite to instructions of general registers, if it is not a part
+ * of the opcode. 0F AE, MOVNTI, CMPXCHG8B, and all of map 0F38 but MOVBE and CRC32 have one size of operands, or no such prefix.
  */
 static bool stub_needs_opsize(const struct x86_insn *insn)
 {
-	if (insn->pp == 1 || insn->uses)
+	unsigned opcode = insn->opcode;
+
+	if (insn->code != X86_CODE_16 || insn->pp == 1 || insn->uses || insn->op_bytes == 1)
 		return insn->has_opsize;
 	if (insn->map == X86_MAP_0F &&
-	    (insn->opcode == 0xae || insn->opcode == 0xc3 || insn->op == X86_OP_CMPXCHG8B))
+	    (opcode == 0xae || opcode == 0xc3 || insn->op == X86_OP_CMPXCHG8B))
 		return false;
-	return insn->op_bytes == 2;
+	if (insn->map > X86_MAP_0F && !(insn->map == X86_MAP_0F38 && (opcode & 0xfe) == 0xf0))
+		return false;
+	return !insn->has_opsize;
 }
 
 /* F2 and F3 that are not a part of the opcode are hints at most (XACQUIRE), which must not begin a transaction of the host's. */
@@ -239,7 +249,7 @@ static void stub_modrm(struct stub *s)
 
 	if (stub_is_gpr(insn->reg_field, insn->reg))
 		reg = stub_number(s, insn->reg_field, insn->reg) & 7;
-	if (insn->has_mem)
+	if (stub_has_mem(insn))
 		stub_byte(s, reg << 3 | s->ptr);
 	else if (stub_is_gpr(insn->rm_field, insn->rm))
 		stub_byte(s, 0xc0 | reg << 3 | (stub_number(s, insn->rm_field, insn->rm) & 7));
@@ -284,8 +294,11 @@ static void stub_legacy(struct stub *s)
 	unsigned opcode = insn->opcode;
 
 	stub_prefixes(s);
+	/* X is gone; B stays where it is of a register; R where it means one, which with MOV's address it does not */
 	if (insn->rex)
-		stub_byte(s, insn->rex & (insn->has_mem ? 0x4cU : 0x4dU));
+		stub_byte(s, insn->rex & (!insn->has_modrm && insn->has_mem ? 0x48U :
+					  stub_has_mem(insn)		  ? 0x4cU :
+									    0x4dU));
 	if (stub_rewritten(s))
 		return;
 	if (insn->map != X86_MAP_ONE)
@@ -330,7 +343,7 @@ static unsigned stub_rxb(const struct stub *s)
 
 	if (insn->reg_field != X86_FIELD_NONE && (reg & 8))
 		bits &= ~0x80U;
-	if (!insn->has_mem && insn->rm_field != X86_FIELD_NONE) {
+	if (!stub_has_mem(insn) && insn->rm_field != X86_FIELD_NONE) {
 		if (rm & 16)
 			bits &= ~0x40U;
 		if (rm & 8)
@@ -348,7 +361,8 @@ static void stub_vex(struct stub *s)
 	stub_byte(s, (stub_w(insn) ? 0x80U : 0) | stub_vvvv(s) << 3 | (insn->vex_l ? 4U : 0) |
 			     insn->pp);
 	stub_byte(s, insn->opcode);
-	stub_modrm(s);
+	if (insn->has_modrm)
+		stub_modrm(s);
 	stub_immediate(s);
 }
 
