@@ -193,7 +193,7 @@ enum cpu_result interp_gather(struct hosted_cpu *cpu, const struct x86_insn *ins
 		return result;
 	if (result == CPU_OK)
 		gather_finish(&g);
-	else if (any && !g.is_scatter)
+	else if (any && g.by_k && !g.is_scatter)
 		gather_clear(&g, insn->reg, 16U << insn->vex_l);
 	gather_own(&g);
 	gather_xsave(cpu, g.image, true);

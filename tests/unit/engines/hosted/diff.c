@@ -13,7 +13,7 @@ struct walk {
 	struct hosted_cpu *cpu;
 	const struct diff_engine *engine;
 	struct diff_rng rng;
-	unsigned cases, print_max;
+	unsigned cases, print_max, enough;
 	struct diff_result result;
 	struct diff_case test;
 	struct diff_state native, ours;
@@ -193,11 +193,16 @@ static void walk_operands(struct walk *w, struct diff_form form)
 	}
 }
 
+static bool is_enough(const struct walk *w)
+{
+	return w->enough && w->result.differences >= w->enough;
+}
+
 static void walk_map(struct walk *w, unsigned encoding, unsigned map)
 {
 	unsigned lengths = encoding == X86_ENC_LEGACY ? 1 : encoding == X86_ENC_VEX ? 2 : 3;
 
-	for (unsigned i = 0; i < 256U * 4 * 2 * lengths; i++) {
+	for (unsigned i = 0; i < 256U * 4 * 2 * lengths && !is_enough(w); i++) {
 		struct diff_form form = {
 			.encoding = (uint8_t)encoding,
 			.map = (uint8_t)map,
@@ -213,7 +218,8 @@ static void walk_map(struct walk *w, unsigned encoding, unsigned map)
 }
 
 struct diff_result diff_walk(struct hosted_cpu *cpu, const struct diff_engine *engine,
-			     unsigned cases, uint64_t seed, unsigned print_max)
+			     unsigned cases, uint64_t seed, unsigned print_max,
+			     unsigned enough)
 {
 	static struct walk w;
 
@@ -221,7 +227,8 @@ struct diff_result diff_walk(struct hosted_cpu *cpu, const struct diff_engine *e
 			   .engine = engine,
 			   .rng = { seed },
 			   .cases = cases,
-			   .print_max = print_max };
+			   .print_max = print_max,
+			   .enough = enough };
 	for (unsigned map = 0; map < 4; map++)
 		walk_map(&w, X86_ENC_LEGACY, map);
 	for (unsigned map = 1; map < 4; map++)

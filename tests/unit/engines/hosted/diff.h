@@ -74,7 +74,10 @@ uint64_t diff_random(struct diff_rng *rng);
 /* diff_make_case() - false: there is no such instruction, or this is not one for comparing. */
 bool diff_make_case(struct diff_rng *rng, const struct diff_form *form, struct diff_case *ret);
 
-/* diff_native_init() - once a process; keeps handlers of signals that were there before for what is not ours. 0 or -errno. */
+/*
+ * diff_native_init() - after diff_machine_create(), whose handlers of signals it keeps for what is not ours; in the test itself, for
+ * cmocka sets its own before each. 0 or -errno.
+ */
 int diff_native_init(void);
 void diff_native_run(const struct diff_case *test, struct diff_state *ret);
 bool diff_native_has(unsigned component); /* XCR0 */
@@ -92,6 +95,9 @@ void diff_unpack(const uint8_t image[DIFF_XSAVE], struct diff_vectors *ret);
 struct diff_result {
 	unsigned forms, cases, faults, differences;
 };
-/* diff_walk() - every form that this CPU has, @cases each; prints the first of a form's differences, of @print_max forms. */
+/*
+ * diff_walk() - every form, @cases each; prints the first of a form's differences, of @print_max forms
+ * @enough: ends after so many differences; 0: does not
+ */
 struct diff_result diff_walk(struct hosted_cpu *cpu, const struct diff_engine *engine,
-			     unsigned cases, uint64_t seed, unsigned print_max);
+			     unsigned cases, uint64_t seed, unsigned print_max, unsigned enough);

@@ -192,6 +192,8 @@ static void *native_map(uint64_t at, size_t bytes, int prot)
 
 static int native_memory(void)
 {
+	if (native.code)
+		return 0;
 	void *region = mmap((void *)(uintptr_t)DIFF_REGION, DIFF_BYTES, PROT_NONE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
