@@ -78,7 +78,8 @@ static bool stub_is_gpr(unsigned field, unsigned number)
 static bool stub_names_rsp(const struct x86_insn *insn)
 {
 	return (stub_is_gpr(insn->reg_field, insn->reg) && insn->reg == X86_RSP) ||
-	       (!stub_has_mem(insn) && stub_is_gpr(insn->rm_field, insn->rm) && insn->rm == X86_RSP) ||
+	       (!stub_has_mem(insn) && stub_is_gpr(insn->rm_field, insn->rm) &&
+		insn->rm == X86_RSP) ||
 	       (insn->vvvv_field == X86_FIELD_GPR && insn->vvvv == X86_RSP);
 }
 
@@ -296,9 +297,9 @@ static void stub_legacy(struct stub *s)
 	stub_prefixes(s);
 	/* X is gone; B stays where it is of a register; R where it means one, which with MOV's address it does not */
 	if (insn->rex)
-		stub_byte(s, insn->rex & (!insn->has_modrm && insn->has_mem ? 0x48U :
-					  stub_has_mem(insn)		  ? 0x4cU :
-									    0x4dU));
+		stub_byte(s, insn->rex & (!insn->has_modrm && insn->has_mem ? 0x48U
+					  : stub_has_mem(insn)		    ? 0x4cU
+									    : 0x4dU));
 	if (stub_rewritten(s))
 		return;
 	if (insn->map != X86_MAP_ONE)
@@ -325,13 +326,18 @@ static unsigned stub_vvvv(const struct stub *s)
 	return ~stub_number(s, insn->vvvv_field, insn->vvvv) & 0xf;
 }
 
-/* W that selects 64-bit general registers, or 8 bytes of memory in their place, is ignored by other code than 64-bit. */
+/*
+ * W that selects 64-bit general registers, or 8 bytes of memory in their place, is ignored by other code than 64-bit; so it is by
+ * VPCMPESTRI and VPCMPESTRM, whose lengths are in registers. With mask registers it is the mask's width.
+ */
 static bool stub_w(const struct x86_insn *insn)
 {
 	bool gpr = insn->reg_field == X86_FIELD_GPR || insn->vvvv_field == X86_FIELD_GPR ||
-		   insn->rm_field == X86_FIELD_GPR || (insn->has_mem && insn->mem.bytes == 4);
+		   insn->rm_field == X86_FIELD_GPR;
+	bool small = insn->has_mem && insn->mem.bytes == 4 && !(insn->uses & X86_USES_MASKS);
+	bool lengths = insn->map == X86_MAP_0F3A && (insn->opcode & 0xfe) == 0x60;
 
-	return insn->vex_w && !(gpr && insn->code != X86_CODE_64);
+	return insn->vex_w && (insn->code == X86_CODE_64 || !(gpr || small || lengths));
 }
 
 /* The inverted bits R, X, B: from the numbers, so that what other code than 64-bit ignores is as it takes it. */
