@@ -517,6 +517,22 @@ static void locked_across_pages(void **state)
 	assert_int_equal(vm.lock_split, 0);
 }
 
+/* All of the registers below 8 are named: regression. */
+static void an_address_of_two_registers_and_four_operands(void **state)
+{
+	(void)state;
+	put(DIFF_DATA, UINT64_C(0x100000002), 8);
+	cpu.regs[X86_RSI] = DIFF_DATA - 8;
+	cpu.regs[X86_RDI] = 8;
+	cpu.regs[X86_RAX] = 2;
+	cpu.regs[X86_RDX] = 1;
+	cpu.regs[X86_RBX] = 4;
+	cpu.regs[X86_RCX] = 3;
+	assert_done("\xf0\x0f\xc7\x0c\x3e"); /* lock cmpxchg8b [rsi + rdi] */
+	assert_true(cpu.rflags & X86_ZF);
+	assert_int_equal(get(DIFF_DATA, 8), UINT64_C(0x300000004));
+}
+
 static void bases_of_fs_and_gs(void **state)
 {
 	(void)state;
@@ -812,6 +828,7 @@ int main(void)
 		TEST(a_string_from_a_port),
 		TEST(a_port_is_not_read_for_a_page_that_is_not_there),
 		TEST(locked_across_pages),
+		TEST(an_address_of_two_registers_and_four_operands),
 		TEST(bases_of_fs_and_gs),
 		TEST(limits_of_segments),
 		TEST(addresses_that_are_not_canonical),
