@@ -136,6 +136,18 @@ struct cpu_io {
 struct hosted_vm;
 struct jit_vcpu;
 
+/* What translated code itself reads and writes here, by %gs:offset. jit_parts.h. */
+struct jit_gs {
+	uint64_t flags;	  /* guest's arithmetic flags, as LAHF (AH) and SETO (AL) give them */
+	uint64_t host_sp; /* of jit_run() */
+	uint64_t target;  /* host address to go on at */
+	uint64_t jumps;	  /* struct jit_jump[JIT_JUMPS] in force */
+	uint64_t address; /* of a memory operand on its way to C: linear, and back: host */
+	uint64_t temp;
+	uint64_t group[4]; /* addends of pages that a block has looked up */
+	uint32_t stamp;	   /* links to other pages are good while theirs equals this */
+};
+
 /* Interrupt and debug state between instructions. */
 #define CPU_SHADOW_STI                                                                             \
 	0x1U /* STI, MOV SS, POP SS: no interrupt before the next instruction has retired */
@@ -192,6 +204,7 @@ struct hosted_cpu {
 	struct mmu_vcpu *mmu; /* what mmu.c alone knows: side tables of the TLBs, spaces' PCIDs */
 
 	struct jit_vcpu *jit; /* NULL: everything is interpreted */
+	struct jit_gs jit_gs;
 
 	struct cpuid_leaf leaves[CPUID_LEAVES_MAX];
 	unsigned n_leaves;

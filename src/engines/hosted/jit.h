@@ -10,6 +10,15 @@
  */
 #include "engines/hosted/cpu.h"
 
+/* Of a vcpu's translator, since it was created. */
+struct jit_stats {
+	uint64_t blocks, guest_bytes, host_bytes; /* translated */
+	uint64_t evictions;			  /* of regions */
+	uint64_t killed;			  /* blocks, since their bytes were written */
+	uint64_t misses, jump_misses, links;
+};
+void jit_stats(const struct hosted_cpu *cpu, struct jit_stats *ret);
+
 /* jit_vm_create() - the code cache (bytes; double-mapped: written through one mapping, executed through the other) before the process is sealed. */
 int jit_vm_create(struct hosted_vm *vm, uint64_t cache_bytes, struct err *err);
 void jit_vm_destroy(struct hosted_vm *vm);
