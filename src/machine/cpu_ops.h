@@ -86,6 +86,9 @@ struct vm_config {
 	bool own_irqchip;      /* the engine's interrupt controllers are wanted: caps.irqchip */
 	bool split_irqchip;    /* with own_irqchip: of those the LAPICs alone: caps.split_irqchip */
 	unsigned vcpus;
+	/* Engines that translate: the code cache's size, 0: the engine's choice; and whether to do without. */
+	uint64_t code_cache_bytes;
+	bool interpret_only;
 };
 
 struct cpu_ops {

@@ -174,8 +174,11 @@ struct hosted_cpu {
 	/* MSRs that live here; others are in msr.c's table or the machine's */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip;
-	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type, xss, spec_ctrl;
-	uint64_t tsc_offset;			  /* guest TSC = host TSC + this */
+	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type, xss;
+	uint64_t tsc_offset; /* guest TSC = host TSC + this */
+	uint64_t tsc_adjust;
+	uint32_t pvclock_version;		  /* even */
+	bool kvm_no_poll;			  /* MSR_KVM_POLL_CONTROL was written as 0 */
 	uint64_t kvm_system_time, kvm_wall_clock; /* MSR values as written */
 	uint64_t msr_other[64];			  /* msr.c: those that only keep what was written */
 
@@ -192,7 +195,7 @@ struct hosted_cpu {
 	bool irq_window;
 	bool kicked; /* owner's copy of CPU_POLL_KICK */
 	/* cpu_ops.debug_set */
-	bool debug_step, debug_software;
+	bool debug_step, debug_software, debug_hardware;
 	uint64_t debug_dr[4];
 	bool debug_pending_bp; /* inject_breakpoint() */
 
@@ -205,6 +208,8 @@ struct hosted_cpu {
 
 	struct jit_vcpu *jit; /* NULL: everything is interpreted */
 	struct jit_gs jit_gs;
+	struct interp_vcpu
+		*interp; /* interp.h; the handler of interp_native.c finds it through GS */
 
 	struct cpuid_leaf leaves[CPUID_LEAVES_MAX];
 	unsigned n_leaves;
@@ -217,8 +222,8 @@ struct hosted_cpu {
 	uint64_t insns; /* interpreted, for statistics */
 
 	/* run.c */
-	uint8_t under_way; /* what the journal belongs to: enum in run.c */
-	bool irq_window_told; /* VCPU_EXIT_IRQ_WINDOW went out: not again before it is asked for again */
+	uint8_t under_way;   /* what the journal belongs to: enum in run.c */
+	bool wait_sipi;	     /* x86_state.wait_sipi: kept for who asks */
 	uint32_t host_mxcsr; /* while run() is under way */
 	uint16_t host_fcw;
 };
@@ -334,6 +339,14 @@ uint64_t cpu_tsc(const struct hosted_cpu *cpu);
 /* ---- interp*.c ---- */
 
 /*
+ * interp_vcpu_create() - stubs and caches of a vcpu, after its xsave_bytes and xsave_mask are known and before the process is sealed
+ * Executable memory, mapped twice (W^X); installs the handlers of SIGFPE, SIGILL and SIGSEGV (SA_ONSTACK), which are for
+ * stubs only and leave any other such signal as deadly as it was. GS must be cpu's whenever interp_step() is called (above).
+ * Return: 0 or -errno.
+ */
+int interp_vcpu_create(struct hosted_cpu *cpu, struct err *err);
+void interp_vcpu_destroy(struct hosted_cpu *cpu);
+/*
  * interp_step() - the instruction at cs:rip, whole; of a repeated string instruction as many elements as fit before poll is set, at
  * least one. On CPU_OK rip is the next instruction's. Handles the interrupt shadow; does not deliver faults.
  */
@@ -351,7 +364,7 @@ enum cpu_result io_access(struct hosted_cpu *cpu, bool is_port, bool is_write, u
 struct hosted_clock {
 	uint64_t tsc_start;	  /* host TSC when the guest's clock was 0 */
 	uint64_t monotonic_start; /* CLOCK_MONOTONIC_RAW then, ns */
-	uint64_t khz;		  /* of the TSC: 0: not known yet; atomic */
+	uint64_t hz;		  /* of the TSC; 0: not known yet; atomic */
 	bool stable;		  /* the TSC never stops and never changes its pace */
 };
 /* What the host's CPU and kernel have. */
@@ -366,6 +379,7 @@ struct hosted_vm {
 	struct hosted_cpu *cpus[64];
 	/* One bit per guest physical page of RAM slots (index by mem.c's order): holds translated code. atomic words; NULL without translator */
 	struct jit_vm *jit;
+	int lock_split; /* interp_data.c: locked accesses that cannot be one of the host's; a spin lock */
 	struct hosted_clock clock;
 	struct hosted_host host;
 };

@@ -89,20 +89,17 @@ static void poll(struct jit_work *w, unsigned link, uint32_t needed)
 	jit_exit(w, from, JIT_THUNK_POLL, JIT_ARG_LINK, link);
 }
 
-/* A stamp that no stamp in force equals. */
-#define NO_STAMP UINT32_MAX
-
 static void check_stamp(struct jit_work *w, unsigned link, uint32_t needed)
 {
 	uint8_t *from;
 
 	if (needed) {
-		from = compare_softly(&w->e, JIT_GS(stamp), NO_STAMP);
+		from = compare_softly(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
 		/* lea's displacement, -stamp: before jrcxz (2), mov (3), jmp (5), mov (3) */
 		w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 13 - 4);
 		w->links[link].stamp_negated = true;
 	} else {
-		emit_gs_cmp32(&w->e, JIT_GS(stamp), NO_STAMP);
+		emit_gs_cmp32(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
 		w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 4);
 		from = emit_jcc(&w->e, EMIT_CC_NE, NULL);
 	}

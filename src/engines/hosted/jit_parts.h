@@ -62,7 +62,8 @@
 #define JIT_REGION_MIN	(64U << 10)
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
-#define JIT_BLOCK_ROOM	(20U << 10) /* more than the longest block takes, with its tables */
+#define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
+#define JIT_TABLE_ROOM	(8U << 10) /* of which the tables */
 #define JIT_JUMPS_BITS	11U
 #define JIT_JUMPS	(1U << JIT_JUMPS_BITS)
 #define JIT_DOMAINS	8U
@@ -70,6 +71,9 @@
 /* Writes into a page beside its code that are borne before its code goes. */
 #define JIT_QUIET_MAX 32U
 
+/* A stamp that is never in force. */
+#define JIT_STAMP_NONE	UINT32_MAX
+#define JIT_ENTRY_BYTES 8U /* at a block's entry, doing nothing */
 #define JIT_QUIETS    1024U
 #define JIT_PAGES     (1U << 20) /* hashed: exact up to 4 GiB of memory */
 
@@ -223,6 +227,7 @@ struct jit_vcpu {
 	uint64_t clock;
 	uint32_t last_stamp;
 	enum cpu_result result;
+	void (*enter)(void);
 	bool unserialized; /* code was written since this thread serialized */
 	void *memory;
 	uint64_t memory_bytes;
@@ -243,6 +248,10 @@ struct jit_vm {
 static inline struct jit_block *jit_block(struct jit_vcpu *jit, jit_ref ref)
 {
 	return (struct jit_block *)(void *)(jit->rw + ref);
+}
+static inline struct jit_site *jit_site_at(struct jit_vcpu *jit, jit_ref ref)
+{
+	return (struct jit_site *)(void *)(jit->rw + ref);
 }
 static inline struct jit_link *jit_link_at(struct jit_vcpu *jit, jit_ref ref)
 {
@@ -278,6 +287,7 @@ struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uin
 void jit_insert(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_link() - patch an edge to go to block; jit_unlink_incoming() - all that go there go to their stubs again. Owner. */
 void jit_link(struct jit_vcpu *jit, struct jit_link *link, struct jit_block *block);
+void jit_unlink(struct jit_vcpu *jit, struct jit_link *link);
 void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_remove() - out of the index. Under the lock. */
 void jit_remove(struct jit_vcpu *jit, struct jit_block *block);

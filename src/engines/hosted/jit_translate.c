@@ -2,6 +2,8 @@
 /* A block: its instructions, which flags matter, host code, tables. */
 #include "engines/hosted/jit_parts.h"
 
+#include <errno.h>
+
 #define AHEAD_INSNS 6U
 #define ENTRY_ALIGN 8U
 #define CODE_ALIGN  16U
@@ -247,7 +249,7 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 		struct jit_block made = { .rip = w->rip, .gpa = w->gpa, .mode = w->mode };
 		w->e = room;
 		liveness(w, page);
-		made.bytes = (uint16_t)(w->guest_end + (w->leaves ? X86_INSN_MAX : 0));
+		made.bytes = (uint16_t)(w->guest_end + (w->leaves || !w->n ? X86_INSN_MAX : 0));
 		made.interpret = w->n == 0;
 		cpu_copy(made.ahead, w->ahead, sizeof(made.ahead));
 		prologue(w, &made);

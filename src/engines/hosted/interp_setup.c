@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stubs' memory, and the handler of what the host's CPU says in them. */
+#include "engines/hosted/interp.h"
+
+#include <cpuid.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#define STUBS_BYTES ((size_t)INTERP_ENTRIES * INTERP_STUB_BYTES)
+
+/* The numbers of exceptions: Intel SDM 3A, Exception and Interrupt Reference. */
+#define TRAP_DE 0
+#define TRAP_UD 6
+#define TRAP_GP 13
+#define TRAP_PF 14
+#define TRAP_MF 16
+#define TRAP_XM 19
+
+/* Where a stub that faulted goes on: the stack pointer is what interp_enter() had stored, eax the answer. */
+extern const char interp_enter_back[] __attribute__((visibility("hidden")));
+
+static struct interp_vcpu *setup_current(void)
+{
+	struct interp_vcpu *interp;
+
+	__asm__ volatile("mov %%gs:%c1, %0"
+			 : "=r"(interp)
+			 : "i"(offsetof(struct hosted_cpu, interp)));
+	return interp;
+}
+
+/* The window's, or a bug of ours. */
+static bool setup_is_window(struct interp_vcpu *interp, uint64_t at)
+{
+	if (at - (uint64_t)interp->window >= INTERP_WINDOW_BYTES)
+		return false;
+	interp->native_cr2 = at;
+	return true;
+}
+
+static bool setup_is_ours(struct interp_vcpu *interp, const ucontext_t *context)
+{
+	uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
+
+	if (!interp || at - (uint64_t)interp->stubs_rx >= STUBS_BYTES)
+		return false;
+	switch (context->uc_mcontext.gregs[REG_TRAPNO]) {
+	case TRAP_DE:
+	case TRAP_UD:
+	case TRAP_GP:
+	case TRAP_MF:
+	case TRAP_XM:
+		return true;
+	case TRAP_PF:
+		return setup_is_window(interp,
+				       (uint64_t)context->uc_mcontext.gregs[REG_CR2]);
+	default:
+		return false;
+	}
+}
+
+/*
+ * Any of the three signals. Not a stub's: the default action comes back, and the instruction raises it again. In a thread that is
+ * not in run(), GS base is 0 and looking there ends the process too, which is what a fault of our own is to do.
+ */
+static void setup_signal(int number, siginfo_t *info, void *arg)
+{
+	ucontext_t *context = arg;
+	struct interp_vcpu *interp = setup_current();
+
+	(void)info;
+	if (!setup_is_ours(interp, context)) {
+		(void)signal(number, SIG_DFL);
+		return;
+	}
+	greg_t *regs = context->uc_mcontext.gregs;
+	regs[REG_RAX] = regs[REG_TRAPNO] + 1;
+	regs[REG_RSP] = (greg_t)interp->native_sp;
+	regs[REG_RIP] = (greg_t)interp_enter_back;
+}
+
+static int setup_signals(struct err *err)
+{
+	static const int numbers[] = { SIGFPE, SIGILL, SIGSEGV };
+	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
+
+	action.sa_sigaction = setup_signal;
+	(void)sigemptyset(&action.sa_mask);
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		if (sigaction(numbers[i], &action, NULL) != 0)
+			return err_set(err, errno, "software CPU: handle the host CPU's faults");
+	}
+	return 0;
+}
+
+/* One memory, mapped twice: written here, executed there. */
+static int setup_map(struct interp_vcpu *interp, struct err *err)
+{
+	int fd = memfd_create("strata-stubs", MFD_CLOEXEC);
+	if (fd < 0)
+		return err_set(err, errno, "software CPU: memory for code");
+	int code = 0;
+	if (ftruncate(fd, (off_t)STUBS_BYTES) != 0) {
+		code = err_set(err, errno, "software CPU: memory for code");
+	} else {
+		void *rw = mmap(NULL, STUBS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		void *rx = mmap(NULL, STUBS_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+		interp->stubs_rw = rw == MAP_FAILED ? NULL : rw;
+		interp->stubs_rx = rx == MAP_FAILED ? NULL : rx;
+		if (!interp->stubs_rw || !interp->stubs_rx)
+			code = err_set(err, errno, "software CPU: map memory for code");
+	}
+	(void)close(fd);
+	return code;
+}
+
+static void *setup_zeroed(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+/* Intel SDM 1, Checking for the DAZ Flag in the MXCSR Register: 0 stands for 0xffbf. */
+static uint32_t setup_mxcsr_mask(struct interp_vcpu *interp)
+{
+	uint32_t mask;
+
+	__asm__ volatile("fxsave64 %0" : "=m"(interp->fxsave));
+	memcpy(&mask, interp->fxsave + 28, sizeof(mask));
+	return mask ? mask : 0xffbf;
+}
+
+static void setup_features(struct interp_vcpu *interp)
+{
+	unsigned a, b = 0, c, d;
+
+	if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+		interp->has_avx2 = b & bit_AVX2;
+		interp->has_avx512 = b & bit_AVX512F;
+	}
+	for (unsigned i = 2; i < 8; i++) {
+		if (__get_cpuid_count(0xd, i, &a, &b, &c, &d) && a != 0)
+			interp->xsave_at[i] = b;
+	}
+	interp->mxcsr_mask = setup_mxcsr_mask(interp);
+}
+
+static bool setup_window(uint8_t *window)
+{
+	return mprotect(window, CPU_PAGE_BYTES, PROT_NONE) == 0 &&
+	       mprotect(window + (size_t)3 * CPU_PAGE_BYTES, (size_t)2 * CPU_PAGE_BYTES,
+			PROT_NONE) == 0;
+}
+
+int interp_vcpu_create(struct hosted_cpu *cpu, struct err *err)
+{
+	struct interp_vcpu *interp = setup_zeroed(sizeof(*interp));
+
+	if (!interp)
+		return err_set(err, ENOMEM, "software CPU: memory of the interpreter");
+	cpu->interp = interp;
+	interp->cpu = cpu;
+	setup_features(interp);
+	interp->entries = setup_zeroed(INTERP_ENTRIES * sizeof(*interp->entries));
+	interp->xsave_room = ((size_t)cpu->xsave_bytes + 4095) & ~(size_t)4095;
+	if (interp->xsave_room)
+		interp->xsave = setup_zeroed(interp->xsave_room);
+	interp->window = setup_zeroed(INTERP_WINDOW_BYTES);
+	bool whole = interp->entries && interp->window && interp->xsave &&
+		     setup_window(interp->window);
+	int code = whole ? setup_map(interp, err)
+			 : err_set(err, ENOMEM, "software CPU: memory of the interpreter");
+	if (code == 0)
+		code = setup_signals(err);
+	if (code != 0)
+		interp_vcpu_destroy(cpu);
+	return code;
+}
+
+static void setup_unmap(const void *p, size_t bytes)
+{
+	if (p)
+		(void)munmap((void *)(uintptr_t)p, bytes);
+}
+
+void interp_vcpu_destroy(struct hosted_cpu *cpu)
+{
+	struct interp_vcpu *interp = cpu->interp;
+
+	if (!interp)
+		return;
+	cpu->interp = NULL;
+	setup_unmap(interp->stubs_rw, STUBS_BYTES);
+	setup_unmap(interp->stubs_rx, STUBS_BYTES);
+	setup_unmap(interp->entries, INTERP_ENTRIES * sizeof(*interp->entries));
+	setup_unmap(interp->xsave, interp->xsave_room);
+	setup_unmap(interp->window, INTERP_WINDOW_BYTES);
+	setup_unmap(interp, sizeof(*interp));
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Task switches. Once the new task's registers are in, what is wrong with them is the new task's fault, not the old one's.
+ * Sources: SDM 3A, Task Management: Task Switching; Task-State Segment (TSS); 16-Bit Task-State Segment (TSS).
+ */
+#include "engines/hosted/system.h"
+
+#define TSS32_LIMIT 103U
+#define TSS16_LIMIT 43U
+#define TSS_BYTES   104U
+
+#define DR6_BT	  UINT64_C(0x8000)
+#define DR7_LOCAL UINT64_C(0x155) /* L0 to L3, LE: they are the task's */
+
+/* Where a TSS of either kind has what; 0: not there. */
+struct tss_layout {
+	uint8_t width; /* of a register */
+	uint8_t limit, cr3, ip, flags, regs, segs, ldt, trap;
+};
+static const struct tss_layout tss32 = {
+	.width = 4,
+	.limit = TSS32_LIMIT,
+	.cr3 = 28,
+	.ip = 32,
+	.flags = 36,
+	.regs = 40,
+	.segs = 72,
+	.ldt = 96,
+	.trap = 100,
+};
+static const struct tss_layout tss16 = {
+	.width = 2, .limit = TSS16_LIMIT, .ip = 14, .flags = 16, .regs = 18, .segs = 34, .ldt = 42
+};
+/* Segment registers in a TSS's order; the first four in a 16-bit one. */
+static const uint8_t tss_segs[] = { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS };
+
+struct task {
+	const struct tss_layout *layout;
+	uint8_t bytes[TSS_BYTES];
+};
+
+static const struct tss_layout *layout_of(const struct x86_segment *tss)
+{
+	return tss->type & 8 ? &tss32 : &tss16;
+}
+
+static unsigned segs_of(const struct tss_layout *layout)
+{
+	return layout == &tss32 ? 6 : 4;
+}
+
+static uint32_t field(const struct task *task, unsigned at, unsigned bytes)
+{
+	uint32_t value = 0;
+
+	cpu_copy(&value, task->bytes + at, bytes);
+	return value;
+}
+
+enum cpu_result task_tss(struct hosted_cpu *cpu, uint16_t selector, bool is_busy, uint8_t vector,
+			 uint32_t ext, struct seg_desc *ret)
+{
+	uint32_t error = seg_error(selector, ext);
+
+	if (sys_is_null(selector) || (selector & 4))
+		return sys_fault(cpu, vector, error);
+	enum cpu_result r = seg_desc(cpu, selector, vector, ext, ret);
+	if (r != CPU_OK)
+		return r;
+	uint8_t wanted = is_busy ? SYS_TYPE_TSS_BUSY : SYS_TYPE_TSS;
+	if (ret->seg.s || (ret->seg.type | 8) != wanted)
+		return sys_fault(cpu, vector, error);
+	return ret->seg.present ? CPU_OK : sys_fault(cpu, SYS_NP, error);
+}
+
+static enum cpu_result task_load(struct hosted_cpu *cpu, const struct x86_segment *tss,
+				 struct task *ret)
+{
+	ret->layout = layout_of(tss);
+	unsigned len = ret->layout->limit + 1U, first = len < 64 ? len : 64;
+	enum cpu_result r = cpu_load_system(cpu, tss->base, ret->bytes, first);
+
+	if (r == CPU_OK && first < len)
+		r = cpu_load_system(cpu, (tss->base + first) & UINT32_MAX, ret->bytes + first,
+				    len - first);
+	return r;
+}
+
+/* The old task's registers: from EIP to the last segment is one piece in either kind, of 64 bytes at most. */
+static enum cpu_result task_save(struct hosted_cpu *cpu, enum task_why why, uint64_t next)
+{
+	const struct tss_layout *layout = layout_of(&cpu->tr);
+	uint8_t bytes[64], *at = bytes;
+	uint64_t flags = why == TASK_IRET ? cpu->rflags & ~SYS_FL_NT : cpu->rflags;
+	unsigned width = layout->width;
+
+	cpu_copy(at, &next, width);
+	cpu_copy(at += width, &flags, width);
+	for (unsigned i = 0; i < 8; i++)
+		cpu_copy(at += width, &cpu->regs[i], width);
+	for (unsigned i = 0; i < segs_of(layout); i++) {
+		uint32_t selector = cpu->segs[tss_segs[i]].selector;
+		cpu_copy(at += width, &selector, width);
+	}
+	at += width;
+	return cpu_store_system(cpu, (cpu->tr.base + layout->ip) & UINT32_MAX, bytes,
+				(unsigned)(at - bytes));
+}
+
+/* Busy bits, and the way back. */
+static enum cpu_result task_mark(struct hosted_cpu *cpu, struct seg_desc *tss, enum task_why why)
+{
+	bool nests = why == TASK_CALL || why == TASK_GATE, there;
+	enum cpu_result r = CPU_OK;
+	struct seg_desc old;
+
+	if (nests) {
+		r = cpu_store_system(cpu, tss->seg.base, &cpu->tr.selector, 2);
+	} else {
+		r = seg_lookup(cpu, cpu->tr.selector, &old, &there);
+		if (r == CPU_OK && there)
+			r = seg_set_type(cpu, &old, old.seg.type & ~SYS_TYPE_BUSY & 0xf);
+	}
+	if (r == CPU_OK && why != TASK_IRET)
+		r = seg_set_type(cpu, tss, tss->seg.type | SYS_TYPE_BUSY);
+	return r;
+}
+
+/* Registers and selectors, as they are in the TSS; segments are loaded after. */
+static void task_take(struct hosted_cpu *cpu, const struct task *task, enum task_why why)
+{
+	const struct tss_layout *layout = task->layout;
+	unsigned width = layout->width;
+	uint64_t flags = field(task, layout->flags, width) & SYS_FL_ALL;
+
+	if (why == TASK_CALL || why == TASK_GATE)
+		flags |= SYS_FL_NT;
+	cpu->rflags = flags | X86_RFLAGS_FIXED;
+	cpu->rip = field(task, layout->ip, width);
+	for (unsigned i = 0; i < 8; i++) {
+		uint64_t value = field(task, layout->regs + i * width, width);
+		cpu->regs[i] = width == 2 ? value | 0xffff0000 : value;
+	}
+	for (unsigned i = 0; i < X86_SEGS; i++) {
+		bool has = i < segs_of(layout);
+		uint16_t selector = has ? (uint16_t)field(task, layout->segs + i * width, 2) : 0;
+		cpu->segs[tss_segs[i]] = seg_null(selector, 0);
+	}
+	cpu->ldt = seg_null((uint16_t)field(task, layout->ldt, 2), 0);
+	cpu->cr0 |= X86_CR0_TS;
+	cpu->dr[7] &= ~DR7_LOCAL;
+	cpu->cpl = flags & SYS_FL_VM ? 3 : cpu->segs[X86_CS].selector & 3;
+	cpu->segs[X86_SS].dpl = cpu->cpl;
+	if (layout->cr3 && (cpu->cr0 & X86_CR0_PG))
+		mmu_cr3_write(cpu, field(task, layout->cr3, 4));
+	cpu_mode_update(cpu);
+}
+
+static enum cpu_result take_ldt(struct hosted_cpu *cpu, uint32_t ext)
+{
+	uint16_t selector = cpu->ldt.selector;
+	struct seg_desc desc;
+	bool there;
+
+	if (sys_is_null(selector))
+		return CPU_OK;
+	if (selector & 4)
+		return sys_fault(cpu, SYS_TS, seg_error(selector, ext));
+	enum cpu_result r = seg_lookup(cpu, selector, &desc, &there);
+	if (r != CPU_OK)
+		return r;
+	if (!there || desc.seg.s || desc.seg.type != SYS_TYPE_LDT || !desc.seg.present)
+		return sys_fault(cpu, SYS_TS, seg_error(selector, ext));
+	cpu->ldt = desc.seg;
+	return CPU_OK;
+}
+
+static enum cpu_result take_code(struct hosted_cpu *cpu, uint32_t ext)
+{
+	uint16_t selector = cpu->segs[X86_CS].selector;
+	struct seg_desc desc;
+
+	if (sys_is_null(selector))
+		return sys_fault(cpu, SYS_TS, ext);
+	enum cpu_result r = seg_desc(cpu, selector, SYS_TS, ext, &desc);
+	if (r != CPU_OK)
+		return r;
+	const struct x86_segment *s = &desc.seg;
+	bool privilege = seg_is_conforming(s) ? s->dpl <= cpu->cpl : s->dpl == cpu->cpl;
+	if (!seg_is_code(s) || !privilege)
+		return sys_fault(cpu, SYS_TS, seg_error(selector, ext));
+	if (!s->present)
+		return sys_fault(cpu, SYS_NP, seg_error(selector, ext));
+	r = seg_accessed(cpu, &desc);
+	if (r == CPU_OK)
+		cpu->segs[X86_CS] = desc.seg;
+	return r;
+}
+
+static enum cpu_result take_data(struct hosted_cpu *cpu, enum x86_seg seg, uint32_t ext)
+{
+	uint16_t selector = cpu->segs[seg].selector;
+	enum cpu_result r = seg_check(cpu, seg, selector, &cpu->segs[seg]);
+
+	/* The checks are those of a MOV, their #GP is a #TS here. */
+	if (r == CPU_FAULT && cpu->fault.vector == SYS_GP)
+		cpu->fault.vector = SYS_TS;
+	if (r == CPU_FAULT && cpu->fault.vector != SYS_PF)
+		cpu->fault.error |= ext;
+	return r;
+}
+
+static enum cpu_result take_segments(struct hosted_cpu *cpu, uint32_t ext)
+{
+	static const uint8_t data[] = { X86_ES, X86_DS, X86_FS, X86_GS };
+	struct seg_desc ss;
+	enum cpu_result r = take_ldt(cpu, ext);
+
+	if (r != CPU_OK)
+		return r;
+	if (cpu->rflags & SYS_FL_VM) {
+		for (unsigned i = 0; i < X86_SEGS; i++)
+			seg_8086(cpu, i, cpu->segs[i].selector);
+		return CPU_OK;
+	}
+	r = take_code(cpu, ext);
+	if (r == CPU_OK)
+		r = seg_stack(cpu, cpu->segs[X86_SS].selector, cpu->cpl, SYS_TS, ext, &ss);
+	if (r != CPU_OK)
+		return r;
+	cpu->segs[X86_SS] = ss.seg;
+	for (unsigned i = 0; r == CPU_OK && i < sizeof(data); i++)
+		r = take_data(cpu, data[i], ext);
+	return r;
+}
+
+static enum cpu_result task_enter(struct hosted_cpu *cpu, const struct tss_layout *layout,
+				  uint32_t ext, const uint32_t *error)
+{
+	enum cpu_result r = take_segments(cpu, ext);
+
+	cpu_mode_update(cpu);
+	if (r != CPU_OK || !error)
+		return r == CPU_OK ? far_target(cpu, &cpu->segs[X86_CS], cpu->rip, ext) : r;
+	struct stack stack = stack_now(cpu);
+	const uint64_t value = *error;
+	stack.error = ext;
+	r = stack_push(cpu, &stack, &value, 1, layout->width);
+	if (r != CPU_OK)
+		return r;
+	stack_set_sp(cpu, &stack, stack.sp);
+	return far_target(cpu, &cpu->segs[X86_CS], cpu->rip, ext);
+}
+
+enum cpu_result task_switch(struct hosted_cpu *cpu, struct seg_desc *tss, enum task_why why,
+			    uint64_t next, uint32_t ext, const uint32_t *error)
+{
+	struct task task;
+	enum cpu_result r;
+
+	if (tss->seg.limit < layout_of(&tss->seg)->limit)
+		return sys_fault(cpu, SYS_TS, seg_error(tss->seg.selector, ext));
+	if (cpu->tr.limit < layout_of(&cpu->tr)->limit)
+		return sys_fault(cpu, SYS_TS, seg_error(cpu->tr.selector, ext));
+	r = task_load(cpu, &tss->seg, &task);
+	if (r == CPU_OK)
+		r = task_save(cpu, why, next);
+	if (r == CPU_OK)
+		r = task_mark(cpu, tss, why);
+	if (r != CPU_OK)
+		return r;
+	tss->seg.type |= SYS_TYPE_BUSY;
+	cpu->tr = tss->seg;
+	task_take(cpu, &task, why);
+	r = task_enter(cpu, task.layout, ext, error);
+	if (r == CPU_OK && task.layout->trap && (field(&task, task.layout->trap, 2) & 1))
+		r = except_debug(cpu, DR6_BT);
+	if (cpu->rflags & SYS_FL_IF)
+		sys_events(cpu);
+	return r;
+}
