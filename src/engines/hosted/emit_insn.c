@@ -51,7 +51,9 @@ static const uint8_t *vex_bytes(const struct x86_insn *insn)
 
 unsigned emit_insn_reg(const struct x86_insn *insn)
 {
-	unsigned reg = insn->has_modrm ? insn->modrm >> 3 & 7U : 0;
+	if (!insn->has_modrm)
+		return 0; /* A0..A3: the accumulator, whatever REX.R says */
+	unsigned reg = insn->modrm >> 3 & 7U;
 	bool extended = insn->encoding == X86_ENC_LEGACY ? (insn->rex & REX_R) != 0 :
 							   !(vex_bytes(insn)[1] & 0x80);
 

@@ -2,9 +2,10 @@
 /* Instructions that only compute: the same again, with their memory operand and the registers that live in memory replaced. */
 #include "engines/hosted/jit_parts.h"
 
-/* Those whose host instruction cannot trap, when its memory is there. */
-static bool is_tame(const struct x86_insn *insn)
+bool jit_is_tame(const struct x86_insn *insn)
 {
+	if (insn->class != X86_CLASS_DATA)
+		return true;
 	return insn->encoding == X86_ENC_LEGACY && !insn->uses && insn->op >= X86_OP_MOV &&
 	       insn->op <= X86_OP_CMOVCC && insn->op != X86_OP_DIV && insn->op != X86_OP_IDIV &&
 	       insn->op != X86_OP_CMPXCHG16B;
@@ -87,7 +88,7 @@ static void store_operands(struct jit_work *w, uint32_t set)
 
 static void note_trap(struct jit_work *w, const struct x86_insn *insn)
 {
-	if (is_tame(insn))
+	if (jit_is_tame(insn))
 		return;
 	w->traps[w->n_traps++] = (struct jit_trap){
 		.host = (uint16_t)(w->e.at - w->start),

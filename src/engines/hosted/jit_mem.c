@@ -162,6 +162,7 @@ void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access a
 	uint8_t *miss = emit_jcc(e, EMIT_CC_NE, NULL);
 	emit_rm(e, true, EMIT_ADD, a, &addend);
 	unsigned site = jit_site(w, bytes, access);
+	w->sites[site].retry = !jit_is_tame(&w->insns[w->i]);
 	jit_exit(w, miss,
 		 a == JIT_A ? JIT_THUNK_MEM_A :
 		 a == JIT_B ? JIT_THUNK_MEM_B :

@@ -130,7 +130,7 @@ struct jit_site {
 	uint16_t insn;	/* offset of the instruction from the block's rip */
 	uint8_t bytes;	/* memory: of the access */
 	uint8_t access; /* enum cpu_access */
-	bool retry;	/* a fault is for the interpreter to find: the operand may be masked */
+	bool retry;	/* a fault is for the interpreter to find: another may come before it, or the operand is masked */
 };
 
 /* Host code from here on (bytes from the block's code) belongs to the guest instruction at that offset. */
@@ -319,6 +319,8 @@ void jit_flags_load(struct emit *e, unsigned temp);
 /* ---- jit_data.c, jit_flow.c ---- */
 /* jit_can() - whether this instruction is translated. */
 bool jit_can(const struct jit_work *w, const struct x86_insn *insn);
+/* jit_is_tame() - its host instruction cannot trap when its memory is there, nor does anything come before a page fault. */
+bool jit_is_tame(const struct x86_insn *insn);
 void jit_data(struct jit_work *w, const struct x86_insn *insn);
 void jit_stack(struct jit_work *w, const struct x86_insn *insn);
 void jit_branch(struct jit_work *w, const struct x86_insn *insn);
