@@ -93,7 +93,7 @@ static void note_trap(struct jit_work *w, const struct x86_insn *insn)
 	w->traps[w->n_traps++] = (struct jit_trap){
 		.host = (uint16_t)(w->e.at - w->start),
 		.insn = w->at[w->i],
-		.saved = w->flags == JIT_FLAGS_SAVED,
+		.saved = w->flags == JIT_FLAGS_SAVED || !w->needed[w->i],
 	};
 }
 

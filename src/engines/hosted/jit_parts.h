@@ -137,7 +137,7 @@ struct jit_site {
 struct jit_trap {
 	uint16_t host;
 	uint16_t insn;
-	bool saved; /* flags are in jit_gs.flags */
+	bool saved; /* flags are in jit_gs.flags, or do not matter */
 };
 
 struct jit_region {
