@@ -8,7 +8,7 @@ DESTDIR ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo test bench fuzz soak install format tidy clean
+.PHONY: all help setup demo test bench fuzz kut soak install format tidy clean
 
 ## all: build/strata, usable in place
 all: $(BUILD)/build.ninja
@@ -50,6 +50,12 @@ soak:
 	@tools/setup build run
 	@$(MAKE) --no-print-directory all
 	@tools/soak $(MINUTES)
+
+## kut: kvm-unit-tests from the folder KUT, built elsewhere, on the software CPU (VIRT=hosted)
+kut:
+	@tools/setup build run
+	@$(MAKE) --no-print-directory all
+	@tools/kut $(KUT) --virt $${VIRT:-hosted}
 
 ## install: to $(DESTDIR)$(prefix), with man page, completion and systemd unit
 install:
