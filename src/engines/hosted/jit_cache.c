@@ -2,9 +2,12 @@
 /* Regions, blocks, links between them. */
 #include "engines/hosted/jit_parts.h"
 
-static uint32_t hash_rip(const struct jit_vcpu *jit, uint64_t rip)
+/* One linear address leads to many pages in turn, as processes come and go. */
+static uint32_t hash_rip(const struct jit_vcpu *jit, uint64_t rip, uint64_t gpa)
 {
-	return (uint32_t)(rip ^ rip >> 15) & jit->index_mask;
+	uint64_t page = gpa >> 12;
+
+	return (uint32_t)(rip ^ rip >> 15 ^ page * 0x9e5U) & jit->index_mask;
 }
 
 static uint32_t hash_page(const struct jit_vcpu *jit, uint64_t gpa)
@@ -27,7 +30,7 @@ void jit_cache_init(struct jit_vcpu *jit)
 
 struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint32_t mode)
 {
-	jit_ref ref = jit->by_rip[hash_rip(jit, rip)];
+	jit_ref ref = jit->by_rip[hash_rip(jit, rip, gpa)];
 
 	while (ref) {
 		struct jit_block *block = jit_block(jit, ref);
@@ -41,7 +44,7 @@ struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uin
 void jit_insert(struct jit_vcpu *jit, struct jit_block *block)
 {
 	jit_ref ref = jit_ref_of(jit, block);
-	jit_ref *by_rip = &jit->by_rip[hash_rip(jit, block->rip)];
+	jit_ref *by_rip = &jit->by_rip[hash_rip(jit, block->rip, block->gpa)];
 	jit_ref *by_page = &jit->by_page[hash_page(jit, block->gpa)];
 	struct jit_region *region = &jit->regions[jit->region];
 
@@ -56,7 +59,7 @@ void jit_insert(struct jit_vcpu *jit, struct jit_block *block)
 void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
 {
 	jit_ref ref = jit_ref_of(jit, block);
-	jit_ref *at = &jit->by_rip[hash_rip(jit, block->rip)];
+	jit_ref *at = &jit->by_rip[hash_rip(jit, block->rip, block->gpa)];
 
 	while (*at != ref)
 		at = &jit_block(jit, *at)->next_hash;

@@ -126,6 +126,7 @@ int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 	if (!jit)
 		return err_set(err, ENOMEM, "translator");
 	uint64_t at = vm->share * cpu->vcpu.index;
+	jit->bytes = (uint32_t)vm->share;
 	int code = 0;
 	if (at + vm->share > vm->bytes)
 		code = err_say(err, EINVAL, "vcpu %u has no share of the code cache",
@@ -140,7 +141,6 @@ int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 	jit->vm = vm;
 	jit->rw = vm->rw + at;
 	jit->rx = vm->rx + at;
-	jit->bytes = (uint32_t)vm->share;
 	jit_cache_init(jit);
 	jit_thunks_make(jit);
 	jit->enter = (void (*)(void))(uintptr_t)(jit->rx + jit->thunks[JIT_THUNK_ENTER]);
