@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes the decoder's tables from the lines of src/x86/insns/*.txt; src/x86/insns/NOTATION explains them.
 
-x86_tables.py OUT.c FILE...
+x86_tables.py OUT.c INSN.h FILE...    INSN.h: where enum x86_op is
 
 A line becomes a form (struct x86_form) and the conditions under which its bytes mean it. The lines of one opcode become a
 tree of switches over those conditions; where two fit, the one with more conditions wins, and a tie is an error.

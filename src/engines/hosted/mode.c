@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What kind of code runs, and what follows from it; faults; debug registers. */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
 #define XCR0_AVX    UINT64_C(0x6)
@@ -209,13 +210,13 @@ enum cpu_result system_mov_from_dr(struct hosted_cpu *cpu, const struct x86_insn
 
 	if (r != CPU_OK)
 		return r;
-	operand_set_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4, cpu->dr[number]);
+	interp_set_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4, cpu->dr[number]);
 	return sys_done(cpu, insn);
 }
 
 enum cpu_result system_mov_to_dr(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t value = operand_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4);
+	uint64_t value = interp_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4);
 	unsigned number;
 	enum cpu_result r = debug_register(cpu, insn, &number);
 

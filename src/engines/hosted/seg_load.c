@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Segment registers, LDTR and TR are loaded. Sources: SDM 2, MOV, LDS/LES/LFS/LGS/LSS, POP, LLDT, LTR. */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 #include "x86/descriptor.h"
 
@@ -115,9 +116,11 @@ void seg_outer(struct hosted_cpu *cpu)
 	for (unsigned i = 0; i < sizeof(data); i++) {
 		struct x86_segment *s = &cpu->segs[data[i]];
 		bool shared = seg_is_code(s) && seg_is_conforming(s);
-		/* What holds no segment keeps its base: Linux relies on that for FS and GS. */
-		if (!s->unusable && !shared && s->dpl < cpu->cpl)
-			*s = seg_null(0, 0);
+		if (s->unusable || shared || s->dpl >= cpu->cpl)
+			continue;
+		/* The base stays, as it does in a CPU: FS's and GS's are seen in 64-bit code. */
+		s->selector = 0;
+		s->unusable = true;
 	}
 }
 
@@ -217,7 +220,7 @@ enum cpu_result system_load_far(struct hosted_cpu *cpu, const struct x86_insn *i
 		r = seg_load(cpu, far_seg(insn), (uint16_t)selector);
 	if (r != CPU_OK)
 		return r;
-	operand_set_reg(cpu, insn->reg, insn->op_bytes, offset);
+	interp_set_reg(cpu, insn->reg, insn->op_bytes, offset);
 	return sys_done(cpu, insn);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* System instructions by name; those that change flags or wait. Sources: SDM 2, each instruction's page. */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
 static system_fn system_nothing, system_undefined, system_clear_ts;
@@ -179,7 +180,13 @@ enum cpu_result system_int(struct hosted_cpu *cpu, const struct x86_insn *insn)
 		if (sys_iopl(cpu) != 3)
 			return sys_gp(cpu, 0);
 	}
-	return except_enter(cpu, &event);
+	enum cpu_result r = except_enter(cpu, &event);
+	/* What MOV SS has met, held back until now, is part of this #DB. */
+	if (r == CPU_OK && insn->op == X86_OP_INT1) {
+		cpu->dr[6] |= cpu->interp->debug_hits;
+		cpu->interp->debug_hits = 0;
+	}
+	return r;
 }
 
 /* ---- flags ---- */
@@ -271,7 +278,7 @@ enum cpu_result system_popf(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	if (r != CPU_OK)
 		return r;
 	stack_set_sp(cpu, &stack, stack.sp + insn->op_bytes);
-	sys_set_flags(cpu, value, mask);
+	sys_set_flags(cpu, value & ~SYS_FL_RF, mask | SYS_FL_RF);
 	return sys_done(cpu, insn);
 }
 
@@ -346,13 +353,13 @@ enum cpu_result system_in(struct hosted_cpu *cpu, const struct x86_insn *insn)
 
 	if (r != CPU_OK)
 		return r;
-	operand_set_reg(cpu, X86_RAX, insn->op_bytes > 4 ? 4 : insn->op_bytes, data);
+	interp_set_reg(cpu, X86_RAX, insn->op_bytes > 4 ? 4 : insn->op_bytes, data);
 	return sys_done(cpu, insn);
 }
 
 enum cpu_result system_out(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t data = operand_reg(cpu, X86_RAX, insn->op_bytes > 4 ? 4 : insn->op_bytes);
+	uint64_t data = interp_reg(cpu, X86_RAX, insn->op_bytes > 4 ? 4 : insn->op_bytes);
 	enum cpu_result r = io_port(cpu, insn, true, &data);
 
 	return r == CPU_OK ? sys_done(cpu, insn) : r;

@@ -302,16 +302,11 @@ enum cpu_result far_sysexit(struct hosted_cpu *cpu, const struct x86_insn *insn)
 
 /* ---- operands (operand.c) ---- */
 
-uint64_t operand_ea(const struct hosted_cpu *cpu, const struct x86_insn *insn);
-uint64_t operand_reg(const struct hosted_cpu *cpu, unsigned number, unsigned bytes);
-void operand_set_reg(struct hosted_cpu *cpu, unsigned number, unsigned bytes, uint64_t value);
 /* operand_memory() - the linear address of mem + at. */
 enum cpu_result operand_memory(struct hosted_cpu *cpu, const struct x86_insn *insn, uint64_t at,
 			       unsigned len, bool write, uint64_t *ret);
 enum cpu_result operand_load(struct hosted_cpu *cpu, const struct x86_insn *insn, uint64_t at,
 			     unsigned len, uint64_t *ret);
-enum cpu_result operand_store(struct hosted_cpu *cpu, const struct x86_insn *insn, uint64_t at,
-			      unsigned len, uint64_t value);
 /* operand_rm(), operand_set_rm() - register or memory. */
 enum cpu_result operand_rm(struct hosted_cpu *cpu, const struct x86_insn *insn, unsigned bytes,
 			   uint64_t *ret);

@@ -3,9 +3,12 @@
  * SYSCALL, SYSENTER and their ways back.
  * Sources: SDM 2B, SYSCALL, SYSRET, SYSENTER, SYSEXIT; AMD APM 3, the same. Where vendors differ, it is the one that the guest is shown.
  */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
 #include "x86/descriptor.h"
+
+#define DR6_BS UINT64_C(0x4000)
 
 static struct x86_segment flat(uint16_t selector, bool is_code, bool is_64, uint8_t dpl)
 {
@@ -73,6 +76,7 @@ static enum cpu_result sysret_check(struct hosted_cpu *cpu, const struct x86_ins
 enum cpu_result far_sysret(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	uint16_t base = (uint16_t)(cpu->star >> 48);
+	bool traps = cpu->rflags & SYS_FL_TF;
 	bool to_64 = insn->op_bytes == 8 && sys_is_long(cpu);
 	enum cpu_result r = sysret_check(cpu, insn);
 
@@ -88,7 +92,8 @@ enum cpu_result far_sysret(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	set_flat(cpu, (uint16_t)(base + (to_64 ? 16 : 0)), (uint16_t)(base + 8), to_64, 3);
 	if (cpu->rflags & SYS_FL_IF)
 		sys_events(cpu);
-	return CPU_OK;
+	/* It is TF as it leaves it that counts, and whoever executes it looks at TF before. */
+	return !traps && (cpu->rflags & SYS_FL_TF) ? except_debug(cpu, DR6_BS) : CPU_OK;
 }
 
 /* AMD has neither in long mode. */
@@ -155,10 +160,10 @@ enum cpu_result system_fsgsbase(struct hosted_cpu *cpu, const struct x86_insn *i
 	if (!sys_is_64(cpu) || !(cpu->cr4 & SYS_CR4_FSGSBASE))
 		return sys_raise(cpu, SYS_UD);
 	if (!write) {
-		operand_set_reg(cpu, insn->rm, insn->op_bytes, *base);
+		interp_set_reg(cpu, insn->rm, insn->op_bytes, *base);
 		return sys_done(cpu, insn);
 	}
-	uint64_t value = operand_reg(cpu, insn->rm, insn->op_bytes);
+	uint64_t value = interp_reg(cpu, insn->rm, insn->op_bytes);
 	if (!sys_is_canonical(value))
 		return sys_gp(cpu, 0);
 	*base = value;

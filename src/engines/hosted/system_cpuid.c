@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CPUID, MSRs, the time stamp counter, hypercalls. Sources: SDM 2A, CPUID; SDM 2B, RDMSR, RDPID, RDPMC, RDTSC, RDTSCP; Linux Documentation/virt/kvm/x86/hypercalls.rst. */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
 #define HYPERVISOR_FIRST UINT32_C(0x40000000)
@@ -182,7 +183,7 @@ enum cpu_result system_rdpid(struct hosted_cpu *cpu, const struct x86_insn *insn
 {
 	if (!system_has(cpu, CPUID_EXTENDED_FEATURES, 0, CPUID_ECX, 22))
 		return sys_raise(cpu, SYS_UD);
-	operand_set_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4, (uint32_t)cpu->tsc_aux);
+	interp_set_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4, (uint32_t)cpu->tsc_aux);
 	return sys_done(cpu, insn);
 }
 
@@ -217,7 +218,7 @@ enum cpu_result system_hypercall(struct hosted_cpu *cpu, const struct x86_insn *
 	/* Each vendor has one of the two; KVM takes both. */
 	if (!is_kvm(cpu))
 		return sys_raise(cpu, SYS_UD);
-	uint64_t result = hypercall(cpu, operand_reg(cpu, X86_RAX, is_64 ? 8 : 4));
-	operand_set_reg(cpu, X86_RAX, is_64 ? 8 : 4, result);
+	uint64_t result = hypercall(cpu, interp_reg(cpu, X86_RAX, is_64 ? 8 : 4));
+	interp_set_reg(cpu, X86_RAX, is_64 ? 8 : 4, result);
 	return sys_done(cpu, insn);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Control registers, and what makes translations go. Sources: SDM 3A, Control Registers; SDM 2B, MOV to and from Control Registers; SDM 3A, IA-32e Mode Operation. */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
 #define CR0_KEPT                                                                                   \
@@ -136,7 +137,7 @@ static bool cr_there(const struct x86_insn *insn)
 
 enum cpu_result system_mov_to_cr(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t value = operand_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4);
+	uint64_t value = interp_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4);
 	enum cpu_result r = CPU_OK;
 
 	if (!cr_there(insn))
@@ -177,7 +178,7 @@ enum cpu_result system_mov_from_cr(struct hosted_cpu *cpu, const struct x86_insn
 		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
-	operand_set_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4, *crs[insn->reg]);
+	interp_set_reg(cpu, insn->rm, insn->code == X86_CODE_64 ? 8 : 4, *crs[insn->reg]);
 	return sys_done(cpu, insn);
 }
 
@@ -265,7 +266,7 @@ enum cpu_result system_table_load(struct hosted_cpu *cpu, const struct x86_insn 
 
 enum cpu_result system_invlpg(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t ea = operand_ea(cpu, insn);
+	uint64_t ea = interp_ea(cpu, insn);
 	bool based =
 		insn->code != X86_CODE_64 || insn->mem.seg == X86_FS || insn->mem.seg == X86_GS;
 
@@ -295,6 +296,6 @@ enum cpu_result system_invpcid(struct hosted_cpu *cpu, const struct x86_insn *in
 	if (r == CPU_OK)
 		r = cpu_load(cpu, gva, desc, sizeof(desc));
 	if (r == CPU_OK)
-		r = mmu_invpcid(cpu, operand_reg(cpu, insn->reg, bytes), desc[0], desc[1]);
+		r = mmu_invpcid(cpu, interp_reg(cpu, insn->reg, bytes), desc[0], desc[1]);
 	return r == CPU_OK ? sys_done(cpu, insn) : r;
 }

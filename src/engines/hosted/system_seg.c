@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Questions about selectors, answered in ZF. Sources: SDM 2A, LAR, LSL; SDM 2B, VERR/VERW; SDM 2A, ARPL. */
+#include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
 #define T(type) (1U << (type))
@@ -56,7 +57,7 @@ enum cpu_result system_lar(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	ok = ok && type_known(cpu, &desc.seg, LAR_LEGACY, LAR_LONG);
 	if (ok) {
 		uint64_t rights = desc.raw >> 32 & 0xffff00;
-		operand_set_reg(cpu, insn->reg, insn->op_bytes, rights);
+		interp_set_reg(cpu, insn->reg, insn->op_bytes, rights);
 	}
 	set_zf(cpu, ok);
 	return sys_done(cpu, insn);
@@ -72,7 +73,7 @@ enum cpu_result system_lsl(struct hosted_cpu *cpu, const struct x86_insn *insn)
 		return r;
 	ok = ok && type_known(cpu, &desc.seg, LSL_LEGACY, LSL_LONG);
 	if (ok)
-		operand_set_reg(cpu, insn->reg, insn->op_bytes, desc.seg.limit);
+		interp_set_reg(cpu, insn->reg, insn->op_bytes, desc.seg.limit);
 	set_zf(cpu, ok);
 	return sys_done(cpu, insn);
 }
@@ -95,7 +96,7 @@ enum cpu_result system_verify(struct hosted_cpu *cpu, const struct x86_insn *ins
 
 enum cpu_result system_arpl(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	uint64_t to, from = operand_reg(cpu, insn->reg, 2);
+	uint64_t to, from = interp_reg(cpu, insn->reg, 2);
 
 	if (sys_is_8086(cpu))
 		return sys_raise(cpu, SYS_UD);
