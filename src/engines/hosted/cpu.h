@@ -51,7 +51,7 @@ enum cpu_result {
 #define CPU_TLB_NONE UINT64_C(1)
 
 /*
- * One translation of a 4 KiB page, at index (gva >> 12) % CPU_TLB_SIZE. A tag is the page's linear address where that kind of access may
+ * One translation of a 4 KiB page, at cpu_tlb_index(). A tag is the page's linear address where that kind of access may
  * go straight to memory, else CPU_TLB_NONE. An access of n bytes at gva hits when ((gva + n - 1) & -4096) == tag: what crosses a page misses.
  * write: only where the page's dirty bit is set, no translated code is in it, and it is no ROM.
  */
@@ -65,6 +65,11 @@ struct cpu_tlb {
 	struct cpu_tlb_entry entries[CPU_TLB_SIZE];
 };
 
+/* Two arrays that are walked at once are often 4 MiB, or a multiple of it, apart: the next bits of the address are mixed in. */
+static inline unsigned cpu_tlb_index(uint64_t gva)
+{
+	return (unsigned)(gva >> 12 ^ gva >> (12 + CPU_TLB_BITS)) % CPU_TLB_SIZE;
+}
 /* The host address of a byte in an entry's page. */
 static inline uint8_t *cpu_hva(const struct cpu_tlb_entry *entry, uint64_t gva)
 {

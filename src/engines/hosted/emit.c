@@ -152,6 +152,16 @@ void emit_shift(struct emit *e, bool is64, enum emit_shift op, unsigned rm, unsi
 	emit_byte(e, count);
 }
 
+void emit_rorx(struct emit *e, unsigned reg, unsigned rm, unsigned count)
+{
+	emit_byte(e, 0xc4);
+	emit_byte(e, (reg & 8 ? 0 : 0x80U) | 0x40 | (rm & 8 ? 0 : 0x20U) | X86_MAP_0F3A);
+	emit_byte(e, 0xfb); /* W, no vvvv, F2 */
+	emit_byte(e, 0xf0);
+	emit_byte(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
+	emit_byte(e, count);
+}
+
 void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value)
 {
 	unsigned b = reg >= 8 ? REX_B : 0;

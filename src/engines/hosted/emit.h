@@ -74,6 +74,7 @@ void emit_gs_cmp32(struct emit *e, size_t offset, uint32_t value);	 /* a 4-byte 
 void emit_gs_cmp32_zero(struct emit *e, size_t offset);			 /* a 1-byte one */
 void emit_imm(struct emit *e, bool is64, enum emit_imm op, unsigned rm, int32_t value);
 void emit_shift(struct emit *e, bool is64, enum emit_shift op, unsigned rm, unsigned count);
+void emit_rorx(struct emit *e, unsigned reg, unsigned rm, unsigned count); /* BMI2, 8 bytes; no flags */
 void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value);
 void emit_store_imm(struct emit *e, bool is64, const struct emit_mem *mem, int32_t value);
 

@@ -142,6 +142,18 @@ static size_t tag_of(enum cpu_access access)
 				     offsetof(struct cpu_tlb_entry, read);
 }
 
+/* to = from >> count, the bits shifted out may come in again above. */
+static void shifted(struct jit_work *w, unsigned to, unsigned from, unsigned count)
+{
+	if (w->jit->has_bmi2) {
+		emit_rorx(&w->e, to, from, count);
+	} else {
+		emit_rr(&w->e, true, EMIT_LOAD, to, from);
+		emit_shift(&w->e, true, EMIT_SHR, to, count);
+	}
+}
+
+/* The index is cpu_tlb_index()'s. */
 void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access)
 {
 	struct emit *e = &w->e;
@@ -152,9 +164,10 @@ void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access a
 	struct emit_mem addend = { (uint8_t)b, X86_REG_NONE, 1,
 				   offsetof(struct cpu_tlb_entry, addend) };
 
-	emit_rr(e, true, EMIT_LOAD, b, a);
+	shifted(w, b, a, TLB_SHIFT);
+	shifted(w, c, a, TLB_SHIFT + CPU_TLB_BITS);
+	emit_rr(e, true, EMIT_XOR, b, c);
 	emit_rm(e, true, EMIT_LEA, c, &last);
-	emit_shift(e, true, EMIT_SHR, b, TLB_SHIFT);
 	emit_imm(e, false, EMIT_IMM_AND, b, (int32_t)TLB_MASK);
 	emit_imm(e, true, EMIT_IMM_AND, c, -(int32_t)CPU_PAGE_BYTES);
 	emit_gs(e, true, EMIT_ADD, b, offsetof(struct hosted_cpu, tlb));

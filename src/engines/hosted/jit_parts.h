@@ -228,6 +228,7 @@ struct jit_vcpu {
 	uint32_t last_stamp;
 	enum cpu_result result;
 	void (*enter)(void);
+	bool has_bmi2;
 	bool unserialized; /* code was written since this thread serialized */
 	void *memory;
 	uint64_t memory_bytes;

@@ -2,6 +2,7 @@
 /* The translator's memory, all of it before the process is sealed. */
 #include "engines/hosted/jit_parts.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -118,6 +119,13 @@ static int vcpu_memory(struct jit_vcpu *jit, struct err *err)
 	return 0;
 }
 
+static bool has_bmi2(void)
+{
+	unsigned a, b = 0, c, d;
+
+	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI2);
+}
+
 int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 {
 	struct jit_vm *vm = cpu->vm->jit;
@@ -141,6 +149,7 @@ int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 	jit->vm = vm;
 	jit->rw = vm->rw + at;
 	jit->rx = vm->rx + at;
+	jit->has_bmi2 = has_bmi2();
 	jit_cache_init(jit);
 	jit_thunks_make(jit);
 	jit->enter = (void (*)(void))(uintptr_t)(jit->rx + jit->thunks[JIT_THUNK_ENTER]);

@@ -3,6 +3,8 @@
 
 #include <cpuid.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -127,11 +129,28 @@ loop(struct jit_rig *rig)
 	return r;
 }
 
+/* Another thread, which gives way so often before it kicks. */
+static void *kicker(void *arg)
+{
+	struct jit_rig *rig = arg;
+
+	for (unsigned i = 0; i < rig->kick_after; i++)
+		(void)sched_yield();
+	(void)__atomic_fetch_or(&rig->cpu.poll, CPU_POLL_KICK, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
 enum cpu_result jit_rig_run(struct jit_rig *rig)
 {
+	pthread_t thread;
+	bool kicks = rig->kick_after && pthread_create(&thread, NULL, kicker, rig) == 0;
+
 	(void)syscall(SYS_arch_prctl, ARCH_SET_GS, &rig->cpu); /* never fails with an address of ours */
 	mmu_enter(&rig->cpu);
 	enum cpu_result r = loop(rig);
 	mmu_leave(&rig->cpu);
+	if (kicks)
+		(void)pthread_join(thread, NULL);
+	rig->kick_after = 0;
 	return r;
 }

@@ -20,6 +20,7 @@ struct jit_rig {
 	struct hosted_cpu cpu;
 	uint8_t *ram;	/* JIT_RIG_BYTES, at JIT_RIG_VA in this process too */
 	uint64_t steps; /* instructions interpreted */
+	unsigned kick_after; /* the next jit_rig_run() is kicked after so many turns of another thread's; 0: it is not */
 };
 
 /* jit_rig_create() - with a code cache of so many bytes. 0 or -errno. */
