@@ -104,24 +104,16 @@ static int vm_texts(const struct args *args, json_t *vm, struct err *err)
 	return r == 0 && irqchip ? flag_set(vm, "irqchip", json_string(irqchip), err) : r;
 }
 
-static int vm_size(const struct args *args, json_t *vm, struct err *err)
+/* --memory is a limit as any other here; the manager makes it the machine's size (manager/machine.c). */
+static int vm_vcpus(const struct args *args, json_t *vm, struct err *err)
 {
-	const char *memory = args_text(args, "memory", NULL);
 	const char *vcpus = args_text(args, "vcpus", NULL);
 	int64_t n = 0;
-	int r = 0;
 
-	if (vcpus) {
-		r = args_int(vcpus, "--vcpus", 1, 64, &n, err);
-		r = r < 0 ? r : flag_set(vm, "vcpus", json_integer(n), err);
-	}
-	if (r < 0 || !memory)
-		return r;
-	r = args_size(memory, "--memory", &n, err);
-	if (r == 0 && n == 0)
-		return 0; /* as for a container: not limited; here, the default */
-	/* Whole pages, as the guest sees them. */
-	return r < 0 ? r : flag_set(vm, "memory_bytes", json_integer(n / 4096 * 4096), err);
+	if (!vcpus)
+		return 0;
+	int r = args_int(vcpus, "--vcpus", 1, 64, &n, err);
+	return r < 0 ? r : flag_set(vm, "vcpus", json_integer(n), err);
 }
 
 /* What is said about a process: a kernel without an image has none that is ours. */
@@ -162,9 +154,9 @@ int flag_vm(const struct args *args, json_t *config, struct err *err)
 		r = flag_disk(disks->texts[i], "--disk", list, err);
 	if (r == 0 && json_array_size(list))
 		r = flag_set(vm, "disks", TAKE(list), err);
-	if (r == 0 && !json_object_size(vm) && !args_given(args, "vcpus"))
-		return 0; /* nothing of a machine: --memory is a limit */
 	if (r == 0)
-		r = vm_size(args, vm, err);
-	return r < 0 ? r : flag_set(config, "vm", TAKE(vm), err);
+		r = vm_vcpus(args, vm, err);
+	if (r < 0 || !json_object_size(vm))
+		return r; /* nothing of a machine */
+	return flag_set(config, "vm", TAKE(vm), err);
 }

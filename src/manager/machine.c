@@ -52,7 +52,7 @@ int machine_ask(json_t *spec, const json_t *config, bool image, struct err *err)
 		r |= json_object_set_new(vm, "upper",
 					 json_boolean(!json_bool(config, "read_only", false)));
 	}
-	if (memory && !json_object_get(vm, "memory_bytes"))
+	if (memory) /* whole pages, as the guest sees them */
 		r |= json_object_set_new(vm, "memory_bytes",
 					 json_integer(memory / MACHINE_PAGE * MACHINE_PAGE));
 	if (!json_object_get(vm, "vcpus"))
