@@ -50,8 +50,9 @@ static json_t *volume_size_json(const struct volume *volume, bool json)
 
 	if (volume->kind == VOLUME_DIRECTORY)
 		return json ? json_null() : json_string("");
-	verb_size((int64_t)volume->size_bytes, size);
-	return json ? json_integer((json_int_t)volume->size_bytes) : json_string(size);
+	int64_t bytes = (int64_t)volume_size(volume);
+	verb_size(bytes, size);
+	return json ? json_integer(bytes) : json_string(size);
 }
 
 static json_t *volume_json(const struct volume *volume, bool json)

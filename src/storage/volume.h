@@ -18,7 +18,8 @@ struct volume {
 	char *name;
 	char *path; /* the data directory, or the disk image */
 	enum volume_kind kind;
-	uint64_t size_bytes; /* of a disk, as its guest sees it; 0 for a directory */
+	uint64_t
+		recorded_bytes; /* a disk's size when it was made or resized; volume_size() asks the disk */
 	json_t *labels;
 	bool anonymous; /* made by `-v /path` or the image's VOLUME: goes with its instance's `rm -v`, `--rm` */
 	int64_t created_ns;
@@ -34,6 +35,8 @@ int volume_create_disk(struct store *store, const char *name, const json_t *labe
 		       struct err *err);
 /* volume_resize() - a larger disk; -EBUSY while a machine has it open, -EINVAL for a directory, or to shrink. */
 int volume_resize(struct store *store, const char *name, uint64_t size_bytes, struct err *err);
+/* volume_size() - of a disk, in bytes, as its guest sees it; 0 for a directory. Opens the disk: only for who shows it. */
+uint64_t volume_size(const struct volume *volume);
 const char *volume_kind_name(enum volume_kind kind); /* "directory", "raw", "qcow2" */
 int volume_find(struct store *store, const char *name, struct volume *ret, struct err *err);
 int volume_list(struct store *store, struct volume **ret, size_t *ret_n, struct err *err);

@@ -55,14 +55,14 @@ int volume_disk_make(struct store *store, const char *name, enum volume_kind kin
 	return r < 0 && err ? err_wrap(err, "make volume %s", name) : r;
 }
 
-uint64_t volume_disk_size(const struct volume *volume, uint64_t recorded)
+uint64_t volume_size(const struct volume *volume)
 {
 	uint64_t size;
 
 	if (volume->kind == VOLUME_DIRECTORY)
 		return 0;
 	return disk_size(volume->path, volume_kinds[volume->kind].format, &size, NULL) < 0
-		       ? recorded
+		       ? volume->recorded_bytes
 		       : size;
 }
 

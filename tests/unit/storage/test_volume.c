@@ -121,7 +121,7 @@ static void disks_are_images_of_their_size(void **state)
 						    1048576, &volume, &scene->err),
 				 0);
 		assert_int_equal(volume.kind, cases[i].kind);
-		assert_int_equal(volume.size_bytes, 1048576);
+		assert_int_equal(volume_size(&volume), 1048576);
 		assert_non_null(strstr(volume.path, cases[i].end));
 		assert_int_equal(access(volume.path, R_OK), 0);
 		assert_int_equal(volume_create(&scene->store, name, NULL, &again, &scene->err),
@@ -129,7 +129,7 @@ static void disks_are_images_of_their_size(void **state)
 		assert_int_equal(volume_resize(&scene->store, name, 4096, &scene->err), -EINVAL);
 		assert_int_equal(volume_resize(&scene->store, name, 4194304, &scene->err), 0);
 		assert_int_equal(volume_find(&scene->store, name, &again, &scene->err), 0);
-		assert_int_equal(again.size_bytes, 4194304);
+		assert_int_equal(volume_size(&again), 4194304);
 		volume_fini(&again);
 		/* As a machine holds it that runs. */
 		AUTO(fd_close_p) int fd = open(volume.path, O_RDWR | O_CLOEXEC);
@@ -158,7 +158,7 @@ static void what_a_killed_create_left_is_replaced(void **state)
 	assert_int_equal(volume_create_disk(&scene->store, "v", NULL, VOLUME_RAW, 1024, &volume,
 					    &scene->err),
 			 0);
-	assert_int_equal(volume.size_bytes, 1024);
+	assert_int_equal(volume_size(&volume), 1024);
 	volume_fini(&volume);
 	assert_int_equal(db_run(&scene->store.db, &scene->err, "DELETE FROM volumes", ""), 0);
 	assert_int_equal(volume_prune(&scene->store, false, &names, &scene->err), 0);
@@ -181,7 +181,7 @@ static void half_removed_disks_heal_at_use(void **state)
 	assert_int_equal(volume_use(&scene->store, "v", "u", &scene->err), 0);
 	assert_int_equal(volume_find(&scene->store, "v", &volume, &scene->err), 0);
 	assert_int_equal(access(volume.path, F_OK), 0);
-	assert_int_equal(volume.size_bytes, 2097152);
+	assert_int_equal(volume_size(&volume), 2097152);
 	volume_fini(&volume);
 }
 
