@@ -163,6 +163,12 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	refused '--read-only is not for' --read-only
 	refused '--user is for what an image runs' --user nobody
 	refused '--env is for what an image runs' -e A=b
+	refused '--privileged is for what an image runs' --privileged
+	refused '--security-opt is for what an image runs' --security-opt seccomp=unconfined
+	refused '--hostname is for what .*--network-alias' --hostname box
+	refused '--time-offset is not for' --time-offset boottime=1
+	refused '--stop-signal USR1: a kernel alone' --stop-signal USR1
+	refused 'nothing can be reached' -p 80:80
 	run strata run --rm --virt hybrid -v /tmp:/x demo true
 	[ "$status" = 125 ]
 	one_line_error 'a bind mount is not for a virtual machine'
