@@ -660,6 +660,8 @@ static int create_build(struct manager *manager, const json_t *config, const str
 		r = create_check_ports(spec, err);
 	if (r == 0)
 		r = create_mounts(manager, spec, config, image_config, engine->machines, err);
+	if (r == 0 && engine->machines)
+		r = machine_check_disks(manager, spec, err);
 	return r == 0 ? create_check_devices(spec, err) : r;
 }
 

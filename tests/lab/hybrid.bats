@@ -158,6 +158,10 @@ has()
 	strata rm -f y >/dev/null; echo "volumes $(strata volume ls -q | wc -l)"
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo true
 	strata run --rm --virt hybrid --network none -v vol:/data demo sh -c "cat /data/y; echo mounted \$(cat /data/z)"
+	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two/in -v vol:/one/sub demo sh -c \
+		"echo shared >/two/in/s; cat /one/s /one/sub/s; touch /one/no"
+	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two:ro demo sh -c "cat /one/s /two/s; touch /two/no"
+	strata create --virt hybrid --network none -v vol:/data --disk vol demo true
 	strata run --rm --virt hybrid --network none -v dir:/data demo true
 	strata run --rm --virt hybrid --network none -v /tmp/t:/data demo true
 	strata run --rm --virt hybrid --network none -v /data demo true
@@ -179,6 +183,10 @@ has()
 	has "mounted 1 0"
 	[[ $output == *"was not unmounted"*"writable"* ]]
 	[ "$(grep -cx kept <<<"$output")" = 2 ]
+	[ "$(grep -cx shared <<<"$output")" = 4 ]
+	[[ $output == *"volumes/vol/disk.img is given twice"* ]]
+	[[ $output == *"/one/no: Read-only file system"* ]]
+	[[ $output == *"/two/no: Read-only file system"* ]]
 	[[ $output == *"volume dir is a directory"* ]]
 	[[ $output == *"a bind mount is not for a virtual machine"* ]]
 	[[ $output == *"without a name"* ]]

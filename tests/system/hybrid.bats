@@ -148,6 +148,33 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	strata rm -f w
 }
 
+# Regression: it was said to be in use by another virtual machine.
+@test "a disk that is given twice" {
+	local path
+	truncate -s 4M twice
+	ln -sf twice link
+	ln -f twice hard
+	strata volume create --size 4M vol >/dev/null
+	path=$(strata volume inspect vol | jq -r '.[0].path')
+	refused 'twice is given twice: leave out one' --disk twice --disk twice
+	refused 'twice is given twice: leave out one' --disk twice --disk ./twice,ro
+	refused 'link is given twice, also as .*/twice: leave out one' --disk twice --disk link
+	refused 'twice is given twice, also as .*/hard: leave out one' --disk hard,ro --disk twice
+	refused "$path is given twice" --disk vol --disk "$path"
+	refused 'volumes/vol/disk.img is given twice' --disk vol --disk vol,format=raw
+	run strata run --rm --virt hybrid --network none --kernel "$RESET" --disk twice,ro --disk link,ro
+	[ "$status" = 0 ]
+	# What the names led to when it was made need not be what they lead to when it starts.
+	truncate -s 4M other
+	ln -sf other link
+	strata create --name later --virt hybrid --network none --kernel "$RESET" --disk twice --disk link
+	ln -sf twice link
+	run strata start later
+	one_line_error 'is given twice'
+	strata rm later
+	strata volume rm vol
+}
+
 @test "flags that a virtual machine has not" {
 	refused '--device is not for' --device /dev/null
 	refused 'bind mount is not for' -v /tmp:/x

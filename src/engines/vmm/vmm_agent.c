@@ -130,11 +130,11 @@ static char *agent_file(const struct vmm *vmm, const char *name)
 	return text.data ? buf_steal(&text) : NULL;
 }
 
-#define AGENT_DISKS 16 /* as many as a spec may have: engines/spec_vm.c */
+#define AGENT_MOUNTS 64 /* as many as the guest takes: guest/config.h. Several may be of one disk */
 
 struct agent_disks {
-	struct agent_disk list[AGENT_DISKS];
-	char sources[AGENT_DISKS][32];
+	struct agent_disk list[AGENT_MOUNTS];
+	char sources[AGENT_MOUNTS][32];
 	size_t n;
 };
 
@@ -146,7 +146,9 @@ static int agent_volume(const struct spec *spec, const struct spec_mount *mount,
 
 	while (i > 0 && strcmp(spec->vm.disks[i - 1].path, mount->source) != 0)
 		i--;
-	if (i == 0 || disks->n == AGENT_DISKS)
+	if (disks->n == AGENT_MOUNTS)
+		return err_say(err, E2BIG, "more than %d mounts", AGENT_MOUNTS - 1);
+	if (i == 0)
 		return err_say(err, EINVAL, "the volume at %s is none of the machine's disks",
 			       mount->target);
 	char *source = disks->sources[disks->n];
