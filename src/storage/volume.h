@@ -33,7 +33,10 @@ int volume_create(struct store *store, const char *name, const json_t *labels, s
 int volume_create_disk(struct store *store, const char *name, const json_t *labels,
 		       enum volume_kind kind, uint64_t size_bytes, struct volume *ret,
 		       struct err *err);
-/* volume_resize() - a larger disk; -EBUSY while a machine has it open, -EINVAL for a directory, or to shrink. */
+/*
+ * volume_resize() - a larger disk; -EBUSY while a machine has it open, -EINVAL for a directory, or to shrink
+ * A file system that it holds is the guest's to grow: strata-init does, where it mounts the volume (guest/grow.h).
+ */
 int volume_resize(struct store *store, const char *name, uint64_t size_bytes, struct err *err);
 /* volume_size() - of a disk, in bytes, as its guest sees it; 0 for a directory. Opens the disk: only for who shows it. */
 uint64_t volume_size(const struct volume *volume);

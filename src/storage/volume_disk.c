@@ -11,6 +11,7 @@
 #include "base/core/macros.h"
 #include "base/os/fd.h"
 #include "storage/disk/disk.h"
+#include "storage/ext4.h"
 #include "storage/staging.h"
 
 static const struct {
@@ -34,13 +35,15 @@ const char *volume_disk_name(enum volume_kind kind)
 
 void volume_disk_clear(int dir, const char *name)
 {
+	static const char *const ends[] = { "", EXT4_NEW };
 	char path[NAME_MAX + 32];
 
 	for (unsigned i = 0; i < VOLUME_KIND_MAX; i++) {
-		if (!volume_kinds[i].file)
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", name, volume_kinds[i].file); /* fits */
-		(void)unlinkat(dir, path, 0); /* mostly it is not there */
+		for (unsigned k = 0; volume_kinds[i].file && k < ARRAY_SIZE(ends); k++) {
+			(void)snprintf(path, sizeof(path), "%s/%s%s", name, volume_kinds[i].file,
+				       ends[k]);      /* fits */
+			(void)unlinkat(dir, path, 0); /* mostly it is not there */
+		}
 	}
 }
 
@@ -67,37 +70,35 @@ uint64_t volume_size(const struct volume *volume)
 }
 
 /* The image first: where the record is not written any more, it says less than there is, and the image counts. */
-static int volume_resize_in(struct store *store, const char *name, uint64_t size_bytes,
+static int volume_resize_in(struct store *store, const struct volume *volume, uint64_t size_bytes,
 			    struct err *err)
 {
-	AUTO(volume_fini) struct volume volume = { 0 };
-
-	int r = volume_find(store, name, &volume, err);
-	if (r < 0)
-		return r;
-	if (volume.kind == VOLUME_DIRECTORY)
+	if (volume->kind == VOLUME_DIRECTORY)
 		return err_say(
 			err, EINVAL,
 			"volume %s is a directory: it has no size of its own, and takes what its "
 			"file system has",
-			name);
-	r = disk_resize(volume.path, volume_kinds[volume.kind].format, size_bytes, err);
+			volume->name);
+	int r = disk_resize(volume->path, volume_kinds[volume->kind].format, size_bytes, err);
 	if (r == -EBUSY)
 		return err_say(err, EBUSY, "volume %s is in use: stop the virtual machine first",
-			       name);
+			       volume->name);
 	if (r < 0)
-		return err ? err_wrap(err, "resize volume %s", name) : r;
+		return err ? err_wrap(err, "resize volume %s", volume->name) : r;
 	return db_run(&store->db, err, "UPDATE volumes SET size_bytes = ? WHERE name = ?", "is",
-		      (int64_t)size_bytes, name);
+		      (int64_t)size_bytes, volume->name);
 }
 
 int volume_resize(struct store *store, const char *name, uint64_t size_bytes, struct err *err)
 {
+	AUTO(volume_fini) struct volume volume = { 0 };
 	int r = db_begin(&store->db, true, err);
 
 	if (r < 0)
 		return r;
-	r = volume_resize_in(store, name, size_bytes, err);
+	r = volume_find(store, name, &volume, err);
+	if (r == 0)
+		r = volume_resize_in(store, &volume, size_bytes, err);
 	if (r == 0)
 		r = db_commit(&store->db, err);
 	if (r < 0)

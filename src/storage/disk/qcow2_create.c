@@ -149,7 +149,7 @@ int qcow2_create(const char *path, const struct qcow2_create_opts *opts, struct 
 		return err_set(err, errno, "make disk %s", path);
 	r = create_write(fd, &c, &o, path, err);
 	if (r == 0)
-		r = disk_file_sync_dir(path, err);
+		r = disk_sync_dir(path, err);
 	if (r < 0)
 		(void)unlink(path); /* made just now, by us alone */
 	return r;
