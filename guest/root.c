@@ -14,6 +14,7 @@
 #include "disk.h"
 #include "engines/oslevel/mount.h"
 #include "file.h"
+#include "grow.h"
 
 #define ROOT_OPTIONS 16
 
@@ -81,6 +82,15 @@ static int root_options(char *text, struct mount_option options[ROOT_OPTIONS], s
 	return 0;
 }
 
+/* As small as it was it serves as well, so that is no reason to refuse. */
+static void root_grow(int mount, const char *disk)
+{
+	struct err err = { 0 };
+
+	if (grow_ext4(mount, disk, &err) < 0)
+		file_kernel_log(&err);
+}
+
 /*
  * A file system of the host's as a detached mount
  * @fs_read_only: the file system's own flag: a disk that cannot be written to refuses otherwise
@@ -114,6 +124,9 @@ static int root_mount(const struct config_mount *mount, bool read_only, bool fs_
 	if (r == 0)
 		r = mount_new(tmpfs ? "tmpfs" : mount->type, options, attrs, err);
 	free(text);
+	if (r >= 0 && mount->kind == AGENT_MOUNT_VOLUME && !strcmp(mount->type, "ext4") &&
+	    !read_only)
+		root_grow(r, source);
 	return r;
 }
 

@@ -42,7 +42,7 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program nft --program "$build/strata-archive" -- "$1"
+		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program e2fsck --program nft --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 
@@ -162,6 +162,11 @@ has()
 		"echo shared >/two/in/s; cat /one/s /one/sub/s; touch /one/no"
 	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two:ro demo sh -c "cat /one/s /two/s; touch /two/no"
 	strata create --virt hybrid --network none -v vol:/data --disk vol demo true
+	strata volume resize vol 300m >/dev/null
+	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "echo small \$((\$(stat -f -c %b /data) < 70000))"
+	strata run --rm --virt hybrid --network none -v vol:/ro:ro -v vol:/data demo sh -c \
+		"echo large \$((\$(stat -f -c %b*%s /data) >= 280000000)); cat /data/y; head -c 200000000 /dev/zero >/data/big && echo fits; rm /data/big"
+	e2fsck -fn /store/volumes/vol/disk.img >/dev/null 2>&1; echo "checked $?"
 	strata run --rm --virt hybrid --network none -v dir:/data demo true
 	strata run --rm --virt hybrid --network none -v /tmp/t:/data demo true
 	strata run --rm --virt hybrid --network none -v /data demo true
@@ -182,9 +187,13 @@ has()
 	has "volumes 3"
 	has "mounted 1 0"
 	[[ $output == *"was not unmounted"*"writable"* ]]
-	[ "$(grep -cx kept <<<"$output")" = 2 ]
+	[ "$(grep -cx kept <<<"$output")" = 3 ]
+	has "small 1"
+	has "large 1"
+	has fits
 	[ "$(grep -cx shared <<<"$output")" = 4 ]
 	[[ $output == *"volumes/vol/disk.img is given twice"* ]]
+	has "checked 0"
 	[[ $output == *"/one/no: Read-only file system"* ]]
 	[[ $output == *"/two/no: Read-only file system"* ]]
 	[[ $output == *"volume dir is a directory"* ]]
