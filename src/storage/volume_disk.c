@@ -11,6 +11,7 @@
 #include "base/core/macros.h"
 #include "base/os/fd.h"
 #include "storage/disk/disk.h"
+#include "storage/disk/qcow2.h"
 #include "storage/ext4.h"
 #include "storage/staging.h"
 
@@ -67,6 +68,43 @@ uint64_t volume_size(const struct volume *volume)
 	return disk_size(volume->path, volume_kinds[volume->kind].format, &size, NULL) < 0
 		       ? volume->recorded_bytes
 		       : size;
+}
+
+int volume_check(struct store *store, const char *name, bool repair,
+		 void (*found)(void *arg, const char *text), void *arg, struct volume_check *ret,
+		 struct err *err)
+{
+	AUTO(volume_fini) struct volume volume = { 0 };
+	const struct qcow2_finds finds = { found, arg };
+	struct qcow2_check check = { 0 };
+	int r = volume_find(store, name, &volume, err);
+
+	if (r < 0)
+		return r;
+	if (volume.kind == VOLUME_DIRECTORY)
+		return err_say(
+			err, EINVAL,
+			"volume %s is a directory: only a virtual machine's disk has tables to "
+			"check",
+			name);
+	bool has_structure = volume.kind == VOLUME_QCOW2;
+	if (has_structure)
+		r = qcow2_check_tell(volume.path, repair, found ? &finds : NULL, &check, err);
+	if (r == -EBUSY)
+		return err_say(err, EBUSY, "volume %s is in use: stop the virtual machine first",
+			       name);
+	if (r < 0)
+		return err ? err_wrap(err, "check volume %s", name) : r;
+	*ret = (struct volume_check){
+		.has_structure = has_structure,
+		.leaks = check.leaks,
+		.errors = check.errors,
+		.low = check.low,
+		.not_closed = check.not_closed,
+		.marked = check.marked,
+		.repaired = check.repaired,
+	};
+	return 0;
 }
 
 /* The image first: where the record is not written any more, it says less than there is, and the image counts. */
