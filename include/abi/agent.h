@@ -118,6 +118,8 @@ enum agent_tag {
 	AGENT_TAG_SHM_BYTES = 37, /* number: size of /dev/shm */
 	AGENT_TAG_CLOCK = 38, /* number: ns since 1970, UTC; 0 or no field: the clock is right */
 	AGENT_TAG_PIDS = 39,  /* number: processes at most; 0 or no field: no limit */
+	AGENT_TAG_DIRECTORY =
+		40, /* absolute, each: made in the root where it is missing, before the mounts */
 	/* of PUT, GET, STAT */
 	AGENT_TAG_PATH = 64,
 	AGENT_TAG_AS = 65, /* the name in the tar; no field: the path's last part */

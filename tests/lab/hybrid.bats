@@ -161,6 +161,8 @@ has()
 	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two/in -v vol:/one/sub demo sh -c \
 		"echo shared >/two/in/s; cat /one/s /one/sub/s; touch /one/no"
 	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two:ro demo sh -c "cat /one/s /two/s; touch /two/no"
+	strata run --rm --virt hybrid --network none owner sh -c "stat -c \"own %a %u\" /own; echo x >/own/x && echo written"
+	strata run --rm --virt hybrid --network none --read-only owner stat -c "own %a %u" /own
 	strata create --virt hybrid --network none -v vol:/data --disk vol demo true
 	strata volume resize vol 300m >/dev/null
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "echo small \$((\$(stat -f -c %b /data) < 70000))"
@@ -191,6 +193,8 @@ has()
 	has "small 1"
 	has "large 1"
 	has fits
+	[ "$(grep -cx "own 755 0" <<<"$output")" = 2 ] # the image has no /own
+	has written
 	[ "$(grep -cx shared <<<"$output")" = 4 ]
 	[[ $output == *"volumes/vol/disk.img is given twice"* ]]
 	has "checked 0"
