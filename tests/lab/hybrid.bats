@@ -42,7 +42,7 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program e2fsck --program nft --program "$build/strata-archive" -- "$1"
+		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 
@@ -147,6 +147,7 @@ has()
 	strata cp -L x:/new/link /tmp/o/followed && strata cp x:/new/link /tmp/o/kept
 	echo "links $(cat /tmp/o/followed) $(readlink /tmp/o/kept)"
 	tar c file | strata cp - x:/etc && strata cp x:/etc/file - | tar xO
+	cp file able; setcap cap_net_raw+ep able; strata cp able x:/tmp && strata cp x:/tmp/able /tmp/o/able; getcap /tmp/o/able
 	strata cp x:/nowhere /tmp/o; strata cp file x:/nowhere/at/all; strata cp file x:/nowhere/
 	strata stop x >/dev/null; strata cp x:/new /tmp/o; strata rm x >/dev/null
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "cat /data/sub/deep; touch /data/x"
@@ -193,6 +194,7 @@ has()
 	has "small 1"
 	has "large 1"
 	has fits
+	has "/tmp/o/able cap_net_raw=ep"
 	[ "$(grep -cx "own 755 0" <<<"$output")" = 2 ] # the image has no /own
 	has written
 	[ "$(grep -cx shared <<<"$output")" = 4 ]
