@@ -282,6 +282,16 @@ int root_etc(const struct config *config, struct err *err)
 	return r;
 }
 
+int root_hosts(const void *text, size_t len)
+{
+	AUTO(fd_close_p) int fd = open(ROOT_DIR "/etc/hosts", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	int r = fd_write_all(fd, text, len);
+	return r == 0 && ftruncate(fd, (off_t)len) < 0 ? -errno : r;
+}
+
 void root_release(void)
 {
 	static const char *const paths[] = { ROOT_DIR "/etc", ROOT_DIR "/upper",

@@ -114,10 +114,25 @@ has()
 	strata run -d --name v1 --virt hybrid demo sleep 1000 >/dev/null
 	strata exec v1 ping -c 1 -q c1 >/dev/null && echo "v1 reaches c1"
 	strata exec c1 ping -c 1 -q v1 >/dev/null && echo "c1 reaches v1"
+	strata run -d --name c2 demo sleep 1000 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q c2 >/dev/null && echo "v1 reaches c2" && break; done
+	strata exec c2 ping -c 1 -q v1 >/dev/null && echo "c2 reaches v1"
+	strata run -d --name v2 --virt hybrid demo sleep 1000 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q v2 >/dev/null && echo "v1 reaches v2" && break; done
+	strata exec v2 ping -c 1 -q v1 >/dev/null && echo "v2 reaches v1"
+	strata rename c2 c3; strata rm -f v2 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q c3 >/dev/null && echo "v1 reaches c3" && break; done
+	strata exec v1 sh -c "grep -c \"c2\|v2\" /etc/hosts"; strata rm -f c3 >/dev/null
 	strata rm -f v1 c1 >/dev/null; ls /sys/class/net | grep -c "^st"; ls /sys/fs/cgroup/unified | grep -c strata'
 	[ "$status" = 1 ] # grep found nothing
 	has "v1 reaches c1"
 	has "c1 reaches v1"
+	has "v1 reaches c2"
+	has "c2 reaches v1"
+	has "v1 reaches v2"
+	has "v2 reaches v1"
+	has "v1 reaches c3"
+	has 0
 }
 
 @test "the guest programs on hardware KVM" {

@@ -36,6 +36,17 @@ static void agent_maybe_stop(struct vmm_agent *a)
 		&a->agent); /* a guest that does not hear it is switched off by the monitor */
 }
 
+static void agent_hosts_changed(void *arg, uint32_t events)
+{
+	AUTO(buf_fini) struct buf text = { 0 };
+	struct vmm_agent *a = arg;
+
+	(void)events;
+	/* A text that is too large, or no memory: then the guest keeps what it knows. */
+	if (vmm_hosts_read(&a->hosts, &text) == 0)
+		(void)agent_hosts(&a->agent, buf_str(&text), text.len);
+}
+
 static void agent_started(struct agent *agent)
 {
 	vmm_started(agent_mine(agent)->vmm);
@@ -192,6 +203,11 @@ static int agent_config(struct vmm *vmm, struct vmm_agent *a, struct err *err)
 	struct agent_disks disks;
 	int r = agent_disks(vmm->spec, &disks, err);
 
+	/* Opened before it is read: then no change is missed. */
+	if (r == 0)
+		r = vmm_hosts_open(vmm->fds.run, &a->hosts, err);
+	if (r == 0 && a->hosts.told >= 0)
+		r = loop_add(vmm->loop, a->hosts.told, EPOLLIN, agent_hosts_changed, a, err);
 	if (r < 0)
 		return r;
 	char *hosts = agent_file(vmm, "hosts");
