@@ -270,6 +270,10 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 		[ "$(readlink "/proc/$pid/ns/$kind")" != "$(readlink "/proc/self/ns/$kind")" ]
 		[ "$(readlink "/proc/$pid/ns/$kind")" = "$(readlink "/proc/$holder/ns/$kind")" ]
 	done
+	# The holder is in none of the instance's cgroups, whose removal would wait for it.
+	grep -q /strata- "/proc/$pid/cgroup"
+	run grep /strata- "/proc/$holder/cgroup"
+	[ "$status" = 1 ]
 	# An empty root, read-only: no /dev/kvm, no /proc, nothing by any path.
 	for task in "$pid" "$holder"; do
 		[ -z "$(ls -A "/proc/$task/root/")" ]
