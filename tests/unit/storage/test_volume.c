@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -143,6 +144,30 @@ static void disks_are_images_of_their_size(void **state)
 	assert_int_equal(scene_count(scene, "volumes"), 0);
 }
 
+/* Regression: each look for a qcow2 volume read its header. */
+static void to_be_found_a_disk_is_not_opened(void **state)
+{
+	struct scene *scene = *state;
+	struct volume volume = { 0 };
+	char events[512];
+
+	assert_int_equal(volume_create_disk(&scene->store, "v", NULL, VOLUME_QCOW2, 1048576,
+					    &volume, &scene->err),
+			 0);
+	AUTO(fd_close_p) int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watch < 0 || inotify_add_watch(watch, volume.path, IN_OPEN) < 0)
+		fail_msg("inotify: %s", strerror(errno));
+	volume_fini(&volume);
+	assert_int_equal(volume_find(&scene->store, "v", &volume, &scene->err), 0);
+	assert_int_equal(volume.recorded_bytes, 1048576);
+	assert_int_equal(read(watch, events, sizeof(events)), -1);
+	assert_int_equal(volume_size(&volume), 1048576);
+	assert_true(read(watch, events, sizeof(events)) > 0); /* so that would have shown */
+	assert_int_equal(unlink(volume.path), 0);
+	assert_int_equal(volume_size(&volume), 1048576); /* as recorded, where it cannot be read */
+	volume_fini(&volume);
+}
+
 static void what_a_killed_create_left_is_replaced(void **state)
 {
 	struct scene *scene = *state;
@@ -195,6 +220,7 @@ int main(void)
 		T(prune_takes_anonymous_ones_or_all),
 		T(half_removed_volumes_heal_at_use),
 		T(disks_are_images_of_their_size),
+		T(to_be_found_a_disk_is_not_opened),
 		T(what_a_killed_create_left_is_replaced),
 		T(half_removed_disks_heal_at_use),
 	};
