@@ -296,7 +296,7 @@ static const struct cmd volume_check_cmd = {
 	.operands = "VOLUME",
 	.summary = "Look for damage in a qcow2 disk",
 	.notes =
-		"Exit status: 0 sound or repaired, 1 clusters are lost and no harm is done, 2 damaged.",
+		"Exit status: 0 sound or repaired, 1 clusters are lost (no harm), 2 damaged.",
 	.opts = volume_check_opts,
 	.min_operands = 1,
 	.max_operands = 1,
