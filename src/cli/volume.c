@@ -295,8 +295,7 @@ static const struct cmd volume_check_cmd = {
 	.name = "check",
 	.operands = "VOLUME",
 	.summary = "Look for damage in a qcow2 disk",
-	.notes =
-		"Exit status: 0 sound or repaired, 1 clusters are lost (no harm), 2 damaged.",
+	.notes = "Exit status: 0 sound or repaired, 1 clusters are lost (no harm), 2 damaged.",
 	.opts = volume_check_opts,
 	.min_operands = 1,
 	.max_operands = 1,
