@@ -171,7 +171,7 @@ static int agent_start(struct agent *a, struct err *err)
 
 	root_init(&root);
 	int r = config_parse(AGENT_CONFIG, a->reader.body.data, a->reader.len, &a->config, err);
-	a->reader.max = AGENT_CONTROL_MAX;
+	a->reader.max = AGENT_HOSTS_MAX;
 	if (r == 0)
 		r = agent_machine(a, &root, err);
 	if (r == 0)
@@ -251,6 +251,10 @@ static int agent_command(struct agent *a, struct err *err)
 		return 0;
 	case AGENT_STDIN_EOF:
 		a->streams[AGENT_STREAM_IN].seen = true;
+		return 0;
+	case AGENT_HOSTS: /* one that was given none has no file to change */
+		if (a->state != AGENT_WAITING)
+			(void)root_hosts(a->reader.body.data, a->reader.len);
 		return 0;
 	case AGENT_STATS:
 		if (a->out.len - a->out_at < AGENT_QUEUE_MAX)

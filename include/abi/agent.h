@@ -15,7 +15,7 @@
  *   virtio-vsock, guest's port AGENT_EXEC_PORT: each connection is one exec session
  *
  *   control:  guest READY -> host CONFIG -> guest STARTED or FAILED
- *             host SIGNAL, RESIZE, STDIN_EOF, STATS (-> guest STATS_REPLY), STOP at any time after CONFIG
+ *             host SIGNAL, RESIZE, STDIN_EOF, HOSTS, STATS (-> guest STATS_REPLY), STOP at any time after CONFIG
  *             guest EXIT at the workload's end. It says how many bytes went into stdout and stderr: once the host
  *             has them all it says STOP, and the guest syncs its disks and powers off. STOP before the end kills the
  *             workload; EXIT is said all the same, and the guest waits for no other STOP.
@@ -49,10 +49,11 @@
 
 /* Bytes of payload at most. */
 #define AGENT_CONFIG_MAX                                                                           \
-	(4U << 20)		 /* CONFIG, START: arguments and environment, Linux takes 2 MiB */
-#define AGENT_CONTROL_MAX 4096U	 /* everything else on the control port */
-#define AGENT_SESSION_MAX 65536U /* everything else in a session */
-#define AGENT_TEXT_MAX	  479U	 /* of FAILED and LOG */
+	(4U << 20)		/* CONFIG, START: arguments and environment, Linux takes 2 MiB */
+#define AGENT_CONTROL_MAX 4096U /* everything else on the control port */
+#define AGENT_HOSTS_MAX	  (1U << 20) /* HOSTS */
+#define AGENT_SESSION_MAX 65536U     /* everything else in a session */
+#define AGENT_TEXT_MAX	  479U	     /* of FAILED and LOG */
 
 enum agent_type {
 	/* host to guest, control */
@@ -63,6 +64,7 @@ enum agent_type {
 	AGENT_STATS = 5,  /* nothing */
 	AGENT_STDIN_EOF =
 		6, /* nothing; in a session too. On the control port: nothing comes after what strata.stdin holds */
+	AGENT_HOSTS = 7, /* text: /etc/hosts from now on */
 	/* host to guest, session */
 	AGENT_START = 16, /* fields of CONFIG that belong to a process */
 	AGENT_STDIN = 17, /* bytes */
@@ -118,6 +120,8 @@ enum agent_tag {
 	AGENT_TAG_SHM_BYTES = 37, /* number: size of /dev/shm */
 	AGENT_TAG_CLOCK = 38, /* number: ns since 1970, UTC; 0 or no field: the clock is right */
 	AGENT_TAG_PIDS = 39,  /* number: processes at most; 0 or no field: no limit */
+	AGENT_TAG_DIRECTORY =
+		40, /* absolute, each: made in the root where it is missing, before the mounts */
 	/* of PUT, GET, STAT */
 	AGENT_TAG_PATH = 64,
 	AGENT_TAG_AS = 65, /* the name in the tar; no field: the path's last part */

@@ -335,6 +335,7 @@ void spec_fini(struct spec *spec)
 	free(spec->devices);
 	free(spec->ulimits);
 	free(spec->vm.disks);
+	free(spec->vm.directories);
 	free(spec->uid_map);
 	free(spec->gid_map);
 	free(spec->ports);

@@ -113,6 +113,9 @@ struct spec_vm {
 	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
 	bool console; /* with an agent: what the kernel says on its serial port goes to standard error, not away */
 	bool upper; /* with an agent: disk 1 holds what it writes */
+	const char **
+		directories; /* with an agent: made in its root where they are missing; absolute, NULL-ended */
+	size_t n_directories;
 	bool balloon, rng;
 	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };

@@ -419,7 +419,6 @@ static bool create_has_target(const json_t *mounts, const char *target)
 	return false;
 }
 
-/* Not for a virtual machine, where what is written is on a disk already, and no directory can be mounted. */
 static void create_image_volumes(json_t *mounts, const json_t *image)
 {
 	const char *target;
@@ -432,6 +431,29 @@ static void create_image_volumes(json_t *mounts, const json_t *image)
 						    json_pack("{s:s,s:s,s:b}", "type", "volume",
 							      "target", target, "copy_up", 1));
 	}
+}
+
+/*
+ * In a virtual machine what is written is on a disk already, and no directory of the host's can be mounted: there a VOLUME is
+ * a directory in its root.
+ */
+static int create_image_directories(json_t *vm, const json_t *mounts, const json_t *image)
+{
+	json_t *directories = json_array();
+	const char *target;
+	json_t *unused;
+	int r = 0;
+
+	json_object_foreach(json_object_get(image, "Volumes"), target, unused)
+	{
+		if (!create_has_target(mounts, target))
+			r |= json_array_append_new(directories, json_string(target));
+	}
+	if (json_array_size(directories) == 0) {
+		json_decref(directories);
+		return r;
+	}
+	return r | json_object_set_new(vm, "directories", directories);
 }
 
 static int create_mounts(struct manager *manager, json_t *spec, const json_t *config,
@@ -448,8 +470,11 @@ static int create_mounts(struct manager *manager, json_t *spec, const json_t *co
 	}
 	(void)json_object_set_new(spec, "mounts", mounts);
 	(void)json_object_set_new(spec, "volumes", anonymous);
+	const json_t *image = json_object_get(image_config, "config");
 	if (!machine)
-		create_image_volumes(mounts, json_object_get(image_config, "config"));
+		create_image_volumes(mounts, image);
+	else if (create_image_directories(json_object_get(spec, "vm"), mounts, image))
+		return err_set(err, ENOMEM, "new instance");
 	json_array_foreach(mounts, i, mount)
 	{
 		const char *type = json_str(mount, "type", "bind");
@@ -660,6 +685,8 @@ static int create_build(struct manager *manager, const json_t *config, const str
 		r = create_check_ports(spec, err);
 	if (r == 0)
 		r = create_mounts(manager, spec, config, image_config, engine->machines, err);
+	if (r == 0 && engine->machines)
+		r = machine_check_disks(manager, spec, err);
 	return r == 0 ? create_check_devices(spec, err) : r;
 }
 

@@ -106,8 +106,13 @@ int manager_kill(struct manager *manager, struct instance *instance, int sig, st
 	if (sig == SIGKILL && instance->state == INSTANCE_PAUSED)
 		r = manager_resume(manager, instance,
 				   err); /* a frozen v1 group does not even die */
-	if (r == 0 && (r = wire_send(fd, WIRE_SIGNAL, &word, sizeof(word))) < 0)
-		r = err_set(err, -r, "kill %s", instance->name);
+	if (r == 0) {
+		r = wire_send(fd, WIRE_SIGNAL, &word, sizeof(word));
+		if (r == -EPIPE && sig == SIGKILL) /* its monitor just died: so it did, too */
+			return life_settle(manager, instance, err);
+		if (r < 0)
+			(void)err_set(err, -r, "kill %s", instance->name);
+	}
 	if (r < 0)
 		return r;
 	event_add(manager, "kill", instance, "signal", sig);

@@ -118,6 +118,8 @@ int network_published(struct store *store, const char *instance, struct network_
 /* network_address() - of an instance, "" while it has none. */
 int network_address(struct store *store, const char *instance, char ret[16], struct err *err);
 
+/* A FIFO beside a hosts file, made by who wants to know of its changes: each time a byte comes. */
+#define NETWORK_HOSTS_TOLD "hosts.changed"
 /*
  * network_hosts_write() - names that resolve both ways, for everybody on this instance's network
  * Rewrites <run_root>/instances/ID/hosts in place (they are bind-mounted). Missing files are skipped;

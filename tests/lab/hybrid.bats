@@ -42,7 +42,7 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program nft --program "$build/strata-archive" -- "$1"
+		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 
@@ -114,10 +114,25 @@ has()
 	strata run -d --name v1 --virt hybrid demo sleep 1000 >/dev/null
 	strata exec v1 ping -c 1 -q c1 >/dev/null && echo "v1 reaches c1"
 	strata exec c1 ping -c 1 -q v1 >/dev/null && echo "c1 reaches v1"
+	strata run -d --name c2 demo sleep 1000 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q c2 >/dev/null && echo "v1 reaches c2" && break; done
+	strata exec c2 ping -c 1 -q v1 >/dev/null && echo "c2 reaches v1"
+	strata run -d --name v2 --virt hybrid demo sleep 1000 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q v2 >/dev/null && echo "v1 reaches v2" && break; done
+	strata exec v2 ping -c 1 -q v1 >/dev/null && echo "v2 reaches v1"
+	strata rename c2 c3; strata rm -f v2 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q c3 >/dev/null && echo "v1 reaches c3" && break; done
+	strata exec v1 sh -c "grep -c \"c2\|v2\" /etc/hosts"; strata rm -f c3 >/dev/null
 	strata rm -f v1 c1 >/dev/null; ls /sys/class/net | grep -c "^st"; ls /sys/fs/cgroup/unified | grep -c strata'
 	[ "$status" = 1 ] # grep found nothing
 	has "v1 reaches c1"
 	has "c1 reaches v1"
+	has "v1 reaches c2"
+	has "c2 reaches v1"
+	has "v1 reaches v2"
+	has "v2 reaches v1"
+	has "v1 reaches c3"
+	has 0
 }
 
 @test "the guest programs on hardware KVM" {
@@ -147,6 +162,7 @@ has()
 	strata cp -L x:/new/link /tmp/o/followed && strata cp x:/new/link /tmp/o/kept
 	echo "links $(cat /tmp/o/followed) $(readlink /tmp/o/kept)"
 	tar c file | strata cp - x:/etc && strata cp x:/etc/file - | tar xO
+	cp file able; setcap cap_net_raw+ep able; strata cp able x:/tmp && strata cp x:/tmp/able /tmp/o/able; getcap /tmp/o/able
 	strata cp x:/nowhere /tmp/o; strata cp file x:/nowhere/at/all; strata cp file x:/nowhere/
 	strata stop x >/dev/null; strata cp x:/new /tmp/o; strata rm x >/dev/null
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "cat /data/sub/deep; touch /data/x"
@@ -158,6 +174,17 @@ has()
 	strata rm -f y >/dev/null; echo "volumes $(strata volume ls -q | wc -l)"
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo true
 	strata run --rm --virt hybrid --network none -v vol:/data demo sh -c "cat /data/y; echo mounted \$(cat /data/z)"
+	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two/in -v vol:/one/sub demo sh -c \
+		"echo shared >/two/in/s; cat /one/s /one/sub/s; touch /one/no"
+	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two:ro demo sh -c "cat /one/s /two/s; touch /two/no"
+	strata run --rm --virt hybrid --network none owner sh -c "stat -c \"own %a %u\" /own; echo x >/own/x && echo written"
+	strata run --rm --virt hybrid --network none --read-only owner stat -c "own %a %u" /own
+	strata create --virt hybrid --network none -v vol:/data --disk vol demo true
+	strata volume resize vol 300m >/dev/null
+	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "echo small \$((\$(stat -f -c %b /data) < 70000))"
+	strata run --rm --virt hybrid --network none -v vol:/ro:ro -v vol:/data demo sh -c \
+		"echo large \$((\$(stat -f -c %b*%s /data) >= 280000000)); cat /data/y; head -c 200000000 /dev/zero >/data/big && echo fits; rm /data/big"
+	e2fsck -fn /store/volumes/vol/disk.img >/dev/null 2>&1; echo "checked $?"
 	strata run --rm --virt hybrid --network none -v dir:/data demo true
 	strata run --rm --virt hybrid --network none -v /tmp/t:/data demo true
 	strata run --rm --virt hybrid --network none -v /data demo true
@@ -178,7 +205,18 @@ has()
 	has "volumes 3"
 	has "mounted 1 0"
 	[[ $output == *"was not unmounted"*"writable"* ]]
-	[ "$(grep -cx kept <<<"$output")" = 2 ]
+	[ "$(grep -cx kept <<<"$output")" = 3 ]
+	has "small 1"
+	has "large 1"
+	has fits
+	has "/tmp/o/able cap_net_raw=ep"
+	[ "$(grep -cx "own 755 0" <<<"$output")" = 2 ] # the image has no /own
+	has written
+	[ "$(grep -cx shared <<<"$output")" = 4 ]
+	[[ $output == *"volumes/vol/disk.img is given twice"* ]]
+	has "checked 0"
+	[[ $output == *"/one/no: Read-only file system"* ]]
+	[[ $output == *"/two/no: Read-only file system"* ]]
 	[[ $output == *"volume dir is a directory"* ]]
 	[[ $output == *"a bind mount is not for a virtual machine"* ]]
 	[[ $output == *"without a name"* ]]

@@ -165,9 +165,24 @@ static int64_t agent_console_write(struct console *console, const void *data, si
 	return (int64_t)len;
 }
 
+/* Behind all else, one at a time: however often they change, and however slowly the guest reads, the last text counts. */
+static bool agent_queue_hosts(struct agent *agent)
+{
+	if (!agent->hosts_wait || agent->phase == AGENT_PHASE_BOOT ||
+	    agent->out_at < agent->out.len)
+		return false;
+	frame_add(&agent->out, AGENT_HOSTS, buf_str(&agent->hosts), agent->hosts.len);
+	buf_fini(&agent->hosts);
+	agent->hosts_wait = false;
+	agent->hosts_queued = true;
+	return true;
+}
+
 static int64_t agent_console_read(struct console *console, void *ret, size_t len)
 {
 	struct agent *agent = agent_of(console);
+
+	(void)agent_queue_hosts(agent); /* mostly there are none */
 	size_t left = agent->out.len - agent->out_at;
 	size_t n = len < left ? len : left;
 
@@ -175,8 +190,9 @@ static int64_t agent_console_read(struct console *console, void *ret, size_t len
 		memcpy(ret, agent->out.data + agent->out_at, n);
 	agent->out_at += n;
 	if (agent->out_at == agent->out.len) {
-		buf_fini(&agent->out); /* CONFIG was large; nothing else is */
+		buf_fini(&agent->out); /* CONFIG and HOSTS are large; nothing else is */
 		agent->out_at = 0;
+		agent->hosts_queued = false;
 	}
 	return (int64_t)n;
 }
@@ -214,6 +230,7 @@ int agent_init(struct agent *agent, const struct agent_events *events, const str
 void agent_fini(struct agent *agent)
 {
 	buf_fini(&agent->config);
+	buf_fini(&agent->hosts);
 	buf_fini(&agent->out);
 	frame_reader_fini(&agent->reader);
 	agent->out_at = 0;
@@ -226,7 +243,8 @@ static int agent_may_say(const struct agent *agent, size_t spare)
 	if (agent->phase == AGENT_PHASE_BOOT)
 		return -ENOTCONN;
 	size_t queued = agent->out.len - agent->out_at;
-	size_t most = AGENT_QUEUE_MAX + (agent->phase == AGENT_PHASE_START ? AGENT_CONFIG_MAX : 0);
+	size_t most = AGENT_QUEUE_MAX + (agent->phase == AGENT_PHASE_START ? AGENT_CONFIG_MAX : 0) +
+		      (agent->hosts_queued ? AGENT_HOSTS_MAX : 0);
 	return agent->out.failed || queued > most + spare ? -ENOBUFS : 0;
 }
 
@@ -274,6 +292,20 @@ int agent_stdin_eof(struct agent *agent)
 		return 0;
 	}
 	return agent_say(agent, AGENT_STDIN_EOF, NULL, 4096);
+}
+
+int agent_hosts(struct agent *agent, const char *text, size_t len)
+{
+	if (len > AGENT_HOSTS_MAX)
+		return -E2BIG;
+	if (agent->phase == AGENT_PHASE_ENDED)
+		return -ENOTCONN;
+	agent->hosts.len = 0;
+	int r = buf_add(&agent->hosts, text, len);
+	agent->hosts_wait = r == 0;
+	if (r == 0 && agent_queue_hosts(agent))
+		agent_wake(agent);
+	return r;
 }
 
 int agent_stats(struct agent *agent)

@@ -213,6 +213,7 @@ int agent_wire_config(struct buf *out, const struct spec *spec, const struct age
 	frame_field_add_text(out, AGENT_TAG_RESOLV, setup->resolv);
 	if (r == 0 && spec->network == SPEC_NETWORK_BRIDGE)
 		r = wire_net(out, &spec->endpoint, err);
+	wire_list(out, AGENT_TAG_DIRECTORY, spec->vm.directories, spec->vm.n_directories);
 	if (r == 0)
 		r = wire_mounts(out, spec, setup, err);
 	frame_field_add_u64(out, AGENT_TAG_SHM_BYTES, (uint64_t)spec->shm_bytes);

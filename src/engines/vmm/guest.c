@@ -92,8 +92,6 @@ static _Noreturn void child_main(struct vmm_child *child)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != child->parent)
 		_exit(125); /* it died before that was set */
-	if (cgroup_join(child->g->joins, child->g->n_joins) < 0)
-		child_failed(child->fds[VMM_SYNC_FD], "join the virtual machine's cgroup");
 	child_fds(child);
 	(void)execve(child->program, argv, env);
 	child_failed(VMM_SYNC_FD, child->program);
@@ -142,6 +140,20 @@ static int guest_streams(struct vmm_guest *g, const struct spec *spec, const str
 	return ret[1] < 0 || ret[2] < 0 ? err_set(err, errno, "the terminal") : 0;
 }
 
+/* It joins v1's by itself, once its holder is born outside of them; into v2's it is born. */
+static void guest_hand_cgroups(struct vmm_guest *g, struct vmm_child *child)
+{
+	int v2 = g->layout.v2;
+
+	_Static_assert(VMM_JOINS == CGROUP_HIERARCHIES, "room for each");
+	for (unsigned i = 0; i < g->n_joins; i++)
+		child->fds[VMM_JOIN_FD + i] = g->joins[i];
+	g->n_joins = 0; /* the child's now */
+	if (v2 >= 0)	/* where it cannot be opened, the holder is where the machine is */
+		child->fds[VMM_HOME_FD] =
+			open(g->layout.hierarchies[v2].mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct guest_dirs *dirs,
 		      const struct guest_io *io, struct vmm_child *child, struct err *err)
 {
@@ -161,6 +173,7 @@ static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct
 	child->fds[VMM_RUN_FD] = open(dirs->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (child->fds[VMM_RUN_FD] < 0)
 		return err_set(err, errno, "open %s", dirs->run);
+	guest_hand_cgroups(g, child);
 	if (spec->network != SPEC_NETWORK_BRIDGE || !spec->endpoint.bridge)
 		return 0;
 	return tap_create(spec->endpoint.host_if, spec->endpoint.bridge, &child->fds[VMM_TAP_FD],
@@ -219,9 +232,6 @@ int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
 	int r = guest_cgroup(g, spec, err);
 	if (r == 0)
 		r = guest_launch(g, spec, dirs, io, err);
-	for (unsigned i = 0; i < g->n_joins; i++)
-		fd_close(g->joins[i]);
-	g->n_joins = 0;
 	if (r == 0)
 		r = vmm_expect(g->sync, VMM_WORD_READY, NULL, err);
 	if (r < 0) {
@@ -267,6 +277,8 @@ void vmm_guest_destroy(struct guest *guest)
 	struct vmm_guest *g = container_of(guest, struct vmm_guest, guest);
 
 	fd_close(g->sync);
+	for (unsigned i = 0; i < g->n_joins; i++)
+		fd_close(g->joins[i]);
 	if (guest->pid > 0 && !g->reaped) {
 		(void)pidfd_signal(guest->wait_fd,
 				   SIGKILL); /* gone already: the wait returns at once */
@@ -275,7 +287,7 @@ void vmm_guest_destroy(struct guest *guest)
 	}
 	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->layout, g->cgroup_path, NULL); /* sweep tries again */
-	/* The holder became ours when its machine ended (vmm/holder.h), and is gone with the cgroup. */
+	/* A holder became ours when its machine ended (vmm/holder.h). The last one may outlive us: then it is init's. */
 	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
 		;
 	cgroup_close(&g->cgroup);

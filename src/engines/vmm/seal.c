@@ -16,8 +16,6 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 
-#define SEAL_NOBODY 65534U /* Debian: base-passwd */
-
 static int seal_become_nobody(struct err *err)
 {
 	if (setgroups(0, NULL) < 0 || setresgid(SEAL_NOBODY, SEAL_NOBODY, SEAL_NOBODY) < 0 ||

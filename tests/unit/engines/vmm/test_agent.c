@@ -186,6 +186,38 @@ static void an_early_end_of_input_follows_config(void **state)
 	assert_int_equal(heard->failed, 0);
 }
 
+static void hosts_are_told_once_somebody_hears(void **state)
+{
+	struct heard *heard = *state;
+
+	assert_int_equal(agent_hosts(&heard->agent, "early\n", 6), 0);
+	assert_int_equal(hear(heard), 0);
+	say_ready(heard, AGENT_VERSION);
+	assert_int_equal(hear(heard), AGENT_HOSTS); /* after CONFIG */
+	assert_int_equal(agent_hosts(&heard->agent, "10.0.0.2\tc2\n", 12), 0);
+	assert_int_equal(hear(heard), AGENT_HOSTS);
+	assert_int_equal(agent_hosts(&heard->agent, "", AGENT_HOSTS_MAX + 1), -E2BIG);
+	assert_int_equal(hear(heard), 0);
+}
+
+/* A guest that reads slowly, in a large network: only the last text is for it, and STOP has its place. */
+static void hosts_do_not_pile_up(void **state)
+{
+	struct heard *heard = *state;
+	char *text = test_calloc(1, AGENT_HOSTS_MAX);
+
+	say_ready(heard, AGENT_VERSION);
+	assert_int_equal(hear(heard), AGENT_CONFIG);
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(agent_hosts(&heard->agent, text, AGENT_HOSTS_MAX), 0);
+	assert_true(heard->agent.out.len < 2 * AGENT_HOSTS_MAX);
+	assert_int_equal(agent_signal(&heard->agent, 1), 0);
+	assert_int_equal(agent_stop(&heard->agent), 0);
+	assert_int_equal(hear(heard), AGENT_HOSTS); /* the last of the fifty */
+	assert_int_equal(hear(heard), 0);
+	test_free(text);
+}
+
 static void what_is_out_of_order_is_a_failure_once(void **state)
 {
 	struct heard *heard = *state;
@@ -261,6 +293,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_life_in_order),
 		T(an_early_end_of_input_follows_config),
+		T(hosts_are_told_once_somebody_hears),
+		T(hosts_do_not_pile_up),
 		T(what_is_out_of_order_is_a_failure_once),
 		T(another_version_is_told_apart),
 		T(a_failure_before_the_start_has_the_guest_s_words),
