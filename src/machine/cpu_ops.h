@@ -22,8 +22,7 @@ enum vcpu_exit {
 	VCPU_EXIT_MMIO, /* io.mmio: the same */
 	VCPU_EXIT_HLT,	/* only where the engine has no interrupt controller of its own */
 	VCPU_EXIT_IRQ_WINDOW, /* asked by irq_window: an interrupt can be injected now */
-	VCPU_EXIT_EOI,	    /* io.eoi: a level interrupt that a split controller wants to hear of */
-	VCPU_EXIT_MSR_READ, /* io.msr: one that the engine has no answer to */
+	VCPU_EXIT_MSR_READ,   /* io.msr: one that the engine has no answer to */
 	VCPU_EXIT_MSR_WRITE,
 	VCPU_EXIT_SHUTDOWN, /* triple fault */
 	VCPU_EXIT_RESET,    /* the engine saw the machine be reset (KVM_EXIT_SYSTEM_EVENT) */
@@ -49,9 +48,6 @@ struct vcpu_io {
 			uint8_t *data;
 		} mmio;
 		struct {
-			uint8_t vector;
-		} eoi;
-		struct {
 			uint32_t index;
 			uint64_t value;
 			bool fault; /* set by the run loop: the guest gets #GP */
@@ -71,7 +67,6 @@ struct vcpu_io {
 /* What an engine can do; the VMM adapts. */
 struct cpu_caps {
 	bool irqchip;	    /* LAPICs, IOAPIC, PIC and PIT of its own, on request */
-	bool split_irqchip; /* or the LAPICs alone */
 	bool doorbells;	    /* doorbell_set */
 	bool kvm_clock;	    /* paravirtual clock and KVM's CPUID leaves */
 	unsigned vcpus;	    /* at most */
@@ -84,7 +79,6 @@ struct vcpu; /* the same */
 struct vm_config {
 	struct guest_mem *mem; /* borrowed; slots are announced by slot_set() */
 	bool own_irqchip;      /* the engine's interrupt controllers are wanted: caps.irqchip */
-	bool split_irqchip;    /* with own_irqchip: of those the LAPICs alone: caps.split_irqchip */
 	unsigned vcpus;
 };
 
@@ -128,16 +122,9 @@ struct cpu_ops {
 	/* Owner thread: IA32_APIC_BASE as the guest has it. */
 	uint64_t (*apic_base_get)(struct vcpu *vcpu);
 
-	/*
-	 * ---- with own_irqchip ----
-	 * With split_irqchip the machine's IOAPIC sends its interrupts by msi(), and says by ioapic_route() what each pin holds,
-	 * so that the end of a level interrupt is heard of (VCPU_EXIT_EOI). The machine's PIC goes by irq_ready, inject and
-	 * irq_window, which are there then too. No irq_set.
-	 */
+	/* ---- with own_irqchip ---- */
 	void (*irq_set)(struct vm *vm, uint32_t gsi, bool level); /* any thread */
 	void (*msi)(struct vm *vm, uint64_t addr, uint32_t data); /* any thread */
-	/* Any thread; pin < IRQ_GSI_COUNT; the message as the pin would send it. 0 or -errno. */
-	int (*ioapic_route)(struct vm *vm, unsigned pin, uint64_t addr, uint32_t data, bool masked);
 
 	/* ---- optional: NULL without the cap ---- */
 	/*

@@ -199,13 +199,6 @@ void vmm_lapic_halt(struct vmm_vcpu *v)
 	v->halted = v->vmm->chip != NULL;
 }
 
-/* Only a controller that is split between engine and machine says this; ours is whole. */
-void vmm_lapic_eoi(struct vmm_vcpu *v, uint8_t vector)
-{
-	if (v->vmm->chip)
-		ioapic_eoi(&v->vmm->chip->ioapic, vector);
-}
-
 void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io)
 {
 	struct vmm *vmm = v->vmm;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tiny_vm.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "base/core/macros.h"
@@ -140,68 +139,12 @@ static void lapic_on(struct tiny_vm *vm)
 static void message_reaches_kvms_lapic(void **state)
 {
 	(void)state;
-	for (int irqchip = TINY_FULL; irqchip <= TINY_SPLIT; irqchip++) {
-		TINY_VM(vm, irqchip);
-		lapic_on(&vm);
-		for (int i = 0; i < 3; i++) {
-			vm.vcpu->ops->msi(vm.vm, 0xfee00000, 0x55);
-			tiny_expect_out(&vm, 0x85, 0x55);
-		}
-	}
-}
-
-/* Edge and level as the data of a message says them: SDM 3A, Message Data Register Format. */
-#define LEVEL_55 (UINT32_C(0xc000) | 0x55)
-
-/* In either order: where supervisor code is emulated, KVM asks for the exit only after some more instructions. */
-static void expect_eoi_and_out(struct tiny_vm *vm)
-{
-	unsigned eois = 0, outs = 0;
-
-	for (int i = 0; i < 2; i++) {
-		enum vcpu_exit exit = tiny_run(vm);
-		if (exit == VCPU_EXIT_EOI) {
-			assert_int_equal(vm->io.eoi.vector, 0x55);
-			eois++;
-			continue;
-		}
-		assert_int_equal(exit, VCPU_EXIT_PIO);
-		assert_int_equal(vm->io.pio.port, 0x85);
-		outs++;
-	}
-	assert_int_equal(eois, 1);
-	assert_int_equal(outs, 1);
-}
-
-static void end_of_a_level_interrupt_is_heard_of(void **state)
-{
-	(void)state;
-	TINY_VM(vm, TINY_SPLIT);
+	TINY_VM(vm, TINY_FULL);
 	lapic_on(&vm);
-	assert_int_equal(vm.vm->ops->ioapic_route(vm.vm, 11, 0xfee00000, LEVEL_55, false), 0);
-	assert_int_equal(vm.vm->ops->ioapic_route(vm.vm, 11, 0xfee00000, LEVEL_55, false), 0);
-	vm.vcpu->ops->msi(vm.vm, 0xfee00000, LEVEL_55);
-	expect_eoi_and_out(&vm);
-
-	assert_int_equal(vm.vm->ops->ioapic_route(vm.vm, 11, 0xfee00000, LEVEL_55, true), 0);
-	vm.vcpu->ops->msi(vm.vm, 0xfee00000, LEVEL_55);
-	tiny_expect_out(&vm, 0x85, 0x55);
-	assert_int_equal(vm.vm->ops->ioapic_route(vm.vm, 24, 0xfee00000, 0x55, false), -EINVAL);
-}
-
-static void the_machines_pic_injects_beside_kvms_lapic(void **state)
-{
-	(void)state;
-	TINY_VM(vm, TINY_SPLIT);
-	lapic_on(
-		&vm); /* its LINT0 is open to the PIC where the guest left it so: SDM 3A, Local Vector Table */
-	tiny_code(&vm, 0x4100, handler, handler_end);
-	tiny_vector(&vm, 0x21, 0x4100);
-	vm.vcpu->ops->irq_window(vm.vcpu, true);
-	assert_int_equal(tiny_run(&vm), VCPU_EXIT_IRQ_WINDOW);
-	vm.vcpu->ops->irq_window(vm.vcpu, false);
-	assert_int_equal(vm.vcpu->ops->inject(vm.vcpu, 0x21), 0);
-	tiny_expect_out(&vm, 0x81, 0x21);
+	for (int i = 0; i < 3; i++) {
+		vm.vcpu->ops->msi(vm.vm, 0xfee00000, 0x55);
+		tiny_expect_out(&vm, 0x85, 0x55);
+	}
 }
 
 /* A guest may name any LAPIC and vector it likes. */
@@ -227,8 +170,6 @@ int main(void)
 		cmocka_unit_test(cr8_and_apic_base_follow_a_set_state),
 		cmocka_unit_test(line_reaches_kvms_pic),
 		cmocka_unit_test(message_reaches_kvms_lapic),
-		cmocka_unit_test(end_of_a_level_interrupt_is_heard_of),
-		cmocka_unit_test(the_machines_pic_injects_beside_kvms_lapic),
 		cmocka_unit_test(messages_to_nowhere_are_dropped),
 	};
 
