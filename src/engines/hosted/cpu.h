@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The software CPU: one vcpu's state, and what its parts ask of each other.
+ *
+ * Theory of operation.
+ *
+ *   run.c     cpu_ops.run(): guest vector state into the host's registers, then, until something is for the machine:
+ *             events (kick, interrupt, NMI, debug) -> translated code -> one instruction interpreted -> a fault delivered
+ *   jit*      translated code: blocks of re-emitted instructions, chained; leaves with the next thing to do
+ *   interp*   one instruction, any mode, from its decoded form: the reference, and whatever is rare or awkward
+ *   system*   the privileged and the mode-changing ones; exceptions, interrupts, far control flow
+ *   mmu*      page tables, the TLB that translated code looks into, guest memory by linear address
+ *
+ * Rules.
+ * 1. In C, all of the vcpu's general state is in this struct: regs, rip (of the instruction under way), rflags. In translated code
+ *    general registers and arithmetic flags are in the host's (jit.h says which and where).
+ * 2. Vector, mask, MMX, x87 registers, MXCSR and the x87 control words are the GUEST'S, live in the host's registers, from the entry of
+ *    run() to its end: nothing in this room that run() reaches may touch them. The room is compiled with -mgeneral-regs-only; nothing
+ *    under run() calls the C library (its memcpy uses vector registers): copies are cpu_copy() and cpu_zero(). No allocation, no logging.
+ * 3. A function that can fault returns enum cpu_result; CPU_OK, or the caller goes back at once, undoing nothing: whoever changes state
+ *    does so after the last thing that can fault.
+ * 4. Memory-mapped and port I/O end run(): the instruction is abandoned (CPU_EXIT), the machine answers, and the next run() executes
+ *    the same instruction again, its accesses answered from the journal (struct cpu_io). The journal is emptied when an instruction retires.
+ * 5. Everything here belongs to the vcpu's thread, but for what is marked atomic.
+ *
+ * GS base is the address of this struct while the vcpu's thread is in run(): translated code reaches it as %gs:offset.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "machine/cpu_ops.h"
+#include "x86/insn.h"
+#include "x86/state.h"
+
+enum cpu_result {
+	CPU_OK,
+	CPU_FAULT, /* cpu->fault says which; to be delivered */
+	CPU_EXIT,  /* cpu->exit and cpu->io: for the machine */
+	CPU_AGAIN, /* jit_run() only: interpret the instruction at rip, then come back */
+};
+
+/* ---- memory ---- */
+
+#define CPU_PAGE_BYTES 4096U
+#define CPU_TLB_BITS   10
+#define CPU_TLB_SIZE   (1U << CPU_TLB_BITS)
+/* A tag that equals no page address. */
+#define CPU_TLB_NONE UINT64_C(1)
+
+/*
+ * One translation of a 4 KiB page, at index (gva >> 12) % CPU_TLB_SIZE. A tag is the page's linear address where that kind of access may
+ * go straight to memory, else CPU_TLB_NONE. An access of n bytes at gva hits when ((gva + n - 1) & -4096) == tag: what crosses a page misses.
+ * write: only where the page's dirty bit is set, no translated code is in it, and it is no ROM.
+ */
+struct cpu_tlb_entry {
+	uint64_t read, write, exec; /* tags */
+	uint64_t addend;	    /* host address = gva + addend */
+};
+
+/* One per class of access. flags of an entry (global or not, page size) are kept apart, where translated code need not skip them. */
+struct cpu_tlb {
+	struct cpu_tlb_entry entries[CPU_TLB_SIZE];
+};
+
+enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
+
+/*
+ * The classes: which translations an access may use. A user-mode access: one per address space. Supervisor accesses: with user pages
+ * reachable (no SMAP, or EFLAGS.AC set) or not. cpu->tlb is the one in force; system.c and mmu.c keep it right.
+ */
+#define CPU_TLB_SPACES                                                                             \
+	8U /* address spaces whose user translations are kept: by PCID, where the guest uses them */
+
+/* ---- modes ---- */
+
+/*
+ * What a block of code is translated for, besides its address: cpu->mode. Recomputed by cpu_mode_update() whenever one of its sources changes.
+ */
+#define CPU_MODE_CODE 0x003U /* enum x86_code */
+#define CPU_MODE_CPL  0x00cU /* << 2 */
+#define CPU_MODE_STACK32                                                                           \
+	0x010U /* SS.B = 1 (16-bit stack pointer without it); in 64-bit code the stack is 64 bits wide anyway */
+#define CPU_MODE_FLAT                                                                              \
+	0x020U /* CS, DS, ES, SS have base 0, and limits that reach 4 GiB (or 64-bit code): no check needed */
+#define CPU_MODE_NO_FPU	   0x040U /* CR0.TS or CR0.EM: x87 and MMX raise #NM (or #UD) */
+#define CPU_MODE_NO_SSE	   0x080U /* CR0.TS, CR0.EM or no CR4.OSFXSR */
+#define CPU_MODE_NO_AVX	   0x100U /* XCR0 or CR4.OSXSAVE is missing something of AVX */
+#define CPU_MODE_NO_AVX512 0x200U
+#define CPU_MODE_TRAP                                                                              \
+	0x400U /* EFLAGS.TF, or a debug register is armed: one instruction at a time, interpreted */
+#define CPU_MODE_ALIGN	    0x800U /* CR0.AM, EFLAGS.AC, CPL 3: alignment is checked; interpreted */
+#define CPU_MODE_VM86	    0x1000U
+#define CPU_MODE_REAL	    0x2000U
+#define CPU_MODE_SYSCALL_OK 0x4000U /* reserved for translated system calls: long mode, EFER.SCE */
+#define CPU_MODE_IOPL_OK    0x8000U /* CPL <= IOPL: CLI and STI are allowed */
+
+/* ---- events ---- */
+
+struct cpu_fault {
+	uint8_t vector;
+	bool has_error;
+	uint32_t error;
+	uint64_t cr2; /* with vector 14 */
+};
+
+/* Why translated code, or a loop over instructions, shall come back to run(). atomic; bits are set by anybody, cleared by the owner. */
+#define CPU_POLL_KICK  0x1U /* cpu_ops.kick() */
+#define CPU_POLL_EVENT 0x2U /* an interrupt, NMI or window may be due: look at event fields */
+#define CPU_POLL_SYNC                                                                              \
+	0x4U /* another vcpu waits until this one has flushed what `sync_wanted` says */
+#define CPU_POLL_UNLINK 0x8U /* links of blocks are stale: jit.c */
+
+/* Accesses to devices of the instruction under way: done ones are answered from here when it is executed again. */
+#define CPU_IO_MAX 16U /* an instruction's most: a repeated one retires element by element */
+struct cpu_io_access {
+	uint64_t addr; /* gpa or port */
+	uint64_t data;
+	uint8_t len;
+	bool is_write, is_port;
+};
+struct cpu_io {
+	struct cpu_io_access done[CPU_IO_MAX]; /* in program order */
+	unsigned n_done, at;		       /* at: the next to be answered in this execution */
+	bool pending;			       /* done[n_done] is with the machine */
+};
+
+struct hosted_vm;
+struct jit_vcpu;
+
+/* Interrupt and debug state between instructions. */
+#define CPU_SHADOW_STI                                                                             \
+	0x1U /* STI, MOV SS, POP SS: no interrupt before the next instruction has retired */
+#define CPU_SHADOW_MOV_SS 0x2U /* nor a debug exception */
+
+struct hosted_cpu {
+	struct vcpu vcpu; /* first: what cpu_ops hands out */
+	struct hosted_vm *vm;
+
+	uint64_t regs[X86_REGS];
+	uint64_t rip;
+	uint64_t rflags; /* whole; bit 1 set */
+	struct x86_segment segs[X86_SEGS], tr, ldt;
+	struct x86_table gdt, idt;
+	uint64_t cr0, cr2, cr3, cr4, cr8, efer, xcr0;
+	uint64_t dr[8];
+	uint8_t cpl;
+	uint32_t mode;	     /* CPU_MODE_* */
+	struct cpu_tlb *tlb; /* the class in force */
+	uint32_t poll;	     /* CPU_POLL_*; atomic */
+	uint8_t shadow;	     /* CPU_SHADOW_* */
+	bool halted;	     /* HLT retired; run() returns VCPU_EXIT_HLT */
+
+	/* MSRs that live here; others are in msr.c's table or the machine's */
+	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
+		sysenter_eip;
+	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type, xss, spec_ctrl;
+	uint64_t tsc_offset;			  /* guest TSC = host TSC + this */
+	uint64_t kvm_system_time, kvm_wall_clock; /* MSR values as written */
+	uint64_t msr_other[64];			  /* msr.c: those that only keep what was written */
+
+	struct cpu_fault fault;
+	enum vcpu_exit exit;
+	struct vcpu_io *io_out; /* run()'s argument */
+	struct cpu_io io;
+	uint8_t io_data[8];
+
+	/* events */
+	bool nmi_pending, nmi_blocked;
+	bool irq_injected; /* irq_vector is to be delivered at the next opportunity: the machine was told it would be */
+	uint8_t irq_vector;
+	bool irq_window;
+	bool kicked; /* owner's copy of CPU_POLL_KICK */
+	/* cpu_ops.debug_set */
+	bool debug_step, debug_software;
+	uint64_t debug_dr[4];
+	bool debug_pending_bp; /* inject_breakpoint() */
+
+	/* mmu.c */
+	struct cpu_tlb
+		*tlb_kernel[2]; /* [0]: user pages not reachable (SMAP, AC clear); [1]: reachable */
+	struct cpu_tlb *tlb_user[CPU_TLB_SPACES];
+	unsigned space;	      /* the current address space: index in tlb_user */
+	struct mmu_vcpu *mmu; /* what mmu.c alone knows: side tables of the TLBs, spaces' PCIDs */
+
+	struct jit_vcpu *jit; /* NULL: everything is interpreted */
+
+	struct cpuid_leaf leaves[CPUID_LEAVES_MAX];
+	unsigned n_leaves;
+
+	/* Guest vector state while run() is not under way; XSAVE standard format, 64-byte aligned. */
+	uint8_t *xsave;
+	uint64_t xsave_mask; /* components that host and guest share */
+	uint32_t xsave_bytes;
+
+	uint64_t insns; /* interpreted, for statistics */
+};
+
+static inline struct hosted_cpu *hosted_cpu(struct vcpu *vcpu)
+{
+	return (struct hosted_cpu *)vcpu;
+}
+
+/* memcpy() and memset(0) that leave the vector registers alone. */
+static inline void cpu_copy(void *to, const void *from, size_t n)
+{
+	__asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(n) : : "memory");
+}
+static inline void cpu_zero(void *to, size_t n)
+{
+	__asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(0) : "memory");
+}
+
+/* ---- mmu.c: by linear address; the segment's part is done ---- */
+
+/* mmu_vcpu_create(), mmu_vcpu_destroy() - the TLBs of a vcpu. 0 or -ENOMEM. */
+int mmu_vcpu_create(struct hosted_cpu *cpu, struct err *err);
+void mmu_vcpu_destroy(struct hosted_cpu *cpu);
+/*
+ * mmu_fill() - make the TLB class in force answer for one access, or say why it cannot
+ * Walks the page tables with cpu's privilege (user: CPL 3), sets accessed and dirty bits. Return: CPU_OK: filled, *ret_hva is the
+ * byte's host address; CPU_FAULT: #PF in cpu->fault; CPU_EXIT: no memory there, or it must not be written straight: *ret_gpa is where.
+ */
+enum cpu_result mmu_fill(struct hosted_cpu *cpu, uint64_t gva, enum cpu_access access,
+			 uint8_t **ret_hva, uint64_t *ret_gpa);
+/*
+ * cpu_load(), cpu_store() - 1 to 64 bytes at a linear address, with the privilege in force
+ * Across pages; devices through the journal (up to 8 bytes an access; more are many). A store checks every page before it writes the
+ * first byte. Stores into translated code invalidate it (jit_wrote()).
+ */
+enum cpu_result cpu_load(struct hosted_cpu *cpu, uint64_t gva, void *ret, unsigned len);
+enum cpu_result cpu_store(struct hosted_cpu *cpu, uint64_t gva, const void *data, unsigned len);
+/* The same as the CPU itself does for descriptor tables, TSS and interrupt stacks' tables: supervisor, whatever CPL, no SMAP. */
+enum cpu_result cpu_load_system(struct hosted_cpu *cpu, uint64_t gva, void *ret, unsigned len);
+enum cpu_result cpu_store_system(struct hosted_cpu *cpu, uint64_t gva, const void *data,
+				 unsigned len);
+/*
+ * cpu_pin() - a host pointer to [gva, gva + len) for an instruction that must run on the memory itself (LOCK), len <= 64
+ * Return: CPU_OK with *ret; *ret NULL: not memory, or across pages that are not neighbours: use cpu_load() and cpu_store().
+ */
+enum cpu_result cpu_pin(struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool write,
+			uint8_t **ret);
+/* cpu_probe() - would this access fault? Nothing is read. */
+enum cpu_result cpu_probe(struct hosted_cpu *cpu, uint64_t gva, unsigned len,
+			  enum cpu_access access);
+/* cpu_fetch() - instruction bytes at cs:rip for the decoder, across the page's end where both are mapped; *ret_len >= 1. */
+enum cpu_result cpu_fetch(struct hosted_cpu *cpu, uint64_t gva, uint8_t ret[X86_INSN_MAX],
+			  unsigned *ret_len);
+/* cpu_fetch_gpa() - where the code page at gva is: its physical page and host address, for the translator. -> CPU_EXIT: not memory. */
+enum cpu_result cpu_fetch_page(struct hosted_cpu *cpu, uint64_t gva, uint64_t *ret_gpa,
+			       const uint8_t **ret_hva);
+/* Flushes; each tells jit_mapping_changed() when an exec tag may have gone. */
+void mmu_flush_all(struct hosted_cpu *cpu); /* CR0.PG, CR4 paging bits, with global pages */
+void mmu_flush_page(struct hosted_cpu *cpu, uint64_t gva); /* INVLPG */
+void mmu_cr3_write(struct hosted_cpu *cpu, uint64_t cr3);  /* bit 63: no flush (CR4.PCIDE) */
+enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid, uint64_t gva);
+void mmu_class_update(struct hosted_cpu *cpu); /* CPL, AC, CR4.SMAP, CR3 changed: set cpu->tlb */
+/* mmu_protect() - no vcpu may store into this physical page any more without coming to C; any vcpu's thread. */
+void mmu_protect(struct hosted_vm *vm, struct hosted_cpu *self, uint64_t gpa);
+/* mmu_translate() - for the debugger: no fault, no bits set. 0 or -EFAULT. */
+int mmu_translate(struct hosted_cpu *cpu, uint64_t gva, uint64_t *ret_gpa);
+
+/* ---- segments and system (seg.c, system*.c, except.c) ---- */
+
+/* seg_linear() - a logical address of len bytes to a linear one, limit and type checked; #GP or #SS. */
+enum cpu_result seg_linear(struct hosted_cpu *cpu, enum x86_seg seg, uint64_t offset, unsigned len,
+			   bool write, uint64_t *ret);
+/* cpu_mode_update() - mode, cpl-dependent things and the TLB class, after anything they depend on was changed. */
+void cpu_mode_update(struct hosted_cpu *cpu);
+/* system_execute() - a decoded instruction of class SYSTEM, or STACK with a segment or flags; rip moves on success. */
+enum cpu_result system_execute(struct hosted_cpu *cpu, const struct x86_insn *insn);
+/* except_deliver() - cpu->fault to the guest; double and triple faults: CPU_EXIT with VCPU_EXIT_SHUTDOWN. */
+enum cpu_result except_deliver(struct hosted_cpu *cpu);
+/* except_interrupt() - an external interrupt or NMI through the IDT. */
+enum cpu_result except_interrupt(struct hosted_cpu *cpu, uint8_t vector);
+/* except_trap() - #DB after an instruction: single step (dr6_bits) or data breakpoints. */
+enum cpu_result except_debug(struct hosted_cpu *cpu, uint64_t dr6_bits);
+/* Faults: set cpu->fault and return CPU_FAULT. */
+enum cpu_result fault_raise(struct hosted_cpu *cpu, uint8_t vector);
+enum cpu_result fault_error(struct hosted_cpu *cpu, uint8_t vector, uint32_t error);
+enum cpu_result fault_page(struct hosted_cpu *cpu, uint64_t gva, uint32_t error);
+
+/* msr.c: CPU_EXIT with VCPU_EXIT_MSR_* for those that are the machine's (x2APIC, TSC deadline). #GP for unknown ones. */
+enum cpu_result msr_read(struct hosted_cpu *cpu, uint32_t index, uint64_t *ret);
+enum cpu_result msr_write(struct hosted_cpu *cpu, uint32_t index, uint64_t value);
+uint64_t cpu_tsc(const struct hosted_cpu *cpu);
+
+/* ---- interp*.c ---- */
+
+/*
+ * interp_step() - the instruction at cs:rip, whole; of a repeated string instruction as many elements as fit before poll is set, at
+ * least one. On CPU_OK rip is the next instruction's. Handles the interrupt shadow; does not deliver faults.
+ */
+enum cpu_result interp_step(struct hosted_cpu *cpu);
+/* interp_execute() - one that is decoded already (cpu->rip is its address). */
+enum cpu_result interp_execute(struct hosted_cpu *cpu, const struct x86_insn *insn);
+
+/* Device accesses of interpreter and mmu, through the journal. len 1, 2, 4, 8 (ports: to 4). */
+enum cpu_result io_access(struct hosted_cpu *cpu, bool is_port, bool is_write, uint64_t addr,
+			  unsigned len, uint64_t *data);
+
+/* ---- jit.h has the translator's side ---- */
+
+struct hosted_vm {
+	struct vm vm; /* first */
+	struct guest_mem *mem;
+	unsigned n_cpus;
+	struct hosted_cpu *cpus[64];
+	/* One bit per guest physical page of RAM slots (index by mem.c's order): holds translated code. atomic words; NULL without translator */
+	struct jit_vm *jit;
+	int lock_sync; /* reserved for mmu_protect(): see mmu.c */
+};
