@@ -121,6 +121,11 @@ struct cpu_ops {
 	void (*cr8_set)(struct vcpu *vcpu, uint8_t cr8);
 	/* Owner thread: IA32_APIC_BASE as the guest has it. */
 	uint64_t (*apic_base_get)(struct vcpu *vcpu);
+	/*
+	 * Before the first run(): ticks a second of the vcpu's TSC, whose value is msr_get(0x10); 0: not known, and
+	 * the guest is offered no TSC deadline. Otherwise accesses to IA32_TSC_DEADLINE come out as VCPU_EXIT_MSR_x.
+	 */
+	uint64_t (*tsc_hz)(struct vcpu *vcpu);
 
 	/* ---- with own_irqchip ---- */
 	void (*irq_set)(struct vm *vm, uint32_t gsi, bool level); /* any thread */

@@ -132,3 +132,14 @@ uint64_t kvm_apic_base_get(struct vcpu *base)
 {
 	return kvm_vcpu_of(base)->run->apic_base;
 }
+
+uint64_t kvm_tsc_hz(struct vcpu *base)
+{
+	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
+
+	/* Before Linux 5.10 a write to the deadline's register does not come out: kvm_vm.c. */
+	if (kvm_cap(vcpu->vm->dev_fd, KVM_CAP_X86_USER_SPACE_MSR) == 0)
+		return 0;
+	int khz = kvm_ioctl_nr(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	return khz > 0 ? (uint64_t)khz * 1000 : 0;
+}

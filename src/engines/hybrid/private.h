@@ -91,6 +91,7 @@ void kvm_irq_window(struct vcpu *vcpu, bool wanted);
 uint8_t kvm_cr8_get(struct vcpu *vcpu);
 void kvm_cr8_set(struct vcpu *vcpu, uint8_t cr8);
 uint64_t kvm_apic_base_get(struct vcpu *vcpu);
+uint64_t kvm_tsc_hz(struct vcpu *vcpu);
 void kvm_irq_set(struct vm *vm, uint32_t gsi, bool level);
 void kvm_msi_send(struct vm *vm, uint64_t addr, uint32_t data);
 int kvm_doorbell_set(struct vm *vm, uint64_t addr, unsigned len, bool is_port, bool match,

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/core/macros.h"
+#include "machine/lapic.h"
 
 GUEST16(wait_for_it, "out %al, $0x80; sti; 1: cmpb $0, 0x2000; je 1b; out %al, $0x90");
 GUEST16(handler, "mov $0x21, %al; movb $1, 0x2000; out %al, $0x81; iret");
@@ -87,6 +88,32 @@ GUEST16(pic,
 	"1: hlt; jmp 1b");
 GUEST16(pic_handler, "mov $0x20, %al; out %al, $0x20; out %al, $0x84; iret");
 
+/* wrmsr of IA32_TSC_DEADLINE, rdmsr of it */
+GUEST16(deadline,
+	"mov $0x6e0, %ecx; mov $0x1234, %eax; mov $5, %edx; wrmsr; rdmsr; out %al, $0x80");
+
+static void deadline_of_the_tsc_is_the_machines(void **state)
+{
+	(void)state;
+	TINY_VM(vm, TINY_NONE);
+	const struct cpu_ops *ops = vm.vcpu->ops;
+	uint64_t before = 0, after = 0;
+
+	if (!ops->tsc_hz(vm.vcpu))
+		SKIP("this KVM keeps the deadline's register to itself");
+	assert_in_range(ops->tsc_hz(vm.vcpu), 100000000, 20000000000); /* 0.1 to 20 GHz */
+	LOAD(&vm, deadline);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_MSR_WRITE);
+	assert_int_equal(vm.io.msr.index, MSR_TSC_DEADLINE);
+	assert_int_equal(vm.io.msr.value, 0x500001234);
+	assert_int_equal(ops->msr_get(vm.vcpu, MSR_TSC, &before), 0);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_MSR_READ);
+	vm.io.msr.value = 0x77;
+	tiny_expect_out(&vm, 0x80, 0x77);
+	assert_int_equal(ops->msr_get(vm.vcpu, MSR_TSC, &after), 0);
+	assert_true(after > before);
+}
+
 /* A vcpu that never ran, or is reset, is asked too; and its next run begins with what was set. */
 static void cr8_and_apic_base_follow_a_set_state(void **state)
 {
@@ -168,6 +195,7 @@ int main(void)
 		cmocka_unit_test(hlt_exits_and_an_interrupt_ends_it),
 		cmocka_unit_test(cr8_and_apic_base_are_the_guests),
 		cmocka_unit_test(cr8_and_apic_base_follow_a_set_state),
+		cmocka_unit_test(deadline_of_the_tsc_is_the_machines),
 		cmocka_unit_test(line_reaches_kvms_pic),
 		cmocka_unit_test(message_reaches_kvms_lapic),
 		cmocka_unit_test(messages_to_nowhere_are_dropped),
