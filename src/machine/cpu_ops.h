@@ -53,7 +53,7 @@ struct vcpu_io {
 			bool fault; /* set by the run loop: the guest gets #GP */
 		} msr;
 		struct {
-			uint64_t rip, dr6;
+			uint64_t rip, dr6; /* dr6: bit n is points[n], whether used or not */
 			uint32_t exception;
 		} debug;
 		struct {
@@ -71,6 +71,15 @@ struct cpu_caps {
 	bool kvm_clock;	    /* paravirtual clock and KVM's CPUID leaves */
 	unsigned vcpus;	    /* at most */
 	unsigned phys_bits; /* guest physical address width */
+};
+
+/* What a vcpu stops at by its debug registers, beside int3s: SDM 3B, Debug Registers. */
+#define DEBUG_POINTS 4U
+enum debug_access { DEBUG_EXECUTE, DEBUG_WRITE, DEBUG_READ_WRITE };
+struct debug_point {
+	gva_t gva;   /* a multiple of len */
+	uint8_t len; /* 1 for DEBUG_EXECUTE, else 1, 2, 4 or 8; 0: this one is not used */
+	enum debug_access access; /* one of data is told after the instruction */
 };
 
 struct vm;   /* embedded by the engine */
@@ -139,7 +148,7 @@ struct cpu_ops {
 	int (*doorbell_set)(struct vm *vm, uint64_t addr, unsigned len, bool is_port, bool match,
 			    uint64_t value, int fd);
 	int (*debug_set)(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
-			 const uint64_t hw_breakpoints[4]);
+			 const struct debug_point points[DEBUG_POINTS]); /* NULL: none */
 	/*
 	 * Owner thread, with debug_set. An int3 that came out as VCPU_EXIT_DEBUG was the guest's own: it gets its #BP at
 	 * the next run().

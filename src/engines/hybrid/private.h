@@ -97,5 +97,7 @@ void kvm_msi_send(struct vm *vm, uint64_t addr, uint32_t data);
 int kvm_doorbell_set(struct vm *vm, uint64_t addr, unsigned len, bool is_port, bool match,
 		     uint64_t value, int fd);
 int kvm_debug_set(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
-		  const uint64_t hw_breakpoints[4]);
+		  const struct debug_point points[DEBUG_POINTS]);
+/* kvm_debug_dr7() - the register for these points, NULL: for none. */
+uint64_t kvm_debug_dr7(const struct debug_point points[DEBUG_POINTS]);
 int kvm_inject_breakpoint(struct vcpu *base);
