@@ -158,7 +158,8 @@ struct logs_opts {
 int manager_logs(struct manager *manager, const struct instance *instance,
 		 const struct logs_opts *opts, FILE *out, FILE *errout, struct err *err);
 
-int manager_stats(const struct instance *instance, struct guest_stats *ret, struct err *err);
+int manager_stats(struct manager *manager, const struct instance *instance, struct guest_stats *ret,
+		  struct err *err);
 
 /* manager_processes() - rows {"pid","user","time","command"} of the instance's processes, host's pids. */
 int manager_processes(const struct instance *instance, json_t **ret, struct err *err);

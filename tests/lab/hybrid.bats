@@ -109,6 +109,31 @@ has()
 	[ "$(grep " killed " <<<"$output" | cut -d' ' -f3 | sort -u | wc -l)" = 1 ]
 }
 
+@test "sessions of a VM, and its statistics, which are those inside" {
+	lab '
+	strata run -d --name x --virt hybrid --network none -m 512m demo sh -c "sleep 1000 & sleep 1000 & wait" >/dev/null
+	echo "to the session" | strata exec -i x sh -c "cat; echo e >&2; exit 6" 2>/tmp/err; echo "status $? $(cat /tmp/err)"
+	echo "user $(strata exec -u demo x id -u)"
+	strata exec x nothing 2>/dev/null; echo "nothing $?"
+	echo "much $(strata exec x head -c 300000 /dev/zero | wc -c)"
+	strata stats --no-stream -f json x | tr -d " \n"; echo
+	strata pause x >/dev/null; strata stats --no-stream -f json x | tr -d " \n"; echo
+	strata unpause x >/dev/null; strata rm -f x >/dev/null'
+	[ "$status" = 0 ]
+	has "to the session"
+	has "status 6 e"
+	has "user 1000"
+	has "nothing 127"
+	has "much 300000"
+	local stats paused
+	stats=$(grep '^\[{.*"pids":' <<<"$output" | head -n 1)
+	paused=$(grep '^\[{.*"pids":' <<<"$output" | tail -n 1)
+	jq -e '.[0] | .running and .pids == 3 and .memory_limit_bytes == 536870912 and .io_read_bytes > 0 and
+		.memory_bytes > 0 and .memory_bytes < 20000000 and .cpu_ns > 0' <<<"$stats"
+	# What its process takes of the host: the guest cannot say anything.
+	jq -e '.[0] | .running and .memory_bytes > 30000000' <<<"$paused"
+}
+
 @test "a VM and a container on one network reach each other by name" {
 	lab '
 	strata run -d --name c1 demo sleep 1000 >/dev/null

@@ -17,7 +17,7 @@
 
 struct agent;
 
-/* Each is called at most once, but for wake, stats and log. */
+/* Each is called at most once, but for wake. */
 struct agent_events {
 	/* Mandatory. There is something for the guest: call agent_poke() soon, from outside of any call of the device's. */
 	void (*wake)(struct agent *agent);
@@ -27,8 +27,6 @@ struct agent_events {
 	void (*failed)(struct agent *agent, int status, const struct err *why);
 	/* Mandatory. It ended; so many bytes of its streams are on their way or here. */
 	void (*exited)(struct agent *agent, const struct agent_end *end);
-	void (*stats)(struct agent *agent, const struct guest_stats *stats); /* optional */
-	void (*log)(struct agent *agent, const char *text);		     /* optional */
 };
 
 enum agent_phase {
@@ -67,6 +65,5 @@ void agent_poke(struct agent *agent);
 int agent_signal(struct agent *agent, int sig);
 int agent_resize(struct agent *agent, uint16_t rows, uint16_t columns);
 int agent_stdin_eof(
-	struct agent *agent);	      /* after the last byte was given to the port strata.stdin */
-int agent_stats(struct agent *agent); /* the answer comes by events->stats */
-int agent_stop(struct agent *agent);  /* kill what runs, then sync and power off */
+	struct agent *agent);	     /* after the last byte was given to the port strata.stdin */
+int agent_stop(struct agent *agent); /* kill what runs, then sync and power off */
