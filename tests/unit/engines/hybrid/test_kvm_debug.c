@@ -60,9 +60,9 @@ static void watchpoints(void **state)
 	struct kvm_kind kind;
 
 	(void)state;
-	TINY_VM(vm, TINY_FULL);
-	if (kvm_kind_measure(&kind, NULL) < 0 || !kind.hardware)
+	if (tiny_missing() || kvm_kind_measure(&kind, NULL) < 0 || !kind.hardware)
 		SKIP("a KVM without hardware assistance watches no data");
+	TINY_VM(vm, TINY_FULL);
 	LOAD(&vm, touches);
 	assert_int_equal(vm.vcpu->ops->debug_set(vm.vcpu, false, false, writes), 0);
 	assert_int_equal(tiny_run(&vm), VCPU_EXIT_DEBUG);
