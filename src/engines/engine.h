@@ -111,7 +111,9 @@ struct engine_ops {
 
 	/* Mandatory, in any process. */
 	int (*freeze)(const struct spec *spec, bool frozen, struct err *err);
-	int (*stats)(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
+	/* @run_dir: as guest_files'; NULL: the guest is paused, and nothing inside is asked. SIGPIPE must be ignored. */
+	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid,
+		     struct guest_stats *ret, struct err *err);
 	int (*processes)(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err);
 	/*
 	 * The root file system, of a running guest (pid > 0) or one at rest: an O_PATH fd, or -errno.

@@ -111,6 +111,8 @@ int main(int argc, char **argv)
 	int r = main_spec(by_hand ? argv[1] : NULL, &spec, &err);
 	if (by_hand && r == 0 && spec.network == SPEC_NETWORK_BRIDGE)
 		fds.tap = main_fd(VMM_TAP_FD);
+	if (by_hand && r == 0 && spec.vm.agent)
+		fds.run = main_fd(VMM_RUN_FD);
 	if (r == 0)
 		r = main_engine(&spec, &engine, &err);
 	if (r < 0 && fds.sync >= 0)

@@ -106,15 +106,14 @@ int manager_kill(struct manager *manager, struct instance *instance, int sig, st
 	if (sig == SIGKILL && instance->state == INSTANCE_PAUSED)
 		r = manager_resume(manager, instance,
 				   err); /* a frozen v1 group does not even die */
-	if (r == 0) {
-		r = wire_send(fd, WIRE_SIGNAL, &word, sizeof(word));
-		if (r == -EPIPE && sig == SIGKILL) /* its monitor just died: so it did, too */
-			return life_settle(manager, instance, err);
-		if (r < 0)
-			(void)err_set(err, -r, "kill %s", instance->name);
-	}
 	if (r < 0)
 		return r;
+	r = wire_send(fd, WIRE_SIGNAL, &word, sizeof(word));
+	if (sig == SIGKILL && (r == -EPIPE || r == -ECONNRESET))
+		return life_settle(manager, instance,
+				   err); /* its monitor died meanwhile, and it with it */
+	if (r < 0)
+		return err_set(err, -r, "kill %s", instance->name);
 	event_add(manager, "kill", instance, "signal", sig);
 	if (sig != SIGKILL)
 		return 0;

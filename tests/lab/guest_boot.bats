@@ -37,8 +37,8 @@ boot()
 	boot hello
 }
 
-@test "standard input, sessions, files, statistics, a signal" {
-	boot session
+@test "standard input, a signal" {
+	boot input
 }
 
 @test "a volume, and a writable layer that stays" {

@@ -32,7 +32,8 @@ teardown_file()
 	[ -z "${LAB:-}" ] || rm -rf "$LAB"
 }
 
-# lab SCRIPT: run it in the server; the store is at /store, the command is `strata`
+# lab SCRIPT: run it in the server; the store is at /store, the command is `strata`. EXTRA: more flags of lab.py.
+EXTRA=()
 lab()
 {
 	local build=$REPO/build bin=/usr/local/bin
@@ -42,7 +43,7 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program "$build/strata-archive" -- "$1"
+		--file "$build/tests/guest:/guests" --file "$build/tests/vsock_peer:$bin/vsock_peer" "${EXTRA[@]}" --program mkfs.erofs --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 
@@ -108,6 +109,31 @@ has()
 	[ "$(grep " killed " <<<"$output" | cut -d' ' -f3 | sort -u | wc -l)" = 1 ]
 }
 
+@test "sessions of a VM, and its statistics, which are those inside" {
+	lab '
+	strata run -d --name x --virt hybrid --network none -m 512m demo sh -c "sleep 1000 & sleep 1000 & wait" >/dev/null
+	echo "to the session" | strata exec -i x sh -c "cat; echo e >&2; exit 6" 2>/tmp/err; echo "status $? $(cat /tmp/err)"
+	echo "user $(strata exec -u demo x id -u)"
+	strata exec x nothing 2>/dev/null; echo "nothing $?"
+	echo "much $(strata exec x head -c 300000 /dev/zero | wc -c)"
+	strata stats --no-stream -f json x | tr -d " \n"; echo
+	strata pause x >/dev/null; strata stats --no-stream -f json x | tr -d " \n"; echo
+	strata unpause x >/dev/null; strata rm -f x >/dev/null'
+	[ "$status" = 0 ]
+	has "to the session"
+	has "status 6 e"
+	has "user 1000"
+	has "nothing 127"
+	has "much 300000"
+	local stats paused
+	stats=$(grep '^\[{.*"pids":' <<<"$output" | head -n 1)
+	paused=$(grep '^\[{.*"pids":' <<<"$output" | tail -n 1)
+	jq -e '.[0] | .running and .pids == 3 and .memory_limit_bytes == 536870912 and .io_read_bytes > 0 and
+		.memory_bytes > 0 and .memory_bytes < 20000000 and .cpu_ns > 0' <<<"$stats"
+	# What its process takes of the host: the guest cannot say anything.
+	jq -e '.[0] | .running and .memory_bytes > 30000000' <<<"$paused"
+}
+
 @test "a VM and a container on one network reach each other by name" {
 	lab '
 	strata run -d --name c1 demo sleep 1000 >/dev/null
@@ -147,6 +173,63 @@ has()
 	done'
 	[ "$status" = 0 ]
 	[ "$(grep -cE '^[a-z_]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 20 ]
+}
+
+@test "those that want a peer: test devices, a bridge, an agent's ports, a vsock" {
+	lab '
+	vmm() { # PROGRAM CHIP MEMBERS: by hand, with what no flag asks for
+		echo "{\"id\":\"$(printf %064d 1)\",\"name\":\"t\",\"virt\":\"hybrid\",\"args\":[\"x\"],\"vm\":{\"memory_bytes\":67108864," \
+			"\"kernel\":\"/guests/guest_$1\",\"irqchip\":\"$2\",$3}}" >/tmp/spec
+		timeout 100 strata-vmm /tmp/spec
+	}
+	said() { # PROGRAM CHIP STATUS FILE
+		echo "$1 $2 $3 $(grep -c "^FAIL" $4) $(tail -n 1 $4)"
+	}
+	mkdir /tmp/machine; seq -s " " 1000 >/tmp/in
+	strata network create lab >/dev/null
+	for chip in engine machine; do
+		vmm testdev $chip "\"test_devices\":true" </dev/null >/tmp/out
+		said testdev $chip $? /tmp/out
+		strata run --rm --virt hybrid --network lab -m 64m --irqchip $chip --kernel /guests/guest_net >/tmp/out
+		said net $chip $? /tmp/out
+		vmm console $chip "\"agent\":true,\"console\":true,\"append\":\"agent=1\"" </tmp/in >/tmp/copy 2>/tmp/out
+		said console $chip $? /tmp/out
+		cmp /tmp/in /tmp/copy && echo "console copied"
+		vmm vsock $chip "\"agent\":true,\"console\":true,\"append\":\"listen_port=7 listen_bytes=100000\"" \
+			</dev/null 2>/tmp/out 5</tmp/machine &
+		vsock_peer /tmp/machine/vsock 7 100000
+		wait $!
+		said vsock $chip $? /tmp/out
+	done'
+	[ "$status" = 0 ]
+	[ "$(grep -cE '^[a-z_]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 8 ]
+	[ "$(grep -cx "console copied" <<<"$output")" = 2 ]
+	[ "$(grep -cx "echoed 100000" <<<"$output")" = 2 ]
+}
+
+# This emulator of SVM (QEMU 7.2) gives int3 to the guest whatever is intercepted, and does not arm the debug registers of
+# a guest: breakpoints and watchpoints are for real hardware (tests/unit/engines/hybrid/test_kvm_debug.c).
+@test "a debugger looks, steps, writes and detaches on hardware KVM" {
+	local python module
+	command -v gdb >/dev/null || skip "needs gdb"
+	python=/usr/lib/$(ldd "$(command -v gdb)" | sed -n 's/.*lib\(python3[.0-9]*\)\.so.*/\1/p' | head -n 1)
+	EXTRA=(--program gdb --file /usr/share/gdb)
+	for module in "$python"/*.py "$python"/encodings "$python"/collections "$python"/importlib "$python"/re; do
+		EXTRA+=(--file "$module")
+	done
+	lab '
+	echo "{\"id\":\"$(printf %064d 1)\",\"name\":\"t\",\"virt\":\"hybrid\",\"args\":[\"x\"],\"vm\":{\"memory_bytes\":67108864," \
+		"\"kernel\":\"/guests/guest_smp\",\"vcpus\":2,\"gdb\":\"unix:/tmp/gdb\"}}" >/tmp/spec
+	timeout 100 strata-vmm /tmp/spec </dev/null >/tmp/guest 2>&1 &
+	for i in $(seq 1000); do [ ! -S /tmp/gdb ] || break; usleep 20000; done
+	timeout 60 gdb -q -nx -batch -ex "set confirm off" -ex "target remote /tmp/gdb" -ex "info threads" -ex stepi -ex stepi \
+		-ex stepi -ex "print \$pc" -ex "set {char[2]}0x8100 = \"x\"" -ex "x/s 0x8100" -ex detach /guests/guest_smp 2>&1
+	wait $!; cat /tmp/guest'
+	[[ $output == *"vcpu 0"*"guest_entry"* ]]
+	[[ $output == *"vcpu 1, not started"* ]]
+	grep -q '^\$1 = .*<guest_entry+[1-9]' <<<"$output"
+	[[ $output == *'0x8100:'*'"x"'* ]]
+	has "end: 6 passed, 0 failed"
 }
 
 @test "files go in and out of a running VM, and a disk volume outlives its instance" {

@@ -262,7 +262,7 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 		grep -Eq '^Uid:\s65534\s65534\s65534\s65534$' "$task/status"
 		grep -Eq '^Gid:\s65534\s65534\s65534\s65534$' "$task/status"
 		grep -Eq '^Groups:\s*$' "$task/status"
-		[ "$(grep -Ec '^Cap(Inh|Prm|Eff|Amb):\s0000000000000000$' "$task/status")" = 4 ]
+		[ "$(grep -Ec '^Cap(Inh|Prm|Eff|Bnd|Amb):\s0000000000000000$' "$task/status")" = 5 ]
 		grep -Eq '^NoNewPrivs:\s1$' "$task/status"
 		grep -Eq '^Seccomp:\s2$' "$task/status" || { cat "$task/status" >&2; return 1; }
 	done

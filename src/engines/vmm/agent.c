@@ -95,27 +95,6 @@ static int agent_take_failed(struct agent *agent, const void *data, size_t len)
 	return 0;
 }
 
-static int agent_take_stats(struct agent *agent, const void *data, size_t len)
-{
-	struct guest_stats stats;
-
-	if (agent->phase == AGENT_PHASE_BOOT || agent_wire_stats(data, len, &stats) < 0)
-		return -EPROTO;
-	if (agent->events->stats)
-		agent->events->stats(agent, &stats);
-	return 0;
-}
-
-static void agent_take_log(const struct agent *agent, const void *data, size_t len)
-{
-	char text[AGENT_TEXT_MAX + 1];
-
-	agent_wire_text(data, len, text);
-	if (agent->events->log)
-		agent->events->log((struct agent *)(uintptr_t)agent,
-				   text); /* its owner is who calls us */
-}
-
 static int agent_take(struct agent *agent)
 {
 	const void *data = agent->reader.body.data;
@@ -134,11 +113,6 @@ static int agent_take(struct agent *agent)
 		return agent_take_failed(agent, data, len);
 	case AGENT_EXIT:
 		return agent_take_exit(agent, data, len);
-	case AGENT_STATS_REPLY:
-		return agent_take_stats(agent, data, len);
-	case AGENT_LOG:
-		agent_take_log(agent, data, len);
-		return 0;
 	default:
 		return -EPROTO;
 	}
@@ -306,11 +280,6 @@ int agent_hosts(struct agent *agent, const char *text, size_t len)
 	if (r == 0 && agent_queue_hosts(agent))
 		agent_wake(agent);
 	return r;
-}
-
-int agent_stats(struct agent *agent)
-{
-	return agent_say(agent, AGENT_STATS, NULL, 0);
 }
 
 int agent_stop(struct agent *agent)

@@ -17,7 +17,7 @@
 
 struct agent;
 
-/* Each is called at most once, but for wake, stats and log. */
+/* Each is called at most once, but for wake. */
 struct agent_events {
 	/* Mandatory. There is something for the guest: call agent_poke() soon, from outside of any call of the device's. */
 	void (*wake)(struct agent *agent);
@@ -27,8 +27,6 @@ struct agent_events {
 	void (*failed)(struct agent *agent, int status, const struct err *why);
 	/* Mandatory. It ended; so many bytes of its streams are on their way or here. */
 	void (*exited)(struct agent *agent, const struct agent_end *end);
-	void (*stats)(struct agent *agent, const struct guest_stats *stats); /* optional */
-	void (*log)(struct agent *agent, const char *text);		     /* optional */
 };
 
 enum agent_phase {
@@ -75,5 +73,4 @@ int agent_stdin_eof(
  * Errors: -E2BIG past AGENT_HOSTS_MAX; -ENOMEM; -ENOTCONN after the end. Never -ENOBUFS.
  */
 int agent_hosts(struct agent *agent, const char *text, size_t len);
-int agent_stats(struct agent *agent); /* the answer comes by events->stats */
 int agent_stop(struct agent *agent);  /* kill what runs, then sync and power off */

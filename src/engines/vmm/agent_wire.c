@@ -288,12 +288,8 @@ int agent_wire_exit(const void *data, size_t len, struct agent_end *ret)
 static uint64_t *wire_stats_place(struct guest_stats *stats, uint32_t tag)
 {
 	switch (tag) {
-	case AGENT_STAT_CPU_NS:
-		return &stats->cpu_ns;
 	case AGENT_STAT_MEMORY_BYTES:
 		return &stats->memory_bytes;
-	case AGENT_STAT_MEMORY_TOTAL_BYTES:
-		return &stats->memory_limit_bytes;
 	case AGENT_STAT_PIDS:
 		return &stats->pids;
 	case AGENT_STAT_NET_RX_BYTES:
@@ -312,7 +308,7 @@ static uint64_t *wire_stats_place(struct guest_stats *stats, uint32_t tag)
 int agent_wire_stats(const void *data, size_t len, struct guest_stats *ret)
 {
 	struct frame_fields fields = { data, (const uint8_t *)data + len };
-	struct guest_stats stats = { 0 };
+	struct guest_stats stats = *ret;
 	struct frame_field field;
 	int r;
 

@@ -19,7 +19,9 @@
 #include "base/os/json.h"
 #include "base/os/self.h"
 #include "engines/cgroup/instance.h"
+#include "engines/vmm/agent_exec.h"
 #include "engines/vmm/sync.h"
+#include "engines/vmm/vmm_agent_socket.h"
 #include "network/tap.h"
 
 struct vmm_guest {
@@ -296,14 +298,25 @@ void vmm_guest_destroy(struct guest *guest)
 	free(g);
 }
 
-int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err)
+/*
+ * CPU time is what the machine takes of the host. What the workload has of the rest only its guest knows; where it does not
+ * answer (paused, on its way up or down), or is a kernel of its own, there is what its process takes.
+ */
+int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid,
+		    struct guest_stats *ret, struct err *err)
 {
 	(void)pid;
 	int r = cgroup_instance_stats(spec, ret, err);
 
-	if (r == 0)
-		ret->memory_limit_bytes = spec->vm.memory_bytes;
-	return r;
+	if (r < 0)
+		return r;
+	ret->memory_limit_bytes = spec->vm.memory_bytes;
+	if (!spec->vm.agent || !run_dir)
+		return 0;
+	AUTO(fd_close_p) int fd = vmm_agent_connect(run_dir, NULL);
+	if (fd >= 0 && agent_stats(fd, ret, NULL) == 0)
+		ret->pids_limit = spec->limits.pids > 0 ? (uint64_t)spec->limits.pids : 0;
+	return 0;
 }
 
 int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,

@@ -15,7 +15,8 @@ int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
 int vmm_guest_start(struct guest *guest, int *ret_status, struct err *err);
 int vmm_guest_reap(struct guest *guest, struct guest_end *ret);
 void vmm_guest_destroy(struct guest *guest);
-int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
+int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid,
+		    struct guest_stats *ret, struct err *err);
 /* vmm_guest_root_open() - always -ENOTSUP, saying what to do: the files are on disks that only the guest's kernel reads. */
 int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
 			struct err *err);
