@@ -380,7 +380,7 @@ static void start_undo(struct manager *manager, struct instance *instance,
 	(void)network_release(&manager->store, instance->id,
 			      NULL); /* repeated when it is removed */
 	/* A monitor that was killed has left its cgroups, and nobody else will look for them. */
-	(void)instance_sweep_engine(instance, NULL);
+	(void)instance_sweep_engine(instance, 0, NULL);
 	(void)dir_remove(AT_FDCWD, run_dir);
 	(void)instance_set_state(manager, instance->id, before, NULL);
 	instance->state = before;

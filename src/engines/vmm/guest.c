@@ -167,16 +167,15 @@ static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct
 			  err);
 }
 
-/* Limits are of the process that is the machine: its memory is bounded by what the guest has. */
 static int guest_cgroup(struct vmm_guest *g, const struct spec *spec, struct err *err)
 {
-	struct spec_limits limits = spec->limits;
+	struct spec_limits limits;
 
-	limits.memory_bytes = limits.memory_swap_bytes = limits.memory_reservation_bytes = 0;
-	limits.pids = 0;
 	int r = cgroup_instance_path(spec->cgroup_parent, spec->id, g->cgroup_path, err);
 	if (r == 0)
 		r = cgroup_layout_read(NULL, &g->layout, err);
+	if (r == 0)
+		r = vmm_guest_limits(spec, &g->layout, &limits, err);
 	if (r == 0)
 		r = cgroup_prepare(&g->layout, g->cgroup_path, &limits, true, &g->cgroup, err);
 	g->has_cgroup = r == 0;
@@ -260,6 +259,16 @@ int vmm_guest_reap(struct guest *guest, struct guest_end *ret)
 	return 0;
 }
 
+/* Whether its user may make cgroups: then it is in one, with all that it started. */
+static bool guest_is_grouped(const struct vmm_guest *g)
+{
+	bool is = false;
+
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		is = is || g->cgroup.fds[i] >= 0;
+	return is;
+}
+
 void vmm_guest_destroy(struct guest *guest)
 {
 	if (!guest)
@@ -275,23 +284,13 @@ void vmm_guest_destroy(struct guest *guest)
 	}
 	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->layout, g->cgroup_path, NULL); /* sweep tries again */
-	/* The holder became ours when its machine ended (vmm/holder.h), and is gone with the cgroup. */
-	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+	/* The holder became ours when its machine ended (vmm/holder.h), and is gone with the cgroup, or dies of that end. */
+	while (waitpid(-1, NULL, (guest_is_grouped(g) ? WNOHANG : 0) | __WALL) > 0)
 		;
 	cgroup_close(&g->cgroup);
 	fd_close(guest->wait_fd);
 	fd_close(guest->tty);
 	free(g);
-}
-
-int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err)
-{
-	(void)pid;
-	int r = cgroup_instance_stats(spec, ret, err);
-
-	if (r == 0)
-		ret->memory_limit_bytes = spec->vm.memory_bytes;
-	return r;
 }
 
 int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
