@@ -20,6 +20,7 @@
 #include "base/os/self.h"
 #include "engines/cgroup/instance.h"
 #include "engines/vmm/sync.h"
+#include "network/passt.h"
 #include "network/tap.h"
 
 struct vmm_guest {
@@ -30,6 +31,7 @@ struct vmm_guest {
 	int joins[CGROUP_HIERARCHIES];
 	unsigned n_joins;
 	int sync; /* our end */
+	struct passt passt;
 	bool has_cgroup, in_v2, reaped;
 };
 
@@ -142,6 +144,24 @@ static int guest_streams(struct vmm_guest *g, const struct spec *spec, const str
 	return ret[1] < 0 || ret[2] < 0 ? err_set(err, errno, "the terminal") : 0;
 }
 
+static int guest_passt(struct vmm_guest *g, const struct spec *spec, int *ret_fd, struct err *err)
+{
+	struct passt_port *ports = calloc(spec->n_ports + 1, sizeof(*ports));
+
+	if (!ports)
+		return err_set(err, ENOMEM, "published ports");
+	for (size_t i = 0; i < spec->n_ports; i++)
+		ports[i] = (struct passt_port){
+			.host_ip = spec->ports[i].host_ip,
+			.host = spec->ports[i].host,
+			.guest = spec->ports[i].guest,
+			.udp = !strcmp(spec->ports[i].protocol, "udp"),
+		};
+	int r = passt_start(ports, spec->n_ports, &g->passt, ret_fd, err);
+	free(ports);
+	return r;
+}
+
 static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct guest_dirs *dirs,
 		      const struct guest_io *io, struct vmm_child *child, struct err *err)
 {
@@ -161,6 +181,8 @@ static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct
 	child->fds[VMM_RUN_FD] = open(dirs->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (child->fds[VMM_RUN_FD] < 0)
 		return err_set(err, errno, "open %s", dirs->run);
+	if (spec->network == SPEC_NETWORK_PASST)
+		return guest_passt(g, spec, &child->fds[VMM_TAP_FD], err);
 	if (spec->network != SPEC_NETWORK_BRIDGE || !spec->endpoint.bridge)
 		return 0;
 	return tap_create(spec->endpoint.host_if, spec->endpoint.bridge, &child->fds[VMM_TAP_FD],
@@ -213,6 +235,7 @@ int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
 		return err_set(err, ENOMEM, "virtual machine");
 	g->guest = (struct guest){ .ops = ops, .wait_fd = -EBADF, .tty = -EBADF };
 	g->sync = -EBADF;
+	g->passt = (struct passt)PASST_NONE;
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		g->cgroup.fds[i] = -EBADF;
 	int r = guest_cgroup(g, spec, err);
@@ -223,6 +246,8 @@ int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
 	g->n_joins = 0;
 	if (r == 0)
 		r = vmm_expect(g->sync, VMM_WORD_READY, NULL, err);
+	if (r == 0 && spec->network == SPEC_NETWORK_PASST)
+		r = passt_wait(&g->passt, err);
 	if (r < 0) {
 		vmm_guest_destroy(&g->guest);
 		return r;
@@ -282,6 +307,7 @@ void vmm_guest_destroy(struct guest *guest)
 		while (waitid(P_PID, (id_t)guest->pid, NULL, WEXITED) < 0 && errno == EINTR)
 			;
 	}
+	passt_stop(&g->passt);
 	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->layout, g->cgroup_path, NULL); /* sweep tries again */
 	/* The holder became ours when its machine ended (vmm/holder.h), and is gone with the cgroup, or dies of that end. */

@@ -2,6 +2,7 @@
 /* What a virtual machine cannot be given, said before anything is made. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/os/json.h"
 #include "engines/cgroup/cgroup.h"
@@ -20,6 +21,10 @@ static int check_host(const struct spec *spec, struct err *err)
 	if (spec->network == SPEC_NETWORK_HOST)
 		return check_refuse("--network host", "use a network of its own (--network bridge)",
 				    err);
+	if (spec->network == SPEC_NETWORK_BRIDGE && geteuid() != 0)
+		return err_say(err, EPERM,
+			       "--network bridge changes the host's network, which takes root: use "
+			       "--network passt or none, or sudo");
 	if (spec->n_uid_map || spec->n_gid_map ||
 	    !strcmp(json_str(spec->json, "userns", "host"), "auto"))
 		return check_refuse("--userns, --uidmap or --gidmap",

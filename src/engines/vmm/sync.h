@@ -14,7 +14,7 @@
 #define VMM_SPEC_FD 3 /* a memfd with the spec's JSON */
 #define VMM_SYNC_FD 4
 #define VMM_RUN_FD  5 /* O_PATH of the instance's run directory */
-#define VMM_TAP_FD  7 /* a tap's queue; not open without a network; 6 is free */
+#define VMM_TAP_FD  7 /* a tap's queue, or passt's socket; not open without a network; 6 is free */
 #define VMM_FDS	    8
 
 enum vmm_word {

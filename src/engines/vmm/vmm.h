@@ -25,7 +25,7 @@ struct vmm_fds {
 	int in, out, err; /* the guest's standard streams */
 	int sync;	  /* engines/vmm/sync.h; -EBADF: nobody waits for words, it just runs */
 	int run;	  /* O_PATH of the instance's run directory */
-	int tap;
+	int tap;	  /* or the socket to passt */
 };
 
 /*
