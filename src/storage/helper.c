@@ -75,7 +75,7 @@ int helper_start(const char *const *argv, const struct helper_fds *fds, struct h
 	AUTO(fd_close_p) int result_end = -EBADF;
 	AUTO(fd_close_p) int control = -EBADF;
 	AUTO(fd_close_p) int control_end = -EBADF;
-	const char *args[512];
+	const char *args[2048]; /* two for each layer of an image */
 	size_t n = 0;
 	int pipes[2];
 
@@ -85,7 +85,7 @@ int helper_start(const char *const *argv, const struct helper_fds *fds, struct h
 	args[n++] = path;
 	for (size_t i = 0; argv[i]; i++) {
 		if (n == ARRAY_SIZE(args) - 1)
-			return err_say(err, E2BIG, "too many --change");
+			return err_say(err, E2BIG, "strata-archive: too many arguments");
 		args[n++] = argv[i];
 	}
 	args[n] = NULL;
