@@ -217,7 +217,8 @@ static void layout_count_links(struct tree_inode *dir)
 
 int erofs_layout(struct tree *tree, struct erofs *ret, struct err *err)
 {
-	struct erofs fs = { .tree = tree };
+	/* An inode's number is its place, and readdir(3) takes 0 for a name that is gone. */
+	struct erofs fs = { .tree = tree, .meta_bytes = EROFS_INODE };
 	struct tree_inode *root = tree->root;
 	int r = tree_sort(root);
 
