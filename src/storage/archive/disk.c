@@ -137,7 +137,7 @@ static void disk_uuid(const char *id, uint8_t ret[16])
 int disk_make(int blobs, int out, const char *id, const struct disk_layer *layers, size_t n,
 	      struct err *err)
 {
-	AUTO(tree_fini) struct tree tree;
+	AUTO(tree_fini) struct tree tree = { 0 };
 	struct merge merge = { .tree = &tree };
 	struct erofs fs = { 0 };
 	struct pass pass = { .merge = &merge, .fs = &fs, .out = out };
