@@ -183,16 +183,17 @@ static int create_signal(const char *name)
 	return n > 0 && n <= SIGRTMAX ? (int)n : SIGTERM;
 }
 
-static int create_caps(json_t *spec, const json_t *config, struct err *err)
+static int create_caps(json_t *spec, const json_t *config, bool machine, struct err *err)
 {
 	const char **add = json_strings(json_object_get(config, "cap_add"));
 	const char **drop = json_strings(json_object_get(config, "cap_drop"));
 	json_t *names = json_array();
-	uint64_t caps = caps_held();
+	const uint64_t held = caps_grantable(machine);
+	uint64_t caps = held;
 	int r = add && drop && names ? 0 : err_set(err, ENOMEM, "capabilities");
 
 	if (r == 0 && !json_bool(config, "privileged", false))
-		r = caps_parse_lists(add, drop, caps_held(), &caps, err);
+		r = caps_parse_lists(add, drop, held, &caps, err);
 	for (unsigned cap = 0; r == 0 && cap < 64; cap++) {
 		if (caps & (1ULL << cap) && caps_name(cap) &&
 		    json_array_append_new(names, json_string(caps_name(cap))))
@@ -657,7 +658,7 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (r == 0 && engine->machines)
 		r = machine_find_volumes(manager, spec, err);
 	if (r == 0)
-		r = create_caps(spec, config, err);
+		r = create_caps(spec, config, engine->machines, err);
 	if (r == 0)
 		r = create_check_cpus(spec, err);
 	if (r == 0)

@@ -42,7 +42,7 @@ as_user()
 			mount --bind "$SCRATCH/dev/kvm" /dev/kvm || exit 120
 		fi
 		exec setpriv --reuid "$0" --regid "$0" --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs \
-			env -i PATH="$PATH:/usr/sbin:/sbin" HOME="$SCRATCH/home" STRATA_BIN="$STRATA_BIN" XDG_RUNTIME_DIR="$SCRATCH/home/run" "$@"
+			env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$SCRATCH/home" STRATA_BIN="$STRATA_BIN" XDG_RUNTIME_DIR="$SCRATCH/home/run" "$@"
 	' "$USER_ID" "$@"
 }
 
@@ -166,6 +166,8 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	u stats --no-stream w | grep -q 67.1MB
 	[ "$(u stats --no-stream -f json w | jq '.[0].pids')" -ge 3 ]
 	[ "$(u top w | grep -c strata-vmm)" = 2 ] # and the holder of its memory
+	# What its kernel grants is no matter of his rights here.
+	[ "$(u inspect w | jq '.[0].caps | length')" = 14 ]
 	u pause w
 	[ "$(state w .status)" = '"paused"' ]
 	grep -q '^State:.T' "/proc/$(state w .pid)/status"
