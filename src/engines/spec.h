@@ -21,7 +21,7 @@ enum spec_restart {
 	SPEC_RESTART_ALWAYS,
 	SPEC_RESTART_UNLESS_STOPPED
 };
-enum spec_network { SPEC_NETWORK_NONE, SPEC_NETWORK_HOST, SPEC_NETWORK_BRIDGE };
+enum spec_network { SPEC_NETWORK_NONE, SPEC_NETWORK_HOST, SPEC_NETWORK_BRIDGE, SPEC_NETWORK_PASST };
 
 struct spec_mount {
 	enum spec_mount_type type;
@@ -73,9 +73,9 @@ struct spec_port {
 	const char *protocol; /* "tcp", "udp" */
 };
 
-struct spec_endpoint { /* filled by the manager before the start; all NULL without a bridge */
+struct spec_endpoint { /* filled by the manager before the start; all NULL without an address */
 	const char *network;
-	const char *bridge;  /* interface name on the host */
+	const char *bridge;  /* interface name on the host; NULL with passt */
 	const char *address; /* "10.201.0.2" */
 	unsigned prefix;
 	const char *gateway; /* NULL on an internal network */

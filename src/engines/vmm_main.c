@@ -109,7 +109,8 @@ int main(int argc, char **argv)
 			(void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
 	}
 	int r = main_spec(by_hand ? argv[1] : NULL, &spec, &err);
-	if (by_hand && r == 0 && spec.network == SPEC_NETWORK_BRIDGE)
+	if (by_hand && r == 0 &&
+	    (spec.network == SPEC_NETWORK_BRIDGE || spec.network == SPEC_NETWORK_PASST))
 		fds.tap = main_fd(VMM_TAP_FD);
 	if (by_hand && r == 0 && spec.vm.agent)
 		fds.run = main_fd(VMM_RUN_FD);

@@ -183,16 +183,17 @@ static int create_signal(const char *name)
 	return n > 0 && n <= SIGRTMAX ? (int)n : SIGTERM;
 }
 
-static int create_caps(json_t *spec, const json_t *config, struct err *err)
+static int create_caps(json_t *spec, const json_t *config, bool machine, struct err *err)
 {
 	const char **add = json_strings(json_object_get(config, "cap_add"));
 	const char **drop = json_strings(json_object_get(config, "cap_drop"));
 	json_t *names = json_array();
-	uint64_t caps = caps_held();
+	const uint64_t held = caps_grantable(machine);
+	uint64_t caps = held;
 	int r = add && drop && names ? 0 : err_set(err, ENOMEM, "capabilities");
 
 	if (r == 0 && !json_bool(config, "privileged", false))
-		r = caps_parse_lists(add, drop, caps_held(), &caps, err);
+		r = caps_parse_lists(add, drop, held, &caps, err);
 	for (unsigned cap = 0; r == 0 && cap < 64; cap++) {
 		if (caps & (1ULL << cap) && caps_name(cap) &&
 		    json_array_append_new(names, json_string(caps_name(cap))))
@@ -250,7 +251,7 @@ static int create_hostname(const json_t *config, const char *id, char ret[65])
 }
 
 static int create_defaults(json_t *spec, const json_t *config, const json_t *image_config,
-			   const char *id, struct err *err)
+			   const char *id, bool machine, struct err *err)
 {
 	const json_t *image = json_object_get(image_config, "config");
 	const char *cwd = json_str(config, "cwd", json_str(image, "WorkingDir", ""));
@@ -283,11 +284,11 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 	const char *seccomp = json_bool(config, "privileged", false) ? "unconfined" : "default";
 	r |= json_object_set_new(spec, "seccomp_profile",
 				 json_string(json_str(config, "seccomp", seccomp)));
-	/* A bare kernel's address would be nobody's to set: it gets a network where one was asked for. */
+	/* A bare kernel's address would be nobody's to set: it gets a network where one was asked for. A bridge takes root. */
+	const char *usual = machine && geteuid() != 0 ? "passt" : "bridge";
 	if (!json_object_get(spec, "network"))
-		r |= json_object_set_new(
-			spec, "network",
-			json_pack("{s:s}", "mode", image_config ? "bridge" : "none"));
+		r |= json_object_set_new(spec, "network",
+					 json_pack("{s:s}", "mode", image_config ? usual : "none"));
 	r |= create_env(spec, config, image, hostname);
 	if (r)
 		return err_set(err, ENOMEM, "new instance");
@@ -641,6 +642,12 @@ static int create_engine(const json_t *config, const struct engine_ops **ret, st
 		return err_say(err, ENOTSUP,
 			       "--virt %s: this build runs os-level, hosted and hybrid; see 'strata info'",
 			       virt);
+	const char *network = json_str(json_object_get(config, "network"), "mode", "");
+	if (!engine->machines && !strcmp(network, "passt"))
+		return err_say(
+			err, EINVAL,
+			"--network passt is for a virtual machine: a container has bridge, none "
+			"and host");
 	if (machine && !engine->machines)
 		return err_say(
 			err, EINVAL,
@@ -670,13 +677,13 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (image && (json_object_set_new(spec, "image_id", json_string(image->id)) < 0 ||
 		      create_layers(spec, image) < 0))
 		return err_set(err, ENOMEM, "new instance");
-	r = create_defaults(spec, config, image_config, id, err);
+	r = create_defaults(spec, config, image_config, id, engine->machines, err);
 	if (r == 0 && engine->machines)
 		r = machine_ask(spec, config, image != NULL, err);
 	if (r == 0 && engine->machines)
 		r = machine_find_volumes(manager, spec, err);
 	if (r == 0)
-		r = create_caps(spec, config, err);
+		r = create_caps(spec, config, engine->machines, err);
 	if (r == 0)
 		r = create_check_cpus(spec, err);
 	if (r == 0)

@@ -109,7 +109,7 @@ int manager_processes(const struct instance *instance, json_t **ret, struct err 
 	int r = info_running(instance, &engine, &view, err);
 
 	if (r == 0)
-		r = engine->processes(&view, &pids, &n, err);
+		r = engine->processes(&view, instance->pid, &pids, &n, err);
 	if (r < 0)
 		return r;
 	json_t *rows = json_array();

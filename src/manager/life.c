@@ -138,7 +138,7 @@ static int life_freeze(struct manager *manager, struct instance *instance, bool 
 		return r;
 	enum instance_state state = frozen ? INSTANCE_PAUSED : INSTANCE_RUNNING;
 	struct spec spec = instance_view(instance);
-	r = engine->freeze(&spec, frozen, err);
+	r = engine->freeze(&spec, instance->pid, frozen, err);
 	if (r == 0)
 		r = instance_set_state(manager, instance->id, state, err);
 	if (r < 0)
@@ -226,7 +226,8 @@ static bool life_is_ours(struct manager *manager, const struct instance *instanc
 int manager_end(struct manager *manager, struct instance *instance, int attach, struct err *err)
 {
 	struct status status;
-	pid_t monitor = instance->monitor;    /* instance_ended() forgets it */
+	pid_t monitor = instance->monitor; /* instance_ended() forgets them */
+	pid_t pid = instance->pid;
 	AUTO(fd_close_p) int socket = attach; /* closing it releases the monitor */
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
 
@@ -241,7 +242,7 @@ int manager_end(struct manager *manager, struct instance *instance, int attach, 
 	while (monitor > 0 && waitpid(monitor, &end, 0) < 0 && errno == EINTR)
 		;
 	if (ours)
-		return r == 0 && WIFSIGNALED(end) ? instance_sweep_engine(instance, err) : r;
+		return r == 0 && WIFSIGNALED(end) ? instance_sweep_engine(instance, pid, err) : r;
 	fd_close(lock);
 	lock = -EBADF;
 	return life_settle(manager, instance,

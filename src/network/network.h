@@ -72,7 +72,7 @@ struct network_plan {
 	unsigned n_ports;
 	/* out */
 	char bridge[16], host_if[16], mac[18], ip[16];
-	char gateway[16]; /* "" on an internal network */
+	char gateway[16]; /* "" on an internal network; bridge and host_if are "" with passt */
 	unsigned prefix;
 	bool internal;
 };
@@ -83,6 +83,11 @@ struct network_plan {
  * has begun one.
  */
 int network_plan(struct store *store, struct network_plan *plan, struct err *err);
+/*
+ * network_plan_passt() - the same for a network of the instance's own, made by the program passt: its ports, and what passt.h says
+ * Its names are known to nobody, and there is nothing to publish.
+ */
+int network_plan_passt(struct store *store, struct network_plan *plan, struct err *err);
 /*
  * network_publish() - bridge up (after a reboot it is gone), NAT and port rules in place;
  * idempotent

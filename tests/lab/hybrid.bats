@@ -9,7 +9,7 @@ setup_file()
 	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
 	local tool
-	for tool in qemu-system-x86_64 mkfs.erofs mke2fs nft busybox; do
+	for tool in qemu-system-x86_64 mke2fs nft busybox passt setpriv ip; do
 		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
 	done
 	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
@@ -43,7 +43,7 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --file "$build/tests/vsock_peer:$bin/vsock_peer" "${EXTRA[@]}" --program mkfs.erofs --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program "$build/strata-archive" -- "$1"
+		--file "$build/tests/guest:/guests" --file "$build/tests/vsock_peer:$bin/vsock_peer" "${EXTRA[@]}" --program mkfs.erofs --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program passt --program setpriv --program ip --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 
@@ -305,4 +305,39 @@ has()
 	[[ $output == *"without a name"* ]]
 	[[ $output == *"volume none: there is none"* ]]
 	has 0
+}
+
+@test "an ordinary user: his image with its owners, his network, his published port" {
+	lab '
+	ip='"$(command -v ip)"' # the shell has one of its own
+	$ip link add d0 type veth peer name d1; $ip addr add 192.0.2.9/24 dev d0; $ip link set d0 up; $ip link set d1 up
+	$ip route add default via 192.0.2.1; mkdir -p /etc; echo "nameserver 127.0.0.1" >/etc/resolv.conf
+	chmod 666 /dev/kvm; mkdir -p /tmp/home; chown -R 4242:4242 /tmp/home /store
+	mkdir -p /tmp/tree/bin; cp /bin/busybox /tmp/tree/bin; ln -s busybox /tmp/tree/bin/sh; cd /tmp/tree
+	for d in proc sys dev tmp etc; do mkdir $d; done
+	echo mine >file; chown 1234:70000 file; chmod 4750 file; mkdir shut; echo in >shut/in; chmod 0 shut; mknod null c 1 3
+	tar -cf /tmp/home/odd.tar .; cd /tmp/home
+	u() { '"$(command -v setpriv)"' --reuid 4242 --regid 4242 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs \
+		env HOME=/tmp/home STRATA_LIBEXEC=/usr/local/bin strata.bin --root /store --run-root /tmp/home/run "$@"; }
+	u image import odd.tar odd >/dev/null
+	u run --rm --virt hybrid odd /bin/busybox stat -c "%n %u:%g %a %F" /file /shut /shut/in /null /bin/sh
+	u run -d --name n --virt hybrid -p 127.0.0.1:8080:80 --hostname box -m 256m demo sh -c \
+		"ip -4 addr show dev eth0 | grep inet; ip route; cat /etc/resolv.conf; while :; do echo served by \$(hostname) | nc -l -p 80; done" >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do nc -w 5 127.0.0.1 8080 </dev/null | grep . && break; sleep 1; done
+	u exec n sh -c "echo exec \$(id -u)"; u pause n >/dev/null; u resume n >/dev/null; u exec n grep CapEff /proc/self/status
+	u stats --no-stream n; u top n; echo "limit $(u stats --no-stream n | grep -c 268MB)"
+	u logs n; u stop -t 20 n >/dev/null; u rm n >/dev/null; echo "left $(u ps -aq | wc -l) $(ls /tmp/home/run/instances | wc -l)"' 2>&1
+	[ "$status" = 0 ]
+	has "/file 1234:70000 4750 regular file"
+	has "/shut 0:0 0 directory"
+	has "/shut/in 0:0 644 regular file"
+	has "/null 0:0 644 character special file"
+	[[ $output == *"inet 10.0.2.15/24"* ]]
+	[[ $output == *"default via 10.0.2.2"* ]]
+	has "nameserver 10.0.2.3"
+	has "served by box"
+	has "exec 0"
+	has "CapEff:	00000000a80425fb" # what an image has anywhere, whoever starts it
+	has "limit 1"
+	has "left 0 0"
 }

@@ -53,6 +53,15 @@ static void oslevel_probe(struct engine_report *ret)
 	*ret = report;
 }
 
+static int oslevel_check(const struct spec *spec, struct err *err)
+{
+	(void)spec;
+	return geteuid() == 0 ? 0
+			      : err_say(err, EPERM,
+					"--virt os-level needs root for now: run strata with sudo, "
+					"or use a virtual machine (--virt hybrid)");
+}
+
 static uint64_t oslevel_namespaces(const struct spec *spec)
 {
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
@@ -311,6 +320,7 @@ static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *sta
 const struct engine_ops oslevel_engine = {
 	.name = "os-level",
 	.filters = true,
+	.check = oslevel_check,
 	.probe = oslevel_probe,
 	.create = oslevel_create,
 	.start = oslevel_start,

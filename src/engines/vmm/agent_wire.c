@@ -211,7 +211,7 @@ int agent_wire_config(struct buf *out, const struct spec *spec, const struct age
 	frame_field_add_text(out, AGENT_TAG_HOSTNAME, spec->hostname);
 	frame_field_add_text(out, AGENT_TAG_HOSTS, setup->hosts);
 	frame_field_add_text(out, AGENT_TAG_RESOLV, setup->resolv);
-	if (r == 0 && spec->network == SPEC_NETWORK_BRIDGE)
+	if (r == 0 && (spec->network == SPEC_NETWORK_BRIDGE || spec->network == SPEC_NETWORK_PASST))
 		r = wire_net(out, &spec->endpoint, err);
 	wire_list(out, AGENT_TAG_DIRECTORY, spec->vm.directories, spec->vm.n_directories);
 	if (r == 0)

@@ -59,6 +59,24 @@ static void an_empty_image_gets_a_file_system_once(void **state)
 	assert_int_equal(st.st_mode & 07777, 0640);
 }
 
+/* Debian: an ordinary user's has no sbin. */
+static void the_program_is_found_where_his_path_does_not_lead(void **state)
+{
+	struct scratch *s = *state;
+	struct err err = { 0 };
+	char path[512];
+	char *before = strdup(getenv("PATH") ? getenv("PATH") : "");
+
+	NEEDS_MKE2FS();
+	AUTO(fd_close_p) int fd = image(s, 16 << 20, path);
+	assert_int_equal(setenv("PATH", "/usr/bin:/bin", 1), 0);
+	int r = ext4_ensure(path, false, &err);
+	assert_int_equal(setenv("PATH", before, 1), 0);
+	free(before);
+	if (r < 0)
+		fail_msg("%s", err.text);
+}
+
 static void what_holds_something_else_is_left_alone(void **state)
 {
 	struct scratch *s = *state;
@@ -207,6 +225,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(an_empty_image_gets_a_file_system_once),
+		SCRATCH_TEST(the_program_is_found_where_his_path_does_not_lead),
 		SCRATCH_TEST(what_holds_something_else_is_left_alone),
 		SCRATCH_TEST(an_empty_one_in_use_is_not_touched),
 		SCRATCH_TEST(one_to_be_read_only_must_have_been_unmounted),
