@@ -142,6 +142,16 @@ static int guest_streams(struct vmm_guest *g, const struct spec *spec, const str
 	return ret[1] < 0 || ret[2] < 0 ? err_set(err, errno, "the terminal") : 0;
 }
 
+/* Whether its user may make cgroups: then it is in one, with all that it started. */
+static bool guest_is_grouped(const struct vmm_guest *g)
+{
+	bool is = false;
+
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		is = is || g->cgroup.fds[i] >= 0;
+	return is;
+}
+
 /* It joins v1's by itself, once its holder is born outside of them; into v2's it is born. */
 static void guest_hand_cgroups(struct vmm_guest *g, struct vmm_child *child)
 {
@@ -151,7 +161,8 @@ static void guest_hand_cgroups(struct vmm_guest *g, struct vmm_child *child)
 	for (unsigned i = 0; i < g->n_joins; i++)
 		child->fds[VMM_JOIN_FD + i] = g->joins[i];
 	g->n_joins = 0; /* the child's now */
-	if (v2 >= 0 && guest_is_grouped(g)) /* where it cannot be opened, the holder is where the machine is */
+	if (v2 >= 0 &&
+	    guest_is_grouped(g)) /* where it cannot be opened, the holder is where the machine is */
 		child->fds[VMM_HOME_FD] =
 			open(g->layout.hierarchies[v2].mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
@@ -292,16 +303,6 @@ int vmm_guest_reap(struct guest *guest, struct guest_end *ret)
 		.status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status,
 	};
 	return 0;
-}
-
-/* Whether its user may make cgroups: then it is in one, with all that it started. */
-static bool guest_is_grouped(const struct vmm_guest *g)
-{
-	bool is = false;
-
-	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
-		is = is || g->cgroup.fds[i] >= 0;
-	return is;
 }
 
 void vmm_guest_destroy(struct guest *guest)
