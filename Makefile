@@ -8,7 +8,7 @@ DESTDIR ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo test bench fuzz soak install format tidy clean
+.PHONY: all help setup demo test bench fuzz kut soak install format tidy clean
 
 ## all: build/strata, usable in place
 all: $(BUILD)/build.ninja
@@ -40,16 +40,23 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@tools/bench
 
-## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600)
+## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600); each form of instruction DIFF_CASES=1000 times against the host's CPU
 fuzz:
 	@tools/setup build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test build fuzz
+	@DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} build/tests/test_engines_hosted_interp_diff
 
 ## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
 soak:
 	@tools/setup build run
 	@$(MAKE) --no-print-directory all
 	@tools/soak $(MINUTES)
+
+## kut: kvm-unit-tests from the folder KUT, built elsewhere, on the software CPU (VIRT=hosted)
+kut:
+	@tools/setup build run
+	@$(MAKE) --no-print-directory all
+	@tools/kut $(KUT) --virt $${VIRT:-hosted}
 
 ## install: to $(DESTDIR)$(prefix), with man page, completion and systemd unit
 install:

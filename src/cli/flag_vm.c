@@ -104,10 +104,19 @@ static int vm_texts(const struct args *args, json_t *vm, struct err *err)
 	return r == 0 && irqchip ? flag_set(vm, "irqchip", json_string(irqchip), err) : r;
 }
 
+static int vm_code_cache(int64_t bytes, json_t *vm, struct err *err)
+{
+	if (bytes && (bytes < SPEC_VM_CODE_CACHE_MIN || bytes > SPEC_VM_CODE_CACHE_MAX))
+		return err_say(err, EINVAL,
+			       "--code-cache: between 1m and 1g, or 0 to translate nothing");
+	return flag_set(vm, "code_cache_bytes", json_integer(bytes), err);
+}
+
 static int vm_size(const struct args *args, json_t *vm, struct err *err)
 {
 	const char *memory = args_text(args, "memory", NULL);
 	const char *vcpus = args_text(args, "vcpus", NULL);
+	const char *cache = args_text(args, "code-cache", NULL);
 	int64_t n = 0;
 	int r = 0;
 
@@ -115,6 +124,10 @@ static int vm_size(const struct args *args, json_t *vm, struct err *err)
 		r = args_int(vcpus, "--vcpus", 1, 64, &n, err);
 		r = r < 0 ? r : flag_set(vm, "vcpus", json_integer(n), err);
 	}
+	if (r == 0 && cache)
+		r = args_size(cache, "--code-cache", &n, err);
+	if (r == 0 && cache)
+		r = vm_code_cache(n, vm, err);
 	if (r < 0 || !memory)
 		return r;
 	r = args_size(memory, "--memory", &n, err);

@@ -59,6 +59,14 @@ static int inspect_ports(struct manager *manager, const struct instance *instanc
 				 : flag_set(object, "ports", ports_json(&ports, instance->id), err);
 }
 
+/* KVM, or the software CPU: the spec does not say, the host does */
+static int inspect_cpu(const struct instance *instance, json_t *object, struct err *err)
+{
+	const char *cpu = manager_cpu(instance);
+
+	return cpu ? flag_set(json_object_get(object, "vm"), "cpu", json_string(cpu), err) : 0;
+}
+
 static int inspect_instance(struct cli *cli, const char *ref, json_t **ret, struct err *err)
 {
 	AUTO(instance_fini) struct instance instance = { 0 };
@@ -75,6 +83,7 @@ static int inspect_instance(struct cli *cli, const char *ref, json_t **ret, stru
 	r = r < 0 ? r : flag_set(object, "created", verb_time(instance.created_ns), err);
 	r = r < 0 ? r : flag_set(object, "state", inspect_state(&instance), err);
 	r = r < 0 ? r : inspect_address(manager, &instance, object, err);
+	r = r < 0 ? r : inspect_cpu(&instance, object, err);
 	r = r < 0 ? r : inspect_ports(manager, &instance, object, err);
 	if (r < 0)
 		return r;

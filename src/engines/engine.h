@@ -91,6 +91,9 @@ struct engine_ops {
 	/* Optional. Before an instance is made: -ENOTSUP, naming the flag, for what this architecture cannot do. */
 	int (*check)(const struct spec *spec, struct err *err);
 
+	/* Optional: who executes a machine's CPUs on this host: "kvm", "software". */
+	const char *(*cpu)(const struct spec *spec);
+
 	/* Mandatory. No side effects. */
 	void (*probe)(struct engine_report *ret_report);
 
@@ -134,6 +137,7 @@ extern const struct engine_ops *const engines[]; /* NULL-ended */
 
 /*
  * engine_find() - by name; NULL for one that this build does not have
- * @machine: what "auto" is asked for: a kernel or a disk (hybrid), else an image (OS level)
+ * @machine: what "auto" is asked for: a kernel or a disk (hybrid where KVM has hardware assistance, else hosted; measures it), else
+ * an image (OS level)
  */
 const struct engine_ops *engine_find(const char *name, bool machine);

@@ -92,6 +92,10 @@ struct spec_disk {
 };
 
 #define SPEC_VM_MEMORY (INT64_C(512) << 20) /* bytes, where none were asked for */
+/* Of translated code, bytes. */
+#define SPEC_VM_CODE_CACHE     (INT64_C(64) << 20)
+#define SPEC_VM_CODE_CACHE_MIN (INT64_C(1) << 20)
+#define SPEC_VM_CODE_CACHE_MAX (INT64_C(1) << 30)
 
 /* A virtual machine: what runs in it and how large it is. Without a kernel there is none. */
 struct spec_vm {
@@ -104,7 +108,8 @@ struct spec_vm {
 	size_t n_disks;
 	const char *
 		gdb; /* a unix socket's path or a TCP port of 127.0.0.1 to wait for a debugger, or NULL */
-	bool machine_irqchip; /* the machine's interrupt controllers instead of the engine's */
+	uint64_t code_cache_bytes; /* of the software CPU; 0: it interprets everything */
+	bool machine_irqchip;	   /* the machine's interrupt controllers instead of the engine's */
 	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
 	bool console; /* with an agent: what the kernel says on its serial port goes to standard error, not away */
 	bool upper; /* with an agent: disk 1 holds what it writes */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The "vm" member of a spec. */
 #include <stdlib.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "engines/spec.h"
@@ -48,6 +49,12 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 		spec_fail(&in, "memory_bytes", "must be a multiple of 4096");
 	vm->memory_bytes = (uint64_t)memory;
 	vm->vcpus = (unsigned)spec_int(&in, "vcpus", 1, VM_VCPUS_MAX, 1);
+	int64_t cache =
+		spec_int(&in, "code_cache_bytes", 0, SPEC_VM_CODE_CACHE_MAX, SPEC_VM_CODE_CACHE);
+	if (cache && cache < SPEC_VM_CODE_CACHE_MIN)
+		spec_fail(&in, "code_cache_bytes", "must be 0, or at least %" PRId64,
+			  SPEC_VM_CODE_CACHE_MIN);
+	vm->code_cache_bytes = (uint64_t)cache;
 	vm->gdb = spec_str(&in, "gdb", NULL);
 	vm->machine_irqchip = spec_word(&in, "irqchip", irqchips, 0) == 1;
 	vm->agent = spec_bool(&in, "agent", false);

@@ -14,6 +14,8 @@
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "base/os/log.h"
+#include "engines/hosted/hosted_cpu.h"
+#include "engines/hybrid/hybrid_cpu.h"
 #include "engines/hybrid/kvm.h"
 #include "engines/vmm/sync.h"
 #include "engines/vmm/vmm.h"
@@ -42,8 +44,19 @@ static int main_spec(const char *path, struct spec *ret, struct err *err)
 
 static int main_engine(const struct spec *spec, struct vmm_engine *ret, struct err *err)
 {
-	if (strcmp(spec->virt, "hybrid") != 0)
-		return err_say(err, ENOTSUP, "strata-vmm runs no --virt %s", spec->virt);
+	enum hybrid_cpu cpu = HYBRID_CPU_SOFTWARE;
+	int r = 0;
+
+	if (!strcmp(spec->virt, "hybrid"))
+		r = hybrid_cpu_choose(spec, &cpu, err);
+	else if (strcmp(spec->virt, "hosted") != 0)
+		r = err_say(err, ENOTSUP, "strata-vmm runs no --virt %s", spec->virt);
+	if (r < 0)
+		return r;
+	if (cpu == HYBRID_CPU_SOFTWARE) {
+		*ret = (struct vmm_engine){ .cpu = &hosted_cpu_ops };
+		return 0;
+	}
 	const struct kvm_requests vcpu = kvm_sealed_requests(KVM_THREAD_VCPU);
 	const struct kvm_requests loop = kvm_sealed_requests(KVM_THREAD_IO);
 	*ret = (struct vmm_engine){
@@ -70,7 +83,7 @@ int main(int argc, char **argv)
 
 	if (argc > 2) {
 		(void)fprintf(stderr, "usage: strata-vmm SPEC.json (see docs/spec.md); "
-				      "normally 'strata run --virt hybrid' starts it\n");
+				      "normally 'strata run --virt hosted' or hybrid starts it\n");
 		return 125;
 	}
 	if (!by_hand) {

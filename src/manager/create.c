@@ -614,13 +614,13 @@ static int create_engine(const json_t *config, const struct engine_ops **ret, st
 
 	if (!engine)
 		return err_say(err, ENOTSUP,
-			       "--virt %s: this build runs os-level and hybrid; see 'strata info'",
+			       "--virt %s: this build runs os-level, hosted and hybrid; see 'strata info'",
 			       virt);
 	if (machine && !engine->machines)
 		return err_say(
 			err, EINVAL,
 			"--virt %s has no virtual machine: --kernel, --disk, --vcpus and their "
-			"like go with --virt hybrid",
+			"like go with --virt hosted or hybrid",
 			engine->name);
 	*ret = engine;
 	return 0;

@@ -78,6 +78,19 @@ static json_t *info_process(pid_t pid)
 			 "cpu_seconds", seconds, "command", text ? text : json_string("?"));
 }
 
+const char *manager_cpu(const struct instance *instance)
+{
+	const json_t *vm = json_object_get(instance->spec, "vm");
+	const struct engine_ops *engine;
+	struct spec view = instance_view(instance);
+
+	if (!vm || instance_engine(instance, &engine, NULL) < 0 || !engine->cpu)
+		return NULL;
+	view.vm.agent = json_bool(vm, "agent", false);
+	view.vm.kernel = json_str(vm, "kernel", NULL);
+	return engine->cpu(&view);
+}
+
 int manager_processes(const struct instance *instance, json_t **ret, struct err *err)
 {
 	const struct engine_ops *engine;

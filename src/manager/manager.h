@@ -160,6 +160,8 @@ int manager_logs(struct manager *manager, const struct instance *instance,
 
 int manager_stats(const struct instance *instance, struct guest_stats *ret, struct err *err);
 
+/* manager_cpu() - who executes a virtual machine's CPUs: "kvm", "software"; NULL for what is none. Static. */
+const char *manager_cpu(const struct instance *instance);
 /* manager_processes() - rows {"pid","user","time","command"} of the instance's processes, host's pids. */
 int manager_processes(const struct instance *instance, json_t **ret, struct err *err);
 

@@ -174,7 +174,7 @@ static int decode_evex(struct decoder *d)
 	d->w = insn->vex_w = second >> 7 & 1;
 	vex_last(d, second);
 	insn->vex_l = third >> 5 & 3;
-	d->v2 = (uint8_t)(~third << 1 & 0x10);
+	d->v2 = (uint8_t)((~third & 8) << 1);
 	insn->evex_z = third >> 7 & 1;
 	insn->evex_b = third >> 4 & 1;
 	insn->evex_aaa = third & 7;
@@ -451,21 +451,34 @@ static int decode_rest(struct decoder *d)
 	return decode_operands(d);
 }
 
+/* In pieces small enough for a few vector stores, where the whole would become a slow REP STOS. */
+static void insn_init(struct x86_insn *insn, enum x86_code code)
+{
+	memset(insn, 0, offsetof(struct x86_insn, mem));
+	insn->mem = (struct x86_mem){
+		.base = X86_REG_NONE,
+		.index = X86_REG_NONE,
+		.scale = 1,
+	};
+	memset((uint8_t *)insn + offsetof(struct x86_insn, has_mem), 0,
+	       sizeof(*insn) - offsetof(struct x86_insn, has_mem));
+	insn->is4 = X86_REG_NONE;
+	insn->code = (uint8_t)code;
+}
+
 int x86_decode(const uint8_t *bytes, size_t n, enum x86_code code, struct x86_insn *ret)
 {
-	struct x86_insn insn = {
-		.code = (uint8_t)code,
-		.mem = { .base = X86_REG_NONE, .index = X86_REG_NONE, .scale = 1 },
-		.is4 = X86_REG_NONE,
-	};
+	struct x86_insn insn;
 	struct decoder d = {
 		.bytes = bytes,
 		.end = n < X86_INSN_MAX ? (unsigned)n : X86_INSN_MAX,
 		.insn = &insn,
 		.seg = X86_REG_NONE,
 	};
-	int r = decode_prefixes(&d);
+	int r;
 
+	insn_init(&insn, code);
+	r = decode_prefixes(&d);
 	if (r < 0)
 		return r;
 	r = decode_map(&d, r);

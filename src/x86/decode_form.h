@@ -2,8 +2,8 @@
 #pragma once
 
 /*
- * What the decoder's tables hold: forms, one a line of insns/ (NAMES there explains the notation), and the trees that lead
- * to them. tools/x86_tables.py makes them, decode.c walks them.
+ * What the decoder's tables hold: forms, made of the lines of insns/ (NOTATION there), and the trees that lead to
+ * them. tools/x86_tables.py makes them, decode.c walks them.
  */
 #include <stdint.h>
 
@@ -16,17 +16,17 @@ enum x86_size {
 	X86_SIZE_W,
 	X86_SIZE_D,
 	X86_SIZE_Q,
-	X86_SIZE_T,    /* 10: an x87 register */
-	X86_SIZE_DQ,   /* 16 */
-	X86_SIZE_QQ,   /* 32 */
-	X86_SIZE_ZQ,   /* 64 */
-	X86_SIZE_FX,   /* 512: FXSAVE's image */
-	X86_SIZE_XS,   /* 576: XSAVE's least */
-	X86_SIZE_V,    /* the operand size: 2, 4, 8 */
-	X86_SIZE_Z,    /* the same, at most 4 */
-	X86_SIZE_Y,    /* 8 with W in 64-bit code, else 4 */
-	X86_SIZE_M,    /* 8 in 64-bit code, else 4 */
-	X86_SIZE_P,    /* selector and offset, this of 2 or 4 bytes: AMD ignores REX.W with them (Zen 4; APM 3, LFS) */
+	X86_SIZE_T,  /* 10: an x87 register */
+	X86_SIZE_DQ, /* 16 */
+	X86_SIZE_QQ, /* 32 */
+	X86_SIZE_ZQ, /* 64 */
+	X86_SIZE_FX, /* 512: FXSAVE's image */
+	X86_SIZE_XS, /* 576: XSAVE's least */
+	X86_SIZE_V,  /* the operand size: 2, 4, 8 */
+	X86_SIZE_Z,  /* the same, at most 4 */
+	X86_SIZE_Y,  /* 8 with W in 64-bit code, else 4 */
+	X86_SIZE_M,  /* 8 in 64-bit code, else 4 */
+	X86_SIZE_P, /* selector and offset, this of 2 or 4 bytes: AMD ignores REX.W with them (Zen 4; APM 3, LFS) */
 	X86_SIZE_2V,   /* two of the operand size */
 	X86_SIZE_G,    /* limit and base of a table: 10 in 64-bit code, else 6 */
 	X86_SIZE_ENV,  /* FLDENV: 14 or 28, by the operand size */

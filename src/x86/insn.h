@@ -40,7 +40,7 @@ enum x86_map {
  *	read-modify-writes, CMPXCHG8B/16B, XLAT (mem is its table), CPU hints (PREFETCH, CLFLUSH, fences, PAUSE), gathers and
  *	scatters (mem.vsib: many accesses), BT* with a register bit offset (mem.bit_offset) are DATA.
  * BRANCH: near control flow: JMP, CALL, RET, Jcc, JCXZ, LOOPcc.
- * STACK: PUSH, POP (general registers, immediates, memory, FS, GS, flags), PUSHA, POPA, ENTER, LEAVE.
+ * STACK: PUSH, POP (general registers, immediates, memory, flags), PUSHA, POPA, ENTER, LEAVE; not of segment registers.
  * STRING: MOVS, CMPS, SCAS, LODS, STOS, INS, OUTS, repeated or not.
  * SYSTEM: all else: privileged, mode-changing, segment-loading, far control flow, I/O, XSAVE and FXSAVE families, anything that
  *	virtualization shows something else for (CPUID, RDTSC, SGDT, SMSW, ...), CLI/STI, HLT, INT, IRET, MOV to and from Sreg/CR/DR.
@@ -125,7 +125,7 @@ enum x86_op {
 	X86_OP_CALL_IND,
 	X86_OP_RET, /* imm: bytes to drop, 0 without */
 	/* STACK */
-	X86_OP_PUSH, /* reg field, rm, or imm: push_source tells */
+	X86_OP_PUSH, /* rm (a register, or memory), or imm where rm_field is NONE */
 	X86_OP_POP,
 	X86_OP_PUSHF,
 	X86_OP_POPF,
@@ -133,7 +133,7 @@ enum x86_op {
 	X86_OP_POPA,
 	X86_OP_ENTER, /* imm: bytes; imm2: nesting */
 	X86_OP_LEAVE,
-	/* STRING: mem is the (first) operand's width; source seg in mem.seg */
+	/* STRING: mem is [rSI] with its segment (MOVS, CMPS, LODS, OUTS), else ES:[rDI]; MOVS's is both read and written */
 	X86_OP_MOVS,
 	X86_OP_CMPS,
 	X86_OP_SCAS,
@@ -227,13 +227,17 @@ enum x86_op {
 	X86_OP_RDPKRU,
 	X86_OP_WRPKRU,
 	X86_OP_UD, /* UD0, UD1, UD2: decodes, and raises #UD */
-	X86_OP_VIRT, /* VMX, SVM, SMX, SGX, TDX, RSM and the like: decodes, and raises #UD in a guest without them */
+	/*
+	 * VMX, SVM, SMX, SGX, TDX, TSX, CET's own, Key Locker, RSM, CLZERO, RDPRU, MONITORX, WAITPKG, MOVDIR64B and the like: decodes,
+	 * and raises #UD in a guest, to which none of them is shown. Its length counts, and no more.
+	 */
+	X86_OP_VIRT,
 	X86_OP_MAX,
 };
 
 /* What a ModRM, opcode or VEX field names. */
 enum x86_field {
-	X86_FIELD_NONE, /* not there, or an opcode extension */
+	X86_FIELD_NONE, /* not there, or an opcode extension (reg is ModRM.reg then) */
 	X86_FIELD_GPR,	/* of op_bytes, or the width that gpr_bytes gives */
 	X86_FIELD_GPR8, /* low byte; numbers 16..19: AH CH DH BH (no REX prefix) */
 	X86_FIELD_MEM,	/* rm only: mem is its operand */
@@ -262,7 +266,7 @@ struct x86_mem {
 	uint8_t scale; /* 1, 2, 4, 8 */
 	int64_t disp;  /* EVEX's compressed displacement is multiplied already */
 	uint16_t
-		bytes; /* accessed from the address on; 0: none (LEA, NOP, INVLPG); with is_vsib: an element's; 512, and more, for the FPU images */
+		bytes; /* accessed from the address on, under a mask at most; 0: none (LEA, NOP, INVLPG); with is_vsib: an element's; 512, and more, for the FPU images (576 for XSAVE's, of which the mask decides) */
 	uint8_t align; /* bytes: #GP if it is not a multiple (MOVAPS, legacy SSE memory operands, CMPXCHG16B); 0, 1: any */
 };
 
@@ -294,11 +298,11 @@ struct x86_insn {
 	uint8_t encoding, map, opcode;
 	bool has_modrm, has_sib;
 	uint8_t modrm, sib;
-	bool has_lock, has_rep, has_repne; /* F3 and F2 as they stand, mandatory prefixes too */
+	bool has_lock, has_rep, has_repne; /* F3, F2: the last of them, mandatory prefixes too */
 	bool has_opsize, has_addrsize;	   /* 66, 67 */
 	uint8_t rex;			   /* 0: none */
-	uint8_t pp;    /* VEX/EVEX: 0 none, 1 66, 2 F3, 3 F2; legacy: the mandatory prefix */
-	uint8_t vex_l; /* 0: 128, 1: 256, 2: 512 bits */
+	uint8_t pp; /* VEX/EVEX: 0 none, 1 66, 2 F3, 3 F2; legacy: the mandatory prefix */
+	uint8_t vex_l; /* 0: 128, 1: 256, 2: 512 bits; 2 with EVEX.b and registers: L'L are a rounding mode */
 	bool vex_w;
 	bool evex_z, evex_b;
 	uint8_t evex_aaa;
@@ -335,6 +339,10 @@ struct x86_insn {
  * @bytes, @n: what is there; more than 15 are not looked at
  * @ret: written whole on success only
  * Return: its length (1..15); -EAGAIN: goes on after the @n bytes; -E2BIG: longer than 15 bytes (#GP); -EINVAL: none (#UD), also
- * LOCK where it must not stand. CPUID is not asked: an instruction that the CPU lacks decodes all the same.
+ * LOCK where it must not stand. CPUID is not asked: an instruction that the CPU lacks decodes all the same. Nor is the mode: in
+ * real and virtual-8086 mode VEX and EVEX raise #UD, as do some system instructions.
+ *
+ * Where CPUs differ it is as AMD's Zen 4 has it: in 64-bit code 66 makes a near branch 16 bits wide, a far pointer in memory has no
+ * 64-bit offset, MOVSXD under 66 reads 32 bits. AMX, XOP, TBM, LWP and what only Knights Landing had are not decoded (-EINVAL).
  */
 int x86_decode(const uint8_t *bytes, size_t n, enum x86_code code, struct x86_insn *ret);

@@ -210,6 +210,7 @@ struct hosted_cpu {
 
 	/* run.c */
 	uint8_t under_way;   /* what the journal belongs to: enum in run.c */
+	uint64_t cr8_told;   /* what the machine knows of it */
 	bool wait_sipi;	     /* x86_state.wait_sipi: kept for who asks */
 	uint32_t host_mxcsr; /* while run() is under way */
 	uint16_t host_fcw;

@@ -121,7 +121,8 @@ static bool leaf_read(const struct shown *s, unsigned max, unsigned max_ext, str
 
 int hosted_cpuid_supported(struct cpuid_leaf *ret, unsigned *n, struct err *err)
 {
-	const unsigned max = __get_cpuid_max(0, NULL), max_ext = __get_cpuid_max(EXT, NULL);
+	const unsigned max = (unsigned)__get_cpuid_max(0, NULL);
+	const unsigned max_ext = (unsigned)__get_cpuid_max(EXT, NULL);
 	unsigned room = *n, used = 0;
 
 	*n = (unsigned)ARRAY_SIZE(shown) + KVM_LEAVES;

@@ -43,6 +43,7 @@ enum interp_how {
 	INTERP_REGS, /* a stub without memory */
 	INTERP_MEM,  /* a stub with a pointer */
 	INTERP_GATHER,
+	INTERP_VZERO, /* VZEROUPPER, VZEROALL outside of 64-bit code */
 	INTERP_NEVER, /* nothing that this interpreter may give to the host's CPU: #UD */
 };
 
@@ -142,6 +143,7 @@ enum cpu_result interp_window(struct hosted_cpu *cpu, struct interp_entry *entry
 			      bool is_linear);
 bool interp_is_masked(const struct x86_insn *insn);
 enum cpu_result interp_gather(struct hosted_cpu *cpu, const struct x86_insn *insn);
+void interp_vzero(struct hosted_cpu *cpu, const struct x86_insn *insn);
 
 /* ---- interp_stub.c ---- */
 /* interp_stub_build() - code for insn. Return: its bytes, at most INTERP_STUB_BYTES. */

@@ -18,6 +18,9 @@ enum interp_how interp_how(const struct x86_insn *insn)
 		return INTERP_LEA;
 	if (insn->op == X86_OP_NOP || insn->op == X86_OP_PAUSE)
 		return INTERP_NOTHING;
+	if (insn->encoding == X86_ENC_VEX && insn->map == X86_MAP_0F && insn->opcode == 0x77 &&
+	    insn->code != X86_CODE_64)
+		return INTERP_VZERO;
 	if (!insn->has_mem)
 		return INTERP_REGS;
 	if (insn->mem.is_vsib)
@@ -217,8 +220,8 @@ static enum cpu_result data_slow(struct hosted_cpu *cpu, struct interp_entry *en
 		return result;
 	if (pinned)
 		return interp_run_stub(cpu, entry, pinned - bit_offset);
-	return interp_is_masked(insn) ? interp_window(cpu, entry, gva, true) :
-					data_split(cpu, entry, gva, bit_offset);
+	return interp_is_masked(insn) ? interp_window(cpu, entry, gva, true)
+				      : data_split(cpu, entry, gva, bit_offset);
 }
 
 /* The usual case: base 0 or FS, GS in 64-bit code, the page in the TLB. */
@@ -277,6 +280,9 @@ enum cpu_result interp_data(struct hosted_cpu *cpu, struct interp_entry *entry)
 		break;
 	case INTERP_GATHER:
 		result = interp_gather(cpu, insn);
+		break;
+	case INTERP_VZERO:
+		interp_vzero(cpu, insn);
 		break;
 	default:
 		return fault_raise(cpu, VECTOR_UD);

@@ -168,6 +168,20 @@ static bool gather_plan(struct gather *g)
 	return g->ymm && (!g->by_k || (g->masks && g->zmm && g->hi16));
 }
 
+/* VZEROUPPER and VZEROALL outside of 64-bit code, where there are eight registers: L tells which it is. */
+void interp_vzero(struct hosted_cpu *cpu, const struct x86_insn *insn)
+{
+	struct gather g = { .cpu = cpu, .insn = insn, .image = cpu->interp->xsave };
+
+	g.ymm = cpu->interp->xsave_at[XSAVE_YMM];
+	g.zmm = cpu->interp->xsave_at[XSAVE_ZMM];
+	gather_xsave(cpu, g.image, false);
+	for (unsigned i = 0; i < 8; i++)
+		gather_clear(&g, i, insn->vex_l ? 0 : 16);
+	gather_own(&g);
+	gather_xsave(cpu, g.image, true);
+}
+
 /*
  * A device among the elements: nothing is kept, and the journal answers for the elements before it in the next execution. A fault
  * after that keeps them.
@@ -193,7 +207,7 @@ enum cpu_result interp_gather(struct hosted_cpu *cpu, const struct x86_insn *ins
 		return result;
 	if (result == CPU_OK)
 		gather_finish(&g);
-	else if (any && !g.is_scatter)
+	else if (any && g.by_k && !g.is_scatter)
 		gather_clear(&g, insn->reg, 16U << insn->vex_l);
 	gather_own(&g);
 	gather_xsave(cpu, g.image, true);

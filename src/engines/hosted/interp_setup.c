@@ -57,8 +57,7 @@ static bool setup_is_ours(struct interp_vcpu *interp, const ucontext_t *context)
 	case TRAP_XM:
 		return true;
 	case TRAP_PF:
-		return setup_is_window(interp,
-				       (uint64_t)context->uc_mcontext.gregs[REG_CR2]);
+		return setup_is_window(interp, (uint64_t)context->uc_mcontext.gregs[REG_CR2]);
 	default:
 		return false;
 	}
@@ -172,8 +171,8 @@ int interp_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 	if (interp->xsave_room)
 		interp->xsave = setup_zeroed(interp->xsave_room);
 	interp->window = setup_zeroed(INTERP_WINDOW_BYTES);
-	bool whole = interp->entries && interp->window && interp->xsave &&
-		     setup_window(interp->window);
+	bool whole =
+		interp->entries && interp->window && interp->xsave && setup_window(interp->window);
 	int code = whole ? setup_map(interp, err)
 			 : err_set(err, ENOMEM, "software CPU: memory of the interpreter");
 	if (code == 0)

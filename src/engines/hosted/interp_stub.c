@@ -78,7 +78,8 @@ static bool stub_is_gpr(unsigned field, unsigned number)
 static bool stub_names_rsp(const struct x86_insn *insn)
 {
 	return (stub_is_gpr(insn->reg_field, insn->reg) && insn->reg == X86_RSP) ||
-	       (!stub_has_mem(insn) && stub_is_gpr(insn->rm_field, insn->rm) && insn->rm == X86_RSP) ||
+	       (!stub_has_mem(insn) && stub_is_gpr(insn->rm_field, insn->rm) &&
+		insn->rm == X86_RSP) ||
 	       (insn->vvvv_field == X86_FIELD_GPR && insn->vvvv == X86_RSP);
 }
 
@@ -92,12 +93,15 @@ static uint8_t stub_pick(const uint8_t *from, unsigned n, uint32_t taken)
 }
 
 /*
- * PTR and SUB: below 8, so that no REX is needed that was not there (with AH there can be none); PTR not RBP, whose [RBP] takes a
- * displacement. RAX is needed for the flags.
+ * PTR and SUB: below 8 if there is one, so that no REX is needed that was not there; with AH there can be none, but then few
+ * registers are named. PTR not RBP, R12 or R13, whose [R] has another form. RAX is needed for the flags.
  */
 static bool stub_registers(struct stub *s)
 {
 	static const uint8_t low[] = { X86_RSI, X86_RDI, X86_RDX, X86_RCX, X86_RBX, X86_RBP };
+	static const uint8_t ptrs[] = {
+		X86_RSI, X86_RDI, X86_RDX, X86_RCX, X86_RBX, X86_R8, X86_R9
+	};
 	static const uint8_t states[] = { X86_RDI, X86_R8,  X86_R9,  X86_R10, X86_R11,
 					  X86_R12, X86_R13, X86_R14, X86_R15 };
 	const struct x86_insn *insn = s->insn;
@@ -108,7 +112,7 @@ static bool stub_registers(struct stub *s)
 		s->named &= ~(1U << X86_RDI);
 		s->ptr = X86_RDI;
 	} else {
-		s->ptr = stub_pick(low, 5, s->named);
+		s->ptr = stub_pick(ptrs, 7, s->named);
 	}
 	if (s->ptr == NONE)
 		return false;
@@ -250,7 +254,7 @@ static void stub_modrm(struct stub *s)
 	if (stub_is_gpr(insn->reg_field, insn->reg))
 		reg = stub_number(s, insn->reg_field, insn->reg) & 7;
 	if (stub_has_mem(insn))
-		stub_byte(s, reg << 3 | s->ptr);
+		stub_byte(s, reg << 3 | (s->ptr & 7));
 	else if (stub_is_gpr(insn->rm_field, insn->rm))
 		stub_byte(s, 0xc0 | reg << 3 | (stub_number(s, insn->rm_field, insn->rm) & 7));
 	else
@@ -288,17 +292,30 @@ static bool stub_rewritten(struct stub *s)
 	return false;
 }
 
+/* X is gone; B is PTR's, or stays where it is of a register; R where it means one, which with MOV's address it does not. */
+static unsigned stub_rex(const struct stub *s)
+{
+	const struct x86_insn *insn = s->insn;
+	unsigned rex = insn->rex;
+
+	if (!insn->has_modrm && insn->has_mem)
+		rex &= 0x48;
+	else if (stub_has_mem(insn))
+		rex &= 0x4c;
+	else
+		rex &= 0x4d;
+	return stub_has_mem(insn) && s->ptr >= 8 ? rex | 0x41 : rex;
+}
+
 static void stub_legacy(struct stub *s)
 {
 	const struct x86_insn *insn = s->insn;
 	unsigned opcode = insn->opcode;
 
 	stub_prefixes(s);
-	/* X is gone; B stays where it is of a register; R where it means one, which with MOV's address it does not */
-	if (insn->rex)
-		stub_byte(s, insn->rex & (!insn->has_modrm && insn->has_mem ? 0x48U :
-					  stub_has_mem(insn)		  ? 0x4cU :
-									    0x4dU));
+	unsigned rex = stub_rex(s);
+	if (rex)
+		stub_byte(s, rex);
 	if (stub_rewritten(s))
 		return;
 	if (insn->map != X86_MAP_ONE)
@@ -325,13 +342,18 @@ static unsigned stub_vvvv(const struct stub *s)
 	return ~stub_number(s, insn->vvvv_field, insn->vvvv) & 0xf;
 }
 
-/* W that selects 64-bit general registers, or 8 bytes of memory in their place, is ignored by other code than 64-bit. */
+/*
+ * W that selects 64-bit general registers, or 8 bytes of memory in their place, is ignored by other code than 64-bit; so it is by
+ * VPCMPESTRI and VPCMPESTRM, whose lengths are in registers. With mask registers it is the mask's width.
+ */
 static bool stub_w(const struct x86_insn *insn)
 {
 	bool gpr = insn->reg_field == X86_FIELD_GPR || insn->vvvv_field == X86_FIELD_GPR ||
-		   insn->rm_field == X86_FIELD_GPR || (insn->has_mem && insn->mem.bytes == 4);
+		   insn->rm_field == X86_FIELD_GPR;
+	bool small = insn->has_mem && insn->mem.bytes == 4 && !(insn->uses & X86_USES_MASKS);
+	bool lengths = insn->map == X86_MAP_0F3A && (insn->opcode & 0xfe) == 0x60;
 
-	return insn->vex_w && !(gpr && insn->code != X86_CODE_64);
+	return insn->vex_w && (insn->code == X86_CODE_64 || !(gpr || small || lengths));
 }
 
 /* The inverted bits R, X, B: from the numbers, so that what other code than 64-bit ignores is as it takes it. */
@@ -349,6 +371,8 @@ static unsigned stub_rxb(const struct stub *s)
 		if (rm & 8)
 			bits &= ~0x20U;
 	}
+	if (stub_has_mem(insn) && s->ptr >= 8)
+		bits &= ~0x20U;
 	return bits;
 }
 

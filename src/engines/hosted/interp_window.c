@@ -56,9 +56,8 @@ static enum cpu_result window_open(struct window *w)
 	const struct x86_mem *mem = &w->entry->insn.mem;
 
 	for (unsigned i = 0; i < 2 && w->len[i]; i++) {
-		enum cpu_result result =
-			cpu_probe(w->cpu, window_part(w, i), w->len[i],
-				  mem->is_written ? CPU_WRITE : CPU_READ);
+		enum cpu_result result = cpu_probe(w->cpu, window_part(w, i), w->len[i],
+						   mem->is_written ? CPU_WRITE : CPU_READ);
 		if (result == CPU_EXIT)
 			return result;
 		w->there[i] = result == CPU_OK;
@@ -98,8 +97,7 @@ static enum cpu_result window_fault(const struct window *w)
 
 	if (w->entry->insn.code != X86_CODE_64)
 		at &= UINT32_MAX;
-	enum cpu_result result =
-		cpu_probe(w->cpu, at, 1, mem->is_written ? CPU_WRITE : CPU_READ);
+	enum cpu_result result = cpu_probe(w->cpu, at, 1, mem->is_written ? CPU_WRITE : CPU_READ);
 	/* another vcpu has mapped it meanwhile: the instruction is executed again */
 	return result == CPU_OK ? CPU_AGAIN : result;
 }
@@ -120,7 +118,8 @@ static enum cpu_result window_store(const struct window *w)
 	enum cpu_result result = window_run(w);
 	if (result != CPU_OK)
 		return result;
-	unsigned from = w->there[0] ? 0 : w->len[0], to = w->len[1] && !w->there[1] ? w->len[0] : len;
+	unsigned from = w->there[0] ? 0 : w->len[0],
+		 to = w->len[1] && !w->there[1] ? w->len[0] : len;
 	if (from < to)
 		cpu_copy(first + from, w->at + from, to - from);
 	window_fill(w, 0xff);

@@ -325,11 +325,30 @@ enum cpu_result cpu_fetch(struct hosted_cpu *cpu, uint64_t gva, uint8_t ret[X86_
 	return CPU_OK;
 }
 
+/* What an exec tag says without a walk: memory, and where. */
+static bool known_page(struct hosted_cpu *cpu, uint64_t gva, struct mmu_page *ret)
+{
+	const struct cpu_tlb_entry *e = entry_of(cpu->tlb, gva);
+	const struct guest_mem *mem = cpu->vm->mem;
+
+	if (!hits(e->exec, gva, 1))
+		return false;
+	ret->hva = cpu_hva(e, gva);
+	for (unsigned i = 0; i < mem->n; i++) {
+		uint64_t at = (uintptr_t)ret->hva - (uintptr_t)mem->slots[i].hva;
+		if (at >= mem->slots[i].size_bytes)
+			continue;
+		ret->gpa = mem->slots[i].gpa + at;
+		return true;
+	}
+	return false;
+}
+
 enum cpu_result cpu_fetch_page(struct hosted_cpu *cpu, uint64_t gva, uint64_t *ret_gpa,
 			       const uint8_t **ret_hva)
 {
 	struct mmu_page page;
-	enum cpu_result r = code_page(cpu, gva, &page);
+	enum cpu_result r = known_page(cpu, gva, &page) ? CPU_OK : code_page(cpu, gva, &page);
 
 	if (r != CPU_OK)
 		return r;

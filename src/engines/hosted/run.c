@@ -104,8 +104,10 @@ static void poll_take(struct hosted_cpu *cpu)
 	if (poll & (CPU_POLL_KICK | CPU_POLL_EVENT))
 		(void)__atomic_fetch_and(&cpu->poll, ~(CPU_POLL_KICK | CPU_POLL_EVENT),
 					 __ATOMIC_SEQ_CST);
-	if (poll & CPU_POLL_KICK)
+	/* The task priority fell: what it held back may be due now, which the machine's LAPIC knows. */
+	if ((poll & CPU_POLL_KICK) || cpu->cr8 < cpu->cr8_told)
 		cpu->kicked = true;
+	cpu->cr8_told = cpu->cr8;
 }
 
 /* ---- the debugger ---- */
@@ -231,6 +233,7 @@ enum vcpu_exit hosted_run(struct vcpu *vcpu, struct vcpu_io *io)
 	struct hosted_cpu *cpu = hosted_cpu(vcpu);
 
 	cpu->io_out = io;
+	cpu->cr8_told = cpu->cr8;
 	cpu->halted = cpu->wait_sipi = false;
 	io_begin(cpu);
 	gs_set(cpu, (uintptr_t)cpu);

@@ -19,8 +19,8 @@ void kvm_probe_words(const struct kvm_kind *kind, struct engine_report *ret_repo
 		       millions);
 	if (!kind->hardware)
 		(void)snprintf(report.why, sizeof(report.why),
-			       "the host's kernel interprets supervisor code: small guests run, a "
-			       "distribution's kernel does not");
+			       "the host's kernel interprets supervisor code: small guests run on "
+			       "it, a distribution's kernel on the software CPU");
 	*ret_report = report;
 }
 

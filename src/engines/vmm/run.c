@@ -97,6 +97,8 @@ static int run_build(struct vmm *vmm, struct err *err)
 		.mem = &vmm->mem,
 		.own_irqchip = vmm->caps.irqchip && !vm->machine_irqchip,
 		.vcpus = vm->vcpus,
+		.code_cache_bytes = vm->code_cache_bytes,
+		.interpret_only = !vm->code_cache_bytes,
 	};
 	r = vmm->cpu->vm_create(&config, &vmm->vm, err);
 	if (r == 0)

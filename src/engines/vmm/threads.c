@@ -98,8 +98,10 @@ int vmm_thread_seal(const struct vmm *vmm, enum vmm_thread kind, struct err *err
 	for (size_t i = 0; !is_loop && i < vcpu->n; i++)
 		requests[n++] = vcpu->requests[i];
 	const struct seal_call engine = { SYS_ioctl, 1, requests, (unsigned)n };
-	const struct seal_call *lists[] = { &engine, thread_calls, loop_calls };
-	const size_t counts[] = { n ? 1 : 0, ARRAY_SIZE(thread_calls), ARRAY_SIZE(loop_calls) };
+	const struct seal_call *lists[] = { &engine, thread_calls,
+					    is_loop ? loop_calls : vmm->engine->vcpu_calls };
+	const size_t counts[] = { n ? 1 : 0, ARRAY_SIZE(thread_calls),
+				  is_loop ? ARRAY_SIZE(loop_calls) : vmm->engine->n_vcpu_calls };
 
-	return vmm_seal_thread(lists, counts, is_loop ? 3 : 2, err);
+	return vmm_seal_thread(lists, counts, ARRAY_SIZE(lists), err);
 }

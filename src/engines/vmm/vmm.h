@@ -6,6 +6,7 @@
 
 #include "base/core/err.h"
 #include "engines/spec.h"
+#include "engines/vmm/seal.h"
 #include "machine/cpu_ops.h"
 
 /* Request numbers of ioctl(2). */
@@ -18,6 +19,8 @@ struct vmm_ioctls {
 struct vmm_engine {
 	const struct cpu_ops *cpu;
 	struct vmm_ioctls vcpu_ioctls, loop_ioctls; /* a vcpu's thread needs both */
+	const struct seal_call *vcpu_calls; /* others that a vcpu's thread makes */
+	size_t n_vcpu_calls;
 };
 
 /* What the process was handed; -EBADF: none. vmm_run() owns them. */

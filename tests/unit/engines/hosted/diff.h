@@ -7,7 +7,7 @@
  *
  *   diff_make.c     forms of instructions, and cases of each: bytes, registers, memory, an address that is mostly good
  *   diff_native.c   executes one on the host's CPU: signal frames load and keep all of its state
- *   diff_machine.c  executes one in a guest: 64-bit code at CPL 3, the same linear addresses
+ *   diff_machine.c  executes one in a guest: CPL 3 in long mode, the same linear addresses
  *   diff.c          walks and compares
  *
  * Memory, in both: pages of a 2 MiB region, which is otherwise not there. An instruction's address lies in one of the pages, often at
@@ -62,6 +62,7 @@ struct diff_engine {
 
 /* A form: what the bytes of its cases have in common. */
 struct diff_form {
+	uint8_t code; /* enum x86_code */
 	uint8_t encoding, map, opcode, pp, w, l, reg;
 	bool has_mem, evex_b;
 };
@@ -74,8 +75,13 @@ uint64_t diff_random(struct diff_rng *rng);
 /* diff_make_case() - false: there is no such instruction, or this is not one for comparing. */
 bool diff_make_case(struct diff_rng *rng, const struct diff_form *form, struct diff_case *ret);
 
-/* diff_native_init() - once a process; keeps handlers of signals that were there before for what is not ours. 0 or -errno. */
+/*
+ * diff_native_init() - after diff_machine_create(), whose handlers of signals it keeps for what is not ours; in the test itself, for
+ * cmocka sets its own before each. 0 or -errno.
+ */
 int diff_native_init(void);
+/* diff_native_can() - whether this kernel lets a process have such code: 16-bit takes modify_ldt(2). */
+bool diff_native_can(enum x86_code code);
 void diff_native_run(const struct diff_case *test, struct diff_state *ret);
 bool diff_native_has(unsigned component); /* XCR0 */
 
@@ -92,6 +98,10 @@ void diff_unpack(const uint8_t image[DIFF_XSAVE], struct diff_vectors *ret);
 struct diff_result {
 	unsigned forms, cases, faults, differences;
 };
-/* diff_walk() - every form that this CPU has, @cases each; prints the first of a form's differences, of @print_max forms. */
+/*
+ * diff_walk() - every form, @cases each; prints the first of a form's differences, of @print_max forms
+ * @enough: ends after so many differences; 0: does not
+ */
 struct diff_result diff_walk(struct hosted_cpu *cpu, const struct diff_engine *engine,
-			     unsigned cases, uint64_t seed, unsigned print_max);
+			     enum x86_code code, unsigned cases, uint64_t seed, unsigned print_max,
+			     unsigned enough);

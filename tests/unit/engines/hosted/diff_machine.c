@@ -59,9 +59,13 @@ static void *page_of(struct hosted_cpu *cpu, enum machine_page page)
 
 static void registers_set(struct hosted_cpu *cpu)
 {
-	const struct x86_segment data = {
-		.limit = UINT32_MAX, .type = 3, .s = true, .present = true, .db = true, .g = true, .dpl = 3
-	};
+	const struct x86_segment data = { .limit = UINT32_MAX,
+					  .type = 3,
+					  .s = true,
+					  .present = true,
+					  .db = true,
+					  .g = true,
+					  .dpl = 3 };
 
 	for (unsigned i = 0; i < X86_SEGS; i++)
 		cpu->segs[i] = data;
@@ -84,8 +88,8 @@ int diff_machine_create(struct hosted_vm *vm, struct hosted_cpu *cpu)
 	static struct guest_mem mem;
 	unsigned a, b, c, d;
 	struct err err;
-	void *ram = mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			 0);
+	void *ram =
+		mmap(NULL, RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	memset(vm, 0, sizeof(*vm));
 	memset(cpu, 0, sizeof(*cpu));
@@ -133,10 +137,20 @@ engine_run(struct hosted_cpu *cpu, const struct diff_engine *engine, const uint8
 	return result;
 }
 
+static void code_set(struct hosted_cpu *cpu, enum x86_code code)
+{
+	if ((cpu->mode & CPU_MODE_CODE) == code)
+		return;
+	cpu->segs[X86_CS].l = code == X86_CODE_64;
+	cpu->segs[X86_CS].db = code == X86_CODE_32;
+	cpu_mode_update(cpu);
+}
+
 static void case_set(struct hosted_cpu *cpu, const struct diff_case *test)
 {
 	uint8_t *code = page_of(cpu, PAGE_CODE);
 
+	code_set(cpu, (enum x86_code)test->insn.code);
 	memcpy(page_of(cpu, PAGE_DATA0), test->before.memory[0], DIFF_PAGE);
 	memcpy(page_of(cpu, PAGE_DATA1), test->before.memory[1], DIFF_PAGE);
 	memcpy(page_of(cpu, PAGE_READONLY), test->before.memory[2], DIFF_PAGE);

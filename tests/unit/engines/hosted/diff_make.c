@@ -53,7 +53,7 @@ static void add_legacy(struct diff_rng *rng, struct bytes *out, const struct dif
 {
 	static const uint8_t prefixes[4] = { 0, OPSIZE, 0xf3, 0xf2 };
 	static const uint8_t escapes[4] = { 0, 0, 0x38, 0x3a };
-	unsigned rex = form->w << 3;
+	unsigned rex = (unsigned)form->w << 3;
 
 	if (form->pp)
 		add(out, prefixes[form->pp]);
@@ -63,7 +63,7 @@ static void add_legacy(struct diff_rng *rng, struct bytes *out, const struct dif
 		add(out, 0xf0);
 	if (one_in(rng, 2))
 		rex |= below(rng, 8);
-	if (rex || one_in(rng, 3))
+	if (form->code == X86_CODE_64 && (rex || one_in(rng, 3)))
 		add(out, 0x40 | rex);
 	if (form->map)
 		add(out, 0x0f);
@@ -75,13 +75,15 @@ static void add_legacy(struct diff_rng *rng, struct bytes *out, const struct dif
 static void add_vex(struct diff_rng *rng, struct bytes *out, const struct diff_form *form)
 {
 	unsigned vvvv = one_in(rng, 2) ? 15 : below(rng, 16);
+	/* R and X, or R and vvvv's high bit: outside of 64-bit code ModRM of another instruction, which names memory without them */
+	unsigned high = form->code == X86_CODE_64 ? 0 : 0xc0;
 
 	if (form->map == 1 && !form->w && one_in(rng, 3)) {
 		add(out, 0xc5);
-		add(out, below(rng, 2) << 7 | vvvv << 3 | (unsigned)form->l << 2 | form->pp);
+		add(out, high | below(rng, 2) << 7 | vvvv << 3 | (unsigned)form->l << 2 | form->pp);
 	} else {
 		add(out, 0xc4);
-		add(out, below(rng, 8) << 5 | form->map);
+		add(out, high | below(rng, 8) << 5 | form->map);
 		add(out, (unsigned)form->w << 7 | vvvv << 3 | (unsigned)form->l << 2 | form->pp);
 	}
 	add(out, form->opcode);
@@ -95,7 +97,7 @@ static void add_evex(struct diff_rng *rng, struct bytes *out, const struct diff_
 	unsigned v2 = vvvv == 15 ? !one_in(rng, 8) : below(rng, 2);
 
 	add(out, 0x62);
-	add(out, below(rng, 16) << 4 | form->map);
+	add(out, (form->code == X86_CODE_64 ? 0 : 0xc0) | below(rng, 16) << 4 | form->map);
 	add(out, (unsigned)form->w << 7 | vvvv << 3 | 4U | form->pp);
 	add(out, z << 7 | (unsigned)form->l << 5 | (form->evex_b ? 0x10U : 0) | v2 << 3 | aaa);
 	add(out, form->opcode);
@@ -105,8 +107,8 @@ static bool make_bytes(struct diff_rng *rng, const struct diff_form *form, struc
 {
 	struct bytes out = { .n = 0 };
 
-	if (form->has_mem && one_in(rng, 8))
-		add(&out, ADDRSIZE);
+	if (form->has_mem && (form->code == X86_CODE_16 ? !one_in(rng, 16) : one_in(rng, 8)))
+		add(&out, ADDRSIZE); /* the one that gives 32-bit addresses, mostly */
 	if (form->encoding == X86_ENC_LEGACY)
 		add_legacy(rng, &out, form);
 	else if (form->encoding == X86_ENC_VEX)
@@ -116,7 +118,7 @@ static bool make_bytes(struct diff_rng *rng, const struct diff_form *form, struc
 	add_modrm(rng, &out, form);
 	while (out.n < X86_INSN_MAX + 8)
 		add(&out, (unsigned)diff_random(rng) & 0xff);
-	return x86_decode(out.b, X86_INSN_MAX, X86_CODE_64, ret) > 0;
+	return x86_decode(out.b, X86_INSN_MAX, (enum x86_code)form->code, ret) > 0;
 }
 
 /* ---- whether it is one for comparing ---- */
@@ -132,6 +134,10 @@ static bool is_form(const struct diff_form *form, const struct x86_insn *insn)
 	if (!insn->has_modrm && (form->reg != 0 || form->has_mem))
 		return false;
 	if (insn->has_modrm && (insn->modrm < 0xc0) != form->has_mem)
+		return false;
+	/* VPEXTRQ, VPINSRQ outside of 64-bit code: as VPEXTRD, VPINSRD with Intel (SDM 2, PEXTRD, note 1), none with AMD */
+	if (insn->code != X86_CODE_64 && insn->map == X86_MAP_0F3A && insn->vex_w &&
+	    (insn->opcode == 0x16 || insn->opcode == 0x22))
 		return false;
 	switch (insn->op) {
 	case X86_OP_RDRAND: /* never the same twice */
@@ -253,13 +259,15 @@ static void random_vectors(struct diff_rng *rng, struct diff_vectors *v)
 	}
 	v->mxcsr = 0x1f80;
 	if (one_in(rng, 4))
-		v->mxcsr = below(rng, 0x10000); /* rounding, exceptions unmasked, flags there already */
+		v->mxcsr = below(rng,
+				 0x10000); /* rounding, exceptions unmasked, flags there already */
 	v->fcw = 0x37f;
 	if (one_in(rng, 4))
 		v->fcw = (uint16_t)(0x40 | (diff_random(rng) & 0xf3f));
 	v->ftw = one_in(rng, 3) ? 0xff : (uint8_t)diff_random(rng);
 	/* condition codes, TOP, sticky flags that are masked; an exception that waits is a matter of its own */
-	v->fsw = (uint16_t)(diff_random(rng) & 0x7f00) | (uint16_t)(diff_random(rng) & v->fcw & 0x3f);
+	v->fsw = (uint16_t)(diff_random(rng) & 0x7f00) |
+		 (uint16_t)(diff_random(rng) & v->fcw & 0x3f);
 	if (one_in(rng, 16)) {
 		v->fsw |= 0x3f & (uint16_t)diff_random(rng);
 		if (v->fsw & ~v->fcw & 0x3f)
@@ -330,7 +338,7 @@ static bool patch(struct x86_insn *insn, uint64_t disp)
 		return false;
 	memcpy(bytes, insn->bytes, insn->len);
 	memcpy(bytes + insn->disp_at, &disp, insn->disp_len);
-	return x86_decode(bytes, insn->len, X86_CODE_64, insn) > 0;
+	return x86_decode(bytes, insn->len, (enum x86_code)insn->code, insn) > 0;
 }
 
 static bool place_general(struct diff_rng *rng, struct diff_case *test, uint64_t target)
@@ -341,6 +349,8 @@ static bool place_general(struct diff_rng *rng, struct diff_case *test, uint64_t
 	uint64_t disp = (uint64_t)mem->disp;
 	bool has_index = mem->index < X86_REGS && !mem->is_vsib;
 
+	if (insn->addr_bytes == 2)
+		return true; /* nothing of ours is there */
 	if (mem->is_rip)
 		return patch(insn, target - DIFF_CODE - insn->len);
 	if (mem->base >= X86_REGS && !has_index)
@@ -354,7 +364,7 @@ static bool place_general(struct diff_rng *rng, struct diff_case *test, uint64_t
 		return true;
 	}
 	regs[mem->base] = target - disp - (has_index ? regs[mem->index] * mem->scale : 0);
-	if (insn->addr_bytes == 4)
+	if (insn->addr_bytes == 4 && insn->code == X86_CODE_64)
 		regs[mem->base] = (regs[mem->base] & UINT32_MAX) | (random_integer(rng) << 32);
 	return true;
 }
@@ -414,5 +424,7 @@ bool diff_make_case(struct diff_rng *rng, const struct diff_form *form, struct d
 	random_state(rng, &ret->before);
 	if (ret->insn.has_mem && !place(rng, ret))
 		return false;
+	for (unsigned i = 0; i < X86_REGS && form->code != X86_CODE_64; i++)
+		ret->before.regs[i] &= UINT32_MAX;
 	return true;
 }

@@ -7,12 +7,15 @@
 #include "diff.h"
 
 #include <cpuid.h>
+#include <asm/ldt.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #define INT3	   0xcc
 #define TRAP_INT3  3
@@ -27,10 +30,22 @@
 #define XS_YMM	   576
 #define FLAGS_USER UINT64_C(0xcd5) /* arithmetic ones and DF */
 
+/* Linux's selectors (arch/x86/include/asm/segment.h); the local table's first, at privilege 3. */
+#define SELECTOR_CODE32 0x23
+#define SELECTOR_DATA	0x2b
+#define SELECTOR_LDT	0x7
+#define SELECTOR_MASK	UINT64_C(0xffff) /* CS, in REG_CSGSFS */
+
 enum native_phase { NATIVE_IDLE, NATIVE_LOAD, NATIVE_RUN };
 
 struct native {
-	volatile enum native_phase phase;
+	volatile /* Linux's selectors (arch/x86/include/asm/segment.h); the local table's first, at privilege 3. */
+#define SELECTOR_CODE32 0x23
+#define SELECTOR_DATA	0x2b
+#define SELECTOR_LDT	0x7
+#define SELECTOR_MASK	UINT64_C(0xffff) /* CS, in REG_CSGSFS */
+
+		enum native_phase phase;
 	const struct diff_case *test;
 	struct diff_state *ret;
 	gregset_t host_regs;
@@ -40,6 +55,7 @@ struct native {
 	uint8_t *code;
 	uint32_t xsave_bytes;
 	uint32_t offsets[8];
+	bool has_code16;
 	uint64_t xcr0;
 };
 static struct native native;
@@ -144,9 +160,13 @@ static void native_load(ucontext_t *context)
 	fp_copy(native.host_fp, context->uc_mcontext.fpregs);
 	for (unsigned i = 0; i < X86_REGS; i++)
 		regs[greg_of[i]] = (greg_t)before->regs[i];
-	regs[REG_EFL] = (greg_t)(((uint64_t)regs[REG_EFL] & ~FLAGS_USER) |
-				 (before->rflags & FLAGS_USER));
+	regs[REG_EFL] =
+		(greg_t)(((uint64_t)regs[REG_EFL] & ~FLAGS_USER) | (before->rflags & FLAGS_USER));
 	regs[REG_RIP] = (greg_t)DIFF_CODE;
+	if (native.test->insn.code != X86_CODE_64)
+		regs[REG_CSGSFS] = (greg_t)(((uint64_t)regs[REG_CSGSFS] & ~SELECTOR_MASK) |
+					    (native.test->insn.code == X86_CODE_32 ? SELECTOR_CODE32
+										   : SELECTOR_LDT));
 	fp_copy(context->uc_mcontext.fpregs, native.image);
 }
 
@@ -182,16 +202,36 @@ static void native_signal(int number, siginfo_t *info, void *context)
 	}
 }
 
+/* A 16-bit code segment of 4 GiB; data segments for what is not 64-bit code, which does without. */
+static void native_segments(void)
+{
+	struct user_desc code = {
+		.limit = 0xfffff,
+		.contents = MODIFY_LDT_CONTENTS_CODE,
+		.limit_in_pages = 1,
+	};
+
+	native.has_code16 = syscall(SYS_modify_ldt, 1, &code, sizeof(code)) == 0;
+	__asm__ volatile("mov %0, %%ds; mov %0, %%es" : : "r"(SELECTOR_DATA));
+}
+
+bool diff_native_can(enum x86_code code)
+{
+	return code != X86_CODE_16 || native.has_code16;
+}
+
 static void *native_map(uint64_t at, size_t bytes, int prot)
 {
-	void *p = mmap((void *)(uintptr_t)at, bytes, prot,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	void *p = mmap((void *)(uintptr_t)at, bytes, prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+		       -1, 0);
 
 	return p == MAP_FAILED ? NULL : p;
 }
 
 static int native_memory(void)
 {
+	if (native.code)
+		return 0;
 	void *region = mmap((void *)(uintptr_t)DIFF_REGION, DIFF_BYTES, PROT_NONE,
 			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
 
@@ -212,6 +252,7 @@ int diff_native_init(void)
 	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER };
 
 	offsets_read();
+	native_segments();
 	action.sa_sigaction = native_signal;
 	if (sigaltstack(&alternate, NULL) != 0)
 		return -errno;

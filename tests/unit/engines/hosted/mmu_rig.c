@@ -9,11 +9,12 @@
 #include <cmocka.h>
 
 #include "base/core/macros.h"
+#include "engines/hosted/hosted_cpu.h"
 #include "engines/hosted/jit.h"
 
 struct rig *rig_of(const struct hosted_vm *vm)
 {
-	return container_of((struct hosted_vm *)(uintptr_t)vm, struct rig, vm);
+	return container_of(vm->mem, struct rig, mem);
 }
 
 /* ---- the other parts ---- */
@@ -149,12 +150,31 @@ int rig_destroy(void **state)
 {
 	struct rig *rig = *state;
 
+	if (rig->booted) {
+		rig->booted->jit = NULL; /* tests say that there is one */
+		hosted_cpu_ops.vcpu_destroy(&rig->booted->vcpu);
+		hosted_cpu_ops.vm_destroy(rig->made);
+	}
 	mmu_vcpu_destroy(&rig->cpus[0]);
 	mmu_vcpu_destroy(&rig->cpus[1]);
 	free(rig->ram);
 	free(rig->rom);
 	free(rig);
 	return 0;
+}
+
+struct hosted_cpu *rig_boot(struct rig *rig)
+{
+	const struct vm_config config = { .mem = &rig->mem, .vcpus = 1 };
+	struct err err = { 0 };
+	struct vcpu *vcpu;
+
+	assert_int_equal(hosted_cpu_ops.vm_create(&config, &rig->made, &err), 0);
+	for (unsigned i = 0; i < rig->mem.n; i++)
+		assert_int_equal(hosted_cpu_ops.slot_set(rig->made, &rig->mem.slots[i], &err), 0);
+	assert_int_equal(hosted_cpu_ops.vcpu_create(rig->made, 0, &vcpu, &err), 0);
+	rig->booted = hosted_cpu(vcpu);
+	return rig->booted;
 }
 
 static unsigned entry_bytes(const struct rig *rig)

@@ -49,12 +49,16 @@ struct rig {
 	enum cpu_result (*jit)(struct hosted_cpu *cpu);
 	enum cpu_result (*interrupt)(struct hosted_cpu *cpu, uint8_t vector);
 	unsigned steps, delivered, interrupts;
-	uint8_t vector; /* of the last interrupt */
+	uint8_t vector;	 /* of the last interrupt */
+	struct vm *made; /* rig_boot() */
+	struct hosted_cpu *booted;
 };
 
 /* rig_create() - RAM at 0, ROM, two vcpus; paging off. cmocka's setup and teardown. */
 int rig_create(void **state);
 int rig_destroy(void **state);
+/* rig_boot() - a vcpu of a machine with the same memory, made by hosted_cpu_ops: in reset, for hosted_run(). */
+struct hosted_cpu *rig_boot(struct rig *rig);
 /* rig_of() - of a vcpu's machine. */
 struct rig *rig_of(const struct hosted_vm *vm);
 /* rig_paging() - turn it on: CR0, CR4, EFER, CR3 as the kind has them; CPL 0. */

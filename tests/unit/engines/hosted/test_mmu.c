@@ -380,6 +380,11 @@ static void mappings_of_code_are_told_when_flushed(void **state)
 	assert_int_equal(gpa, 0x101000);
 	assert_ptr_equal(hva, rig->ram + 0x101000);
 	assert_int_equal(cpu->tlb->entries[1].exec, 0x1000);
+	rig_entry_set(rig, ROOT, 0); /* the tag knows: no walk */
+	assert_int_equal(cpu_fetch_page(cpu, 0x1fff, &gpa, &hva), CPU_OK);
+	assert_int_equal(gpa, 0x101000);
+	assert_ptr_equal(hva, rig->ram + 0x101000);
+	map(rig, 0x3000, 3, PW);
 	(void)peek(cpu, 0x3000);
 	rig->changed = 0;
 	mmu_flush_page(cpu, 0x3000); /* data */

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engines/hosted/hosted.h"
+
+#include <stdio.h>
+
+#include "engines/cgroup/instance.h"
+#include "engines/vmm/guest.h"
+
+static int hosted_create(const struct spec *spec, const struct guest_dirs *dirs,
+			 const struct guest_io *io, struct guest **ret, struct err *err)
+{
+	return vmm_guest_create(&hosted_engine, spec, dirs, io, ret, err);
+}
+
+/* Any x86-64 host will do: this program is compiled for nothing else. */
+static void hosted_probe(struct engine_report *ret_report)
+{
+	struct engine_report report = { .available = true };
+
+	(void)snprintf(report.how, sizeof(report.how),
+		       "software CPU, translates x86-64 to x86-64; needs no driver"); /* fits */
+	*ret_report = report;
+}
+
+static const char *hosted_cpu_name(const struct spec *spec)
+{
+	(void)spec;
+	return "software";
+}
+
+const struct engine_ops hosted_engine = {
+	.name = "hosted",
+	.machines = true,
+	.check = vmm_guest_check,
+	.cpu = hosted_cpu_name,
+	.probe = hosted_probe,
+	.create = hosted_create,
+	.start = vmm_guest_start,
+	.reap = vmm_guest_reap,
+	.destroy = vmm_guest_destroy,
+	.freeze = cgroup_instance_freeze,
+	.stats = vmm_guest_stats,
+	.processes = cgroup_instance_processes,
+	.root_open = vmm_guest_root_open,
+	.files = &vmm_guest_files,
+	.sweep = cgroup_instance_sweep,
+	.exec = vmm_guest_exec,
+};
