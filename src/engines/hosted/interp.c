@@ -177,7 +177,7 @@ static enum cpu_result interp_fetch(struct hosted_cpu *cpu, struct interp_entry 
 		if (result != CPU_OK)
 			return result;
 	}
-	const struct cpu_tlb_entry *tlb = &cpu->tlb->entries[(gva / CPU_PAGE_BYTES) % CPU_TLB_SIZE];
+	const struct cpu_tlb_entry *tlb = &cpu->tlb->entries[cpu_tlb_index(gva)];
 	const uint8_t *hva = NULL;
 	if (tlb->exec == (gva & -(uint64_t)CPU_PAGE_BYTES)) {
 		hva = cpu_hva(tlb, gva);

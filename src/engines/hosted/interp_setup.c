@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Stubs' memory, and the handler of what the host's CPU says in them. */
 #include "engines/hosted/interp.h"
+#include "engines/hosted/jit.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -81,6 +82,8 @@ static void setup_signal(int number, siginfo_t *info, void *arg)
 
 	(void)info;
 	if (!setup_is_ours(interp, context)) {
+		if (interp && jit_trap(interp->cpu, context))
+			return;
 		(void)signal(number, SIG_DFL);
 		return;
 	}
