@@ -8,6 +8,7 @@
 #include "base/os/json.h"
 #include "cli/args.h"
 #include "cli/flags.h"
+#include "engines/spec.h"
 
 /* What a spec takes (docs/spec.md, vm), said here with the flag's name. */
 #define VM_APPEND_MAX 4096

@@ -51,7 +51,7 @@ enum cpu_result {
 #define CPU_TLB_NONE UINT64_C(1)
 
 /*
- * One translation of a 4 KiB page, at index (gva >> 12) % CPU_TLB_SIZE. A tag is the page's linear address where that kind of access may
+ * One translation of a 4 KiB page, at cpu_tlb_index(). A tag is the page's linear address where that kind of access may
  * go straight to memory, else CPU_TLB_NONE. An access of n bytes at gva hits when ((gva + n - 1) & -4096) == tag: what crosses a page misses.
  * write: only where the page's dirty bit is set, no translated code is in it, and it is no ROM.
  */
@@ -65,6 +65,11 @@ struct cpu_tlb {
 	struct cpu_tlb_entry entries[CPU_TLB_SIZE];
 };
 
+/* Two arrays that are walked at once are often 4 MiB, or a multiple of it, apart: the next bits of the address are mixed in. */
+static inline unsigned cpu_tlb_index(uint64_t gva)
+{
+	return (unsigned)(gva >> 12 ^ gva >> (12 + CPU_TLB_BITS)) % CPU_TLB_SIZE;
+}
 /* The host address of a byte in an entry's page. */
 static inline uint8_t *cpu_hva(const struct cpu_tlb_entry *entry, uint64_t gva)
 {
@@ -136,6 +141,18 @@ struct cpu_io {
 struct hosted_vm;
 struct jit_vcpu;
 
+/* What translated code itself reads and writes here, by %gs:offset. jit_parts.h. */
+struct jit_gs {
+	uint64_t flags;	  /* guest's arithmetic flags, as LAHF (AH) and SETO (AL) give them */
+	uint64_t host_sp; /* of jit_run() */
+	uint64_t target;  /* host address to go on at */
+	uint64_t jumps;	  /* struct jit_jump[JIT_JUMPS] in force */
+	uint64_t address; /* of a memory operand on its way to C: linear, and back: host */
+	uint64_t temp;
+	uint64_t group[4]; /* addends of pages that a block has looked up */
+	uint32_t stamp;	   /* links to other pages are good while theirs equals this */
+};
+
 /* Interrupt and debug state between instructions. */
 #define CPU_SHADOW_STI                                                                             \
 	0x1U /* STI, MOV SS, POP SS: no interrupt before the next instruction has retired */
@@ -195,6 +212,7 @@ struct hosted_cpu {
 	struct mmu_vcpu *mmu; /* what mmu.c alone knows: side tables of the TLBs, spaces' PCIDs */
 
 	struct jit_vcpu *jit; /* NULL: everything is interpreted */
+	struct jit_gs jit_gs;
 	struct interp_vcpu
 		*interp; /* interp.h; the handler of interp_native.c finds it through GS */
 

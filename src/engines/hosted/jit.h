@@ -10,8 +10,17 @@
  */
 #include "engines/hosted/cpu.h"
 
-/* jit_vm_create() - the code cache (bytes; double-mapped: written through one mapping, executed through the other) before the process is sealed. */
-int jit_vm_create(struct hosted_vm *vm, uint64_t cache_bytes, struct err *err);
+/* Of a vcpu's translator, since it was created. */
+struct jit_stats {
+	uint64_t blocks, guest_bytes, host_bytes; /* translated */
+	uint64_t evictions;			  /* of regions */
+	uint64_t killed;			  /* blocks, since their bytes were written */
+	uint64_t misses, jump_misses, links;
+};
+void jit_stats(const struct hosted_cpu *cpu, struct jit_stats *ret);
+
+/* jit_vm_create() - the code cache (bytes; double-mapped: written through one mapping, executed through the other), before the process is sealed; an equal share for each vcpu. 0 or -errno. */
+int jit_vm_create(struct hosted_vm *vm, unsigned vcpus, uint64_t cache_bytes, struct err *err);
 void jit_vm_destroy(struct hosted_vm *vm);
 int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err);
 void jit_vcpu_destroy(struct hosted_cpu *cpu);
@@ -27,3 +36,8 @@ void jit_wrote(struct hosted_vm *vm, uint64_t gpa, uint64_t len);
 bool jit_page_has_code(const struct hosted_vm *vm, uint64_t gpa);
 /* jit_mapping_changed() - exec tags of this vcpu's TLB have gone: links between pages, and its own look-ups, are to be checked anew. */
 void jit_mapping_changed(struct hosted_cpu *cpu);
+/*
+ * jit_trap() - the handler of SIGFPE, SIGILL, SIGSEGV: was it translated code of this vcpu?
+ * @context: ucontext_t; changed so that jit_run() returns CPU_AGAIN, with the state before the instruction   Return: it was.
+ */
+bool jit_trap(struct hosted_cpu *cpu, void *context);

@@ -60,7 +60,7 @@ static bool may_write(const struct hosted_cpu *cpu, const struct mmu_class *clas
 static void fill(struct hosted_cpu *cpu, const struct mmu_class *class, const struct mmu_walk *walk,
 		 struct mmu_page *at)
 {
-	unsigned index = (unsigned)(walk->gva >> 12) % CPU_TLB_SIZE;
+	unsigned index = cpu_tlb_index(walk->gva);
 	struct cpu_tlb_entry *e = &class->tlb->tlb->entries[index];
 	uint64_t page = walk->gva & ~MMU_PAGE_MASK;
 	uint64_t addend = (uintptr_t)at->hva - walk->gva;

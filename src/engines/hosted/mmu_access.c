@@ -23,7 +23,7 @@ static bool hits(uint64_t tag, uint64_t gva, unsigned len)
 
 static const struct cpu_tlb_entry *entry_of(const struct cpu_tlb *tlb, uint64_t gva)
 {
-	return &tlb->entries[(gva >> 12) % CPU_TLB_SIZE];
+	return &tlb->entries[cpu_tlb_index(gva)];
 }
 
 /* What no other vcpu sees half done. Longer ones come in eights: no more is promised of them (SDM 3A, Guaranteed Atomic Operations). */

@@ -121,7 +121,7 @@ bool mmu_tlb_flush_page(struct mmu_tlb *tlb, uint64_t gva, bool only_global)
 	if (!tlb->ready)
 		return false;
 	if (!may_be_large(tlb, gva))
-		return flush_at(tlb, (unsigned)(gva >> 12) % CPU_TLB_SIZE, gva, only_global);
+		return flush_at(tlb, cpu_tlb_index(gva), gva, only_global);
 	bool had_exec = flush_log(tlb, tlb->log_global, tlb->n_global, gva, only_global);
 	return flush_log(tlb, tlb->log_local, tlb->n_local, gva, only_global) || had_exec;
 }

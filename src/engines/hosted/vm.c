@@ -114,7 +114,7 @@ int hosted_vm_create(const struct vm_config *config, struct vm **ret, struct err
 	hosted_clock_start(&vm->clock);
 	if (!config->interpret_only) {
 		uint64_t bytes = config->code_cache_bytes;
-		r = jit_vm_create(vm, bytes ? bytes : CACHE_BYTES, err);
+		r = jit_vm_create(vm, config->vcpus, bytes ? bytes : CACHE_BYTES, err);
 	}
 	if (r < 0) {
 		free(vm);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The threads that run the guest's CPUs: what each exit means. */
+#include <signal.h>
 #include <string.h>
 
 #include "engines/vmm/private.h"
@@ -123,14 +124,38 @@ static bool vcpu_settle(struct vmm_vcpu *v, struct vcpu_io *io)
 	return true;
 }
 
+/* Room for a signal frame with AVX-512 state, twice. */
+#define TRAP_STACK_BYTES 16384U
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1U << 31) /* Linux: the stack is left to itself, wherever the stack pointer was (sigaltstack(2)) */
+#endif
+
+/* The software CPU's translated code has the guest's stack pointer, and what it does wrong is a signal. */
+static void vcpu_take_traps(uint8_t *stack)
+{
+	stack_t alternate = { .ss_sp = stack,
+			      .ss_size = TRAP_STACK_BYTES,
+			      .ss_flags = (int)SS_AUTODISARM };
+	sigset_t set;
+
+	(void)sigaltstack(&alternate, NULL); /* valid arguments */
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGSEGV);
+	(void)sigaddset(&set, SIGILL);
+	(void)sigaddset(&set, SIGFPE);
+	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void *vcpu_main(void *arg)
 {
+	uint8_t stack[TRAP_STACK_BYTES] __attribute__((aligned(16)));
 	struct vmm_vcpu *v = arg;
 	struct vmm *vmm = v->vmm;
 	struct vcpu_io io = { 0 };
 	struct err err = { 0 };
 	bool on = true;
 
+	vcpu_take_traps(stack);
 	if (vmm_thread_seal(vmm, VMM_THREAD_VCPU, &err) < 0) {
 		vmm_fail(vmm, err.text, 0);
 		return NULL;

@@ -77,8 +77,9 @@ enum cpu_result jit_run(struct hosted_cpu *cpu)
 {
 	return rig_of(cpu->vm)->jit(cpu);
 }
-int jit_vm_create(struct hosted_vm *vm, uint64_t cache_bytes, struct err *err)
+int jit_vm_create(struct hosted_vm *vm, unsigned vcpus, uint64_t cache_bytes, struct err *err)
 {
+	(void)vcpus;
 	(void)cache_bytes;
 	(void)err;
 	vm->jit = NULL;

@@ -82,7 +82,7 @@ static void without_pge_nothing_is_global(void **state)
 }
 
 /* A page at the same index of a TLB as 0x1000's: of a large one, since the rig has one table of each level. */
-#define SAME (0x1000 + 4096ULL * CPU_TLB_SIZE)
+#define SAME (1ULL << (12 + CPU_TLB_BITS)) /* cpu_tlb_index() of 0x1000 */
 
 static void map_same(struct rig *rig, uint8_t byte, uint64_t bits)
 {

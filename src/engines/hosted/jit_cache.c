@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Regions, blocks, links between them. */
+#include "engines/hosted/jit_parts.h"
+
+/* One linear address leads to many pages in turn, as processes come and go. */
+static uint32_t hash_rip(const struct jit_vcpu *jit, uint64_t rip, uint64_t gpa)
+{
+	uint64_t page = gpa >> 12;
+
+	return (uint32_t)(rip ^ rip >> 15 ^ page * 0x9e5U) & jit->index_mask;
+}
+
+static uint32_t hash_page(const struct jit_vcpu *jit, uint64_t gpa)
+{
+	return (uint32_t)(gpa >> 12) & jit->index_mask;
+}
+
+void jit_cache_init(struct jit_vcpu *jit)
+{
+	uint32_t each = (jit->bytes - JIT_THUNK_BYTES) / JIT_REGIONS & ~UINT32_C(63);
+
+	for (unsigned i = 0; i < JIT_REGIONS; i++) {
+		jit_ref start = JIT_THUNK_BYTES + i * each;
+		jit->regions[i] = (struct jit_region){
+			.start = start, .end = start + each, .code = start, .table = start + each
+		};
+	}
+	jit->region = 0;
+}
+
+struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint32_t mode)
+{
+	jit_ref ref = jit->by_rip[hash_rip(jit, rip, gpa)];
+
+	while (ref) {
+		struct jit_block *block = jit_block(jit, ref);
+		if (block->rip == rip && block->gpa == gpa && block->mode == mode)
+			return block;
+		ref = block->next_hash;
+	}
+	return NULL;
+}
+
+void jit_insert(struct jit_vcpu *jit, struct jit_block *block)
+{
+	jit_ref ref = jit_ref_of(jit, block);
+	jit_ref *by_rip = &jit->by_rip[hash_rip(jit, block->rip, block->gpa)];
+	jit_ref *by_page = &jit->by_page[hash_page(jit, block->gpa)];
+	struct jit_region *region = &jit->regions[jit->region];
+
+	block->next_hash = *by_rip;
+	*by_rip = ref;
+	block->next_page = *by_page;
+	*by_page = ref;
+	block->next_region = region->blocks;
+	region->blocks = ref;
+}
+
+void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
+{
+	jit_ref ref = jit_ref_of(jit, block);
+	jit_ref *at = &jit->by_rip[hash_rip(jit, block->rip, block->gpa)];
+
+	while (*at != ref)
+		at = &jit_block(jit, *at)->next_hash;
+	*at = block->next_hash;
+	at = &jit->by_page[hash_page(jit, block->gpa)];
+	while (*at != ref)
+		at = &jit_block(jit, *at)->next_page;
+	*at = block->next_page;
+}
+
+/* ---- links ---- */
+
+static void point_jump(struct jit_vcpu *jit, const struct jit_link *link, jit_ref to)
+{
+	le32_store(jit->rw + link->jump, to - (link->jump + 4));
+	jit->unserialized = true;
+}
+
+void jit_link(struct jit_vcpu *jit, struct jit_link *link, struct jit_block *block)
+{
+	if (link->stamp) {
+		uint32_t stamp = jit->domain->stamp;
+		le32_store(jit->rw + link->stamp, link->stamp_negated ? 0 - stamp : stamp);
+	}
+	if (link->to != jit_ref_of(jit, block)) {
+		link->to = jit_ref_of(jit, block);
+		link->next = block->incoming;
+		block->incoming = jit_ref_of(jit, link);
+	}
+	point_jump(jit, link, block->entry);
+	jit->stats.links++;
+}
+
+static void unlink(struct jit_vcpu *jit, struct jit_link *link)
+{
+	jit_ref ref = jit_ref_of(jit, link);
+	jit_ref *at = &jit_block(jit, link->to)->incoming;
+
+	while (*at != ref)
+		at = &jit_link_at(jit, *at)->next;
+	*at = link->next;
+	link->to = 0;
+	point_jump(jit, link, link->stub);
+}
+
+void jit_unlink(struct jit_vcpu *jit, struct jit_link *link)
+{
+	if (link->to)
+		unlink(jit, link);
+}
+
+void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block)
+{
+	while (block->incoming)
+		unlink(jit, jit_link_at(jit, block->incoming));
+}
+
+/* ---- regions ---- */
+
+void jit_jumps_clear(struct jit_vcpu *jit)
+{
+	for (unsigned i = 0; i < JIT_DOMAINS; i++)
+		jit->domains[i].used = false;
+	jit->domain = NULL;
+	jit->cpu->jit_gs.jumps = (uintptr_t)jit->no_jumps;
+	jit->cpu->jit_gs.stamp = 0;
+}
+
+static void evict(struct jit_vcpu *jit, struct jit_region *region)
+{
+	lock_acquire(&jit->lock);
+	for (jit_ref ref = region->blocks; ref; ref = jit_block(jit, ref)->next_region) {
+		struct jit_block *block = jit_block(jit, ref);
+		if (!block->dead)
+			jit_remove(jit, block);
+		block->dead = true;
+	}
+	lock_release(&jit->lock);
+	for (jit_ref ref = region->blocks; ref; ref = jit_block(jit, ref)->next_region) {
+		struct jit_block *block = jit_block(jit, ref);
+		jit_unlink_incoming(jit, block);
+		for (unsigned i = 0; i < block->n_links; i++)
+			jit_unlink(jit, &jit_links(block)[i]);
+	}
+	if (region->blocks)
+		jit->stats.evictions++;
+	region->blocks = 0;
+	region->code = region->start;
+	region->table = region->end;
+	jit_jumps_clear(jit);
+}
+
+void jit_flush(struct jit_vcpu *jit)
+{
+	for (unsigned i = 0; i < JIT_REGIONS; i++)
+		evict(jit, &jit->regions[i]);
+}
+
+void jit_room(struct jit_vcpu *jit, struct emit *e)
+{
+	struct jit_region *region = &jit->regions[jit->region];
+
+	if (region->table - region->code < JIT_BLOCK_ROOM) {
+		jit->region = (jit->region + 1) % JIT_REGIONS;
+		region = &jit->regions[jit->region];
+		evict(jit, region);
+	}
+	*e = (struct emit){ .at = jit->rw + region->code,
+			    .end = jit->rw + region->table - JIT_TABLE_ROOM };
+}

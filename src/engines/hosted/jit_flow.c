@@ -1,0 +1,380 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where control goes: edges and exits, branches, and the stack. 64-bit code. */
+#include "engines/hosted/jit_parts.h"
+
+#define JRCXZ	  0xe3U
+#define JMP_SHORT 0xebU
+#define CC_INVERT 1U
+#define SLOT	  8U /* bytes of a stack slot */
+
+/* ---- leaving ---- */
+
+void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_arg arg_is,
+	      unsigned arg)
+{
+	if (w->n_exits == JIT_EXITS_MAX) {
+		w->e.full = true;
+		return;
+	}
+	w->exits[w->n_exits++] = (struct jit_exit){
+		.from = from, .thunk = (uint8_t)thunk, .arg_is = (uint8_t)arg_is, .arg = (uint16_t)arg
+	};
+}
+
+unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
+{
+	if (w->n_sites == JIT_SITES_MAX) {
+		w->e.full = true;
+		return 0;
+	}
+	w->sites[w->n_sites] = (struct jit_site){
+		.back = jit_ref_of(w->jit, w->e.at),
+		.insn = w->at[w->i],
+		.bytes = (uint8_t)bytes,
+		.access = (uint8_t)access,
+	};
+	return w->n_sites++;
+}
+
+void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed)
+{
+	bool live = needed && w->flags == JIT_FLAGS_HOST;
+	unsigned site = jit_site(w, 0, CPU_READ);
+
+	w->sites[site].insn = (uint16_t)offset;
+	jit_exit(w, emit_jmp(&w->e, NULL), live ? JIT_THUNK_AGAIN_LIVE : JIT_THUNK_AGAIN,
+		 JIT_ARG_SITE, site);
+}
+
+/* ---- edges ---- */
+
+static unsigned new_link(struct jit_work *w, uint64_t target)
+{
+	if (w->n_links == JIT_LINKS_MAX) {
+		w->e.full = true;
+		return 0;
+	}
+	w->links[w->n_links] = (struct jit_link){ .target = target };
+	return w->n_links++;
+}
+
+/* Flags are needed behind it: RCX tells instead. Falls through where the value at offset is `value`. */
+static uint8_t *compare_softly(struct emit *e, size_t offset, uint32_t value)
+{
+	emit_rr(e, true, EMIT_LOAD, JIT_C, X86_RCX);
+	emit_gs(e, false, EMIT_LOAD, X86_RCX, offset);
+	if (value) { /* lea ecx, [rcx - value], with four bytes of displacement whatever it is: it is patched */
+		emit_byte(e, EMIT_LEA);
+		emit_byte(e, 0x89);
+		emit_u32(e, 0 - value);
+	}
+	uint8_t *equal = emit_short(e, JRCXZ);
+	emit_rr(e, true, EMIT_LOAD, X86_RCX, JIT_C);
+	uint8_t *differs = emit_jmp(e, NULL);
+	emit_patch_short(e, equal);
+	emit_rr(e, true, EMIT_LOAD, X86_RCX, JIT_C);
+	return differs;
+}
+
+static void poll(struct jit_work *w, unsigned link, uint32_t needed)
+{
+	uint8_t *from;
+
+	if (needed) {
+		from = compare_softly(&w->e, offsetof(struct hosted_cpu, poll), 0);
+	} else {
+		emit_gs_cmp32_zero(&w->e, offsetof(struct hosted_cpu, poll));
+		from = emit_jcc(&w->e, EMIT_CC_NE, NULL);
+	}
+	jit_exit(w, from, JIT_THUNK_POLL, JIT_ARG_LINK, link);
+}
+
+static void check_stamp(struct jit_work *w, unsigned link, uint32_t needed)
+{
+	uint8_t *from;
+
+	if (needed) {
+		from = compare_softly(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
+		/* lea's displacement, -stamp: before jrcxz (2), mov (3), jmp (5), mov (3) */
+		w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 13 - 4);
+		w->links[link].stamp_negated = true;
+	} else {
+		emit_gs_cmp32(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
+		w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 4);
+		from = emit_jcc(&w->e, EMIT_CC_NE, NULL);
+	}
+	jit_exit(w, from, JIT_THUNK_LINK, JIT_ARG_LINK, link);
+}
+
+static bool is_same_page(const struct jit_work *w, uint64_t target)
+{
+	return (target ^ w->rip) < CPU_PAGE_BYTES;
+}
+
+void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed)
+{
+	unsigned link = new_link(w, target);
+
+	if (needed)
+		jit_flags_back(w, JIT_C);
+	if (target <= from)
+		poll(w, link, needed);
+	if (!is_same_page(w, target))
+		check_stamp(w, link, needed);
+	uint8_t *jump = emit_jmp(&w->e, NULL);
+	w->links[link].jump = jit_ref_of(w->jit, jump);
+	jit_exit(w, jump, JIT_THUNK_LINK, JIT_ARG_LINK, link);
+}
+
+/* The target is in JIT_C. */
+static void indirect(struct jit_work *w)
+{
+	struct emit *e = &w->e;
+	struct emit_mem slot = { JIT_A, X86_REG_NONE, 1, 0 };
+	struct emit_mem host = { JIT_A, X86_REG_NONE, 1, offsetof(struct jit_jump, host) };
+
+	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_B);
+	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_POLL_JUMP, JIT_ARG_NONE, 0);
+	emit_rr(e, false, EMIT_LOAD, JIT_A, JIT_C);
+	emit_shift(e, false, EMIT_SHL, JIT_A, 4);
+	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << 4));
+	emit_gs(e, true, EMIT_ADD, JIT_A, JIT_GS(jumps));
+	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_JUMP, JIT_ARG_NONE, 0);
+	emit_jmp_mem(e, &host);
+}
+_Static_assert(sizeof(struct jit_jump) == 1U << 4, "indirect() shifts by that");
+
+/* ---- the stack ---- */
+
+static void move_stack(struct jit_work *w, int32_t by)
+{
+	struct emit_mem to = { X86_RSP, X86_REG_NONE, 1, by };
+
+	emit_rm(&w->e, true, EMIT_LEA, X86_RSP, &to);
+}
+
+/* Host address of the slot at [reg + disp] in a; flags are spared already, or not needed. */
+static void slot_at(struct jit_work *w, unsigned a, unsigned reg, int32_t disp, enum cpu_access access)
+{
+	struct emit_mem at = { (uint8_t)reg, X86_REG_NONE, 1, disp };
+
+	emit_rm(&w->e, true, EMIT_LEA, a, &at);
+	jit_check(w, a, SLOT, access);
+}
+
+static const struct emit_mem at_a = { JIT_A, X86_REG_NONE, 1, 0 };
+
+/* The host register that holds a guest's; temp where it has to be loaded. */
+static unsigned value_of(struct jit_work *w, unsigned reg, unsigned temp)
+{
+	if (!(JIT_SCRATCH >> reg & 1))
+		return reg;
+	emit_gs(&w->e, true, EMIT_LOAD, temp, JIT_REG(reg));
+	return temp;
+}
+
+static void push_value(struct jit_work *w, uint64_t value)
+{
+	slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+	if ((uint64_t)(int64_t)(int32_t)value == value) {
+		emit_store_imm(&w->e, true, &at_a, (int32_t)value);
+	} else {
+		emit_mov_imm(&w->e, JIT_B, value);
+		emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at_a);
+	}
+}
+
+static void push_loaded(struct jit_work *w, const struct x86_insn *insn)
+{
+	jit_address(w, insn, JIT_A);
+	jit_check(w, JIT_A, SLOT, CPU_READ);
+	emit_rm(&w->e, true, EMIT_LOAD, JIT_B, &at_a);
+	emit_gs(&w->e, true, EMIT_STORE, JIT_B, JIT_GS(temp));
+	slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+	emit_gs(&w->e, true, EMIT_LOAD, JIT_B, JIT_GS(temp));
+	emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at_a);
+}
+
+static void push(struct jit_work *w, const struct x86_insn *insn)
+{
+	if (insn->has_mem) {
+		push_loaded(w, insn);
+	} else if (insn->imm_len) {
+		push_value(w, (uint64_t)insn->imm);
+	} else {
+		slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+		emit_rm(&w->e, true, EMIT_STORE, value_of(w, insn->rm, JIT_B), &at_a);
+	}
+	move_stack(w, -(int32_t)SLOT);
+}
+
+static void pop(struct jit_work *w, const struct x86_insn *insn)
+{
+	bool kept = JIT_SCRATCH >> insn->rm & 1;
+	unsigned to = kept ? JIT_B : insn->rm;
+
+	slot_at(w, JIT_A, X86_RSP, 0, CPU_READ);
+	emit_rm(&w->e, true, EMIT_LOAD, to, &at_a);
+	if (kept)
+		emit_gs(&w->e, true, EMIT_STORE, to, JIT_REG(insn->rm));
+	move_stack(w, SLOT);
+}
+
+static void leave(struct jit_work *w)
+{
+	struct emit_mem behind = { X86_RBP, X86_REG_NONE, 1, SLOT };
+
+	slot_at(w, JIT_A, X86_RBP, 0, CPU_READ);
+	emit_rm(&w->e, true, EMIT_LEA, X86_RSP, &behind);
+	emit_rm(&w->e, true, EMIT_LOAD, X86_RBP, &at_a);
+}
+
+void jit_stack(struct jit_work *w, const struct x86_insn *insn)
+{
+	jit_flags_spare(w, w->needed[w->i], JIT_A);
+	switch (insn->op) {
+	case X86_OP_PUSH:
+		push(w, insn);
+		break;
+	case X86_OP_POP:
+		pop(w, insn);
+		break;
+	default:
+		leave(w);
+		break;
+	}
+}
+
+/* ---- branches ---- */
+
+static uint64_t wrapped(const struct jit_work *w, uint64_t rip)
+{
+	return w->long_mode ? rip : rip & UINT32_MAX;
+}
+
+/* Target of an indirect branch into JIT_C. */
+static void load_target(struct jit_work *w, const struct x86_insn *insn)
+{
+	if (insn->has_mem) {
+		jit_address(w, insn, JIT_A);
+		jit_check(w, JIT_A, SLOT, CPU_READ);
+		emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &at_a);
+	} else {
+		unsigned reg = value_of(w, insn->rm, JIT_C);
+		if (reg != JIT_C)
+			emit_rr(&w->e, true, EMIT_LOAD, JIT_C, reg);
+	}
+}
+
+static void call_indirect(struct jit_work *w, const struct x86_insn *insn, uint64_t next)
+{
+	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_A);
+	load_target(w, insn);
+	emit_gs(&w->e, true, EMIT_STORE, JIT_C, JIT_GS(temp));
+	push_value(w, next);
+	move_stack(w, -(int32_t)SLOT);
+	emit_gs(&w->e, true, EMIT_LOAD, JIT_C, JIT_GS(temp));
+	indirect(w);
+}
+
+static void ret(struct jit_work *w, const struct x86_insn *insn)
+{
+	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_A);
+	slot_at(w, JIT_A, X86_RSP, 0, CPU_READ);
+	emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &at_a);
+	move_stack(w, (int32_t)(SLOT + (uint16_t)insn->imm));
+	indirect(w);
+}
+
+/* A conditional branch: skip is where the way not taken begins. */
+static void two_ways(struct jit_work *w, uint8_t *skip, uint64_t target, uint64_t from,
+		     uint64_t next, uint32_t needed)
+{
+	enum jit_flags flags = w->flags;
+
+	jit_edge(w, target, from, needed);
+	w->flags = flags;
+	emit_patch(&w->e, skip, w->e.at);
+	jit_edge(w, next, from, needed);
+}
+
+static void jcc(struct jit_work *w, const struct x86_insn *insn, uint64_t target, uint64_t from,
+		uint64_t next, uint32_t needed)
+{
+	jit_flags_back(w, JIT_C);
+	if (target > from && is_same_page(w, target)) { /* the jump itself is the edge */
+		unsigned link = new_link(w, target);
+		uint8_t *jump = emit_jcc(&w->e, insn->cc, NULL);
+		w->links[link].jump = jit_ref_of(w->jit, jump);
+		jit_exit(w, jump, JIT_THUNK_LINK, JIT_ARG_LINK, link);
+		jit_edge(w, next, from, needed);
+	} else {
+		uint8_t *skip = emit_jcc(&w->e, insn->cc ^ CC_INVERT, NULL);
+		two_ways(w, skip, target, from, next, needed);
+	}
+}
+
+/* JCXZ and LOOP: by RCX or ECX, no flag is touched. */
+static void by_count(struct jit_work *w, const struct x86_insn *insn, uint64_t target,
+		     uint64_t from, uint64_t next, uint32_t needed)
+{
+	struct emit_mem less = { X86_RCX, X86_REG_NONE, 1, -1 };
+
+	if (needed)
+		jit_flags_back(w, JIT_C);
+	if (insn->op == X86_OP_LOOP)
+		emit_rm(&w->e, insn->addr_bytes == 8, EMIT_LEA, X86_RCX, &less);
+	if (insn->addr_bytes == 4)
+		emit_byte(&w->e, 0x67);
+	uint8_t *zero = emit_short(&w->e, JRCXZ);
+	uint8_t *skip = NULL;
+	if (insn->op == X86_OP_LOOP) {
+		uint8_t *taken = emit_short(&w->e, JMP_SHORT);
+		emit_patch_short(&w->e, zero);
+		skip = emit_jmp(&w->e, NULL);
+		emit_patch_short(&w->e, taken);
+	} else {
+		skip = emit_jmp(&w->e, NULL);
+		emit_patch_short(&w->e, zero);
+	}
+	two_ways(w, skip, target, from, next, needed);
+}
+
+void jit_branch(struct jit_work *w, const struct x86_insn *insn)
+{
+	uint64_t from = w->rip + w->at[w->i];
+	uint64_t next = wrapped(w, from + insn->len);
+	uint64_t target = wrapped(w, next + (uint64_t)insn->imm);
+	uint32_t needed = w->needed_after;
+
+	switch (insn->op) {
+	case X86_OP_JMP:
+		jit_edge(w, target, from, needed);
+		break;
+	case X86_OP_CALL:
+		jit_flags_spare(w, needed, JIT_A);
+		push_value(w, next);
+		move_stack(w, -(int32_t)SLOT);
+		jit_edge(w, target, from, needed);
+		break;
+	case X86_OP_JCC:
+		jcc(w, insn, target, from, next, needed);
+		break;
+	case X86_OP_JMP_IND:
+		jit_flags_spare(w, X86_FLAGS_ARITH, JIT_A);
+		load_target(w, insn);
+		indirect(w);
+		break;
+	case X86_OP_CALL_IND:
+		call_indirect(w, insn, next);
+		break;
+	case X86_OP_RET:
+		ret(w, insn);
+		break;
+	default:
+		by_count(w, insn, target, from, next, needed);
+		break;
+	}
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Memory operands: their address, and the look-up of it in the TLB. */
+#include "engines/hosted/jit_parts.h"
+
+#define TLB_SHIFT 7U /* from a linear address to bytes into the table: 12 - log2(sizeof(struct cpu_tlb_entry)) */
+#define TLB_MASK  ((CPU_TLB_SIZE - 1) * (uint32_t)sizeof(struct cpu_tlb_entry))
+_Static_assert(sizeof(struct cpu_tlb_entry) == 1U << (12 - TLB_SHIFT), "an entry's size is in TLB_SHIFT");
+
+#define SAHF_OF	    0x7fU /* added to AL, 1 or 0, gives OF */
+#define OPCODE_LAHF 0x9fU
+#define OPCODE_SAHF 0x9eU
+
+uint32_t jit_operands(const struct x86_insn *insn)
+{
+	uint32_t set = 0;
+
+	if (insn->reg_field == X86_FIELD_GPR || insn->reg_field == X86_FIELD_GPR8)
+		set |= UINT32_C(1) << insn->reg;
+	if (insn->rm_field == X86_FIELD_GPR || insn->rm_field == X86_FIELD_GPR8)
+		set |= UINT32_C(1) << insn->rm;
+	if (insn->vvvv_field == X86_FIELD_GPR)
+		set |= UINT32_C(1) << insn->vvvv;
+	return set & JIT_SCRATCH;
+}
+
+unsigned jit_scratch(uint32_t taken)
+{
+	if (!(taken & 1U << JIT_A))
+		return JIT_A;
+	return taken & 1U << JIT_B ? JIT_C : JIT_B;
+}
+
+/* ---- flags ---- */
+
+static void setcc_o_al(struct emit *e)
+{
+	static const uint8_t bytes[] = { 0x0f, 0x90, 0xc0 };
+
+	emit_bytes(e, bytes, sizeof(bytes));
+}
+
+void jit_flags_save(struct emit *e, unsigned temp)
+{
+	emit_rr(e, true, EMIT_LOAD, temp, X86_RAX);
+	emit_byte(e, OPCODE_LAHF);
+	setcc_o_al(e);
+	emit_gs(e, false, EMIT_STORE, X86_RAX, JIT_GS(flags));
+	emit_rr(e, true, EMIT_LOAD, X86_RAX, temp);
+}
+
+void jit_flags_load(struct emit *e, unsigned temp)
+{
+	emit_rr(e, true, EMIT_LOAD, temp, X86_RAX);
+	emit_gs(e, false, EMIT_LOAD, X86_RAX, JIT_GS(flags));
+	emit_byte(e, 0x04); /* add al, imm8 */
+	emit_byte(e, SAHF_OF);
+	emit_byte(e, OPCODE_SAHF);
+	emit_rr(e, true, EMIT_LOAD, X86_RAX, temp);
+}
+
+void jit_flags_spare(struct jit_work *w, uint32_t needed, unsigned temp)
+{
+	if (!needed || w->flags == JIT_FLAGS_SAVED)
+		return;
+	jit_flags_save(&w->e, temp);
+	w->flags = JIT_FLAGS_SAVED;
+}
+
+void jit_flags_back(struct jit_work *w, unsigned temp)
+{
+	if (w->flags == JIT_FLAGS_HOST)
+		return;
+	jit_flags_load(&w->e, temp);
+	w->flags = JIT_FLAGS_HOST;
+}
+
+/* ---- addresses ---- */
+
+static bool is_scratch(unsigned reg)
+{
+	return reg < X86_REGS && (JIT_SCRATCH >> reg & 1);
+}
+
+/* An address register that lives in memory comes to its host register. */
+static void address_register(struct jit_work *w, unsigned reg)
+{
+	if (is_scratch(reg))
+		emit_gs(&w->e, true, EMIT_LOAD, reg, JIT_REG(reg));
+}
+
+static unsigned other_than(unsigned a)
+{
+	return a == JIT_B ? JIT_C : JIT_B;
+}
+
+/* Within the segment, of addr_bytes. */
+static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigned a)
+{
+	const struct x86_mem *mem = &insn->mem;
+	bool is64 = insn->addr_bytes == 8;
+	uint64_t value = (uint64_t)mem->disp;
+
+	if (mem->is_rip)
+		value += w->rip + w->at[w->i] + insn->len;
+	if (!is64)
+		value &= UINT32_MAX;
+	if (insn->op == X86_OP_XLAT) { /* [rBX + AL] */
+		struct emit_mem table = { X86_RBX, (uint8_t)a, 1, 0 };
+		emit_byte(&w->e, a >= 8 ? 0x44 : 0x40);
+		emit_byte(&w->e, 0x0f); /* movzx a, al */
+		emit_byte(&w->e, 0xb6);
+		emit_byte(&w->e, 0xc0 | (a & 7) << 3);
+		emit_rm(&w->e, is64, EMIT_LEA, a, &table);
+	} else if (mem->is_rip || mem->is_moffs || (mem->base == X86_REG_NONE && mem->index == X86_REG_NONE)) {
+		emit_mov_imm(&w->e, a, value);
+	} else {
+		struct emit_mem ea = { mem->base, mem->index, mem->scale, (int32_t)mem->disp };
+		address_register(w, mem->base);
+		if (mem->index != mem->base)
+			address_register(w, mem->index);
+		emit_rm(&w->e, is64, EMIT_LEA, a, &ea);
+	}
+}
+
+void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
+{
+	unsigned b = other_than(a);
+
+	offset_into(w, insn, a);
+	if (insn->mem.seg != X86_FS && insn->mem.seg != X86_GS)
+		return; /* base 0: CPU_MODE_FLAT */
+	struct emit_mem sum = { (uint8_t)a, (uint8_t)b, 1, 0 };
+	emit_gs(&w->e, true, EMIT_LOAD, b,
+		offsetof(struct hosted_cpu, segs) + insn->mem.seg * sizeof(struct x86_segment) +
+			offsetof(struct x86_segment, base));
+	emit_rm(&w->e, w->long_mode, EMIT_LEA, a, &sum);
+}
+
+static size_t tag_of(enum cpu_access access)
+{
+	return access == CPU_WRITE ? offsetof(struct cpu_tlb_entry, write) :
+				     offsetof(struct cpu_tlb_entry, read);
+}
+
+/* to = from >> count, the bits shifted out may come in again above. */
+static void shifted(struct jit_work *w, unsigned to, unsigned from, unsigned count)
+{
+	if (w->jit->has_bmi2) {
+		emit_rorx(&w->e, to, from, count);
+	} else {
+		emit_rr(&w->e, true, EMIT_LOAD, to, from);
+		emit_shift(&w->e, true, EMIT_SHR, to, count);
+	}
+}
+
+/* The index is cpu_tlb_index()'s. */
+void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access)
+{
+	struct emit *e = &w->e;
+	unsigned b = other_than(a);
+	unsigned c = JIT_A + JIT_B + JIT_C - a - b;
+	struct emit_mem last = { (uint8_t)a, X86_REG_NONE, 1, (int32_t)bytes - 1 };
+	struct emit_mem tag = { (uint8_t)b, X86_REG_NONE, 1, (int32_t)tag_of(access) };
+	struct emit_mem addend = { (uint8_t)b, X86_REG_NONE, 1,
+				   offsetof(struct cpu_tlb_entry, addend) };
+
+	shifted(w, b, a, TLB_SHIFT);
+	shifted(w, c, a, TLB_SHIFT + CPU_TLB_BITS);
+	emit_rr(e, true, EMIT_XOR, b, c);
+	emit_rm(e, true, EMIT_LEA, c, &last);
+	emit_imm(e, false, EMIT_IMM_AND, b, (int32_t)TLB_MASK);
+	emit_imm(e, true, EMIT_IMM_AND, c, -(int32_t)CPU_PAGE_BYTES);
+	emit_gs(e, true, EMIT_ADD, b, offsetof(struct hosted_cpu, tlb));
+	emit_rm(e, true, EMIT_CMP, c, &tag);
+	uint8_t *miss = emit_jcc(e, EMIT_CC_NE, NULL);
+	emit_rm(e, true, EMIT_ADD, a, &addend);
+	unsigned site = jit_site(w, bytes, access);
+	w->sites[site].retry = !jit_is_tame(&w->insns[w->i]);
+	jit_exit(w, miss,
+		 a == JIT_A ? JIT_THUNK_MEM_A :
+		 a == JIT_B ? JIT_THUNK_MEM_B :
+			      JIT_THUNK_MEM_C,
+		 JIT_ARG_SITE, site);
+}

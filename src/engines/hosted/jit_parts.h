@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The translator's parts.
+ *
+ * Theory of operation.
+ *
+ *   jit.c            entry; where to go on: look-ups, links, jump tables
+ *   jit_cache.c      the code cache: regions, blocks and their index, invalidation
+ *   jit_translate.c  a block: decoding, liveness of flags, committing it
+ *   jit_mem.c        memory operands: the inline look-up in the TLB
+ *   jit_data.c       instructions that only compute
+ *   jit_flow.c       branches, calls, returns, the stack; exits
+ *   jit_thunk.c      the ways in and out, made once per vcpu
+ *   jit_slow.c       what those call: TLB misses, traps of the host's CPU
+ *   jit_setup.c      memory, before the process is sealed
+ *   emit*.c          host code, byte by byte
+ *
+ * One cache per vcpu: only its owner translates, links and executes; others only kill blocks (below).
+ *
+ * Registers. Guest registers are in the host registers of the same name, RSP too: translated code never pushes, and signal handlers run
+ * on a stack of their own. R10, R11, R15 are scratch; the guest's are in cpu->regs. An instruction that names one of them gets
+ * it loaded into the host register of the same name, so that fields need no renaming; the address of a memory operand goes into
+ * a scratch register that the instruction does not name.
+ *
+ * Flags. The guest's arithmetic flags are the host's. Where a look-up in the TLB would destroy flags that are still needed they are saved
+ * (LAHF, SETO) to jit_gs.flags, and come back before the next instruction that reads or writes flags. Flags that nobody reads before
+ * they are written again are not kept: a fault in between shows other values in the arithmetic flags of the frame it pushes.
+ *
+ * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target. An edge
+ * backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
+ * changes with every change of mappings. Flags are in the host's register at a direct edge. An indirect one (RET too) has
+ * the target in R11 and flags in jit_gs.flags, and looks into the jump table in force, one for each (mode, address space).
+ * So each way around a loop looks at poll: it has an edge backward or an indirect one.
+ *
+ * Blocks are found by (linear address, physical address, mode). The linear address is a part of it so that RIP-relative operands and return
+ * addresses are constants.
+ *
+ * Traps. What the host's CPU itself finds wrong with a re-emitted instruction (#DE, #UD, #GP by alignment, #XM, #MF) is a signal; the
+ * handler calls jit_trap(), which puts the state before that instruction together and has it interpreted.
+ *
+ * Death of a block. Its first host instruction is at least 8 bytes long and aligned so: any thread makes it "mov $block, %r11d; jmp dead"
+ * by one store, under the vcpu's lock. A vcpu that is inside goes on to the block's end, as a CPU that has not serialized may. The owner
+ * then takes away the links that lead to it. Memory comes back by regions, in turn, when no code is under way (the owner is in C).
+ *
+ * Pages with code. A bit for each page, set before mmu_protect(), before the bytes are read; reading them and putting the block into the
+ * index is one critical section of the vcpu's lock, so that who writes later finds it. The bit is cleared with the locks of all vcpus held.
+ */
+#include "base/core/lock.h"
+#include "engines/hosted/emit.h"
+#include "engines/hosted/jit.h"
+
+#define JIT_A	     X86_R10 /* scratch */
+#define JIT_B	     X86_R15
+#define JIT_C	     X86_R11
+#define JIT_SCRATCH  (1U << JIT_A | 1U << JIT_B | 1U << JIT_C)
+#define JIT_GS(m)    (offsetof(struct hosted_cpu, jit_gs) + offsetof(struct jit_gs, m))
+#define JIT_REG(n)   (offsetof(struct hosted_cpu, regs) + 8U * (n))
+
+#define JIT_REGIONS	16U
+#define JIT_REGION_MIN	(64U << 10)
+#define JIT_THUNK_BYTES 8192U
+#define JIT_BLOCK_INSNS 64U
+#define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
+#define JIT_TABLE_ROOM	(8U << 10) /* of which the tables */
+#define JIT_JUMPS_BITS	11U
+#define JIT_JUMPS	(1U << JIT_JUMPS_BITS)
+#define JIT_DOMAINS	8U
+#define JIT_NO_RIP	UINT64_C(0x8000000000000001) /* not canonical: no code is there */
+/* Writes into a page beside its code that are borne before its code goes. */
+#define JIT_QUIET_MAX 32U
+
+/* A stamp that is never in force. */
+#define JIT_STAMP_NONE	UINT32_MAX
+#define JIT_ENTRY_BYTES 8U /* at a block's entry, doing nothing */
+#define JIT_QUIETS    1024U
+#define JIT_PAGES     (1U << 20) /* hashed: exact up to 4 GiB of memory */
+
+/* A place in a vcpu's cache: bytes from its start; 0: none. */
+typedef uint32_t jit_ref;
+
+struct jit_jump {
+	uint64_t rip, host;
+};
+
+/* Jump table of a mode in an address space. */
+struct jit_domain {
+	uint32_t mode;
+	unsigned space;
+	uint32_t stamp;
+	bool used, clean; /* clean: table has no entries */
+	uint64_t at;	  /* last use */
+	struct jit_jump *jumps;
+};
+
+struct jit_block {
+	uint64_t rip, gpa;
+	uint32_t mode;
+	uint16_t bytes;	      /* of guest code */
+	uint16_t ahead[2][2]; /* bytes in the same page that were looked at besides: [from, to) */
+	uint8_t n_links;
+	uint16_t n_sites, n_traps;
+	bool dead;
+	bool interpret; /* its first instruction is not for translation */
+	bool wants_flags;
+	jit_ref entry, jump_entry; /* the second one: flags in jit_gs.flags */
+	jit_ref code;
+	uint32_t code_bytes;
+	jit_ref next_hash, next_page, next_region;
+	jit_ref incoming; /* struct jit_link: linked to this */
+};
+
+/* A direct edge. */
+struct jit_link {
+	uint64_t target;
+	jit_ref block;
+	jit_ref jump;  /* the 4 bytes of displacement */
+	jit_ref stub;  /* where it goes unlinked */
+	jit_ref stamp; /* the 4 bytes compared; 0: same page */
+	bool stamp_negated;
+	jit_ref to;    /* block, 0: not linked */
+	jit_ref next;  /* among those incoming there */
+};
+
+/* A place where code leaves in the middle. */
+struct jit_site {
+	jit_ref block;
+	jit_ref back; /* memory: where to go on with the host address */
+	uint16_t insn;	/* offset of the instruction from the block's rip */
+	uint8_t bytes;	/* memory: of the access */
+	uint8_t access; /* enum cpu_access */
+	bool retry;	/* a fault is for the interpreter to find: another may come before it, or the operand is masked */
+};
+
+/* Host code from here on (bytes from the block's code) belongs to the guest instruction at that offset. */
+struct jit_trap {
+	uint16_t host;
+	uint16_t insn;
+	bool saved; /* flags are in jit_gs.flags, or do not matter */
+};
+
+struct jit_region {
+	jit_ref start, end;
+	jit_ref code;  /* free from here */
+	jit_ref table; /* to here */
+	jit_ref blocks;
+};
+
+enum jit_thunk {
+	JIT_THUNK_ENTER,      /* void (*)(void): to jit_gs.target */
+	JIT_THUNK_EXIT,       /* rsp is jit_gs.host_sp: back to jit_run() */
+	JIT_THUNK_MEM_A,      /* arg: site; the address in JIT_A */
+	JIT_THUNK_MEM_B,
+	JIT_THUNK_MEM_C,      /* arg in JIT_A */
+	JIT_THUNK_AGAIN,      /* arg: site; flags saved or dead */
+	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
+	JIT_THUNK_LINK,       /* arg: link */
+	JIT_THUNK_POLL,       /* arg: link */
+	JIT_THUNK_JUMP,       /* target in JIT_C, flags saved */
+	JIT_THUNK_POLL_JUMP,
+	JIT_THUNK_DEAD, /* arg: block */
+	JIT_THUNKS,
+};
+
+struct jit_exit {
+	uint8_t *from;	/* displacement of a jump to the stub */
+	uint8_t thunk;	/* enum jit_thunk */
+	uint8_t arg_is; /* enum jit_arg */
+	uint16_t arg;	/* index */
+};
+enum jit_arg { JIT_ARG_NONE, JIT_ARG_SITE, JIT_ARG_LINK };
+
+#define JIT_LINKS_MAX 4U
+#define JIT_SITES_MAX 256U
+#define JIT_EXITS_MAX 300U
+
+enum jit_flags { JIT_FLAGS_HOST, JIT_FLAGS_SAVED };
+
+/* A translation under way. */
+struct jit_work {
+	struct hosted_cpu *cpu;
+	struct jit_vcpu *jit;
+	struct emit e;
+	uint64_t rip, gpa;
+	uint32_t mode;
+	uint8_t code;	    /* enum x86_code */
+	unsigned n;	    /* instructions */
+	uint32_t guest_end; /* offset behind the last one */
+	bool leaves;	    /* behind it comes one to be interpreted */
+	bool long_mode;
+	struct x86_insn insns[JIT_BLOCK_INSNS];
+	uint16_t at[JIT_BLOCK_INSNS];	 /* offsets from rip */
+	uint32_t needed[JIT_BLOCK_INSNS]; /* flags that are needed before it */
+	uint32_t needed_after;		  /* behind the last one */
+	uint16_t ahead[2][2];
+	enum jit_flags flags;
+	unsigned i; /* the one that is emitted */
+
+	struct jit_link links[JIT_LINKS_MAX];
+	unsigned n_links;
+	jit_ref block;
+	struct jit_site sites[JIT_SITES_MAX];
+	unsigned n_sites;
+	struct jit_trap traps[JIT_BLOCK_INSNS];
+	unsigned n_traps;
+	struct jit_exit exits[JIT_EXITS_MAX];
+	unsigned n_exits;
+	uint8_t *start;
+};
+
+struct jit_vcpu {
+	struct hosted_cpu *cpu;
+	struct jit_vm *vm;
+	struct lock lock; /* the index of blocks, jump tables' entries going, blocks' first bytes */
+	uint8_t *rw;
+	const uint8_t *rx;
+	uint32_t bytes;
+	jit_ref thunks[JIT_THUNKS];
+	struct jit_region regions[JIT_REGIONS];
+	unsigned region; /* in use */
+	uint32_t index_mask;
+	jit_ref *by_rip, *by_page;
+	struct jit_domain domains[JIT_DOMAINS];
+	struct jit_domain *domain;
+	struct jit_jump *no_jumps;
+	uint64_t clock;
+	uint32_t last_stamp;
+	enum cpu_result result;
+	void (*enter)(void);
+	bool has_bmi2;
+	bool unserialized; /* code was written since this thread serialized */
+	void *memory;
+	uint64_t memory_bytes;
+	struct jit_stats stats;
+	struct jit_work work;
+};
+
+struct jit_vm {
+	struct hosted_vm *vm;
+	uint8_t *rw;
+	const uint8_t *rx;
+	uint64_t bytes, share; /* of a vcpu */
+	uint64_t *pages;	   /* JIT_PAGES bits; atomic */
+	uint8_t quiet[JIT_QUIETS]; /* writes beside code, by page, hashed; a hint */
+};
+
+/* ---- jit_cache.c, jit_kill.c ---- */
+static inline struct jit_block *jit_block(struct jit_vcpu *jit, jit_ref ref)
+{
+	return (struct jit_block *)(void *)(jit->rw + ref);
+}
+static inline struct jit_site *jit_site_at(struct jit_vcpu *jit, jit_ref ref)
+{
+	return (struct jit_site *)(void *)(jit->rw + ref);
+}
+static inline struct jit_link *jit_link_at(struct jit_vcpu *jit, jit_ref ref)
+{
+	return (struct jit_link *)(void *)(jit->rw + ref);
+}
+static inline jit_ref jit_ref_of(struct jit_vcpu *jit, const void *p)
+{
+	return (jit_ref)((const uint8_t *)p - jit->rw);
+}
+static inline struct jit_jump *jit_jump_slot(struct jit_jump *jumps, uint64_t rip)
+{
+	return &jumps[rip % JIT_JUMPS];
+}
+/* A block's tables stand behind it: links, sites, traps. */
+static inline struct jit_link *jit_links(struct jit_block *block)
+{
+	return (struct jit_link *)(void *)(block + 1);
+}
+static inline struct jit_site *jit_sites(struct jit_block *block)
+{
+	return (struct jit_site *)(void *)(jit_links(block) + block->n_links);
+}
+static inline struct jit_trap *jit_traps(struct jit_block *block)
+{
+	return (struct jit_trap *)(void *)(jit_sites(block) + block->n_sites);
+}
+void jit_cache_init(struct jit_vcpu *jit);
+/* jit_room() - a region with room for a block: *e; evicts. Owner, without the lock. */
+void jit_room(struct jit_vcpu *jit, struct emit *e);
+/* jit_find() - a live block, or NULL. Owner, or under the lock. */
+struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint32_t mode);
+/* jit_insert() - under the lock. */
+void jit_insert(struct jit_vcpu *jit, struct jit_block *block);
+/* jit_link() - patch an edge to go to block; jit_unlink_incoming() - all that go there go to their stubs again. Owner. */
+void jit_link(struct jit_vcpu *jit, struct jit_link *link, struct jit_block *block);
+void jit_unlink(struct jit_vcpu *jit, struct jit_link *link);
+void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block);
+/* jit_remove() - out of the index. Under the lock. */
+void jit_remove(struct jit_vcpu *jit, struct jit_block *block);
+/* jit_flush() - everything goes. Owner. */
+void jit_flush(struct jit_vcpu *jit);
+void jit_jumps_clear(struct jit_vcpu *jit);
+/* jit_page_set() - the page is to have code from now on: protected when this returns. */
+void jit_page_set(struct jit_vcpu *jit, uint64_t gpa);
+
+/* ---- jit_translate.c ---- */
+/* jit_translate() - make a block for (rip, gpa) whose bytes are at hva. Return: NULL: the page lost its mark meanwhile; try again. */
+struct jit_block *jit_translate(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, const uint8_t *hva);
+
+/* ---- jit_mem.c ---- */
+/* The registers that an instruction names in its fields, those in JIT_SCRATCH only. */
+uint32_t jit_operands(const struct x86_insn *insn);
+/* jit_scratch() - a scratch register that is none of these. */
+unsigned jit_scratch(uint32_t taken);
+/* jit_address() - the linear address of the instruction's memory operand into a. */
+void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a);
+/* jit_check() - a: linear address in, host address out; the others of JIT_SCRATCH are lost. */
+void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access);
+/* jit_flags_spare() - before what destroys flags; jit_flags_back() - before what needs them: temp is lost. */
+void jit_flags_spare(struct jit_work *w, uint32_t needed, unsigned temp);
+void jit_flags_back(struct jit_work *w, unsigned temp);
+void jit_flags_save(struct emit *e, unsigned temp);
+void jit_flags_load(struct emit *e, unsigned temp);
+
+/* ---- jit_data.c, jit_flow.c ---- */
+/* jit_can() - whether this instruction is translated. */
+bool jit_can(const struct jit_work *w, const struct x86_insn *insn);
+/* jit_is_tame() - its host instruction cannot trap when its memory is there, nor does anything come before a page fault. */
+bool jit_is_tame(const struct x86_insn *insn);
+void jit_data(struct jit_work *w, const struct x86_insn *insn);
+void jit_stack(struct jit_work *w, const struct x86_insn *insn);
+void jit_branch(struct jit_work *w, const struct x86_insn *insn);
+/* jit_edge() - go on at target; from: the address of the branch, for which way it is. */
+void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed);
+/* jit_leave() - the instruction at offset is to be interpreted. */
+void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed);
+void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_arg arg_is,
+	      unsigned arg);
+unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access);
+
+/* ---- jit_thunk.c, jit_slow.c, jit.c ---- */
+void jit_thunks_make(struct jit_vcpu *jit);
+typedef const uint8_t *jit_fn(struct hosted_cpu *cpu, uint64_t arg);
+jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_poll, jit_slow_jump, jit_slow_poll_jump,
+	jit_slow_dead;
+/* jit_serialize() - before code that was written is executed. */
+void jit_serialize(struct jit_vcpu *jit);

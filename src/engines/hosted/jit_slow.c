@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What translated code cannot do itself: TLB misses, and what the host's CPU says. */
+#include "engines/hosted/jit_parts.h"
+
+#include <signal.h>
+#include <ucontext.h>
+
+/*
+ * The code was written at another linear address than it is executed at: a serializing instruction comes between the two
+ * (Intel SDM 3A, Handling Self- and Cross-Modifying Code). IRET to the next instruction is one, and needs no privilege.
+ */
+void jit_serialize(struct jit_vcpu *jit)
+{
+	uint64_t scratch;
+
+	if (!jit->unserialized)
+		return;
+	jit->unserialized = false;
+	__asm__ volatile("mov %%ss, %k0\n\t"
+			 "lea -128(%%rsp), %%rsp\n\t"
+			 "push %q0\n\t"
+			 "lea 136(%%rsp), %q0\n\t"
+			 "push %q0\n\t"
+			 "pushfq\n\t"
+			 "mov %%cs, %k0\n\t"
+			 "push %q0\n\t"
+			 "lea 1f(%%rip), %q0\n\t"
+			 "push %q0\n\t"
+			 "iretq\n"
+			 "1:"
+			 : "=&r"(scratch)
+			 :
+			 : "memory", "cc");
+}
+
+static bool is_canonical(uint64_t gva)
+{
+	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
+}
+
+const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
+{
+	struct jit_vcpu *jit = cpu->jit;
+	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
+	uint64_t gva = cpu->jit_gs.address, gpa;
+	uint8_t *hva;
+
+	jit->stats.misses++;
+	cpu->rip = jit_block(jit, site->block)->rip + site->insn;
+	jit->result = CPU_AGAIN;
+	if (gva % CPU_PAGE_BYTES + site->bytes > CPU_PAGE_BYTES || !is_canonical(gva))
+		return NULL;
+	enum cpu_result r = mmu_fill(cpu, gva, (enum cpu_access)site->access, &hva, &gpa);
+	if (r == CPU_OK) {
+		cpu->jit_gs.address = (uintptr_t)hva;
+		return jit->rx + site->back;
+	}
+	if (r == CPU_FAULT && !site->retry)
+		jit->result = CPU_FAULT;
+	return NULL;
+}
+
+/* ---- traps ---- */
+
+/* enum x86_reg to what <ucontext.h> calls it. */
+static const uint8_t greg[X86_REGS] = {
+	[X86_RAX] = REG_RAX, [X86_RCX] = REG_RCX, [X86_RDX] = REG_RDX, [X86_RBX] = REG_RBX,
+	[X86_RSP] = REG_RSP, [X86_RBP] = REG_RBP, [X86_RSI] = REG_RSI, [X86_RDI] = REG_RDI,
+	[X86_R8] = REG_R8,   [X86_R9] = REG_R9,	  [X86_R10] = REG_R10, [X86_R11] = REG_R11,
+	[X86_R12] = REG_R12, [X86_R13] = REG_R13, [X86_R14] = REG_R14, [X86_R15] = REG_R15,
+};
+
+static struct jit_block *block_of(struct jit_vcpu *jit, jit_ref at)
+{
+	for (unsigned i = 0; i < JIT_REGIONS; i++) {
+		const struct jit_region *region = &jit->regions[i];
+		if (at < region->start || at >= region->code)
+			continue;
+		for (jit_ref ref = region->blocks; ref; ref = jit_block(jit, ref)->next_region) {
+			struct jit_block *block = jit_block(jit, ref);
+			if (at - block->code < block->code_bytes)
+				return block;
+		}
+	}
+	return NULL;
+}
+
+/* The last one that begins at or before that byte. */
+static const struct jit_trap *trap_of(struct jit_block *block, jit_ref at)
+{
+	const struct jit_trap *found = NULL;
+
+	for (unsigned i = 0; i < block->n_traps; i++) {
+		const struct jit_trap *trap = &jit_traps(block)[i];
+		if (block->entry + JIT_ENTRY_BYTES + trap->host <= at)
+			found = trap;
+	}
+	return found;
+}
+
+/* As LAHF and SETO would leave them. */
+static uint64_t flags_of(uint64_t eflags)
+{
+	return (eflags & 0xff) << 8 | (eflags & X86_OF ? 1 : 0);
+}
+
+bool jit_trap(struct hosted_cpu *cpu, void *context)
+{
+	struct jit_vcpu *jit = cpu->jit;
+	greg_t *regs = ((ucontext_t *)context)->uc_mcontext.gregs;
+
+	if (!jit || (uint64_t)regs[REG_RIP] - (uintptr_t)jit->rx >= jit->bytes)
+		return false;
+	jit_ref at = (jit_ref)((uint64_t)regs[REG_RIP] - (uintptr_t)jit->rx);
+	struct jit_block *block = block_of(jit, at);
+	const struct jit_trap *trap = block ? trap_of(block, at) : NULL;
+	if (!trap)
+		return false;
+	for (unsigned i = 0; i < X86_REGS; i++) {
+		if (!(JIT_SCRATCH >> i & 1))
+			cpu->regs[i] = (uint64_t)regs[greg[i]];
+	}
+	if (!trap->saved)
+		cpu->jit_gs.flags = flags_of((uint64_t)regs[REG_EFL]);
+	cpu->rip = block->rip + trap->insn;
+	jit->result = CPU_AGAIN;
+	regs[REG_RIP] = (greg_t)(jit->rx + jit->thunks[JIT_THUNK_EXIT]);
+	return true;
+}
