@@ -228,6 +228,16 @@ static unsigned from_hex(const char *hex, uint8_t ret[X86_INSN_MAX])
 	return n;
 }
 
+struct x86_insn sys_decode(const struct sys_rig *rig, const char *hex)
+{
+	uint8_t bytes[X86_INSN_MAX];
+	unsigned n = from_hex(hex, bytes);
+	struct x86_insn insn;
+
+	assert_int_equal(x86_decode(bytes, n, rig->cpu.mode & CPU_MODE_CODE, &insn), n);
+	return insn;
+}
+
 enum cpu_result sys_exec(struct sys_rig *rig, const char *hex)
 {
 	uint8_t bytes[X86_INSN_MAX];

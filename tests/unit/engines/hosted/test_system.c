@@ -579,8 +579,11 @@ static void xsave_and_back(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		uint64_t in = 0x1122334455667788, out = 0;
 		start_xsave(rig, modes[i]);
+		const struct x86_insn save = sys_decode(rig, "0fae27");
+		const struct x86_insn restore = sys_decode(rig, "0fae2f");
 		__asm__ volatile("movq %0, %%xmm3" : : "r"(in) : "xmm3");
-		assert_int_equal(sys_exec(rig, "0fae27"), CPU_OK);
+		enum cpu_result r = system_execute(&rig->cpu, &save);
+		assert_int_equal(r, CPU_OK);
 		assert_int_equal(sys_peek(rig, SYS_DATA + 512, 8) & 2, 2);
 		assert_int_equal(sys_peek(rig, SYS_DATA + 160 + 3 * 16, 8), in);
 		assert_int_equal(sys_peek(rig, SYS_DATA + 8, 8), 0); /* no address of the host's */
@@ -588,9 +591,9 @@ static void xsave_and_back(void **state)
 		assert_int_equal(sys_peek(rig, SYS_DATA + 160 + 8 * 16, 8) == 0xcccccccccccccccc,
 				 i);
 		sys_poke(rig, SYS_DATA + 160 + 3 * 16, ~in, 8);
-		__asm__ volatile("movq %0, %%xmm9" : : "r"(in) : "xmm9");
-		assert_int_equal(sys_exec(rig, "0fae2f"), CPU_OK);
+		r = system_execute(&rig->cpu, &restore);
 		__asm__ volatile("movq %%xmm3, %0" : "=r"(out));
+		assert_int_equal(r, CPU_OK);
 		assert_int_equal(out, ~in);
 	}
 }
@@ -683,13 +686,17 @@ static void fxsave_and_back(void **state)
 	uint64_t in = 0x8877665544332211, out = 0;
 
 	start_xsave(rig, SYS_LONG);
+	const struct x86_insn save = sys_decode(rig, "0fae07");
+	const struct x86_insn restore = sys_decode(rig, "0fae0f");
 	__asm__ volatile("movq %0, %%xmm4" : : "r"(in) : "xmm4");
-	sys_runs(rig, "0fae07");
+	enum cpu_result r = system_execute(&rig->cpu, &save);
+	assert_int_equal(r, CPU_OK);
 	assert_int_equal(sys_peek(rig, SYS_DATA + 160 + 4 * 16, 8), in);
 	assert_int_equal(sys_peek(rig, SYS_DATA + 416, 8), 0xcccccccccccccccc);
 	sys_poke(rig, SYS_DATA + 160 + 4 * 16, ~in, 8);
-	sys_runs(rig, "0fae0f");
+	r = system_execute(&rig->cpu, &restore);
 	__asm__ volatile("movq %%xmm4, %0" : "=r"(out));
+	assert_int_equal(r, CPU_OK);
 	assert_int_equal(out, ~in);
 	sys_poke(rig, SYS_DATA + 24, 0x80000000, 4);
 	sys_faults(rig, "0fae0f", SYS_GP, 0);
