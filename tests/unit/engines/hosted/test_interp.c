@@ -569,6 +569,12 @@ static void limits_of_segments(void **state)
 	cpu.regs[X86_RBX] = 0;
 	cpu_mode_update(&cpu);
 	assert_fault(STEP("\x89\x03"), GP);
+	cpu.segs[X86_DS] = cpu.segs[X86_ES]; /* flat: but code cannot be written */
+	cpu_mode_update(&cpu);
+	cpu.regs[X86_RBX] = DIFF_DATA;
+	assert_done("\x2e\x8b\x03");
+	assert_done("\x2e\x8b\x03");
+	assert_fault(STEP("\x2e\x89\x03"), GP);
 }
 
 static void addresses_that_are_not_canonical(void **state)
@@ -700,6 +706,30 @@ static void single_steps(void **state)
 	(void)STEP("\x90"); /* there is no handler: the machine goes down on the way to it */
 	assert_int_equal(cpu.dr[6] & 0x4000, 0x4000);
 	assert_int_equal(cpu.rip, DIFF_CODE + 1);
+}
+
+static void the_resume_flag_is_not_in_a_trap_frame(void **state)
+{
+	(void)state;
+	cpu.rflags |= X86_TF | UINT64_C(0x10000);
+	cpu_mode_update(&cpu);
+	(void)STEP("\x90");
+	assert_int_equal(cpu.dr[6] & 0x4000, 0x4000);
+	assert_false(cpu.rflags & UINT64_C(0x10000));
+}
+
+/* What an instruction met before it faulted is not told of the next. */
+static void a_fault_forgets_watched_memory(void **state)
+{
+	(void)state;
+	cpu.dr[0] = DIFF_DATA;
+	cpu.dr[7] = 0x400 | 1 | 3U << 16 | 3U << 18; /* 4 bytes, reads and writes */
+	cpu_mode_update(&cpu);
+	cpu.regs[X86_RSI] = DIFF_DATA;
+	cpu.regs[X86_RDI] = GUARD;
+	assert_fault(STEP("\xa5"), PF); /* movsd */
+	assert_done("\x90");
+	assert_int_equal(cpu.dr[6] & 0xf, 0);
 }
 
 static void watched_memory(void **state)
@@ -839,6 +869,8 @@ int main(void)
 		TEST(unmasked_exceptions),
 		TEST(a_shadow_lasts_for_one_instruction),
 		TEST(single_steps),
+		TEST(the_resume_flag_is_not_in_a_trap_frame),
+		TEST(a_fault_forgets_watched_memory),
 		TEST(watched_memory),
 		TEST(code_across_pages),
 		TEST(bytes_that_are_no_instruction),
