@@ -107,25 +107,46 @@ static bool is_canonical(uint64_t gva)
 	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
 }
 
+/* Where the bytes at cpu->rip are. CPU_AGAIN: not in memory. */
+static enum cpu_result place_here(struct hosted_cpu *cpu, struct jit_place *ret)
+{
+	uint64_t offset = cpu->rip % CPU_PAGE_BYTES, gpa;
+	enum cpu_result r = cpu_fetch_page(cpu, cpu->rip, &gpa, &ret->page);
+
+	if (r != CPU_OK)
+		return r == CPU_EXIT ? CPU_AGAIN : r;
+	ret->rip = cpu->rip;
+	ret->gpa = gpa + offset;
+	ret->gpa2 = 0;
+	ret->page2 = NULL;
+	if (offset + X86_INSN_MAX > CPU_PAGE_BYTES &&
+	    cpu_fetch_page(cpu, cpu->rip - offset + CPU_PAGE_BYTES, &ret->gpa2, &ret->page2) !=
+		    CPU_OK) {
+		ret->gpa2 = JIT_NO_PAGE; /* a fault is for who needs the bytes */
+		ret->page2 = NULL;
+	}
+	return CPU_OK;
+}
+
 /* The block at cpu->rip, made if need be. CPU_AGAIN: none can be. */
 static enum cpu_result block_here(struct jit_vcpu *jit, struct jit_block **ret)
 {
 	struct hosted_cpu *cpu = jit->cpu;
 	struct jit_block *block = NULL;
+	struct jit_place place;
 
 	if (!is_translated(cpu) || !is_canonical(cpu->rip))
 		return CPU_AGAIN;
 	while (!block) {
-		uint64_t gpa;
-		const uint8_t *hva;
-		enum cpu_result r = cpu_fetch_page(cpu, cpu->rip, &gpa, &hva);
+		enum cpu_result r = place_here(cpu, &place);
 		if (r != CPU_OK)
-			return r == CPU_EXIT ? CPU_AGAIN : r;
-		uint64_t offset = cpu->rip % CPU_PAGE_BYTES;
-		block = jit_find(jit, cpu->rip, gpa + offset, cpu->mode);
+			return r;
+		block = jit_find(jit, place.rip, place.gpa, place.gpa2, cpu->mode);
 		if (!block) {
-			jit_page_set(jit, gpa);
-			block = jit_translate(jit, cpu->rip, gpa + offset, hva + offset);
+			jit_page_set(jit, place.gpa);
+			if (place.page2)
+				jit_page_set(jit, place.gpa2);
+			block = jit_translate(jit, &place);
 		}
 	}
 	domain_update(jit); /* fetching, translating may have changed it */
@@ -175,7 +196,8 @@ const uint8_t *jit_slow_link(struct hosted_cpu *cpu, uint64_t arg)
 	const uint8_t *host = go_on(jit, &block);
 	if (!host)
 		return NULL;
-	if (jit->stats.evictions == evictions && !block->dead) { /* else the link itself may be gone */
+	bool torn = block->gpa2 && !link->stamp; /* it would have to be checked */
+	if (jit->stats.evictions == evictions && !block->dead && !torn) { /* else the link itself may be gone */
 		if (link->to != jit_ref_of(jit, block))
 			jit_unlink(jit, link);
 		jit_link(jit, link, block);

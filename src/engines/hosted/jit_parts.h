@@ -74,6 +74,7 @@
 /* A stamp that is never in force. */
 #define JIT_STAMP_NONE	UINT32_MAX
 #define JIT_ENTRY_BYTES 8U /* at a block's entry, doing nothing */
+#define JIT_NO_PAGE	UINT64_MAX
 #define JIT_QUIETS    1024U
 #define JIT_PAGES     (1U << 20) /* hashed: exact up to 4 GiB of memory */
 
@@ -96,6 +97,7 @@ struct jit_domain {
 
 struct jit_block {
 	uint64_t rip, gpa;
+	uint64_t gpa2; /* its one instruction goes on in this page (JIT_NO_PAGE: it would, where nothing is); 0: none */
 	uint32_t mode;
 	uint16_t bytes;	      /* of guest code */
 	uint16_t ahead[2][2]; /* bytes in the same page that were looked at besides: [from, to) */
@@ -107,7 +109,7 @@ struct jit_block {
 	jit_ref entry, jump_entry; /* the second one: flags in jit_gs.flags */
 	jit_ref code;
 	uint32_t code_bytes;
-	jit_ref next_hash, next_page, next_region;
+	jit_ref next_hash, next_page, next_page2, next_region;
 	jit_ref incoming; /* struct jit_link: linked to this */
 };
 
@@ -182,12 +184,14 @@ struct jit_work {
 	struct hosted_cpu *cpu;
 	struct jit_vcpu *jit;
 	struct emit e;
-	uint64_t rip, gpa;
+	uint64_t rip, gpa, gpa2;
+	const uint8_t *page2; /* NULL: nothing is there */
 	uint32_t mode;
 	uint8_t code;	    /* enum x86_code */
 	unsigned n;	    /* instructions */
 	uint32_t guest_end; /* offset behind the last one */
 	bool leaves;	    /* behind it comes one to be interpreted */
+	bool is_torn;	    /* behind it comes one that is on two pages */
 	bool long_mode;
 	struct x86_insn insns[JIT_BLOCK_INSNS];
 	uint16_t at[JIT_BLOCK_INSNS];	 /* offsets from rip */
@@ -220,7 +224,7 @@ struct jit_vcpu {
 	struct jit_region regions[JIT_REGIONS];
 	unsigned region; /* in use */
 	uint32_t index_mask;
-	jit_ref *by_rip, *by_page;
+	jit_ref *by_rip, *by_page, *by_page2;
 	struct jit_domain domains[JIT_DOMAINS];
 	struct jit_domain *domain;
 	struct jit_jump *no_jumps;
@@ -283,7 +287,7 @@ void jit_cache_init(struct jit_vcpu *jit);
 /* jit_room() - a region with room for a block: *e; evicts. Owner, without the lock. */
 void jit_room(struct jit_vcpu *jit, struct emit *e);
 /* jit_find() - a live block, or NULL. Owner, or under the lock. */
-struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint32_t mode);
+struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint64_t gpa2, uint32_t mode);
 /* jit_insert() - under the lock. */
 void jit_insert(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_link() - patch an edge to go to block; jit_unlink_incoming() - all that go there go to their stubs again. Owner. */
@@ -299,8 +303,15 @@ void jit_jumps_clear(struct jit_vcpu *jit);
 void jit_page_set(struct jit_vcpu *jit, uint64_t gpa);
 
 /* ---- jit_translate.c ---- */
-/* jit_translate() - make a block for (rip, gpa) whose bytes are at hva. Return: NULL: the page lost its mark meanwhile; try again. */
-struct jit_block *jit_translate(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, const uint8_t *hva);
+/* Where an instruction's bytes are. */
+struct jit_place {
+	uint64_t rip, gpa;
+	const uint8_t *page; /* that gpa is in */
+	uint64_t gpa2;	     /* of the next page, where the instruction may reach it; JIT_NO_PAGE: not mapped; 0: it cannot */
+	const uint8_t *page2;
+};
+/* jit_translate() - make a block. Return: NULL: a page lost its mark meanwhile; try again. */
+struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place);
 
 /* ---- jit_mem.c ---- */
 /* The registers that an instruction names in its fields, those in JIT_SCRATCH only. */
@@ -327,6 +338,8 @@ void jit_stack(struct jit_work *w, const struct x86_insn *insn);
 void jit_branch(struct jit_work *w, const struct x86_insn *insn);
 /* jit_edge() - go on at target; from: the address of the branch, for which way it is. */
 void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed);
+/* jit_edge_torn() - the same to an instruction that is on two pages: good as long as both are where they were. */
+void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed);
 /* jit_leave() - the instruction at offset is to be interpreted. */
 void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed);
 void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_arg arg_is,
