@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way in, and where to go on. */
+#include "engines/hosted/io.h"
 #include "engines/hosted/jit_parts.h"
 
 /* AH and AL after LAHF and SETO, as jit_gs.flags has them. */
@@ -247,14 +248,38 @@ const uint8_t *jit_slow_poll_jump(struct hosted_cpu *cpu, uint64_t target)
 	return NULL;
 }
 
+/* Between two instructions: nothing for run() to look at. */
+static bool may_go_on(const struct hosted_cpu *cpu)
+{
+	return !cpu->shadow && !cpu->halted && !cpu->irq_injected && !cpu->irq_window &&
+	       !cpu->nmi_pending && !cpu->kicked && !cpu->debug_step;
+}
+
+/* The instruction is interpreted here, and where nothing else is due translated code goes on behind it. */
 const uint8_t *jit_slow_again(struct hosted_cpu *cpu, uint64_t arg)
 {
 	struct jit_vcpu *jit = cpu->jit;
 	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
+	struct jit_block *block;
 
 	cpu->rip = jit_block(jit, site->block)->rip + site->insn;
-	jit->result = CPU_AGAIN;
-	return NULL;
+	flags_out(cpu);
+	jit->result = interp_step(cpu);
+	flags_in(cpu);
+	if (jit->result != CPU_OK)
+		return NULL;
+	io_retire(cpu);
+	if (!may_go_on(cpu) || __atomic_load_n(&cpu->poll, __ATOMIC_RELAXED) || !is_translated(cpu))
+		return NULL;
+	domain_update(jit);
+	const struct jit_jump *jump = jit_jump_slot(jit->domain->jumps, cpu->rip);
+	if (jump->rip == cpu->rip)
+		return (const uint8_t *)(uintptr_t)jump->host;
+	const uint8_t *host = go_on(jit, &block);
+	if (host)
+		jump_remember(jit, block);
+	jit_serialize(jit);
+	return host;
 }
 
 /* ---- the way in ---- */

@@ -26,7 +26,7 @@ int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err);
 void jit_vcpu_destroy(struct hosted_cpu *cpu);
 /*
  * jit_run() - execute from cs:rip until something is not for translated code
- * Return: CPU_OK: poll was set; CPU_FAULT: a fault is in cpu->fault, state is that before the instruction; CPU_AGAIN: interpret
+ * Return: CPU_OK: poll was set, or run() has something to look at; CPU_FAULT: a fault is in cpu->fault, state is that before the instruction; CPU_EXIT: as interp_step(); CPU_AGAIN: interpret
  * one instruction. Every instruction before rip has retired.
  */
 enum cpu_result jit_run(struct hosted_cpu *cpu);

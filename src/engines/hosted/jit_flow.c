@@ -196,6 +196,14 @@ static void push_value(struct jit_work *w, uint64_t value)
 	}
 }
 
+void jit_push_temp(struct jit_work *w)
+{
+	slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+	emit_gs(&w->e, true, EMIT_LOAD, JIT_B, JIT_GS(temp));
+	emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at_a);
+	move_stack(w, -(int32_t)SLOT);
+}
+
 static void push_loaded(struct jit_work *w, const struct x86_insn *insn)
 {
 	jit_address(w, insn, JIT_A);

@@ -11,6 +11,7 @@
  *   jit_translate.c  a block: decoding, liveness of flags, committing it
  *   jit_mem.c        memory operands: the inline look-up in the TLB
  *   jit_data.c       instructions that only compute
+ *   jit_system.c     the hottest of the privileged ones
  *   jit_flow.c       branches, calls, returns, the stack; exits
  *   jit_thunk.c      the ways in and out, made once per vcpu
  *   jit_slow.c       what those call: TLB misses, traps of the host's CPU
@@ -155,7 +156,7 @@ enum jit_thunk {
 	JIT_THUNK_MEM_A,      /* arg: site; the address in JIT_A */
 	JIT_THUNK_MEM_B,
 	JIT_THUNK_MEM_C,      /* arg in JIT_A */
-	JIT_THUNK_AGAIN,      /* arg: site; flags saved or dead */
+	JIT_THUNK_AGAIN,      /* arg: site; flags saved or dead. The instruction there is interpreted */
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
 	JIT_THUNK_LINK,       /* arg: link */
 	JIT_THUNK_POLL,       /* arg: link */
@@ -335,6 +336,11 @@ bool jit_can(const struct jit_work *w, const struct x86_insn *insn);
 bool jit_is_tame(const struct x86_insn *insn);
 void jit_data(struct jit_work *w, const struct x86_insn *insn);
 void jit_stack(struct jit_work *w, const struct x86_insn *insn);
+/* jit_can_system(), jit_system() - of classes SYSTEM and others, those that jit_system.c does. */
+bool jit_can_system(const struct jit_work *w, const struct x86_insn *insn);
+void jit_system(struct jit_work *w, const struct x86_insn *insn);
+/* jit_push_temp() - jit_gs.temp onto the stack. */
+void jit_push_temp(struct jit_work *w);
 void jit_branch(struct jit_work *w, const struct x86_insn *insn);
 /* jit_edge() - go on at target; from: the address of the branch, for which way it is. */
 void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed);

@@ -176,8 +176,10 @@ static void body(struct jit_work *w)
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
-		if (insn->class == X86_CLASS_DATA)
+		if (insn->class == X86_CLASS_DATA && insn->op != X86_OP_CLD)
 			jit_data(w, insn);
+		else if (jit_can_system(w, insn))
+			jit_system(w, insn);
 		else if (insn->class == X86_CLASS_STACK)
 			jit_stack(w, insn);
 		else
