@@ -149,6 +149,8 @@ struct cpu_ops {
 	 */
 	int (*doorbell_set)(struct vm *vm, uint64_t addr, unsigned len, bool is_port, bool match,
 			    uint64_t value, int fd);
+	/* Any thread: the pace of the guest's TSC, for the LAPIC's TSC deadline; the TSC itself is msr_get()'s. */
+	uint64_t (*tsc_hz)(struct vm *vm);
 	int (*debug_set)(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
 			 const uint64_t hw_breakpoints[4]);
 	/*

@@ -36,6 +36,7 @@ void hosted_irq_window(struct vcpu *vcpu, bool wanted);
 uint8_t hosted_cr8_get(struct vcpu *vcpu);
 void hosted_cr8_set(struct vcpu *vcpu, uint8_t cr8);
 uint64_t hosted_apic_base_get(struct vcpu *vcpu);
+uint64_t hosted_tsc_hz(struct vm *vm);
 int hosted_debug_set(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
 		     const uint64_t hw_breakpoints[4]);
 int hosted_inject_breakpoint(struct vcpu *vcpu);

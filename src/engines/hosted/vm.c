@@ -42,6 +42,7 @@ const struct cpu_ops hosted_cpu_ops = {
 	.cr8_get = hosted_cr8_get,
 	.cr8_set = hosted_cr8_set,
 	.apic_base_get = hosted_apic_base_get,
+	.tsc_hz = hosted_tsc_hz,
 	.debug_set = hosted_debug_set,
 	.inject_breakpoint = hosted_inject_breakpoint,
 	.xsave_get = hosted_xsave_get,
@@ -150,6 +151,11 @@ int hosted_slot_set(struct vm *base, const struct mem_slot *slot, struct err *er
 		return err_say(err, EINVAL, "memory at guest address 0x%llx: not of this machine",
 			       (unsigned long long)slot->gpa);
 	return 0;
+}
+
+uint64_t hosted_tsc_hz(struct vm *vm)
+{
+	return clock_hz(&vm_of(vm)->clock);
 }
 
 static int vcpu_vectors(struct hosted_cpu *cpu, struct err *err)

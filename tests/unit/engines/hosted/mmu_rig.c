@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mmu_rig.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include <cmocka.h>
+#include <sys/mman.h>
 
 #include "base/core/macros.h"
 #include "engines/hosted/hosted_cpu.h"
 #include "engines/hosted/jit.h"
+
+/* The fuzz targets use this too: no cmocka. */
+static void must(bool good)
+{
+	if (!good)
+		abort();
+}
 
 struct rig *rig_of(const struct hosted_vm *vm)
 {
@@ -123,14 +127,14 @@ int rig_create(void **state)
 	struct rig *rig = calloc(1, sizeof(*rig));
 	struct err err = { 0 };
 
-	assert_non_null(rig);
-	rig->ram = aligned_alloc(4096, RIG_RAM_BYTES);
+	must(rig != NULL);
+	rig->ram = mmap(NULL, RIG_RAM_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			-1, 0);
 	rig->rom = aligned_alloc(4096, RIG_ROM_BYTES);
-	assert_true(rig->ram && rig->rom);
-	memset(rig->ram, 0, RIG_RAM_BYTES);
+	must(rig->ram != MAP_FAILED && rig->rom);
 	memset(rig->rom, 0x5a, RIG_ROM_BYTES);
-	assert_int_equal(mem_add(&rig->mem, 0, RIG_RAM_BYTES, rig->ram, false), 0);
-	assert_int_equal(mem_add(&rig->mem, RIG_ROM, RIG_ROM_BYTES, rig->rom, true), 0);
+	must(mem_add(&rig->mem, 0, RIG_RAM_BYTES, rig->ram, false) == 0);
+	must(mem_add(&rig->mem, RIG_ROM, RIG_ROM_BYTES, rig->rom, true) == 0);
 	rig->vm.mem = &rig->mem;
 	rig->vm.jit = (struct jit_vm *)rig; /* there is one: the stubs above */
 	rig->vm.n_cpus = 2;
@@ -139,7 +143,7 @@ int rig_create(void **state)
 		cpu->vm = &rig->vm;
 		cpu->vcpu.index = i;
 		rig->vm.cpus[i] = cpu;
-		assert_int_equal(mmu_vcpu_create(cpu, &err), 0);
+		must(mmu_vcpu_create(cpu, &err) == 0);
 		cpu->rflags = 2;
 		cpu_mode_update(cpu);
 	}
@@ -158,7 +162,7 @@ int rig_destroy(void **state)
 	}
 	mmu_vcpu_destroy(&rig->cpus[0]);
 	mmu_vcpu_destroy(&rig->cpus[1]);
-	free(rig->ram);
+	(void)munmap(rig->ram, RIG_RAM_BYTES);
 	free(rig->rom);
 	free(rig);
 	return 0;
@@ -170,10 +174,10 @@ struct hosted_cpu *rig_boot(struct rig *rig)
 	struct err err = { 0 };
 	struct vcpu *vcpu;
 
-	assert_int_equal(hosted_cpu_ops.vm_create(&config, &rig->made, &err), 0);
+	must(hosted_cpu_ops.vm_create(&config, &rig->made, &err) == 0);
 	for (unsigned i = 0; i < rig->mem.n; i++)
-		assert_int_equal(hosted_cpu_ops.slot_set(rig->made, &rig->mem.slots[i], &err), 0);
-	assert_int_equal(hosted_cpu_ops.vcpu_create(rig->made, 0, &vcpu, &err), 0);
+		must(hosted_cpu_ops.slot_set(rig->made, &rig->mem.slots[i], &err) == 0);
+	must(hosted_cpu_ops.vcpu_create(rig->made, 0, &vcpu, &err) == 0);
 	rig->booted = hosted_cpu(vcpu);
 	return rig->booted;
 }
