@@ -94,6 +94,19 @@ void jit_mapping_changed(struct hosted_cpu *cpu)
 		jit_jumps_clear(cpu->jit);
 }
 
+void jit_space_changed(struct hosted_cpu *cpu, unsigned space)
+{
+	struct jit_vcpu *jit = cpu->jit;
+
+	for (unsigned i = 0; jit && i < JIT_DOMAINS; i++) {
+		if (jit->domains[i].space != space)
+			continue;
+		jit->domains[i].used = false;
+		if (jit->domain == &jit->domains[i])
+			jit_domain_leave(jit);
+	}
+}
+
 /* ---- blocks ---- */
 
 static bool is_translated(const struct hosted_cpu *cpu)

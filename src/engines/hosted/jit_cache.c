@@ -132,13 +132,18 @@ void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block)
 
 /* ---- regions ---- */
 
+void jit_domain_leave(struct jit_vcpu *jit)
+{
+	jit->domain = NULL;
+	jit->cpu->jit_gs.jumps = (uintptr_t)jit->no_jumps;
+	jit->cpu->jit_gs.stamp = 0;
+}
+
 void jit_jumps_clear(struct jit_vcpu *jit)
 {
 	for (unsigned i = 0; i < JIT_DOMAINS; i++)
 		jit->domains[i].used = false;
-	jit->domain = NULL;
-	jit->cpu->jit_gs.jumps = (uintptr_t)jit->no_jumps;
-	jit->cpu->jit_gs.stamp = 0;
+	jit_domain_leave(jit);
 }
 
 static void evict(struct jit_vcpu *jit, struct jit_region *region)

@@ -299,6 +299,8 @@ void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block);
 void jit_remove(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_flush() - everything goes. Owner. */
 void jit_flush(struct jit_vcpu *jit);
+/* jit_domain_leave() - no jump table and no stamp is in force until C has looked; jit_jumps_clear() - and all are empty. */
+void jit_domain_leave(struct jit_vcpu *jit);
 void jit_jumps_clear(struct jit_vcpu *jit);
 /* jit_page_set() - the page is to have code from now on: protected when this returns. */
 void jit_page_set(struct jit_vcpu *jit, uint64_t gpa);
