@@ -115,12 +115,34 @@ void emit_gs_store_imm(struct emit *e, size_t offset, int32_t value)
 	emit_u32(e, (uint32_t)value);
 }
 
-void emit_gs_cmp32(struct emit *e, size_t offset, uint32_t value)
+void emit_gs_imm32(struct emit *e, enum emit_imm op, size_t offset, uint32_t value)
 {
 	emit_byte(e, PREFIX_GS);
 	emit_byte(e, 0x81);
-	gs_modrm(e, EMIT_IMM_CMP, offset);
+	gs_modrm(e, op, offset);
 	emit_u32(e, value);
+}
+
+void emit_gs_test32(struct emit *e, size_t offset, uint32_t value)
+{
+	emit_byte(e, PREFIX_GS);
+	emit_byte(e, 0xf7);
+	gs_modrm(e, 0, offset);
+	emit_u32(e, value);
+}
+
+void emit_gs_movzx16(struct emit *e, unsigned reg, size_t offset)
+{
+	emit_byte(e, PREFIX_GS);
+	rex(e, false, reg >= 8 ? REX_R : 0);
+	emit_byte(e, 0x0f);
+	emit_byte(e, 0xb7);
+	gs_modrm(e, reg, offset);
+}
+
+void emit_gs_cmp32(struct emit *e, size_t offset, uint32_t value)
+{
+	emit_gs_imm32(e, EMIT_IMM_CMP, offset, value);
 }
 
 void emit_gs_cmp32_zero(struct emit *e, size_t offset)

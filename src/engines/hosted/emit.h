@@ -70,6 +70,9 @@ void emit_rm(struct emit *e, bool is64, enum emit_op op, unsigned reg, const str
 /* With %gs:offset. */
 void emit_gs(struct emit *e, bool is64, enum emit_op op, unsigned reg, size_t offset);
 void emit_gs_store_imm(struct emit *e, size_t offset, int32_t value);	 /* 8 bytes, sign-extended */
+void emit_gs_imm32(struct emit *e, enum emit_imm op, size_t offset, uint32_t value); /* 4 bytes in memory */
+void emit_gs_test32(struct emit *e, size_t offset, uint32_t value);
+void emit_gs_movzx16(struct emit *e, unsigned reg, size_t offset); /* to 8 bytes */
 void emit_gs_cmp32(struct emit *e, size_t offset, uint32_t value);	 /* a 4-byte immediate */
 void emit_gs_cmp32_zero(struct emit *e, size_t offset);			 /* a 1-byte one */
 void emit_imm(struct emit *e, bool is64, enum emit_imm op, unsigned rm, int32_t value);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The way in, and where to go on. */
+#include "engines/hosted/io.h"
 #include "engines/hosted/jit_parts.h"
 
 /* AH and AL after LAHF and SETO, as jit_gs.flags has them. */
@@ -93,6 +94,19 @@ void jit_mapping_changed(struct hosted_cpu *cpu)
 		jit_jumps_clear(cpu->jit);
 }
 
+void jit_space_changed(struct hosted_cpu *cpu, unsigned space)
+{
+	struct jit_vcpu *jit = cpu->jit;
+
+	for (unsigned i = 0; jit && i < JIT_DOMAINS; i++) {
+		if (jit->domains[i].space != space)
+			continue;
+		jit->domains[i].used = false;
+		if (jit->domain == &jit->domains[i])
+			jit_domain_leave(jit);
+	}
+}
+
 /* ---- blocks ---- */
 
 static bool is_translated(const struct hosted_cpu *cpu)
@@ -107,25 +121,46 @@ static bool is_canonical(uint64_t gva)
 	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
 }
 
+/* Where the bytes at cpu->rip are. CPU_AGAIN: not in memory. */
+static enum cpu_result place_here(struct hosted_cpu *cpu, struct jit_place *ret)
+{
+	uint64_t offset = cpu->rip % CPU_PAGE_BYTES, gpa;
+	enum cpu_result r = cpu_fetch_page(cpu, cpu->rip, &gpa, &ret->page);
+
+	if (r != CPU_OK)
+		return r == CPU_EXIT ? CPU_AGAIN : r;
+	ret->rip = cpu->rip;
+	ret->gpa = gpa + offset;
+	ret->gpa2 = 0;
+	ret->page2 = NULL;
+	if (offset + X86_INSN_MAX > CPU_PAGE_BYTES &&
+	    cpu_fetch_page(cpu, cpu->rip - offset + CPU_PAGE_BYTES, &ret->gpa2, &ret->page2) !=
+		    CPU_OK) {
+		ret->gpa2 = JIT_NO_PAGE; /* a fault is for who needs the bytes */
+		ret->page2 = NULL;
+	}
+	return CPU_OK;
+}
+
 /* The block at cpu->rip, made if need be. CPU_AGAIN: none can be. */
 static enum cpu_result block_here(struct jit_vcpu *jit, struct jit_block **ret)
 {
 	struct hosted_cpu *cpu = jit->cpu;
 	struct jit_block *block = NULL;
+	struct jit_place place;
 
 	if (!is_translated(cpu) || !is_canonical(cpu->rip))
 		return CPU_AGAIN;
 	while (!block) {
-		uint64_t gpa;
-		const uint8_t *hva;
-		enum cpu_result r = cpu_fetch_page(cpu, cpu->rip, &gpa, &hva);
+		enum cpu_result r = place_here(cpu, &place);
 		if (r != CPU_OK)
-			return r == CPU_EXIT ? CPU_AGAIN : r;
-		uint64_t offset = cpu->rip % CPU_PAGE_BYTES;
-		block = jit_find(jit, cpu->rip, gpa + offset, cpu->mode);
+			return r;
+		block = jit_find(jit, place.rip, place.gpa, place.gpa2, cpu->mode);
 		if (!block) {
-			jit_page_set(jit, gpa);
-			block = jit_translate(jit, cpu->rip, gpa + offset, hva + offset);
+			jit_page_set(jit, place.gpa);
+			if (place.page2)
+				jit_page_set(jit, place.gpa2);
+			block = jit_translate(jit, &place);
 		}
 	}
 	domain_update(jit); /* fetching, translating may have changed it */
@@ -175,7 +210,8 @@ const uint8_t *jit_slow_link(struct hosted_cpu *cpu, uint64_t arg)
 	const uint8_t *host = go_on(jit, &block);
 	if (!host)
 		return NULL;
-	if (jit->stats.evictions == evictions && !block->dead) { /* else the link itself may be gone */
+	bool torn = block->gpa2 && !link->stamp; /* it would have to be checked */
+	if (jit->stats.evictions == evictions && !block->dead && !torn) { /* else the link itself may be gone */
 		if (link->to != jit_ref_of(jit, block))
 			jit_unlink(jit, link);
 		jit_link(jit, link, block);
@@ -225,14 +261,38 @@ const uint8_t *jit_slow_poll_jump(struct hosted_cpu *cpu, uint64_t target)
 	return NULL;
 }
 
+/* Between two instructions: nothing for run() to look at. */
+static bool may_go_on(const struct hosted_cpu *cpu)
+{
+	return !cpu->shadow && !cpu->halted && !cpu->irq_injected && !cpu->irq_window &&
+	       !cpu->nmi_pending && !cpu->kicked && !cpu->debug_step;
+}
+
+/* The instruction is interpreted here, and where nothing else is due translated code goes on behind it. */
 const uint8_t *jit_slow_again(struct hosted_cpu *cpu, uint64_t arg)
 {
 	struct jit_vcpu *jit = cpu->jit;
 	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
+	struct jit_block *block;
 
 	cpu->rip = jit_block(jit, site->block)->rip + site->insn;
-	jit->result = CPU_AGAIN;
-	return NULL;
+	flags_out(cpu);
+	jit->result = interp_step(cpu);
+	flags_in(cpu);
+	if (jit->result != CPU_OK)
+		return NULL;
+	io_retire(cpu);
+	if (!may_go_on(cpu) || __atomic_load_n(&cpu->poll, __ATOMIC_RELAXED) || !is_translated(cpu))
+		return NULL;
+	domain_update(jit);
+	const struct jit_jump *jump = jit_jump_slot(jit->domain->jumps, cpu->rip);
+	if (jump->rip == cpu->rip)
+		return (const uint8_t *)(uintptr_t)jump->host;
+	const uint8_t *host = go_on(jit, &block);
+	if (host)
+		jump_remember(jit, block);
+	jit_serialize(jit);
+	return host;
 }
 
 /* ---- the way in ---- */

@@ -26,7 +26,7 @@ int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err);
 void jit_vcpu_destroy(struct hosted_cpu *cpu);
 /*
  * jit_run() - execute from cs:rip until something is not for translated code
- * Return: CPU_OK: poll was set; CPU_FAULT: a fault is in cpu->fault, state is that before the instruction; CPU_AGAIN: interpret
+ * Return: CPU_OK: poll was set, or run() has something to look at; CPU_FAULT: a fault is in cpu->fault, state is that before the instruction; CPU_EXIT: as interp_step(); CPU_AGAIN: interpret
  * one instruction. Every instruction before rip has retired.
  */
 enum cpu_result jit_run(struct hosted_cpu *cpu);
@@ -36,6 +36,8 @@ void jit_wrote(struct hosted_vm *vm, uint64_t gpa, uint64_t len);
 bool jit_page_has_code(const struct hosted_vm *vm, uint64_t gpa);
 /* jit_mapping_changed() - exec tags of this vcpu's TLB have gone: links between pages, and its own look-ups, are to be checked anew. */
 void jit_mapping_changed(struct hosted_cpu *cpu);
+/* jit_space_changed() - the same, but of one address space's user mode alone; CPU_TLB_SPACES: of supervisor mode alone. */
+void jit_space_changed(struct hosted_cpu *cpu, unsigned space);
 /*
  * jit_trap() - the handler of SIGFPE, SIGILL, SIGSEGV: was it translated code of this vcpu?
  * @context: ucontext_t; changed so that jit_run() returns CPU_AGAIN, with the state before the instruction   Return: it was.

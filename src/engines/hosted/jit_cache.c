@@ -28,13 +28,15 @@ void jit_cache_init(struct jit_vcpu *jit)
 	jit->region = 0;
 }
 
-struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint32_t mode)
+struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint64_t gpa2,
+			   uint32_t mode)
 {
 	jit_ref ref = jit->by_rip[hash_rip(jit, rip, gpa)];
 
 	while (ref) {
 		struct jit_block *block = jit_block(jit, ref);
-		if (block->rip == rip && block->gpa == gpa && block->mode == mode)
+		if (block->rip == rip && block->gpa == gpa && block->mode == mode &&
+		    (!block->gpa2 || block->gpa2 == gpa2))
 			return block;
 		ref = block->next_hash;
 	}
@@ -52,6 +54,11 @@ void jit_insert(struct jit_vcpu *jit, struct jit_block *block)
 	*by_rip = ref;
 	block->next_page = *by_page;
 	*by_page = ref;
+	if (block->gpa2 && block->gpa2 != JIT_NO_PAGE) {
+		jit_ref *by_page2 = &jit->by_page2[hash_page(jit, block->gpa2)];
+		block->next_page2 = *by_page2;
+		*by_page2 = ref;
+	}
 	block->next_region = region->blocks;
 	region->blocks = ref;
 }
@@ -68,6 +75,12 @@ void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
 	while (*at != ref)
 		at = &jit_block(jit, *at)->next_page;
 	*at = block->next_page;
+	if (!block->gpa2 || block->gpa2 == JIT_NO_PAGE)
+		return;
+	at = &jit->by_page2[hash_page(jit, block->gpa2)];
+	while (*at != ref)
+		at = &jit_block(jit, *at)->next_page2;
+	*at = block->next_page2;
 }
 
 /* ---- links ---- */
@@ -119,13 +132,18 @@ void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block)
 
 /* ---- regions ---- */
 
+void jit_domain_leave(struct jit_vcpu *jit)
+{
+	jit->domain = NULL;
+	jit->cpu->jit_gs.jumps = (uintptr_t)jit->no_jumps;
+	jit->cpu->jit_gs.stamp = 0;
+}
+
 void jit_jumps_clear(struct jit_vcpu *jit)
 {
 	for (unsigned i = 0; i < JIT_DOMAINS; i++)
 		jit->domains[i].used = false;
-	jit->domain = NULL;
-	jit->cpu->jit_gs.jumps = (uintptr_t)jit->no_jumps;
-	jit->cpu->jit_gs.stamp = 0;
+	jit_domain_leave(jit);
 }
 
 static void evict(struct jit_vcpu *jit, struct jit_region *region)

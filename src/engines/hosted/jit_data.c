@@ -52,6 +52,8 @@ static bool can_data(const struct jit_work *w, const struct x86_insn *insn)
 
 bool jit_can(const struct jit_work *w, const struct x86_insn *insn)
 {
+	if (jit_can_system(w, insn))
+		return true;
 	switch (insn->class) {
 	case X86_CLASS_DATA:
 		return can_data(w, insn);

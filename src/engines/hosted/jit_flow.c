@@ -111,7 +111,7 @@ static bool is_same_page(const struct jit_work *w, uint64_t target)
 	return (target ^ w->rip) < CPU_PAGE_BYTES;
 }
 
-void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed)
+static void edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed, bool torn)
 {
 	unsigned link = new_link(w, target);
 
@@ -119,11 +119,21 @@ void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t neede
 		jit_flags_back(w, JIT_C);
 	if (target <= from)
 		poll(w, link, needed);
-	if (!is_same_page(w, target))
+	if (torn || !is_same_page(w, target))
 		check_stamp(w, link, needed);
 	uint8_t *jump = emit_jmp(&w->e, NULL);
 	w->links[link].jump = jit_ref_of(w->jit, jump);
 	jit_exit(w, jump, JIT_THUNK_LINK, JIT_ARG_LINK, link);
+}
+
+void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed)
+{
+	edge(w, target, from, needed, false);
+}
+
+void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed)
+{
+	edge(w, target, w->rip, needed, true);
 }
 
 /* The target is in JIT_C. */
@@ -184,6 +194,14 @@ static void push_value(struct jit_work *w, uint64_t value)
 		emit_mov_imm(&w->e, JIT_B, value);
 		emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at_a);
 	}
+}
+
+void jit_push_temp(struct jit_work *w)
+{
+	slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+	emit_gs(&w->e, true, EMIT_LOAD, JIT_B, JIT_GS(temp));
+	emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at_a);
+	move_stack(w, -(int32_t)SLOT);
 }
 
 static void push_loaded(struct jit_work *w, const struct x86_insn *insn)

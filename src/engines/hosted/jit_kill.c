@@ -61,6 +61,23 @@ static bool is_hit(const struct jit_block *block, unsigned from, unsigned to)
 	       overlaps(from, to, block->ahead[1][0], block->ahead[1][1]);
 }
 
+/* The same of blocks whose one instruction ends in that page. */
+static unsigned kill_torn(struct jit_vcpu *jit, uint64_t gpa, unsigned from, unsigned to)
+{
+	unsigned left = 0;
+	jit_ref ref = jit->by_page2[(uint32_t)(gpa >> 12) & jit->index_mask];
+
+	while (ref) {
+		struct jit_block *block = jit_block(jit, ref);
+		ref = block->next_page2;
+		if (block->gpa2 >> 12 == gpa >> 12 && overlaps(from, to, 0, X86_INSN_MAX))
+			kill(jit, block);
+		else if (page_index(block->gpa2) == page_index(gpa))
+			left++;
+	}
+	return left;
+}
+
 /* Return: blocks of that bit that are left. */
 static unsigned kill_in(struct jit_vcpu *jit, uint64_t gpa, unsigned from, unsigned to)
 {
@@ -75,7 +92,7 @@ static unsigned kill_in(struct jit_vcpu *jit, uint64_t gpa, unsigned from, unsig
 		else if (page_index(block->gpa) == page_index(gpa))
 			left++;
 	}
-	return left;
+	return left + kill_torn(jit, gpa, from, to);
 }
 
 static unsigned kill_everywhere(struct hosted_vm *vm, uint64_t gpa, unsigned from, unsigned to)

@@ -11,6 +11,7 @@
  *   jit_translate.c  a block: decoding, liveness of flags, committing it
  *   jit_mem.c        memory operands: the inline look-up in the TLB
  *   jit_data.c       instructions that only compute
+ *   jit_system.c     the hottest of the privileged ones
  *   jit_flow.c       branches, calls, returns, the stack; exits
  *   jit_thunk.c      the ways in and out, made once per vcpu
  *   jit_slow.c       what those call: TLB misses, traps of the host's CPU
@@ -74,6 +75,7 @@
 /* A stamp that is never in force. */
 #define JIT_STAMP_NONE	UINT32_MAX
 #define JIT_ENTRY_BYTES 8U /* at a block's entry, doing nothing */
+#define JIT_NO_PAGE	UINT64_MAX
 #define JIT_QUIETS    1024U
 #define JIT_PAGES     (1U << 20) /* hashed: exact up to 4 GiB of memory */
 
@@ -96,6 +98,7 @@ struct jit_domain {
 
 struct jit_block {
 	uint64_t rip, gpa;
+	uint64_t gpa2; /* its one instruction goes on in this page (JIT_NO_PAGE: it would, where nothing is); 0: none */
 	uint32_t mode;
 	uint16_t bytes;	      /* of guest code */
 	uint16_t ahead[2][2]; /* bytes in the same page that were looked at besides: [from, to) */
@@ -107,7 +110,7 @@ struct jit_block {
 	jit_ref entry, jump_entry; /* the second one: flags in jit_gs.flags */
 	jit_ref code;
 	uint32_t code_bytes;
-	jit_ref next_hash, next_page, next_region;
+	jit_ref next_hash, next_page, next_page2, next_region;
 	jit_ref incoming; /* struct jit_link: linked to this */
 };
 
@@ -153,7 +156,7 @@ enum jit_thunk {
 	JIT_THUNK_MEM_A,      /* arg: site; the address in JIT_A */
 	JIT_THUNK_MEM_B,
 	JIT_THUNK_MEM_C,      /* arg in JIT_A */
-	JIT_THUNK_AGAIN,      /* arg: site; flags saved or dead */
+	JIT_THUNK_AGAIN,      /* arg: site; flags saved or dead. The instruction there is interpreted */
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
 	JIT_THUNK_LINK,       /* arg: link */
 	JIT_THUNK_POLL,       /* arg: link */
@@ -182,12 +185,14 @@ struct jit_work {
 	struct hosted_cpu *cpu;
 	struct jit_vcpu *jit;
 	struct emit e;
-	uint64_t rip, gpa;
+	uint64_t rip, gpa, gpa2;
+	const uint8_t *page2; /* NULL: nothing is there */
 	uint32_t mode;
 	uint8_t code;	    /* enum x86_code */
 	unsigned n;	    /* instructions */
 	uint32_t guest_end; /* offset behind the last one */
 	bool leaves;	    /* behind it comes one to be interpreted */
+	bool is_torn;	    /* behind it comes one that is on two pages */
 	bool long_mode;
 	struct x86_insn insns[JIT_BLOCK_INSNS];
 	uint16_t at[JIT_BLOCK_INSNS];	 /* offsets from rip */
@@ -220,7 +225,7 @@ struct jit_vcpu {
 	struct jit_region regions[JIT_REGIONS];
 	unsigned region; /* in use */
 	uint32_t index_mask;
-	jit_ref *by_rip, *by_page;
+	jit_ref *by_rip, *by_page, *by_page2;
 	struct jit_domain domains[JIT_DOMAINS];
 	struct jit_domain *domain;
 	struct jit_jump *no_jumps;
@@ -283,7 +288,7 @@ void jit_cache_init(struct jit_vcpu *jit);
 /* jit_room() - a region with room for a block: *e; evicts. Owner, without the lock. */
 void jit_room(struct jit_vcpu *jit, struct emit *e);
 /* jit_find() - a live block, or NULL. Owner, or under the lock. */
-struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint32_t mode);
+struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint64_t gpa2, uint32_t mode);
 /* jit_insert() - under the lock. */
 void jit_insert(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_link() - patch an edge to go to block; jit_unlink_incoming() - all that go there go to their stubs again. Owner. */
@@ -294,13 +299,22 @@ void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block);
 void jit_remove(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_flush() - everything goes. Owner. */
 void jit_flush(struct jit_vcpu *jit);
+/* jit_domain_leave() - no jump table and no stamp is in force until C has looked; jit_jumps_clear() - and all are empty. */
+void jit_domain_leave(struct jit_vcpu *jit);
 void jit_jumps_clear(struct jit_vcpu *jit);
 /* jit_page_set() - the page is to have code from now on: protected when this returns. */
 void jit_page_set(struct jit_vcpu *jit, uint64_t gpa);
 
 /* ---- jit_translate.c ---- */
-/* jit_translate() - make a block for (rip, gpa) whose bytes are at hva. Return: NULL: the page lost its mark meanwhile; try again. */
-struct jit_block *jit_translate(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, const uint8_t *hva);
+/* Where an instruction's bytes are. */
+struct jit_place {
+	uint64_t rip, gpa;
+	const uint8_t *page; /* that gpa is in */
+	uint64_t gpa2;	     /* of the next page, where the instruction may reach it; JIT_NO_PAGE: not mapped; 0: it cannot */
+	const uint8_t *page2;
+};
+/* jit_translate() - make a block. Return: NULL: a page lost its mark meanwhile; try again. */
+struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place);
 
 /* ---- jit_mem.c ---- */
 /* The registers that an instruction names in its fields, those in JIT_SCRATCH only. */
@@ -324,9 +338,16 @@ bool jit_can(const struct jit_work *w, const struct x86_insn *insn);
 bool jit_is_tame(const struct x86_insn *insn);
 void jit_data(struct jit_work *w, const struct x86_insn *insn);
 void jit_stack(struct jit_work *w, const struct x86_insn *insn);
+/* jit_can_system(), jit_system() - of classes SYSTEM and others, those that jit_system.c does. */
+bool jit_can_system(const struct jit_work *w, const struct x86_insn *insn);
+void jit_system(struct jit_work *w, const struct x86_insn *insn);
+/* jit_push_temp() - jit_gs.temp onto the stack. */
+void jit_push_temp(struct jit_work *w);
 void jit_branch(struct jit_work *w, const struct x86_insn *insn);
 /* jit_edge() - go on at target; from: the address of the branch, for which way it is. */
 void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed);
+/* jit_edge_torn() - the same to an instruction that is on two pages: good as long as both are where they were. */
+void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed);
 /* jit_leave() - the instruction at offset is to be interpreted. */
 void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed);
 void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_arg arg_is,

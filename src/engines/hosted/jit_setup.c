@@ -100,7 +100,7 @@ static int vcpu_memory(struct jit_vcpu *jit, struct err *err)
 	uint64_t jumps = JIT_JUMPS * sizeof(struct jit_jump);
 
 	jit->index_mask = n - 1;
-	jit->memory_bytes = 2 * n * sizeof(jit_ref) + (JIT_DOMAINS + 1) * jumps;
+	jit->memory_bytes = 3 * n * sizeof(jit_ref) + (JIT_DOMAINS + 1) * jumps;
 	jit->memory = zeroed(jit->memory_bytes);
 	if (!jit->memory)
 		return err_set(err, ENOMEM, "index of the code cache");
@@ -116,6 +116,7 @@ static int vcpu_memory(struct jit_vcpu *jit, struct err *err)
 	}
 	jit->by_rip = (jit_ref *)(void *)at;
 	jit->by_page = jit->by_rip + n;
+	jit->by_page2 = jit->by_page + n;
 	return 0;
 }
 

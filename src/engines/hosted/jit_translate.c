@@ -20,18 +20,46 @@ static int decode(const struct jit_work *w, const uint8_t *page, unsigned at, st
 	return x86_decode(bytes, n, (enum x86_code)w->code, ret);
 }
 
+/* The first instruction goes on in the next page. */
+static int decode_torn(const struct jit_work *w, const uint8_t *page, struct x86_insn *ret)
+{
+	uint8_t bytes[X86_INSN_MAX];
+	unsigned at = w->gpa % CPU_PAGE_BYTES;
+	unsigned n = CPU_PAGE_BYTES - at;
+
+	cpu_copy(bytes, page + at, n);
+	cpu_copy(bytes + n, w->page2, X86_INSN_MAX - n);
+	return x86_decode(bytes, X86_INSN_MAX, (enum x86_code)w->code, ret);
+}
+
+static void collect_torn(struct jit_work *w, const uint8_t *page)
+{
+	int len = w->page2 ? decode_torn(w, page, &w->insns[0]) : -EAGAIN;
+
+	w->leaves = len < 0 || !jit_can(w, &w->insns[0]);
+	w->n = w->leaves ? 0 : 1;
+	w->at[0] = 0;
+	w->guest_end = w->leaves ? 0 : (uint32_t)len;
+}
+
 static void collect(struct jit_work *w, const uint8_t *page)
 {
 	unsigned first = w->gpa % CPU_PAGE_BYTES;
 	unsigned at = first;
 
 	w->n = 0;
-	w->leaves = false;
+	w->leaves = w->is_torn = false;
 	while (w->n < JIT_BLOCK_INSNS && at < CPU_PAGE_BYTES) {
 		struct x86_insn *insn = &w->insns[w->n];
 		int len = decode(w, page, at, insn);
-		if (len == -EAGAIN && w->n)
-			break; /* it crosses the page's end: a block of its own */
+		if (len == -EAGAIN && w->n) {
+			w->is_torn = true; /* a block of its own */
+			break;
+		}
+		if (len == -EAGAIN) {
+			collect_torn(w, page);
+			return;
+		}
 		if (len < 0 || !jit_can(w, insn)) {
 			w->leaves = true;
 			break;
@@ -148,8 +176,10 @@ static void body(struct jit_work *w)
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
-		if (insn->class == X86_CLASS_DATA)
+		if (insn->class == X86_CLASS_DATA && insn->op != X86_OP_CLD)
 			jit_data(w, insn);
+		else if (jit_can_system(w, insn))
+			jit_system(w, insn);
 		else if (insn->class == X86_CLASS_STACK)
 			jit_stack(w, insn);
 		else
@@ -158,6 +188,8 @@ static void body(struct jit_work *w)
 	w->i = 0;
 	if (w->leaves || !w->n)
 		jit_leave(w, w->guest_end, X86_FLAGS_ARITH);
+	else if (w->is_torn)
+		jit_edge_torn(w, w->rip + w->guest_end, w->needed_after);
 	else if (w->insns[w->n - 1].class != X86_CLASS_BRANCH)
 		jit_edge(w, w->rip + w->guest_end, w->rip, w->needed_after);
 }
@@ -247,6 +279,8 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 
 	for (;;) {
 		struct jit_block made = { .rip = w->rip, .gpa = w->gpa, .mode = w->mode };
+		if (w->gpa % CPU_PAGE_BYTES + w->guest_end > CPU_PAGE_BYTES || (!w->n && w->gpa2))
+			made.gpa2 = w->gpa2;
 		w->e = room;
 		liveness(w, page);
 		made.bytes = (uint16_t)(w->guest_end + (w->leaves || !w->n ? X86_INSN_MAX : 0));
@@ -262,28 +296,35 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 		}
 		w->n /= 2;
 		w->guest_end = w->n ? w->at[w->n] : 0;
-		w->leaves = false;
+		w->leaves = w->is_torn = false;
 	}
 }
 
-struct jit_block *jit_translate(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, const uint8_t *hva)
+static bool is_marked(const struct jit_vcpu *jit, const struct jit_place *place)
+{
+	return jit_page_has_code(jit->vm->vm, place->gpa) &&
+	       (!place->page2 || jit_page_has_code(jit->vm->vm, place->gpa2));
+}
+
+struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place)
 {
 	struct jit_work *w = &jit->work;
 	struct jit_block *block = NULL;
 
 	w->cpu = jit->cpu;
 	w->jit = jit;
-	w->rip = rip;
-	w->gpa = gpa;
+	w->rip = place->rip;
+	w->gpa = place->gpa;
+	w->gpa2 = place->gpa2;
+	w->page2 = place->page2;
 	w->mode = jit->cpu->mode;
 	w->code = w->mode & CPU_MODE_CODE;
 	w->long_mode = w->code == X86_CODE_64;
 	jit_room(jit, &w->e);
 	lock_acquire(&jit->lock);
-	if (jit_page_has_code(jit->vm->vm, gpa)) {
-		const uint8_t *page = hva - gpa % CPU_PAGE_BYTES;
-		collect(w, page);
-		block = make(w, page);
+	if (is_marked(jit, place)) {
+		collect(w, place->page);
+		block = make(w, place->page);
 	}
 	lock_release(&jit->lock);
 	return block;

@@ -38,11 +38,13 @@ bool mmu_has_code(const struct hosted_vm *vm, uint64_t gpa)
 }
 
 /* An exec tag makes room for another page's: jit_mapping_changed() is for the flush that may come for it. */
-static void displace(struct mmu_vcpu *mmu, uint64_t page)
+static void displace(struct mmu_vcpu *mmu, const struct mmu_class *class, uint64_t page,
+		     bool is_global)
 {
-	uint64_t bit = (page >> 12) % MMU_DISPLACED;
+	uint64_t bit = mmu_displaced(page);
 
-	mmu->displaced[bit / 64] |= UINT64_C(1) << bit % 64;
+	mmu->displaced[class->is_user][bit / 64] |= UINT64_C(1) << bit % 64;
+	mmu->displaced_local |= !class->is_user && !is_global;
 }
 
 /* Whether the class may read (or write) the page without asking again. */
@@ -79,10 +81,11 @@ static void fill(struct hosted_cpu *cpu, const struct mmu_class *class, const st
 	bool same_page = e->exec == page && new.exec == page;
 	uint64_t gone = e->exec != CPU_TLB_NONE && !same_page ? e->exec : CPU_TLB_NONE;
 	bool moved = same_page && e->addend != addend;
+	bool was_global = class->tlb->flags[index] & MMU_GLOBAL;
 	*e = new;
 	mmu_tlb_log(class->tlb, index, walk->global, walk->shift, walk->gva);
 	if (gone != CPU_TLB_NONE && gone != page)
-		displace(cpu->mmu, gone);
+		displace(cpu->mmu, class, gone, was_global);
 	else if (gone != CPU_TLB_NONE || moved)
 		jit_mapping_changed(cpu); /* the guest changed it and has not flushed yet */
 }

@@ -31,7 +31,7 @@
 #define MMU_LARGE_BITS 256U
 #define MMU_WRITABLE   65536U /* hashed pages: exact up to 256 MiB of memory */
 #define MMU_SYNC_GPAS  8U
-#define MMU_DISPLACED  1024U
+#define MMU_DISPLACED  16384U /* half of them for each half of the address space */
 #define MMU_PHYS_BITS  40U /* until CPUID says */
 #define MMU_CR4_PGE    UINT64_C(0x80)
 #define MMU_CR4_PSE    UINT64_C(0x10)
@@ -67,7 +67,8 @@ struct mmu_vcpu {
 	struct mmu_space spaces[CPU_TLB_SPACES];
 	uint64_t stamp;
 	uint8_t phys_bits;
-	uint64_t displaced[MMU_DISPLACED / 64]; /* pages whose exec tag made room, hashed */
+	uint64_t displaced[2][MMU_DISPLACED / 64]; /* pages whose exec tag made room, hashed: of supervisor, of user mode */
+	bool displaced_local;			   /* such a one of supervisor mode was not global */
 	void *memory;				/* of the TLBs */
 
 	/* Other threads: atomic, or under sync_lock. */
@@ -125,7 +126,13 @@ bool mmu_has_code(const struct hosted_vm *vm, uint64_t gpa);
 /* mmu_tlb.c: one TLB. */
 void mmu_tlb_ready(struct mmu_tlb *tlb);
 void mmu_tlb_log(struct mmu_tlb *tlb, unsigned at, bool is_global, uint8_t shift, uint64_t gva);
-void mmu_tlb_flush_local(struct mmu_tlb *tlb);
+/* mmu_tlb_flush_local() - Return: whether there was an exec tag. */
+bool mmu_tlb_flush_local(struct mmu_tlb *tlb);
+/* mmu_displaced() - the bit of a page's in mmu_vcpu.displaced. */
+static inline uint64_t mmu_displaced(uint64_t gva)
+{
+	return (gva >> 12) % (MMU_DISPLACED / 2) + (gva >> 63) * (MMU_DISPLACED / 2);
+}
 void mmu_tlb_flush_all(struct mmu_tlb *tlb);
 /* mmu_tlb_flush_page() - what a page's mapping gave, of any size; Return: whether there was an exec tag. */
 bool mmu_tlb_flush_page(struct mmu_tlb *tlb, uint64_t gva, bool only_global);

@@ -14,27 +14,57 @@
 static void changed(struct hosted_cpu *cpu)
 {
 	cpu_zero(cpu->mmu->displaced, sizeof(cpu->mmu->displaced));
+	cpu->mmu->displaced_local = false;
 	jit_mapping_changed(cpu);
 }
 
-static void kernel_flush_local(struct mmu_vcpu *mmu)
+static void supervisor_changed(struct hosted_cpu *cpu)
 {
-	mmu_tlb_flush_local(&mmu->kernel[0]);
-	mmu_tlb_flush_local(&mmu->kernel[1]);
+	cpu_zero(cpu->mmu->displaced[0], sizeof(cpu->mmu->displaced[0]));
+	cpu->mmu->displaced_local = false;
+	jit_space_changed(cpu, CPU_TLB_SPACES);
+}
+
+static void kernel_flush_local(struct hosted_cpu *cpu)
+{
+	struct mmu_vcpu *mmu = cpu->mmu;
+	bool had_exec = mmu->displaced_local;
+
+	had_exec |= mmu_tlb_flush_local(&mmu->kernel[0]);
+	had_exec |= mmu_tlb_flush_local(&mmu->kernel[1]);
+	if (had_exec)
+		supervisor_changed(cpu);
+}
+
+static void user_flush_local(struct hosted_cpu *cpu, unsigned space)
+{
+	(void)mmu_tlb_flush_local(&cpu->mmu->user[space]); /* and what made room, too */
+	jit_space_changed(cpu, space);
+}
+
+static bool was_displaced(const struct mmu_vcpu *mmu, bool is_user, uint64_t gva)
+{
+	uint64_t bit = mmu_displaced(gva);
+
+	return mmu->displaced[is_user][bit / 64] >> bit % 64 & 1;
 }
 
 void mmu_flush_page(struct hosted_cpu *cpu, uint64_t gva)
 {
 	struct mmu_vcpu *mmu = cpu->mmu;
-	uint64_t bit = (gva >> 12) % MMU_DISPLACED;
-	bool had_exec = mmu->displaced[bit / 64] >> bit % 64 & 1;
+	bool had_exec = was_displaced(mmu, false, gva);
+	bool had_user = was_displaced(mmu, true, gva);
 
 	had_exec |= mmu_tlb_flush_page(&mmu->kernel[0], gva, false);
 	had_exec |= mmu_tlb_flush_page(&mmu->kernel[1], gva, false);
-	for (unsigned i = 0; i < CPU_TLB_SPACES; i++)
-		had_exec |= mmu_tlb_flush_page(&mmu->user[i], gva, i != cpu->space);
 	if (had_exec)
-		changed(cpu);
+		supervisor_changed(cpu);
+	for (unsigned i = 0; i < CPU_TLB_SPACES; i++) {
+		if (mmu_tlb_flush_page(&mmu->user[i], gva, i != cpu->space) || had_user)
+			jit_space_changed(cpu, i);
+	}
+	if (had_user)
+		cpu_zero(mmu->displaced[1], sizeof(mmu->displaced[1]));
 }
 
 static unsigned pcid_of(const struct hosted_cpu *cpu)
@@ -53,8 +83,9 @@ static unsigned space_find(const struct mmu_vcpu *mmu, unsigned pcid)
 }
 
 /* The one that was not in use for longest makes room. */
-static unsigned space_take(struct mmu_vcpu *mmu, unsigned pcid)
+static unsigned space_take(struct hosted_cpu *cpu, unsigned pcid)
 {
+	struct mmu_vcpu *mmu = cpu->mmu;
 	unsigned oldest = 0;
 
 	for (unsigned i = 0; i < CPU_TLB_SPACES; i++) {
@@ -67,6 +98,7 @@ static unsigned space_take(struct mmu_vcpu *mmu, unsigned pcid)
 	}
 	mmu_tlb_ready(&mmu->user[oldest]);
 	mmu_tlb_flush_all(&mmu->user[oldest]);
+	jit_space_changed(cpu, oldest);
 	mmu->spaces[oldest] = (struct mmu_space){ .used = true, .pcid = (uint16_t)pcid };
 	return oldest;
 }
@@ -81,7 +113,7 @@ void mmu_flush_all(struct hosted_cpu *cpu)
 		mmu_tlb_flush_all(&mmu->user[i]);
 		mmu->spaces[i].used = false;
 	}
-	cpu->space = space_take(mmu, pcid_of(cpu)); /* CR4.PCIDE may have changed */
+	cpu->space = space_take(cpu, pcid_of(cpu)); /* CR4.PCIDE may have changed */
 	mmu_class_update(cpu);
 	changed(cpu);
 }
@@ -93,12 +125,12 @@ static void space_switch(struct hosted_cpu *cpu, bool keep)
 	unsigned space = space_find(mmu, pcid);
 
 	if (space == CPU_TLB_SPACES)
-		space = space_take(mmu, pcid);
+		space = space_take(cpu, pcid);
 	else if (!keep)
-		mmu_tlb_flush_local(&mmu->user[space]);
+		user_flush_local(cpu, space);
 	mmu->spaces[space].stamp = ++mmu->stamp;
 	if (!keep || space != cpu->space)
-		kernel_flush_local(mmu);
+		kernel_flush_local(cpu);
 	cpu->space = space;
 	mmu_class_update(cpu);
 }
@@ -106,12 +138,9 @@ static void space_switch(struct hosted_cpu *cpu, bool keep)
 void mmu_cr3_write(struct hosted_cpu *cpu, uint64_t cr3)
 {
 	bool keep = (cpu->cr4 & MMU_CR4_PCIDE) && (cr3 & CR3_NO_FLUSH);
-	bool same = cpu->cr3 == (cr3 & ~CR3_NO_FLUSH);
 
 	cpu->cr3 = cr3 & ~CR3_NO_FLUSH;
 	space_switch(cpu, keep);
-	if (!keep || !same)
-		changed(cpu);
 }
 
 /* What the supervisor's TLBs hold apart from global pages is of the current space. */
@@ -120,9 +149,9 @@ static void flush_pcid(struct hosted_cpu *cpu, unsigned pcid)
 	unsigned space = space_find(cpu->mmu, pcid);
 
 	if (space < CPU_TLB_SPACES)
-		mmu_tlb_flush_local(&cpu->mmu->user[space]);
+		user_flush_local(cpu, space);
 	if (pcid == pcid_of(cpu))
-		kernel_flush_local(cpu->mmu);
+		kernel_flush_local(cpu);
 }
 
 static void flush_pcid_page(struct hosted_cpu *cpu, unsigned pcid, uint64_t gva)
@@ -140,8 +169,8 @@ static void flush_pcid_page(struct hosted_cpu *cpu, unsigned pcid, uint64_t gva)
 static void flush_spaces(struct hosted_cpu *cpu)
 {
 	for (unsigned i = 0; i < CPU_TLB_SPACES; i++)
-		mmu_tlb_flush_local(&cpu->mmu->user[i]);
-	kernel_flush_local(cpu->mmu);
+		user_flush_local(cpu, i);
+	kernel_flush_local(cpu);
 }
 
 static bool is_canonical(uint64_t gva)
@@ -159,6 +188,7 @@ enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid
 	switch (type) {
 	case 0:
 		flush_pcid_page(cpu, (unsigned)pcid, gva);
+		changed(cpu);
 		break;
 	case 1:
 		flush_pcid(cpu, (unsigned)pcid);
@@ -170,6 +200,5 @@ enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid
 		flush_spaces(cpu);
 		break;
 	}
-	changed(cpu);
 	return CPU_OK;
 }

@@ -59,15 +59,20 @@ void mmu_tlb_log(struct mmu_tlb *tlb, unsigned at, bool is_global, uint8_t shift
 		large_set(tlb, gva >> LARGE_SHIFT ^ 1);
 }
 
-void mmu_tlb_flush_local(struct mmu_tlb *tlb)
+bool mmu_tlb_flush_local(struct mmu_tlb *tlb)
 {
+	bool had_exec = false;
+
 	for (unsigned i = 0; i < tlb->n_local; i++) {
 		unsigned at = tlb->log_local[i];
-		if (!(tlb->flags[at] & MMU_GLOBAL))
+		if (!(tlb->flags[at] & MMU_GLOBAL)) {
+			had_exec |= tlb->tlb->entries[at].exec != CPU_TLB_NONE;
 			entry_clear(tlb, at);
+		}
 		tlb->flags[at] &= (uint8_t)~MMU_LOGGED_LOCAL;
 	}
 	tlb->n_local = 0;
+	return had_exec;
 }
 
 void mmu_tlb_flush_all(struct mmu_tlb *tlb)

@@ -120,6 +120,12 @@ void jit_mapping_changed(struct hosted_cpu *cpu)
 	rig_of(cpu->vm)->changed++;
 }
 
+void jit_space_changed(struct hosted_cpu *cpu, unsigned space)
+{
+	(void)space;
+	rig_of(cpu->vm)->changed++;
+}
+
 /* ---- the machine ---- */
 
 int rig_create(void **state)

@@ -24,16 +24,16 @@ static uint64_t setting(const char *name, uint64_t usual)
 	return text ? strtoull(text, NULL, 0) : usual;
 }
 
-/* The case's bytes were written without our being told. Behind them is HLT, which is not translated. */
+/* The case's bytes were written without our being told. Behind them is HLT, which faults, and which the state is that before. */
 static enum cpu_result translated(struct hosted_cpu *c)
 {
 	uint64_t start = c->rip;
 
 	jit_wrote(c->vm, CODE_GPA, 2 * X86_INSN_MAX);
 	enum cpu_result r = jit_run(c);
-	if (r != CPU_AGAIN)
-		return r;
-	return c->rip == start ? interp_step(c) : CPU_OK;
+	if (c->rip != start)
+		return CPU_OK;
+	return r == CPU_AGAIN ? interp_step(c) : r;
 }
 
 static enum cpu_result wrong_register(struct hosted_cpu *c)
