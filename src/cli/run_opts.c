@@ -11,7 +11,7 @@ const struct opt run_opts[] = {
 	{ 't', OPT_SWITCH, "tty", NULL, "pass standard input on; give it a terminal" },
 	{ 0, OPT_SWITCH, "rm", NULL, NULL },
 	{ 0, OPT_TEXT, "name", "NAME", "remove it when it ends; call it so" },
-	{ 0, OPT_TEXT, "virt", "ARCH", "auto, os-level, hosted, hybrid: see strata info" },
+	{ 0, OPT_TEXT, "virt", "ARCH", "auto, os-level, hosted, hybrid (strata info)" },
 	{ 0, OPT_TEXT, "restart", "POLICY", "no, on-failure[:N], always, unless-stopped" },
 	{ 'l', OPT_LIST, "label", "K=V", NULL },
 	{ 0, OPT_LIST, "label-file", "FILE", "your notes on it" },

@@ -199,11 +199,6 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	run strata run --rm --virt hybrid -v /tmp:/x demo true
 	[ "$status" = 125 ]
 	one_line_error 'a bind mount is not for a virtual machine'
-	if strata info | grep -q "without hardware assistance"; then
-		run strata run --rm --virt hybrid demo true
-		[ "$status" = 125 ]
-		one_line_error 'no hardware assistance'
-	fi
 	run strata run --rm --virt os-level --kernel "$RESET"
 	[ "$status" = 125 ]
 	one_line_error '--virt os-level has no virtual machine'

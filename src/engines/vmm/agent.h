@@ -73,4 +73,4 @@ int agent_stdin_eof(
  * Errors: -E2BIG past AGENT_HOSTS_MAX; -ENOMEM; -ENOTCONN after the end. Never -ENOBUFS.
  */
 int agent_hosts(struct agent *agent, const char *text, size_t len);
-int agent_stop(struct agent *agent);  /* kill what runs, then sync and power off */
+int agent_stop(struct agent *agent); /* kill what runs, then sync and power off */

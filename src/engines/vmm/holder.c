@@ -51,7 +51,7 @@ static int holder_follow(const struct holder_start *start)
 	const long nobody = SEAL_NOBODY;
 
 	if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setns, start->follow, spaces) < 0 ||
-	    syscall(SYS_setresgid, nobody, nobody, nobody) < 0 ||
+	    seal_bound(NULL) < 0 || syscall(SYS_setresgid, nobody, nobody, nobody) < 0 ||
 	    syscall(SYS_setresuid, nobody, nobody, nobody) < 0 ||
 	    syscall(SYS_capset, &head, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;

@@ -74,7 +74,7 @@ static int seal_namespaces(uid_t uid, gid_t gid)
 	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
 
 /* Takes CAP_SETPCAP: root has it, and who owns its user namespace. */
-static int seal_bound(struct err *err)
+int seal_bound(struct err *err)
 {
 	/* The first that is refused is above the kernel's last: EINVAL. */
 	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)

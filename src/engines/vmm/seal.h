@@ -30,6 +30,9 @@ struct seal_report {
  */
 int vmm_seal_process(struct seal_report *ret, struct err *err);
 
+/* seal_bound() - no capability ever again, for a process that has CAP_SETPCAP. */
+int seal_bound(struct err *err);
+
 /* A system call that a thread may make; with n_values > 0 only with one of these as its argument `arg` (0 is the first). */
 struct seal_call {
 	int nr;

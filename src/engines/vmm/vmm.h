@@ -19,7 +19,7 @@ struct vmm_ioctls {
 struct vmm_engine {
 	const struct cpu_ops *cpu;
 	struct vmm_ioctls vcpu_ioctls, loop_ioctls; /* a vcpu's thread needs both */
-	const struct seal_call *vcpu_calls; /* others that a vcpu's thread makes */
+	const struct seal_call *vcpu_calls;	    /* others that a vcpu's thread makes */
 	size_t n_vcpu_calls;
 };
 
@@ -29,8 +29,8 @@ struct vmm_fds {
 	int sync;	  /* engines/vmm/sync.h; -EBADF: nobody waits for words, it just runs */
 	int run;	  /* O_PATH of the instance's run directory */
 	int tap;	  /* or the socket to passt */
-	int home;      /* engines/vmm/sync.h */
-	int joins[12]; /* v1 cgroups to join, first of all */
+	int home;	  /* engines/vmm/sync.h */
+	int joins[12];	  /* v1 cgroups to join, first of all */
 	unsigned n_joins;
 };
 

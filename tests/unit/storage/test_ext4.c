@@ -69,6 +69,7 @@ static void the_program_is_found_where_his_path_does_not_lead(void **state)
 
 	NEEDS_MKE2FS();
 	AUTO(fd_close_p) int fd = image(s, 16 << 20, path);
+	assert_true(fd >= 0);
 	assert_int_equal(setenv("PATH", "/usr/bin:/bin", 1), 0);
 	int r = ext4_ensure(path, false, &err);
 	assert_int_equal(setenv("PATH", before, 1), 0);
