@@ -9,6 +9,7 @@
  *   jit.c            entry; where to go on: look-ups, links, jump tables
  *   jit_cache.c      the code cache: regions, blocks and their index, invalidation
  *   jit_translate.c  a block: decoding, liveness of flags, committing it
+ *   jit_group.c      which memory accesses share a look-up
  *   jit_mem.c        memory operands: the inline look-up in the TLB
  *   jit_data.c       instructions that only compute
  *   jit_system.c     the hottest of the privileged ones
@@ -133,6 +134,9 @@ struct jit_site {
 	uint16_t insn;	/* offset of the instruction from the block's rip */
 	uint8_t bytes;	/* memory: of the access */
 	uint8_t access; /* enum cpu_access */
+	uint8_t slot;	/* memory: of a group, or JIT_NO_SLOT; then: */
+	uint16_t shift, range;	 /* the access is at address + shift; bytes from address on */
+	uint8_t group_access;
 	bool retry;	/* a fault is for the interpreter to find: another may come before it, or the operand is masked */
 };
 
@@ -142,6 +146,23 @@ struct jit_trap {
 	uint16_t insn;
 	bool saved; /* flags are in jit_gs.flags, or do not matter */
 };
+
+/* Accesses that share a look-up. The first one looks up all the bytes [min, max) from its value on; the others take the addend. */
+struct jit_group {
+	uint32_t origin; /* number of the value */
+	int64_t min, max;
+	int64_t first; /* offset of the first one */
+	unsigned n;
+	bool write, is_open;
+	uint8_t slot; /* in jit_gs.group; JIT_NO_SLOT: each for itself */
+};
+enum jit_which { JIT_OPERAND, JIT_STACK, JIT_WHICH };
+#define JIT_GROUPS_MAX	24U
+#define JIT_GROUP_SLOTS 4U
+#define JIT_GROUP_BYTES 512
+#define JIT_NO_SLOT	0xffU
+/* In struct jit_block's mode: without groups, for where a group's bytes are on two pages. */
+#define JIT_MODE_PLAIN 0x80000000U
 
 struct jit_region {
 	jit_ref start, end;
@@ -194,6 +215,10 @@ struct jit_work {
 	bool leaves;	    /* behind it comes one to be interpreted */
 	bool is_torn;	    /* behind it comes one that is on two pages */
 	bool long_mode;
+	bool plain;
+	uint8_t group_at[JIT_BLOCK_INSNS][JIT_WHICH]; /* 1 + index in groups; 0: none */
+	struct jit_group groups[JIT_GROUPS_MAX];
+	unsigned n_groups;
 	struct x86_insn insns[JIT_BLOCK_INSNS];
 	uint16_t at[JIT_BLOCK_INSNS];	 /* offsets from rip */
 	uint32_t needed[JIT_BLOCK_INSNS]; /* flags that are needed before it */
@@ -314,7 +339,7 @@ struct jit_place {
 	const uint8_t *page2;
 };
 /* jit_translate() - make a block. Return: NULL: a page lost its mark meanwhile; try again. */
-struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place);
+struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place, uint32_t mode);
 
 /* ---- jit_mem.c ---- */
 /* The registers that an instruction names in its fields, those in JIT_SCRATCH only. */
@@ -323,8 +348,15 @@ uint32_t jit_operands(const struct x86_insn *insn);
 unsigned jit_scratch(uint32_t taken);
 /* jit_address() - the linear address of the instruction's memory operand into a. */
 void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a);
-/* jit_check() - a: linear address in, host address out; the others of JIT_SCRATCH are lost. */
-void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access);
+/*
+ * jit_operand() - a memory operand of the instruction under way, looked up where need be: how to address it on the host
+ * @guest: as the guest addresses it, JIT_STACK; NULL: the instruction's operand, JIT_OPERAND   @a: scratch, which the result uses;
+ * the other two are lost   @needed: flags that are spared where they are needed
+ */
+struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, unsigned a,
+			    unsigned bytes, enum cpu_access access, uint32_t needed);
+/* jit_plan() - find the groups. */
+void jit_plan(struct jit_work *w);
 /* jit_flags_spare() - before what destroys flags; jit_flags_back() - before what needs them: temp is lost. */
 void jit_flags_spare(struct jit_work *w, uint32_t needed, unsigned temp);
 void jit_flags_back(struct jit_work *w, unsigned temp);
@@ -359,5 +391,7 @@ void jit_thunks_make(struct jit_vcpu *jit);
 typedef const uint8_t *jit_fn(struct hosted_cpu *cpu, uint64_t arg);
 jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_poll, jit_slow_jump, jit_slow_poll_jump,
 	jit_slow_dead;
+/* jit_go_on_plain() - at cpu->rip, with flags saved or dead, without groups. NULL: jit->result. */
+const uint8_t *jit_go_on_plain(struct jit_vcpu *jit);
 /* jit_serialize() - before code that was written is executed. */
 void jit_serialize(struct jit_vcpu *jit);

@@ -38,11 +38,27 @@ static bool is_canonical(uint64_t gva)
 	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
 }
 
+/* Whether the rest of a group is in the same page, and may be accessed; its addend is remembered. */
+static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint64_t gva, uint8_t *hva)
+{
+	uint64_t start = gva - site->shift, gpa;
+
+	if (start % CPU_PAGE_BYTES + site->range > CPU_PAGE_BYTES ||
+	    (start ^ gva) >= CPU_PAGE_BYTES)
+		return false;
+	if (site->group_access != site->access &&
+	    mmu_fill(cpu, gva, (enum cpu_access)site->group_access, &hva, &gpa) != CPU_OK)
+		return false; /* no fault yet: that access is not due */
+	cpu->jit_gs.group[site->slot] = (uintptr_t)hva - gva;
+	cpu->jit_gs.address = (uintptr_t)hva - site->shift;
+	return true;
+}
+
 const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 {
 	struct jit_vcpu *jit = cpu->jit;
 	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
-	uint64_t gva = cpu->jit_gs.address, gpa;
+	uint64_t gva = cpu->jit_gs.address + site->shift, gpa;
 	uint8_t *hva;
 
 	jit->stats.misses++;
@@ -51,6 +67,11 @@ const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 	if (gva % CPU_PAGE_BYTES + site->bytes > CPU_PAGE_BYTES || !is_canonical(gva))
 		return NULL;
 	enum cpu_result r = mmu_fill(cpu, gva, (enum cpu_access)site->access, &hva, &gpa);
+	if (r == CPU_OK && site->slot != JIT_NO_SLOT) {
+		if (!group_fill(cpu, site, gva, hva))
+			return jit_go_on_plain(jit);
+		return jit->rx + site->back;
+	}
 	if (r == CPU_OK) {
 		cpu->jit_gs.address = (uintptr_t)hva;
 		return jit->rx + site->back;

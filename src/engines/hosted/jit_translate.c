@@ -286,6 +286,7 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 		made.bytes = (uint16_t)(w->guest_end + (w->leaves || !w->n ? X86_INSN_MAX : 0));
 		made.interpret = w->n == 0;
 		cpu_copy(made.ahead, w->ahead, sizeof(made.ahead));
+		jit_plan(w);
 		prologue(w, &made);
 		body(w);
 		struct jit_block *block = tables(w, &made);
@@ -306,7 +307,7 @@ static bool is_marked(const struct jit_vcpu *jit, const struct jit_place *place)
 	       (!place->page2 || jit_page_has_code(jit->vm->vm, place->gpa2));
 }
 
-struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place)
+struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place, uint32_t mode)
 {
 	struct jit_work *w = &jit->work;
 	struct jit_block *block = NULL;
@@ -317,7 +318,8 @@ struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *pl
 	w->gpa = place->gpa;
 	w->gpa2 = place->gpa2;
 	w->page2 = place->page2;
-	w->mode = jit->cpu->mode;
+	w->mode = mode;
+	w->plain = mode & JIT_MODE_PLAIN;
 	w->code = w->mode & CPU_MODE_CODE;
 	w->long_mode = w->code == X86_CODE_64;
 	jit_room(jit, &w->e);
