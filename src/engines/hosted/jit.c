@@ -222,7 +222,8 @@ const uint8_t *jit_slow_link(struct hosted_cpu *cpu, uint64_t arg)
 	if (!host)
 		return NULL;
 	bool torn = block->gpa2 && !link->stamp; /* it would have to be checked */
-	if (jit->stats.evictions == evictions && !block->dead && !torn) { /* else the link itself may be gone */
+	if (jit->stats.evictions == evictions && !block->dead &&
+	    !torn) { /* else the link itself may be gone */
 		if (link->to != jit_ref_of(jit, block))
 			jit_unlink(jit, link);
 		jit_link(jit, link, block);

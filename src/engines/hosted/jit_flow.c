@@ -16,9 +16,10 @@ void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_
 		w->e.full = true;
 		return;
 	}
-	w->exits[w->n_exits++] = (struct jit_exit){
-		.from = from, .thunk = (uint8_t)thunk, .arg_is = (uint8_t)arg_is, .arg = (uint16_t)arg
-	};
+	w->exits[w->n_exits++] = (struct jit_exit){ .from = from,
+						    .thunk = (uint8_t)thunk,
+						    .arg_is = (uint8_t)arg_is,
+						    .arg = (uint16_t)arg };
 }
 
 unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
@@ -274,8 +275,7 @@ static uint64_t wrapped(const struct jit_work *w, uint64_t rip)
 static void load_target(struct jit_work *w, const struct x86_insn *insn)
 {
 	if (insn->has_mem) {
-		struct emit_mem at =
-			jit_operand(w, NULL, JIT_A, SLOT, CPU_READ, w->needed[w->i]);
+		struct emit_mem at = jit_operand(w, NULL, JIT_A, SLOT, CPU_READ, w->needed[w->i]);
 		emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &at);
 	} else {
 		unsigned reg = value_of(w, insn->rm, JIT_C);

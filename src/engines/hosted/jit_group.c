@@ -5,7 +5,7 @@
  */
 #include "engines/hosted/jit_parts.h"
 
-#define SLOT	   8
+#define SLOT	     8
 #define OPCODE_STORE 0x89U /* mov rm, reg */
 
 /* What a register holds: an unknown value that has a number, and a constant. */

@@ -2,9 +2,11 @@
 /* Memory operands: their address, and the look-up of it in the TLB. */
 #include "engines/hosted/jit_parts.h"
 
-#define TLB_SHIFT 7U /* from a linear address to bytes into the table: 12 - log2(sizeof(struct cpu_tlb_entry)) */
-#define TLB_MASK  ((CPU_TLB_SIZE - 1) * (uint32_t)sizeof(struct cpu_tlb_entry))
-_Static_assert(sizeof(struct cpu_tlb_entry) == 1U << (12 - TLB_SHIFT), "an entry's size is in TLB_SHIFT");
+#define TLB_SHIFT                                                                                  \
+	7U /* from a linear address to bytes into the table: 12 - log2(sizeof(struct cpu_tlb_entry)) */
+#define TLB_MASK ((CPU_TLB_SIZE - 1) * (uint32_t)sizeof(struct cpu_tlb_entry))
+_Static_assert(sizeof(struct cpu_tlb_entry) == 1U << (12 - TLB_SHIFT),
+	       "an entry's size is in TLB_SHIFT");
 
 #define SAHF_OF	    0x7fU /* added to AL, 1 or 0, gives OF */
 #define OPCODE_LAHF 0x9fU
@@ -111,7 +113,8 @@ static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigne
 		emit_byte(&w->e, 0xb6);
 		emit_byte(&w->e, 0xc0 | (a & 7) << 3);
 		emit_rm(&w->e, is64, EMIT_LEA, a, &table);
-	} else if (mem->is_rip || mem->is_moffs || (mem->base == X86_REG_NONE && mem->index == X86_REG_NONE)) {
+	} else if (mem->is_rip || mem->is_moffs ||
+		   (mem->base == X86_REG_NONE && mem->index == X86_REG_NONE)) {
 		emit_mov_imm(&w->e, a, value);
 	} else {
 		struct emit_mem ea = { mem->base, mem->index, mem->scale, (int32_t)mem->disp };
@@ -138,8 +141,8 @@ void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
 
 static size_t tag_of(enum cpu_access access)
 {
-	return access == CPU_WRITE ? offsetof(struct cpu_tlb_entry, write) :
-				     offsetof(struct cpu_tlb_entry, read);
+	return access == CPU_WRITE ? offsetof(struct cpu_tlb_entry, write)
+				   : offsetof(struct cpu_tlb_entry, read);
 }
 
 /* to = from >> count, the bits shifted out may come in again above. */
@@ -174,9 +177,9 @@ static uint8_t *look_up(struct jit_work *w, unsigned a, unsigned b, unsigned c, 
 
 static void miss_exit(struct jit_work *w, uint8_t *from, unsigned a, unsigned site)
 {
-	enum jit_thunk thunk = a == JIT_A ? JIT_THUNK_MEM_A :
-			       a == JIT_B ? JIT_THUNK_MEM_B :
-					    JIT_THUNK_MEM_C;
+	enum jit_thunk thunk = a == JIT_A   ? JIT_THUNK_MEM_A
+			       : a == JIT_B ? JIT_THUNK_MEM_B
+					    : JIT_THUNK_MEM_C;
 
 	w->sites[site].retry = !jit_is_tame(&w->insns[w->i]);
 	jit_exit(w, from, thunk, JIT_ARG_SITE, site);
@@ -260,7 +263,8 @@ struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, un
 	struct emit_mem host = { (uint8_t)a, X86_REG_NONE, 1, 0 };
 	bool grouped = g && g->slot != JIT_NO_SLOT;
 
-	if (grouped && g->is_open && !(needed && is_scratch(guest ? guest->base : w->insns[w->i].mem.base)))
+	if (grouped && g->is_open &&
+	    !(needed && is_scratch(guest ? guest->base : w->insns[w->i].mem.base)))
 		return member(w, g, guest, a);
 	jit_flags_spare(w, needed, other_than(a));
 	if (grouped && g->is_open)

@@ -53,19 +53,19 @@
 #include "engines/hosted/emit.h"
 #include "engines/hosted/jit.h"
 
-#define JIT_A	     X86_R10 /* scratch */
-#define JIT_B	     X86_R15
-#define JIT_C	     X86_R11
-#define JIT_SCRATCH  (1U << JIT_A | 1U << JIT_B | 1U << JIT_C)
-#define JIT_GS(m)    (offsetof(struct hosted_cpu, jit_gs) + offsetof(struct jit_gs, m))
-#define JIT_REG(n)   (offsetof(struct hosted_cpu, regs) + 8U * (n))
+#define JIT_A	    X86_R10 /* scratch */
+#define JIT_B	    X86_R15
+#define JIT_C	    X86_R11
+#define JIT_SCRATCH (1U << JIT_A | 1U << JIT_B | 1U << JIT_C)
+#define JIT_GS(m)   (offsetof(struct hosted_cpu, jit_gs) + offsetof(struct jit_gs, m))
+#define JIT_REG(n)  (offsetof(struct hosted_cpu, regs) + 8U * (n))
 
 #define JIT_REGIONS	16U
 #define JIT_REGION_MIN	(64U << 10)
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
 #define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
-#define JIT_TABLE_ROOM	(8U << 10) /* of which the tables */
+#define JIT_TABLE_ROOM	(8U << 10)  /* of which the tables */
 #define JIT_JUMPS_BITS	11U
 #define JIT_JUMPS	(1U << JIT_JUMPS_BITS)
 #define JIT_DOMAINS	8U
@@ -73,12 +73,14 @@
 /* Writes into a page beside its code that are borne before its code goes. */
 #define JIT_QUIET_MAX 32U
 
+/* PAUSE instructions before somebody else may have the CPU. */
+#define JIT_PAUSES 64U
 /* A stamp that is never in force. */
 #define JIT_STAMP_NONE	UINT32_MAX
 #define JIT_ENTRY_BYTES 8U /* at a block's entry, doing nothing */
 #define JIT_NO_PAGE	UINT64_MAX
-#define JIT_QUIETS    1024U
-#define JIT_PAGES     (1U << 20) /* hashed: exact up to 4 GiB of memory */
+#define JIT_QUIETS	1024U
+#define JIT_PAGES	(1U << 20) /* hashed: exact up to 4 GiB of memory */
 
 /* A place in a vcpu's cache: bytes from its start; 0: none. */
 typedef uint32_t jit_ref;
@@ -99,7 +101,8 @@ struct jit_domain {
 
 struct jit_block {
 	uint64_t rip, gpa;
-	uint64_t gpa2; /* its one instruction goes on in this page (JIT_NO_PAGE: it would, where nothing is); 0: none */
+	uint64_t
+		gpa2; /* its one instruction goes on in this page (JIT_NO_PAGE: it would, where nothing is); 0: none */
 	uint32_t mode;
 	uint16_t bytes;	      /* of guest code */
 	uint16_t ahead[2][2]; /* bytes in the same page that were looked at besides: [from, to) */
@@ -123,21 +126,21 @@ struct jit_link {
 	jit_ref stub;  /* where it goes unlinked */
 	jit_ref stamp; /* the 4 bytes compared; 0: same page */
 	bool stamp_negated;
-	jit_ref to;    /* block, 0: not linked */
-	jit_ref next;  /* among those incoming there */
+	jit_ref to;   /* block, 0: not linked */
+	jit_ref next; /* among those incoming there */
 };
 
 /* A place where code leaves in the middle. */
 struct jit_site {
 	jit_ref block;
-	jit_ref back; /* memory: where to go on with the host address */
-	uint16_t insn;	/* offset of the instruction from the block's rip */
-	uint8_t bytes;	/* memory: of the access */
-	uint8_t access; /* enum cpu_access */
-	uint8_t slot;	/* memory: of a group, or JIT_NO_SLOT; then: */
-	uint16_t shift, range;	 /* the access is at address + shift; bytes from address on */
+	jit_ref back;	       /* memory: where to go on with the host address */
+	uint16_t insn;	       /* offset of the instruction from the block's rip */
+	uint8_t bytes;	       /* memory: of the access */
+	uint8_t access;	       /* enum cpu_access */
+	uint8_t slot;	       /* memory: of a group, or JIT_NO_SLOT; then: */
+	uint16_t shift, range; /* the access is at address + shift; bytes from address on */
 	uint8_t group_access;
-	bool retry;	/* a fault is for the interpreter to find: another may come before it, or the operand is masked */
+	bool retry; /* a fault is for the interpreter to find: another may come before it, or the operand is masked */
 };
 
 /* Host code from here on (bytes from the block's code) belongs to the guest instruction at that offset. */
@@ -172,18 +175,19 @@ struct jit_region {
 };
 
 enum jit_thunk {
-	JIT_THUNK_ENTER,      /* void (*)(void): to jit_gs.target */
-	JIT_THUNK_EXIT,       /* rsp is jit_gs.host_sp: back to jit_run() */
-	JIT_THUNK_MEM_A,      /* arg: site; the address in JIT_A */
+	JIT_THUNK_ENTER, /* void (*)(void): to jit_gs.target */
+	JIT_THUNK_EXIT,	 /* rsp is jit_gs.host_sp: back to jit_run() */
+	JIT_THUNK_MEM_A, /* arg: site; the address in JIT_A */
 	JIT_THUNK_MEM_B,
-	JIT_THUNK_MEM_C,      /* arg in JIT_A */
-	JIT_THUNK_AGAIN,      /* arg: site; flags saved or dead. The instruction there is interpreted */
+	JIT_THUNK_MEM_C, /* arg in JIT_A */
+	JIT_THUNK_AGAIN, /* arg: site; flags saved or dead. The instruction there is interpreted */
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
-	JIT_THUNK_LINK,       /* arg: link */
-	JIT_THUNK_POLL,       /* arg: link */
-	JIT_THUNK_JUMP,       /* target in JIT_C, flags saved */
+	JIT_THUNK_LINK,	      /* arg: link */
+	JIT_THUNK_POLL,	      /* arg: link */
+	JIT_THUNK_JUMP,	      /* target in JIT_C, flags saved */
 	JIT_THUNK_POLL_JUMP,
-	JIT_THUNK_DEAD, /* arg: block */
+	JIT_THUNK_DEAD,	 /* arg: block */
+	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */
 	JIT_THUNKS,
 };
 
@@ -220,7 +224,7 @@ struct jit_work {
 	struct jit_group groups[JIT_GROUPS_MAX];
 	unsigned n_groups;
 	struct x86_insn insns[JIT_BLOCK_INSNS];
-	uint16_t at[JIT_BLOCK_INSNS];	 /* offsets from rip */
+	uint16_t at[JIT_BLOCK_INSNS];	  /* offsets from rip */
 	uint32_t needed[JIT_BLOCK_INSNS]; /* flags that are needed before it */
 	uint32_t needed_after;		  /* behind the last one */
 	uint16_t ahead[2][2];
@@ -258,6 +262,8 @@ struct jit_vcpu {
 	uint32_t last_stamp;
 	enum cpu_result result;
 	void (*enter)(void);
+	uint64_t pause_last; /* TSC at the last time in jit_slow_pause() */
+	unsigned pause_streak;
 	bool has_bmi2;
 	bool unserialized; /* code was written since this thread serialized */
 	void *memory;
@@ -270,7 +276,7 @@ struct jit_vm {
 	struct hosted_vm *vm;
 	uint8_t *rw;
 	const uint8_t *rx;
-	uint64_t bytes, share; /* of a vcpu */
+	uint64_t bytes, share;	   /* of a vcpu */
 	uint64_t *pages;	   /* JIT_PAGES bits; atomic */
 	uint8_t quiet[JIT_QUIETS]; /* writes beside code, by page, hashed; a hint */
 };
@@ -313,7 +319,8 @@ void jit_cache_init(struct jit_vcpu *jit);
 /* jit_room() - a region with room for a block: *e; evicts. Owner, without the lock. */
 void jit_room(struct jit_vcpu *jit, struct emit *e);
 /* jit_find() - a live block, or NULL. Owner, or under the lock. */
-struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint64_t gpa2, uint32_t mode);
+struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint64_t gpa2,
+			   uint32_t mode);
 /* jit_insert() - under the lock. */
 void jit_insert(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_link() - patch an edge to go to block; jit_unlink_incoming() - all that go there go to their stubs again. Owner. */
@@ -335,7 +342,8 @@ void jit_page_set(struct jit_vcpu *jit, uint64_t gpa);
 struct jit_place {
 	uint64_t rip, gpa;
 	const uint8_t *page; /* that gpa is in */
-	uint64_t gpa2;	     /* of the next page, where the instruction may reach it; JIT_NO_PAGE: not mapped; 0: it cannot */
+	uint64_t
+		gpa2; /* of the next page, where the instruction may reach it; JIT_NO_PAGE: not mapped; 0: it cannot */
 	const uint8_t *page2;
 };
 /* jit_translate() - make a block. Return: NULL: a page lost its mark meanwhile; try again. */
@@ -389,8 +397,8 @@ unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access);
 /* ---- jit_thunk.c, jit_slow.c, jit.c ---- */
 void jit_thunks_make(struct jit_vcpu *jit);
 typedef const uint8_t *jit_fn(struct hosted_cpu *cpu, uint64_t arg);
-jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_poll, jit_slow_jump, jit_slow_poll_jump,
-	jit_slow_dead;
+jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_poll, jit_slow_jump,
+	jit_slow_poll_jump, jit_slow_dead, jit_slow_pause;
 /* jit_go_on_plain() - at cpu->rip, with flags saved or dead, without groups. NULL: jit->result. */
 const uint8_t *jit_go_on_plain(struct jit_vcpu *jit);
 /* jit_serialize() - before code that was written is executed. */

@@ -3,6 +3,7 @@
 #include "engines/hosted/jit_parts.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 /*
@@ -39,7 +40,8 @@ static bool is_canonical(uint64_t gva)
 }
 
 /* Whether the rest of a group is in the same page, and may be accessed; its addend is remembered. */
-static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint64_t gva, uint8_t *hva)
+static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint64_t gva,
+		       uint8_t *hva)
 {
 	uint64_t start = gva - site->shift, gpa;
 
@@ -79,6 +81,52 @@ const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 	if (r == CPU_FAULT && !site->retry)
 		jit->result = CPU_FAULT;
 	return NULL;
+}
+
+/* ---- a vcpu that waits for another one ---- */
+
+#define PAUSE_YIELDS	   8U		       /* before it sleeps */
+#define PAUSE_STREAK	   (UINT64_C(1) << 20) /* ticks of the TSC: a longer while ago is another wait */
+#define PAUSE_NS	   50000
+#define FUTEX_WAIT_PRIVATE 128 /* Linux include/uapi/linux/futex.h */
+
+static void yield(void)
+{
+	long result = SYS_sched_yield;
+
+	__asm__ volatile("syscall" : "+a"(result) : : "rcx", "r11", "memory");
+}
+
+/* The CPU that the other vcpu waits for may be one of another machine's underneath: only an idle one is given away. */
+static void sleep_shortly(struct hosted_cpu *cpu)
+{
+	const int64_t timeout[2] = { 0, PAUSE_NS };
+	long result = SYS_futex;
+	register long value __asm__("rdx") = 0;
+	register const int64_t *at __asm__("r10") = timeout;
+
+	__asm__ volatile("syscall"
+			 : "+a"(result)
+			 : "D"(&cpu->poll), "S"(FUTEX_WAIT_PRIVATE), "r"(value), "r"(at)
+			 : "rcx", "r11", "memory");
+}
+
+const uint8_t *jit_slow_pause(struct hosted_cpu *cpu, uint64_t arg)
+{
+	struct jit_vcpu *jit = cpu->jit;
+	uint64_t now = __builtin_ia32_rdtsc();
+
+	cpu->jit_gs.pauses = JIT_PAUSES;
+	if (now - jit->pause_last > PAUSE_STREAK)
+		jit->pause_streak = 0;
+	if (jit->pause_streak < PAUSE_YIELDS) {
+		jit->pause_streak++;
+		yield();
+	} else {
+		sleep_shortly(cpu);
+	}
+	jit->pause_last = __builtin_ia32_rdtsc();
+	return jit->rx + jit_site_at(jit, (jit_ref)arg)->back;
 }
 
 /* ---- traps ---- */

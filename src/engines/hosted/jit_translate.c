@@ -176,10 +176,10 @@ static void body(struct jit_work *w)
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
-		if (insn->class == X86_CLASS_DATA && insn->op != X86_OP_CLD)
-			jit_data(w, insn);
-		else if (jit_can_system(w, insn))
+		if (jit_can_system(w, insn))
 			jit_system(w, insn);
+		else if (insn->class == X86_CLASS_DATA)
+			jit_data(w, insn);
 		else if (insn->class == X86_CLASS_STACK)
 			jit_stack(w, insn);
 		else
@@ -234,9 +234,10 @@ static void stubs(struct jit_work *w, struct jit_block *block)
 static struct jit_block *tables(struct jit_work *w, const struct jit_block *made)
 {
 	struct jit_region *region = &w->jit->regions[w->jit->region];
-	uint32_t bytes = (uint32_t)(sizeof(struct jit_block) + w->n_links * sizeof(struct jit_link) +
-				    w->n_sites * sizeof(struct jit_site) +
-				    w->n_traps * sizeof(struct jit_trap));
+	uint32_t bytes =
+		(uint32_t)(sizeof(struct jit_block) + w->n_links * sizeof(struct jit_link) +
+			   w->n_sites * sizeof(struct jit_site) +
+			   w->n_traps * sizeof(struct jit_trap));
 	jit_ref ref = (region->table - bytes) & ~UINT32_C(15);
 	struct jit_block *block = jit_block(w->jit, ref);
 

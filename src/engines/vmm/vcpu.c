@@ -127,7 +127,9 @@ static bool vcpu_settle(struct vmm_vcpu *v, struct vcpu_io *io)
 /* Room for a signal frame with AVX-512 state, twice. */
 #define TRAP_STACK_BYTES 16384U
 #ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1U << 31) /* Linux: the stack is left to itself, wherever the stack pointer was (sigaltstack(2)) */
+#define SS_AUTODISARM                                                                              \
+	(1U                                                                                        \
+	 << 31) /* Linux: the stack is left to itself, wherever the stack pointer was (sigaltstack(2)) */
 #endif
 
 /* The software CPU's translated code has the guest's stack pointer, and what it does wrong is a signal. */

@@ -9,13 +9,13 @@
 
 #include "jit_rig.h"
 
-#define HLT	0xf4
+#define HLT	  0xf4
 #define VECTOR_DE 0
 #define VECTOR_GP 13
 #define VECTOR_PF 14
-#define CACHE	(UINT64_C(4) << 20)
-#define PAGE	4096U
-#define PTE	UINT64_C(0x67)
+#define CACHE	  (UINT64_C(4) << 20)
+#define PAGE	  4096U
+#define PTE	  UINT64_C(0x67)
 
 static int setup_cache(void **state, uint64_t bytes)
 {
@@ -93,24 +93,24 @@ static void registers_in_memory_and_flags_are_kept(void **state)
 	struct jit_rig *rig = *state;
 	const uint64_t f = JIT_RIG_CODE + PAGE + 0x100;
 	int32_t to_f = (int32_t)(f - (JIT_RIG_CODE + 38));
-	uint8_t code[] = { 0x49, 0xba, 1, 2, 3, 4, 5, 6, 7, 8, /* mov r10, imm64 */
-			   0x4d, 0x89, 0xd3,		      /* mov r11, r10 */
-			   0x4d, 0x01, 0xd3,		      /* add r11, r10 */
-			   0x4c, 0x8d, 0x3f,		      /* lea r15, [rdi] */
-			   0x4d, 0x89, 0x1f,		      /* mov [r15], r11 */
-			   0x4d, 0x8b, 0x07,		      /* mov r8, [r15] */
-			   0x4f, 0x8d, 0x0c, 0x13,	      /* lea r9, [r11 + r10] */
-			   0x48, 0x83, 0xf9, 5,		      /* cmp rcx, 5 */
-			   0xe8, 0, 0, 0, 0,		      /* call f */
+	uint8_t code[] = { 0x49, 0xba, 1,    2,	   3, 4, 5, 6, 7, 8, /* mov r10, imm64 */
+			   0x4d, 0x89, 0xd3,			     /* mov r11, r10 */
+			   0x4d, 0x01, 0xd3,			     /* add r11, r10 */
+			   0x4c, 0x8d, 0x3f,			     /* lea r15, [rdi] */
+			   0x4d, 0x89, 0x1f,			     /* mov [r15], r11 */
+			   0x4d, 0x8b, 0x07,			     /* mov r8, [r15] */
+			   0x4f, 0x8d, 0x0c, 0x13,		     /* lea r9, [r11 + r10] */
+			   0x48, 0x83, 0xf9, 5,			     /* cmp rcx, 5 */
+			   0xe8, 0,    0,    0,	   0,		     /* call f */
 			   HLT };
 
 	memcpy(code + 34, &to_f, 4);
 	jit_rig_load(rig, JIT_RIG_CODE, code, sizeof(code));
-	LOAD(rig, f, 0x41, 0x57,	  /* push r15 */
-	     0x48, 0x8b, 0x17,		  /* mov rdx, [rdi] */
-	     0x41, 0x0f, 0x94, 0xc2,	  /* sete r10b: the flags of cmp */
-	     0x48, 0x83, 0xd2, 0,	  /* adc rdx, 0 */
-	     0x41, 0x5f,		  /* pop r15 */
+	LOAD(rig, f, 0x41, 0x57,     /* push r15 */
+	     0x48, 0x8b, 0x17,	     /* mov rdx, [rdi] */
+	     0x41, 0x0f, 0x94, 0xc2, /* sete r10b: the flags of cmp */
+	     0x48, 0x83, 0xd2, 0,    /* adc rdx, 0 */
+	     0x41, 0x5f,	     /* pop r15 */
 	     0xc3);
 	for (uint64_t rcx = 4; rcx <= 5; rcx++) {
 		rig->cpu.regs[X86_RDI] = JIT_RIG_DATA + 24;
@@ -225,9 +225,9 @@ static void flags_behind_a_jump_matter_when_its_target_changes(void **state)
 {
 	struct jit_rig *rig = *state;
 
-	LOAD(rig, JIT_RIG_CODE, 0x39, 0xc9, /* cmp ecx, ecx */
-	     0x48, 0x8b, 0x17,		    /* mov rdx, [rdi] */
-	     0xeb, 0x10);		    /* jmp 23 */
+	LOAD(rig, JIT_RIG_CODE, 0x39, 0xc9,		     /* cmp ecx, ecx */
+	     0x48, 0x8b, 0x17,				     /* mov rdx, [rdi] */
+	     0xeb, 0x10);				     /* jmp 23 */
 	LOAD(rig, JIT_RIG_CODE + 23, 0x31, 0xdb, 0x90, HLT); /* xor ebx, ebx */
 	rig->cpu.regs[X86_RDI] = JIT_RIG_DATA;
 	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 26);
@@ -246,7 +246,7 @@ static void a_page_of_code_that_leads_elsewhere(void **state)
 
 	memcpy(call + 1, &to_f, 4);
 	jit_rig_load(rig, JIT_RIG_CODE, call, sizeof(call));
-	LOAD(rig, f, 0xb8, 1, 0, 0, 0, 0xc3);		      /* mov eax, 1; ret */
+	LOAD(rig, f, 0xb8, 1, 0, 0, 0, 0xc3);			    /* mov eax, 1; ret */
 	LOAD(rig, JIT_RIG_CODE + 5 * PAGE, 0xb8, 2, 0, 0, 0, 0xc3); /* mov eax, 2; ret */
 	for (unsigned i = 0; i < 3; i++) {
 		run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 5);
@@ -264,9 +264,7 @@ static void an_endless_loop_looks_at_poll(void **state)
 {
 	struct jit_rig *rig = *state;
 	/* direct; by a register; by a return */
-	static const uint8_t loops[3][8] = { { 0xeb, 0xfe },
-					     { 0xff, 0xe0 },
-					     { 0x50, 0xc3 } };
+	static const uint8_t loops[3][8] = { { 0xeb, 0xfe }, { 0xff, 0xe0 }, { 0x50, 0xc3 } };
 
 	for (unsigned i = 0; i < 3; i++) {
 		jit_rig_load(rig, JIT_RIG_CODE, loops[i], sizeof(loops[i]));
@@ -290,11 +288,17 @@ static void a_cache_that_is_too_small_still_computes(void **state)
 
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t at = JIT_RIG_CODE + (uint64_t)i * each;
-		uint8_t code[] = { 0x48, 0x83, 0xc0, 1, /* add rax, 1 */
-				   0x48, 0x89, 0x47, 8, /* mov [rdi + 8], rax */
-				   0x48, 0x03, 0x47, 8, /* add rax, [rdi + 8] */
-				   0x48, 0x2b, 0x47, 8, /* sub rax, [rdi + 8] */
-				   0xe9, (uint8_t)(each - 21), 0, 0, 0 };
+		uint8_t code[] = { 0x48, 0x83,
+				   0xc0, 1, /* add rax, 1 */
+				   0x48, 0x89,
+				   0x47, 8, /* mov [rdi + 8], rax */
+				   0x48, 0x03,
+				   0x47, 8, /* add rax, [rdi + 8] */
+				   0x48, 0x2b,
+				   0x47, 8, /* sub rax, [rdi + 8] */
+				   0xe9, (uint8_t)(each - 21),
+				   0,	 0,
+				   0 };
 		jit_rig_load(rig, at, code, sizeof(code));
 	}
 	LOAD(rig, JIT_RIG_CODE + (uint64_t)n * each, HLT);
@@ -315,9 +319,9 @@ static void data_beside_code_becomes_quick_again(void **state)
 
 	/* a loop that stores into its own page: after some stores its code goes, and is made again, not each time */
 	LOAD(rig, JIT_RIG_CODE, 0xb9, 0x10, 0x27, 0, 0, /* mov ecx, 10000 */
-	     0x89, 0x0f,			       /* 5: mov [rdi], ecx */
-	     0xff, 0xc9,			       /* dec ecx */
-	     0x75, 0xfa,			       /* jne 5 */
+	     0x89, 0x0f,				/* 5: mov [rdi], ecx */
+	     0xff, 0xc9,				/* dec ecx */
+	     0x75, 0xfa,				/* jne 5 */
 	     HLT);
 	rig->cpu.regs[X86_RDI] = JIT_RIG_CODE + 0x800;
 	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 11);
