@@ -346,6 +346,115 @@ static void a_device_writes_code(void **state)
 	}
 }
 
+/* push rbx, push r15, three fields, pop, pop: one look-up, wherever the stack is. */
+static void accesses_that_share_a_look_up(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+	struct jit_stats before, after;
+
+	LOAD(rig, JIT_RIG_CODE, 0x53,	/* push rbx */
+	     0x41, 0x57,		/* push r15 */
+	     0x48, 0x83, 0xec, 0x18,	/* sub rsp, 24 */
+	     0x48, 0x89, 0x7c, 0x24, 8, /* mov [rsp + 8], rdi */
+	     0x48, 0x01, 0x74, 0x24, 8, /* add [rsp + 8], rsi */
+	     0x48, 0x8b, 0x5c, 0x24, 8, /* mov rbx, [rsp + 8] */
+	     0x48, 0x89, 0xd8,		/* mov rax, rbx */
+	     0x48, 0x83, 0xc4, 0x18,	/* add rsp, 24 */
+	     0x41, 0x5f,		/* pop r15 */
+	     0x5b,			/* pop rbx */
+	     HLT);
+	jit_rig_map(rig, JIT_RIG_STACK - PAGE, 0x150000, PTE);
+	for (unsigned at = 0; at < 80;
+	     at += 8) { /* over a page's end, to one that is no neighbour */
+		for (unsigned i = 0; i < 2; i++) {
+			cpu->regs[X86_RSP] = JIT_RIG_STACK + 48 - at;
+			cpu->regs[X86_RBX] = 0x1234;
+			cpu->regs[X86_R15] = 0x5678;
+			cpu->regs[X86_RDI] = 100 + at;
+			cpu->regs[X86_RSI] = 11;
+			run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 32);
+			assert_int_equal(cpu->regs[X86_RAX], 111 + at);
+			assert_int_equal(cpu->regs[X86_RBX], 0x1234);
+			assert_int_equal(cpu->regs[X86_R15], 0x5678);
+			assert_int_equal(cpu->regs[X86_RSP], JIT_RIG_STACK + 48 - at);
+		}
+	}
+	jit_stats(cpu, &before);
+	cpu->regs[X86_RSP] = JIT_RIG_STACK - 64;
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 32);
+	jit_stats(cpu, &after);
+	assert_true(after.misses - before.misses <= 1);
+}
+
+/* The first access is allowed, the next one, of the same group, is not. */
+static void a_group_that_may_only_be_read(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+
+	LOAD(rig, JIT_RIG_CODE, 0x48, 0x8b, 0x07, /* mov rax, [rdi] */
+	     0x48, 0x89, 0x47, 8,		  /* 3: mov [rdi + 8], rax */
+	     HLT);
+	put64(rig, JIT_RIG_DATA + PAGE, 99);
+	jit_rig_map(rig, JIT_RIG_DATA + PAGE, 0x101000, PTE & ~UINT64_C(2));
+	cpu->regs[X86_RDI] = JIT_RIG_DATA + PAGE;
+	cpu->regs[X86_RAX] = 0;
+	cpu->rip = JIT_RIG_CODE;
+	assert_int_equal(jit_rig_run(rig), CPU_FAULT);
+	assert_int_equal(cpu->fault.vector, VECTOR_PF);
+	assert_int_equal(cpu->fault.error, 7);
+	assert_int_equal(cpu->fault.cr2, JIT_RIG_DATA + PAGE + 8);
+	assert_int_equal(cpu->rip, JIT_RIG_CODE + 3);
+	assert_int_equal(cpu->regs[X86_RAX], 99);
+	jit_rig_map(rig, JIT_RIG_DATA + PAGE, 0x101000, PTE);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 7);
+	assert_int_equal(get64(rig, JIT_RIG_DATA + PAGE + 8), 99);
+}
+
+static void an_instruction_on_two_pages(void **state)
+{
+	struct jit_rig *rig = *state;
+	const uint64_t at = JIT_RIG_CODE + PAGE - 3;
+	const uint8_t other[] = { 7, 0, HLT };
+
+	LOAD(rig, at - 3, 0xb0, 9, 0x90, 0xb8, 1, 2, 3, 0,
+	     HLT); /* mov al, 9; nop; mov eax, 0x30201 */
+	for (unsigned i = 0; i < 3; i++) {
+		run_to(rig, at - 3, at + 5);
+		assert_int_equal(rig->cpu.regs[X86_RAX], 0x30201);
+	}
+	assert_int_equal(rig->steps, 3); /* HLT only */
+	LOAD(rig, at + 3, 5);		 /* its second half changes */
+	run_to(rig, at - 3, at + 5);
+	assert_int_equal(rig->cpu.regs[X86_RAX], 0x50201);
+	jit_rig_load(rig, JIT_RIG_CODE + 7 * PAGE, other, sizeof(other)); /* and leads elsewhere */
+	jit_rig_map(rig, JIT_RIG_CODE + PAGE, 7 * PAGE, PTE);
+	run_to(rig, at - 3, at + 5);
+	assert_int_equal(rig->cpu.regs[X86_RAX], 0x70201);
+	jit_rig_map(rig, JIT_RIG_CODE + PAGE, 0, 0);
+	rig->cpu.rip = at - 3;
+	assert_int_equal(jit_rig_run(rig), CPU_FAULT);
+	assert_int_equal(rig->cpu.fault.cr2, JIT_RIG_CODE + PAGE);
+	assert_int_equal(rig->cpu.rip, at);
+}
+
+static void pushf_gives_all_flags(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+
+	LOAD(rig, JIT_RIG_CODE, 0xb0, 0x7f, /* mov al, 127 */
+	     0x04, 1,			    /* add al, 1: OF, SF, AF */
+	     0x9c, 0x5b,		    /* pushf; pop rbx */
+	     0x0f, 0x90, 0xc1,		    /* seto cl */
+	     HLT);
+	cpu->rflags |= UINT64_C(0x40000); /* AC */
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 9);
+	assert_int_equal(cpu->regs[X86_RBX], 0x40000 | 0x202 | X86_OF | X86_SF | X86_AF);
+	assert_int_equal(cpu->regs[X86_RCX] & 0xff, 1);
+}
+
 static void cache_sizes_that_cannot_be(void **state)
 {
 	struct hosted_vm vm = { 0 };
@@ -376,6 +485,10 @@ int main(void)
 						setup_tiny, teardown),
 		T(data_beside_code_becomes_quick_again),
 		T(a_device_writes_code),
+		T(accesses_that_share_a_look_up),
+		T(a_group_that_may_only_be_read),
+		T(an_instruction_on_two_pages),
+		T(pushf_gives_all_flags),
 		cmocka_unit_test(cache_sizes_that_cannot_be),
 	};
 
