@@ -14,6 +14,13 @@ struct value {
 	int64_t offset;
 };
 
+/* Where an access is: two values and a constant. */
+struct address {
+	uint32_t origin, index; /* index 0: none */
+	uint8_t scale;
+	int64_t offset;
+};
+
 struct plan {
 	struct jit_work *w;
 	struct value regs[X86_REGS];
@@ -33,53 +40,74 @@ static void forget_all(struct plan *p)
 
 /* ---- groups ---- */
 
-static struct jit_group *group_of(struct jit_work *w, uint32_t origin, int64_t from, int64_t to)
+static struct jit_group *group_of(struct jit_work *w, const struct address *at, int64_t to)
 {
 	for (unsigned i = 0; i < w->n_groups; i++) {
 		struct jit_group *g = &w->groups[i];
-		int64_t min = from < g->min ? from : g->min;
+		int64_t min = at->offset < g->min ? at->offset : g->min;
 		int64_t max = to > g->max ? to : g->max;
-		if (g->origin == origin && max - min <= JIT_GROUP_BYTES)
+		if (g->origin == at->origin && g->index == at->index && g->scale == at->scale &&
+		    max - min <= JIT_GROUP_BYTES)
 			return g;
 	}
 	return NULL;
 }
 
-static void note(struct plan *p, unsigned i, enum jit_which which, struct value at, unsigned bytes,
-		 bool write)
+static void note(struct plan *p, unsigned i, enum jit_which which, const struct address *at,
+		 unsigned bytes, bool write)
 {
 	struct jit_work *w = p->w;
-	int64_t to = at.offset + (int64_t)bytes;
-	struct jit_group *g = group_of(w, at.origin, at.offset, to);
+	int64_t to = at->offset + (int64_t)bytes;
+	struct jit_group *g = group_of(w, at, to);
 
 	if (!g) {
 		if (w->n_groups == JIT_GROUPS_MAX)
 			return;
 		g = &w->groups[w->n_groups++];
-		*g = (struct jit_group){ .origin = at.origin,
-					 .min = at.offset,
-					 .max = to,
-					 .first = at.offset,
-					 .slot = JIT_NO_SLOT };
+		*g = (struct jit_group){
+			.origin = at->origin,
+			.index = at->index,
+			.scale = at->scale,
+			.min = at->offset,
+			.max = to,
+			.first = at->offset,
+			.slot = JIT_NO_SLOT,
+		};
 	}
-	g->min = at.offset < g->min ? at.offset : g->min;
+	g->min = at->offset < g->min ? at->offset : g->min;
 	g->max = to > g->max ? to : g->max;
 	g->write |= write;
 	g->n++;
 	w->group_at[i][which] = (uint8_t)(g - w->groups + 1);
 }
 
-static void note_operand(struct plan *p, unsigned i, const struct x86_insn *insn, unsigned bytes)
+/* With an index, both registers have to be where the host can take them from. */
+static bool is_followed(const struct x86_insn *insn)
 {
 	const struct x86_mem *mem = &insn->mem;
 
 	if (mem->is_rip || mem->is_moffs || mem->is_vsib || mem->bit_offset ||
-	    mem->base >= X86_REGS || mem->index != X86_REG_NONE || mem->seg == X86_FS ||
-	    mem->seg == X86_GS || insn->addr_bytes != 8 || insn->op == X86_OP_XLAT)
+	    mem->base >= X86_REGS || mem->seg == X86_FS || mem->seg == X86_GS ||
+	    insn->addr_bytes != 8 || insn->op == X86_OP_XLAT)
+		return false;
+	return mem->index == X86_REG_NONE ||
+	       !((UINT32_C(1) << mem->base | UINT32_C(1) << mem->index) & JIT_SCRATCH);
+}
+
+static void note_operand(struct plan *p, unsigned i, const struct x86_insn *insn, unsigned bytes)
+{
+	const struct x86_mem *mem = &insn->mem;
+
+	if (!is_followed(insn))
 		return;
-	struct value at = p->regs[mem->base];
-	at.offset += mem->disp;
-	note(p, i, JIT_OPERAND, at, bytes, mem->is_written);
+	struct address at = { .origin = p->regs[mem->base].origin,
+			      .offset = p->regs[mem->base].offset + mem->disp };
+	if (mem->index != X86_REG_NONE) {
+		at.index = p->regs[mem->index].origin;
+		at.scale = mem->scale;
+		at.offset += p->regs[mem->index].offset * mem->scale;
+	}
+	note(p, i, JIT_OPERAND, &at, bytes, mem->is_written);
 }
 
 /* ---- following registers ---- */
@@ -91,10 +119,10 @@ static void stack_move(struct plan *p, int64_t by)
 
 static void stack_note(struct plan *p, unsigned i, unsigned reg, int64_t offset, bool write)
 {
-	struct value at = p->regs[reg];
+	struct address at = { .origin = p->regs[reg].origin,
+			      .offset = p->regs[reg].offset + offset };
 
-	at.offset += offset;
-	note(p, i, JIT_STACK, at, SLOT, write);
+	note(p, i, JIT_STACK, &at, SLOT, write);
 }
 
 /* Where the instruction gives one register another value that is known; false: it does not. */

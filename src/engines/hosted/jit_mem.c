@@ -252,6 +252,11 @@ static struct emit_mem member(struct jit_work *w, const struct jit_group *g,
 		return sum;
 	}
 	emit_gs(&w->e, true, EMIT_LOAD, a, JIT_GS(group) + 8U * g->slot);
+	if (!guest && mem->index != X86_REG_NONE) { /* three registers: two of them first */
+		emit_rm(&w->e, true, EMIT_LEA, a,
+			&(struct emit_mem){ mem->base, (uint8_t)a, 1, 0 });
+		return (struct emit_mem){ (uint8_t)a, mem->index, mem->scale, (int32_t)mem->disp };
+	}
 	return at;
 }
 

@@ -152,7 +152,9 @@ struct jit_trap {
 
 /* Accesses that share a look-up. The first one looks up all the bytes [min, max) from its value on; the others take the addend. */
 struct jit_group {
-	uint32_t origin; /* number of the value */
+	uint32_t origin,
+		index; /* numbers of the values of base and index register; index 0: none */
+	uint8_t scale;
 	int64_t min, max;
 	int64_t first; /* offset of the first one */
 	unsigned n;
