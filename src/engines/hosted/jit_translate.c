@@ -6,7 +6,9 @@
 
 #define AHEAD_INSNS 6U
 #define ENTRY_ALIGN 8U
-#define CODE_ALIGN  16U
+#define CODE_ALIGN  8U
+#define SHORT_REACH 128 /* of a jump with one byte of displacement */
+#define JMP_SHORT   0xebU
 
 /* An instruction at an offset in the page; copied once, since the guest may change it meanwhile. Return: as x86_decode(). */
 static int decode(const struct jit_work *w, const uint8_t *page, unsigned at, struct x86_insn *ret)
@@ -156,14 +158,14 @@ static void prologue(struct jit_work *w, struct jit_block *block)
 	if (block->wants_flags) {
 		block->jump_entry = block->code;
 		jit_flags_load(e, JIT_A);
-		over = emit_jmp(e, NULL);
+		over = emit_short(e, JMP_SHORT);
 	}
 	while (((uintptr_t)e->at + 5) % ENTRY_ALIGN)
 		emit_byte(e, 0xcc);
 	emit_jmp(e, w->jit->rw + w->jit->thunks[JIT_THUNK_DEAD]);
 	block->entry = jit_ref_of(w->jit, e->at);
 	if (over)
-		emit_patch(e, over, e->at);
+		emit_patch_short(e, over);
 	else
 		block->jump_entry = block->entry;
 	emit_bytes(e, nop, sizeof(nop));
@@ -203,17 +205,31 @@ static jit_ref arg_ref(struct jit_work *w, struct jit_block *block, const struct
 	return jit_ref_of(w->jit, &jit_sites(block)[out->arg]);
 }
 
+/* By way of a jump there that is near enough, if there is one. */
+static void jump_to_thunk(struct jit_work *w, unsigned thunk, uint8_t *jumps[JIT_THUNKS])
+{
+	struct emit *e = &w->e;
+
+	if (jumps[thunk] && e->at + 2 - jumps[thunk] <= SHORT_REACH) {
+		emit_byte(e, JMP_SHORT);
+		emit_byte(e, (uint8_t)(jumps[thunk] - (e->at + 1)));
+		return;
+	}
+	jumps[thunk] = e->at;
+	emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
+}
+
 /* "mov $arg, %r11d; jmp thunk", once for each (thunk, arg). */
 static void stubs(struct jit_work *w, struct jit_block *block)
 {
 	struct emit *e = &w->e;
+	uint8_t *jumps[JIT_THUNKS] = { NULL };
 
 	for (unsigned i = 0; i < w->n_exits; i++) {
 		struct jit_exit *out = &w->exits[i];
-		const uint8_t *thunk = w->jit->rw + w->jit->thunks[out->thunk];
 		struct jit_link *link = NULL;
 		if (out->arg_is == JIT_ARG_NONE) {
-			emit_patch(e, out->from, thunk);
+			emit_patch(e, out->from, w->jit->rw + w->jit->thunks[out->thunk]);
 			continue;
 		}
 		if (out->thunk == JIT_THUNK_LINK) {
@@ -227,7 +243,7 @@ static void stubs(struct jit_work *w, struct jit_block *block)
 		emit_patch(e, out->from, e->at);
 		emit_mov_imm(e, out->thunk == JIT_THUNK_MEM_C ? JIT_A : JIT_C,
 			     arg_ref(w, block, out));
-		emit_jmp(e, thunk);
+		jump_to_thunk(w, out->thunk, jumps);
 	}
 }
 

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "jit_rig.h"
@@ -455,6 +457,38 @@ static void pushf_gives_all_flags(void **state)
 	assert_int_equal(cpu->regs[X86_RCX] & 0xff, 1);
 }
 
+static void *writer(void *arg)
+{
+	struct jit_rig *rig = arg;
+
+	for (unsigned i = 0; i < 500; i++)
+		(void)sched_yield();
+	LOAD(rig, JIT_RIG_CODE + PAGE + 1, 2); /* mov eax, 2 */
+	return NULL;
+}
+
+/* Translated code runs round and round while another thread writes what it calls. */
+static void another_thread_writes_code(void **state)
+{
+	struct jit_rig *rig = *state;
+	int32_t to_f = (int32_t)(PAGE - 5);
+	uint8_t code[] = { 0xe8, 0,    0, 0, 0, /* call f */
+			   0x83, 0xf8, 1,	/* cmp eax, 1 */
+			   0x74, 0xf6,		/* je */
+			   HLT };
+
+	memcpy(code + 1, &to_f, 4);
+	jit_rig_load(rig, JIT_RIG_CODE, code, sizeof(code));
+	for (unsigned times = 0; times < 20; times++) {
+		pthread_t thread;
+		LOAD(rig, JIT_RIG_CODE + PAGE, 0xb8, 1, 0, 0, 0, 0xc3); /* f: mov eax, 1; ret */
+		assert_int_equal(pthread_create(&thread, NULL, writer, rig), 0);
+		run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 10);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(rig->cpu.regs[X86_RAX], 2);
+	}
+}
+
 static void cache_sizes_that_cannot_be(void **state)
 {
 	struct hosted_vm vm = { 0 };
@@ -489,6 +523,7 @@ int main(void)
 		T(a_group_that_may_only_be_read),
 		T(an_instruction_on_two_pages),
 		T(pushf_gives_all_flags),
+		T(another_thread_writes_code),
 		cmocka_unit_test(cache_sizes_that_cannot_be),
 	};
 
