@@ -40,10 +40,11 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@tools/bench
 
-## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600)
+## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600); each form of instruction DIFF_CASES=1000 times against the host's CPU
 fuzz:
 	@tools/setup build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test build fuzz
+	@DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} build/tests/test_engines_hosted_interp_diff
 
 ## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
 soak:

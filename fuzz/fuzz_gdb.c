@@ -87,11 +87,14 @@ static int scene_write(struct gdb_target *target, gpa_t gpa, const void *data, s
 }
 
 static int scene_breakpoints(struct gdb_target *target, bool software,
-			     const uint64_t hardware[GDB_HW_BREAKPOINTS])
+			     const struct debug_point points[DEBUG_POINTS])
 {
 	(void)target;
 	(void)software;
-	(void)hardware;
+	for (unsigned i = 0; i < DEBUG_POINTS; i++) {
+		if (points[i].len && (points[i].len > 8 || points[i].gva % points[i].len))
+			abort();
+	}
 	return 0;
 }
 
@@ -146,7 +149,8 @@ static void feed(struct scene *s, const uint8_t *data, size_t size)
 		(void)feed_packet(&s->gdb, data, len);
 		if (!s->held && s->steps++ % 2) {
 			s->held = true;
-			gdb_stopped(&s->gdb, (enum gdb_stop)(s->steps % 5), s->steps % (VCPUS + 1));
+			gdb_stopped(&s->gdb, (enum gdb_stop)(s->steps % 5), s->steps % (VCPUS + 1),
+				    s->steps % (DEBUG_POINTS + 1));
 		}
 		data += end ? len + 1 : len;
 		size -= end ? len + 1 : len;
@@ -176,6 +180,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	for (unsigned i = 0; !s.killed && i < GDB_BREAKPOINTS; i++) {
 		if (s.gdb.breakpoints[i].used)
+			abort();
+	}
+	for (unsigned i = 0; !s.killed && i < DEBUG_POINTS; i++) {
+		if (s.gdb.points[i].len)
 			abort();
 	}
 	free(s.ram);

@@ -18,15 +18,14 @@
 #include "base/core/bytes.h"
 #include "base/os/fd.h"
 #include "engines/vmm/agent_frame.h"
+#include "file.h"
 #include "net.h"
 #include "session.h"
 #include "stats.h"
 #include "stream.h"
 #include "talk.h"
 
-#define AGENT_LOOK_MS 10 /* how often an unopened port is looked at */
-#define AGENT_QUEUE_MAX                                                                            \
-	65536 /* bytes for a host that does not read: past it, replies to STATS are left out */
+#define AGENT_LOOK_MS		10 /* how often an unopened port is looked at */
 #define AGENT_SESSION_PROCESSES 128
 
 /*
@@ -62,7 +61,6 @@ struct agent {
 	int status;
 	int cgroup; /* the workload's cgroup.procs */
 	int signals;
-	pid_t exec_pid; /* of the session on ports.exec, or 0 */
 	unsigned sessions;
 	struct stream streams[AGENT_STREAMS];
 };
@@ -142,7 +140,7 @@ static void agent_devices(struct agent *a)
 	struct err err = { 0 };
 
 	if (a->ops->devices && a->ops->devices(&err) < 0)
-		talk_text(&a->out, AGENT_LOG, NULL, 0, err.text);
+		file_kernel_log(&err);
 }
 
 static int agent_machine(struct agent *a, struct root *root, struct err *err)
@@ -171,7 +169,7 @@ static int agent_start(struct agent *a, struct err *err)
 
 	root_init(&root);
 	int r = config_parse(AGENT_CONFIG, a->reader.body.data, a->reader.len, &a->config, err);
-	a->reader.max = AGENT_CONTROL_MAX;
+	a->reader.max = AGENT_HOSTS_MAX;
 	if (r == 0)
 		r = agent_machine(a, &root, err);
 	if (r == 0)
@@ -252,9 +250,9 @@ static int agent_command(struct agent *a, struct err *err)
 	case AGENT_STDIN_EOF:
 		a->streams[AGENT_STREAM_IN].seen = true;
 		return 0;
-	case AGENT_STATS:
-		if (a->out.len - a->out_at < AGENT_QUEUE_MAX)
-			stats_add(&a->out);
+	case AGENT_HOSTS: /* one that was given none has no file to change */
+		if (a->state != AGENT_WAITING)
+			(void)root_hosts(a->reader.body.data, a->reader.len);
 		return 0;
 	default:
 		return err_say(err, EPROTO, "the host: no message has number %u", a->reader.type);
@@ -307,8 +305,6 @@ static pid_t agent_fork_session(struct agent *a, int fd)
 	fd_close(a->signals);
 	fd_close(a->ports.control);
 	fd_close(a->ports.listener);
-	if (fd != a->ports.exec)
-		fd_close(a->ports.exec);
 	_exit(session_main(&start));
 }
 
@@ -328,14 +324,6 @@ static void agent_accept(struct agent *a)
 		a->sessions++;
 }
 
-/* A port has no connections: what comes while no session runs begins one. */
-static void agent_exec_port(struct agent *a)
-{
-	a->exec_pid = agent_fork_session(a, a->ports.exec);
-	if (a->exec_pid < 0)
-		a->exec_pid = 0;
-}
-
 static void agent_reap(struct agent *a)
 {
 	struct signalfd_siginfo info;
@@ -344,9 +332,7 @@ static void agent_reap(struct agent *a)
 
 	(void)!read(a->signals, &info, sizeof(info)); /* only to empty it */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		if (pid == a->exec_pid) {
-			a->exec_pid = 0;
-		} else if (pid != a->workload.pid) {
+		if (pid != a->workload.pid) {
 			a->sessions -= a->sessions > 0;
 		} else if (a->state < AGENT_ENDED) {
 			if (a->workload.started >= 0)
@@ -373,8 +359,6 @@ static bool agent_polls(const struct agent *a, struct pollfd polls[POLL_COUNT])
 	polls[POLL_STARTED] = (struct pollfd){ a->workload.started, POLLIN, 0 };
 	polls[POLL_LISTENER] = (struct pollfd){ a->ports.listener, POLLIN, 0 };
 	/* A port nobody opened says POLLHUP all the time; so it is looked at by the clock: agent_look(). */
-	if (a->ports.exec >= 0 && !a->exec_pid)
-		look = true;
 	for (size_t i = 0; i < AGENT_STREAMS; i++) {
 		if (stream_polls(&a->streams[i], &polls[POLL_STREAMS + 2 * i]))
 			look = true;
@@ -385,13 +369,9 @@ static bool agent_polls(const struct agent *a, struct pollfd polls[POLL_COUNT])
 static void agent_look(struct agent *a)
 {
 	struct pollfd control = { a->ports.control, POLLIN | POLLOUT, 0 };
-	struct pollfd exec = { a->exec_pid ? -1 : a->ports.exec, POLLIN, 0 };
 
 	if (!a->control_seen && poll(&control, 1, 0) > 0 && !(control.revents & POLLHUP))
 		a->control_seen = true;
-	if (exec.fd >= 0 && poll(&exec, 1, 0) > 0 && (exec.revents & POLLIN) &&
-	    !(exec.revents & POLLHUP))
-		agent_exec_port(a);
 }
 
 static void agent_turn(struct agent *a)
@@ -459,7 +439,6 @@ static void agent_fini(struct agent *a)
 	fd_close(a->ports.out);
 	fd_close(a->ports.err);
 	fd_close(a->ports.listener);
-	fd_close(a->ports.exec);
 	free(a);
 }
 

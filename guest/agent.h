@@ -15,15 +15,14 @@ struct agent_ops {
 	int (*cgroup)(const struct config *config,
 		      struct err *err); /* the workload's cgroup.procs, or -EBADF; -errno */
 	int (*devices)(
-		struct err
-			*err); /* optional: restrict it; a failure is told the host, and no more */
+		struct
+		err *err); /* optional: restrict it; a failure goes to the kernel's log, and no more */
 };
 
 struct agent_ports {
 	int control;
 	int in, out, err; /* -EBADF: there is none */
 	int listener;	  /* a socket that gives sessions, or -EBADF */
-	int exec;	  /* a port that gives sessions, one after the other, or -EBADF */
 	bool host_only;	  /* the listener is vsock's: sessions come from the host or are refused */
 };
 

@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/socket.h>
@@ -144,35 +143,24 @@ static int boot_listener(void)
 	return fd_take(&fd);
 }
 
-/* Whether there is a vsock device: without one the kernel knows no context id of its own. */
-static bool boot_has_vsock(void)
-{
-	AUTO(fd_close_p) int fd = open("/dev/vsock", O_RDONLY | O_CLOEXEC);
-	unsigned cid = VMADDR_CID_ANY;
-
-	return fd >= 0 && ioctl(fd, IOCTL_VM_SOCKETS_GET_LOCAL_CID, &cid) == 0 &&
-	       cid != VMADDR_CID_ANY && cid != VMADDR_CID_LOCAL;
-}
-
 /*
  * The host adds its ports one after the other, and nothing says which is the last: once strata.control is there, the others
  * get a moment; who has no strata.stderr is not held up for long.
  */
 int boot_ports(struct agent_ports *ret, struct err *err)
 {
-	struct agent_ports ports = { -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, true };
+	struct agent_ports ports = { -EBADF, -EBADF, -EBADF, -EBADF, -EBADF, true };
 	const struct boot_port table[] = {
-		{ AGENT_PORT_CONTROL, &ports.control }, { AGENT_PORT_STDIN, &ports.in },
-		{ AGENT_PORT_STDOUT, &ports.out },	{ AGENT_PORT_STDERR, &ports.err },
-		{ AGENT_PORT_EXEC, &ports.exec },
+		{ AGENT_PORT_CONTROL, &ports.control },
+		{ AGENT_PORT_STDIN, &ports.in },
+		{ AGENT_PORT_STDOUT, &ports.out },
+		{ AGENT_PORT_STDERR, &ports.err },
 	};
-	bool vsock = boot_has_vsock();
 	int late_ms = 0;
 
 	for (int ms = 0; ms < BOOT_WAIT_MS && late_ms < BOOT_LATE_MS; ms += BOOT_STEP_MS) {
 		boot_ports_look(table, ARRAY_SIZE(table));
-		if (ports.control >= 0 && ports.in >= 0 && ports.out >= 0 && ports.err >= 0 &&
-		    (vsock || ports.exec >= 0))
+		if (ports.control >= 0 && ports.in >= 0 && ports.out >= 0 && ports.err >= 0)
 			break;
 		late_ms += ports.control >= 0 ? BOOT_STEP_MS : 0;
 		(void)usleep(BOOT_STEP_MS *
@@ -180,7 +168,7 @@ int boot_ports(struct agent_ports *ret, struct err *err)
 	}
 	if (ports.control < 0)
 		return err_say(err, ENODEV, "this machine has no port %s", AGENT_PORT_CONTROL);
-	ports.listener = boot_listener(); /* a machine without vsock has strata.exec */
+	ports.listener = boot_listener(); /* a machine without vsock has no sessions */
 	*ret = ports;
 	return 0;
 }

@@ -15,6 +15,7 @@ void config_fini(struct config *config)
 	free(config->args);
 	free(config->env);
 	free(config->groups);
+	free(config->directories);
 	free(config->payload);
 	*config = (struct config){ 0 };
 }
@@ -164,6 +165,10 @@ static int config_machine(const struct frame_field *field, struct config *config
 		return config_number(field, &config->clock_ns, err);
 	case AGENT_TAG_PIDS:
 		return config_number(field, &config->pids, err);
+	case AGENT_TAG_DIRECTORY:
+		if (!field->len || *(const char *)field->data != '/')
+			return config_bad(field, err);
+		return config_list(field, config->directories, &config->n_directories, err);
 	default:
 		return 1;
 	}
@@ -192,7 +197,8 @@ static int config_alloc(struct config *config, size_t fields)
 	config->args = calloc(fields + 1, sizeof(char *));
 	config->env = calloc(fields + 3, sizeof(char *));
 	config->groups = calloc(fields + 1, sizeof(char *));
-	return config->args && config->env && config->groups ? 0 : -ENOMEM;
+	config->directories = calloc(fields + 1, sizeof(char *));
+	return config->args && config->env && config->groups && config->directories ? 0 : -ENOMEM;
 }
 
 static int config_check(struct config *config, struct err *err)

@@ -25,6 +25,8 @@ struct config {
 	char *payload;		      /* owned */
 	char **args, **env, **groups; /* owned arrays, NULL-ended */
 	size_t n_args, n_env, n_groups;
+	char **directories; /* CONFIG only; absolute; an owned array, NULL-ended */
+	size_t n_directories;
 	const char *cwd, *user;
 	uint64_t flags, caps;
 	struct agent_rlimit rlimits[CONFIG_RLIMITS];

@@ -4,6 +4,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -56,4 +57,15 @@ uint64_t file_number(const char *path, const char *key)
 			return strtoull(value, NULL, 10);
 	}
 	return 0;
+}
+
+void file_kernel_log(const struct err *err)
+{
+	char text[sizeof(err->text) + 64];
+	int n = snprintf(text, sizeof(text), "<3>strata-init: %s\n", err->text);
+
+	AUTO(fd_close_p) int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && n > 0)
+		(void)fd_write_all(fd, text,
+				   strnlen(text, sizeof(text))); /* nowhere left to say it */
 }

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/core/err.h"
+
 /* file_line() - the first line of a file, without its newline; its length, or -errno. Cut at size - 1. */
 ssize_t file_line(const char *path, char *ret, size_t size);
 /* file_put() - make or overwrite a file; 0 or -errno. */
@@ -17,3 +19,5 @@ int file_put_text(const char *path, const char *text);
  * Return: 0 where there is none.
  */
 uint64_t file_number(const char *path, const char *key);
+/* file_kernel_log() - where there is no host to say it to: the kernel's log, which goes to the serial console. */
+void file_kernel_log(const struct err *err);

@@ -167,10 +167,22 @@ static int layout_protect(const struct config *config, int root, struct err *err
 	return null < 0 ? null : protect_mask(root, null, err);
 }
 
+/* What the image's VOLUMEs name need not be in its layers. */
+static int layout_directories(const struct config *config, int root, struct err *err)
+{
+	for (size_t i = 0; i < config->n_directories; i++) {
+		AUTO(fd_close_p) int fd = fd_mkdir_in(root, config->directories[i], 0755);
+		if (fd < 0)
+			return err_set(err, -fd, "make %s, a VOLUME of the image",
+				       config->directories[i]);
+	}
+	return 0;
+}
+
 static int layout_fill(const struct config *config, const struct root *root, int pts, int console,
 		       struct err *err)
 {
-	int r = 0;
+	int r = layout_directories(config, root->fd, err);
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(layout_fs); i++) {
 		r = layout_mount(config, root->fd, &layout_fs[i], err);

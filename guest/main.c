@@ -2,25 +2,11 @@
 /* strata-init: process 1 of a VM that runs an OCI image. abi/agent.h says what it does. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "boot.h"
 #include "file.h"
-
-/* Where there is no host to talk to, the kernel's log: it goes to the serial console. */
-static void main_say(const struct err *err)
-{
-	char text[AGENT_TEXT_MAX + 64];
-	int n = snprintf(text, sizeof(text), "<3>strata-init: %s\n", err->text);
-
-	AUTO(fd_close_p) int fd = open("/dev/kmsg", O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && n > 0)
-		(void)fd_write_all(fd, text,
-				   strnlen(text, sizeof(text))); /* nowhere left to say it */
-}
 
 /* The kernel opens a console for 0 to 2 where the initramfs has one; nothing of ours may land there. */
 static void main_streams(void)
@@ -59,6 +45,6 @@ int main(void)
 	if (r < 0 && !err.code)
 		(void)err_set(&err, -r, "start the agent");
 	if (r < 0)
-		main_say(&err);
+		file_kernel_log(&err);
 	boot_power_off();
 }

@@ -14,6 +14,7 @@
 #include "disk.h"
 #include "engines/oslevel/mount.h"
 #include "file.h"
+#include "grow.h"
 
 #define ROOT_OPTIONS 16
 
@@ -81,8 +82,21 @@ static int root_options(char *text, struct mount_option options[ROOT_OPTIONS], s
 	return 0;
 }
 
-/* A file system of the host's as a detached mount. */
-static int root_mount(const struct config_mount *mount, bool read_only, struct err *err)
+/* As small as it was it serves as well, so that is no reason to refuse. */
+static void root_grow(int mount, const char *disk)
+{
+	struct err err = { 0 };
+
+	if (grow_ext4(mount, disk, &err) < 0)
+		file_kernel_log(&err);
+}
+
+/*
+ * A file system of the host's as a detached mount
+ * @fs_read_only: the file system's own flag: a disk that cannot be written to refuses otherwise
+ */
+static int root_mount(const struct config_mount *mount, bool read_only, bool fs_read_only,
+		      struct err *err)
 {
 	struct mount_option options[ROOT_OPTIONS] = { { NULL, NULL } };
 	char path[DISK_PATH_MAX];
@@ -101,8 +115,7 @@ static int root_mount(const struct config_mount *mount, bool read_only, struct e
 	}
 	if (!tmpfs)
 		options[n++] = (struct mount_option){ "source", source };
-	/* The file system's own read-only flag: a disk that cannot be written refuses otherwise. */
-	if (read_only && !tmpfs)
+	if (fs_read_only && !tmpfs)
 		options[n++] = (struct mount_option){ "ro", NULL };
 	if (r == 0)
 		r = root_options(text, options, n, &attrs, err);
@@ -111,6 +124,9 @@ static int root_mount(const struct config_mount *mount, bool read_only, struct e
 	if (r == 0)
 		r = mount_new(tmpfs ? "tmpfs" : mount->type, options, attrs, err);
 	free(text);
+	if (r >= 0 && mount->kind == AGENT_MOUNT_VOLUME && !strcmp(mount->type, "ext4") &&
+	    !read_only)
+		root_grow(r, source);
 	return r;
 }
 
@@ -130,7 +146,7 @@ static int root_place(int fd, const char *path, struct err *err)
 static int root_mount_at(const struct config_mount *mount, bool read_only, const char *path,
 			 struct err *err)
 {
-	AUTO(fd_close_p) int fd = root_mount(mount, read_only, err);
+	AUTO(fd_close_p) int fd = root_mount(mount, read_only, read_only, err);
 
 	return fd < 0 ? fd : root_place(fd, path, err);
 }
@@ -200,6 +216,18 @@ static int root_layers(const struct config *config, struct err *err)
 	return 0;
 }
 
+/* Of a volume that is mounted in several places: they share its file system, which Linux has in one state only. */
+static bool root_all_read_only(const struct config *config, const char *source)
+{
+	for (size_t i = 0; i < config->n_mounts; i++) {
+		const struct config_mount *mount = &config->mounts[i];
+		if (mount->kind == AGENT_MOUNT_VOLUME && !strcmp(mount->source, source) &&
+		    !mount->read_only)
+			return false;
+	}
+	return true;
+}
+
 int root_assemble(const struct config *config, struct root *root, struct err *err)
 {
 	int r = root_layers(config, err);
@@ -212,7 +240,8 @@ int root_assemble(const struct config *config, struct root *root, struct err *er
 		const struct config_mount *mount = &config->mounts[i];
 		if (mount->kind != AGENT_MOUNT_VOLUME && mount->kind != AGENT_MOUNT_TMPFS)
 			continue;
-		root->volumes[i] = root_mount(mount, mount->read_only, err);
+		root->volumes[i] = root_mount(mount, mount->read_only,
+					      root_all_read_only(config, mount->source), err);
 		if (root->volumes[i] < 0)
 			r = err_wrap(err, "volume %s", mount->target);
 	}
@@ -251,6 +280,16 @@ int root_etc(const struct config *config, struct err *err)
 			(void)err_set(err, -r, "make %s", files[i][0]);
 	}
 	return r;
+}
+
+int root_hosts(const void *text, size_t len)
+{
+	AUTO(fd_close_p) int fd = open(ROOT_DIR "/etc/hosts", O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	int r = fd_write_all(fd, text, len);
+	return r == 0 && ftruncate(fd, (off_t)len) < 0 ? -errno : r;
 }
 
 void root_release(void)

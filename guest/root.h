@@ -30,5 +30,7 @@ int root_assemble(const struct config *config, struct root *root, struct err *er
 int root_overlay(struct err *err);
 /* root_etc() - the files of /etc that the host gave, into ROOT_DIR/etc. */
 int root_etc(const struct config *config, struct err *err);
+/* root_hosts() - the hosts file that root_etc() made says this from now on, in place: it is mounted. 0 or -errno. */
+int root_hosts(const void *text, size_t len);
 /* root_release() - at the end, when nothing runs any more: write back and unmount what root_assemble() mounted. */
 void root_release(void);

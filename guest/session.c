@@ -19,6 +19,7 @@
 #include "engines/vmm/agent_frame.h"
 #include "file.h"
 #include "process.h"
+#include "stats.h"
 #include "talk.h"
 #include "tar.h"
 
@@ -489,29 +490,24 @@ static int session_join(const struct session *s, struct err *err)
 	return 0;
 }
 
-/* On a port, what was meant for a process that ended early is still on its way when the next session begins. */
-static bool session_is_stray(uint32_t type)
-{
-	return type == AGENT_STDIN || type == AGENT_STDIN_EOF || type == AGENT_RESIZE ||
-	       type == AGENT_SIGNAL || type == AGENT_OUT_END;
-}
-
 static int session_begin(struct session *s, struct err *err)
 {
-	uint32_t type;
+	int r = session_wait_frame(s);
 
-	do {
-		int r = session_wait_frame(s);
-		if (r < 0)
-			return err_set(err, -r, "the host's message");
-		type = s->reader.type;
-	} while (session_is_stray(type));
+	if (r < 0)
+		return err_set(err, -r, "the host's message");
+	uint32_t type = s->reader.type;
+	if (type == AGENT_STATS) {
+		stats_add(&s->out);
+		s->told = true;
+		return 0;
+	}
 	if (type != AGENT_START && type != AGENT_PUT && type != AGENT_GET && type != AGENT_STAT)
 		return err_say(err, EPROTO, "the host's message: a session cannot begin with %u",
 			       type);
 	if (type != AGENT_START && s->reader.len > AGENT_SESSION_MAX)
 		return err_say(err, EPROTO, "the host's message is too long");
-	int r = session_join(s, err);
+	r = session_join(s, err);
 	if (r < 0)
 		return r;
 	return type == AGENT_START ? session_process(s, err) : session_files(s, err);

@@ -5,7 +5,7 @@
 #include <sys/types.h>
 
 struct session_start {
-	int fd;		/* connection or port, O_NONBLOCK */
+	int fd;		/* the connection, O_NONBLOCK */
 	pid_t workload; /* whose namespaces it joins; 0: nothing runs, which the host is told */
 	int cgroup;	/* the workload's cgroup.procs, or -EBADF */
 };

@@ -66,19 +66,21 @@ static void stats_disks(uint64_t *ret_read, uint64_t *ret_write)
 	(void)closedir(dir);
 }
 
+/* As at OS level (engines/cgroup/cgroup_stats.c): files that were read once are not what somebody needs. */
+static uint64_t stats_memory(void)
+{
+	uint64_t used = file_number(STATS_CGROUP "/memory.current", "");
+	uint64_t files = file_number(STATS_CGROUP "/memory.stat", "inactive_file");
+
+	return used > files ? used - files : 0;
+}
+
 void stats_add(struct buf *out)
 {
 	size_t at = frame_begin(out, AGENT_STATS_REPLY);
 	uint64_t rx, tx, read, written;
 
-	frame_field_add_u64(out, AGENT_STAT_CPU_NS,
-			    file_number(STATS_CGROUP "/cpu.stat", "usage_usec") * 1000);
-	frame_field_add_u64(out, AGENT_STAT_MEMORY_BYTES,
-			    file_number(STATS_CGROUP "/memory.current", ""));
-	frame_field_add_u64(out, AGENT_STAT_MEMORY_TOTAL_BYTES,
-			    file_number("/proc/meminfo", "MemTotal") * 1024);
-	frame_field_add_u64(out, AGENT_STAT_MEMORY_FREE_BYTES,
-			    file_number("/proc/meminfo", "MemAvailable") * 1024);
+	frame_field_add_u64(out, AGENT_STAT_MEMORY_BYTES, stats_memory());
 	frame_field_add_u64(out, AGENT_STAT_PIDS, file_number(STATS_CGROUP "/pids.current", ""));
 	stats_net(&rx, &tx);
 	frame_field_add_u64(out, AGENT_STAT_NET_RX_BYTES, rx);

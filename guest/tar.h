@@ -4,7 +4,7 @@
 /*
  * Tars in and out of the workload's root, for `strata cp`: POSIX ustar with pax headers (POSIX.1-2017, pax, "ustar
  * Interchange Format" and "pax Header Block"), GNU's long names and sparse files 1.0 on the way in. Files of every kind
- * with owners, modes and times; no extended attributes, no sockets. Every path is looked up inside the root.
+ * with owners, modes, times and extended attributes (tar_xattr.h); no sockets. Every path is looked up inside the root.
  */
 #include <stdbool.h>
 #include <stddef.h>

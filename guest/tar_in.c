@@ -14,6 +14,7 @@
 #include "base/os/fd.h"
 #include "tar.h"
 #include "tar_head.h"
+#include "tar_xattr.h"
 
 #define TAR_META_MAX  (1U << 20) /* of a pax header or a long name */
 #define TAR_HOLES_MAX 65536U
@@ -23,7 +24,7 @@ struct tar_in {
 	int root;
 	const char *base; /* where it goes, below root */
 	/* Of the entry under way. */
-	struct buf name, link;
+	struct buf name, link, xattrs;
 	uint64_t size, real_size;
 	uint32_t uid, gid, mode, major, minor;
 	int64_t mtime_s;
@@ -143,7 +144,7 @@ static int tar_in_keyword(struct tar_in *in, const char *key, size_t key_len, co
 		return -ENOTSUP; /* version 0: nothing of ours writes it */
 	if (tar_in_is(key, key_len, "GNU.sparse.realsize"))
 		return tar_in_decimal(value, len, &in->real_size);
-	return 0;
+	return tar_xattr_keep(&in->xattrs, key, key_len, value, len);
 }
 
 /* "LENGTH KEY=VALUE\n", LENGTH being that of the whole. */
@@ -269,6 +270,7 @@ static void tar_in_forget(struct tar_in *in)
 	in->has_name = in->has_link = in->has_size = in->has_uid = in->has_gid = in->has_mtime =
 		in->sparse = false;
 	in->real_size = 0;
+	in->xattrs.len = 0;
 }
 
 /* 1: an entry; 0: the end of the tar. */
@@ -444,6 +446,9 @@ static int tar_in_file(struct tar_in *in, int dir, const char *last)
 		left = 0;
 	if (fchown(fd, in->uid, in->gid) < 0 || fchmod(fd, in->mode) < 0)
 		return -errno;
+	r = tar_xattr_set(&in->xattrs, fd);
+	if (r < 0)
+		return r;
 	uint64_t read = in->size - left;
 	if (left) /* nothing that we know of leaves any */
 		return -EBADMSG;
@@ -470,7 +475,12 @@ static int tar_in_dir(const struct tar_in *in, int dir, const char *last)
 		if (fstatat(dir, last, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
 			return 0;
 	}
-	return tar_in_attributes(in, dir, last);
+	int r = tar_in_attributes(in, dir, last);
+	if (r < 0 || !in->xattrs.len)
+		return r;
+	AUTO(fd_close_p)
+	int fd = openat(dir, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : tar_xattr_set(&in->xattrs, fd);
 }
 
 static int tar_in_hard_link(const struct tar_in *in, int dir, const char *last)
@@ -567,5 +577,6 @@ int tar_in(struct tar_stream *stream, int root, const char *path, struct err *er
 	}
 	buf_fini(&in.name);
 	buf_fini(&in.link);
+	buf_fini(&in.xattrs);
 	return r;
 }

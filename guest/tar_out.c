@@ -14,6 +14,7 @@
 #include "base/os/fd.h"
 #include "tar.h"
 #include "tar_head.h"
+#include "tar_xattr.h"
 
 #define TAR_DEPTH_MAX 256  /* one open directory each */
 #define TAR_LINKS_MAX 4096 /* files with several names that are known as such; the rest is copied */
@@ -28,23 +29,12 @@ struct tar_link {
 
 struct tar_out {
 	struct tar_stream *stream;
-	struct buf name; /* of the entry under way */
+	struct buf name;   /* of the entry under way */
+	struct buf xattrs; /* pax records of the entry whose header is written next */
 	struct tar_link *links;
 	size_t n_links;
 	unsigned depth;
 };
-
-/* Decimal length of a record includes its own digits. */
-static int tar_out_record(struct buf *buf, const char *key, const char *value)
-{
-	size_t rest = strlen(key) + strlen(value) + 3; /* ' ', '=', '\n' */
-	size_t len = rest + 1;
-	char digits[24];
-
-	for (int i = 0; i < 3; i++) /* settles at once, or after a digit more */
-		len = rest + (size_t)snprintf(digits, sizeof(digits), "%zu", len);
-	return buf_printf(buf, "%zu %s=%s\n", len, key, value);
-}
 
 static int tar_out_number_record(struct buf *buf, const char *key, uint64_t value, uint64_t most)
 {
@@ -53,7 +43,7 @@ static int tar_out_number_record(struct buf *buf, const char *key, uint64_t valu
 	if (value <= most)
 		return 0;
 	(void)snprintf(text, sizeof(text), "%llu", (unsigned long long)value); /* fits */
-	return tar_out_record(buf, key, text);
+	return tar_record(buf, key, text, strlen(text));
 }
 
 static void tar_out_octal(char *field, size_t size, uint64_t value, uint64_t most)
@@ -87,14 +77,16 @@ static int tar_out_pax(struct tar_out *out, const struct stat *st, const char *n
 	AUTO(buf_fini) struct buf text = { 0 };
 	struct tar_head head = { .name = "pax", .type = 'x' };
 
-	int r = strlen(name) > sizeof(head.name) ? tar_out_record(&text, "path", name) : 0;
+	int r = strlen(name) > sizeof(head.name) ? tar_record(&text, "path", name, strlen(name))
+						 : 0;
 	if (strlen(link) > sizeof(head.link))
-		r |= tar_out_record(&text, "linkpath", link);
+		r |= tar_record(&text, "linkpath", link, strlen(link));
 	r |= tar_out_number_record(&text, "size", size, TAR_OCTAL_MAX);
 	r |= tar_out_number_record(&text, "uid", st->st_uid, TAR_OCTAL_ID);
 	r |= tar_out_number_record(&text, "gid", st->st_gid, TAR_OCTAL_ID);
-	if (r)
+	if (r || buf_add(&text, buf_str(&out->xattrs), out->xattrs.len) < 0)
 		return -ENOMEM;
+	out->xattrs.len = 0;
 	if (!text.len)
 		return 0;
 	tar_out_octal(head.mode, sizeof(head.mode), 0644, TAR_OCTAL_ID);
@@ -202,6 +194,8 @@ static int tar_out_file(struct tar_out *out, int dir, const char *last, const st
 		return -EAGAIN; /* swapped meanwhile */
 	int r = now.st_nlink > 1 ? tar_out_remember(out, &now) : 0;
 	if (r == 0)
+		r = tar_xattr_pack(fd, &out->xattrs);
+	if (r == 0)
 		r = tar_out_head(out, &now, '0', "", (uint64_t)now.st_size);
 	return r == 0 ? tar_out_data(out, fd, (uint64_t)now.st_size) : r;
 }
@@ -254,7 +248,9 @@ static int tar_out_dir(struct tar_out *out, int dir, const char *last, const str
 	int fd = openat(dir, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	int r = tar_out_head(out, st, '5', "", 0);
+	int r = tar_xattr_pack(fd, &out->xattrs);
+	if (r == 0)
+		r = tar_out_head(out, st, '5', "", 0);
 	if (r < 0) {
 		fd_close(fd);
 		return r;
@@ -338,7 +334,9 @@ static int tar_out_itself(struct tar_out *out, int root, const char *path, int f
 		return file < 0 ? file : -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EAGAIN; /* swapped meanwhile */
-	int r = tar_out_head(out, &st, '0', "", (uint64_t)st.st_size);
+	int r = tar_xattr_pack(file, &out->xattrs);
+	if (r == 0)
+		r = tar_out_head(out, &st, '0', "", (uint64_t)st.st_size);
 	return r == 0 ? tar_out_data(out, file, (uint64_t)st.st_size) : r;
 }
 
@@ -371,5 +369,6 @@ int tar_out(struct tar_stream *stream, int root, const char *path, bool follow, 
 		free(out.links[i].name);
 	free(out.links);
 	buf_fini(&out.name);
+	buf_fini(&out.xattrs);
 	return r;
 }

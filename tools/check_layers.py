@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fails on an include that points up, sideways, or into another room's private.h.
 
-tools/check_layers.py [SRC [LAYERS]]
+tools/check_layers.py [SRC [LAYERS [GUEST]]]
+
+The guest's program lies outside of SRC, and is a room all the same: its own headers are written without a folder, those of SRC
+as everywhere.
 """
 import os
 import re
@@ -38,13 +41,13 @@ def room_of(path, rights):
     return None
 
 
-def check_file(src, path, rights):
-    room = room_of(path, rights)
+def check_file(tree, path, room, src, rights):
+    """Of a file tree/path in a room; what it includes is of that tree's own top (guest) or of src."""
     if room is None:
         yield f"{path}: its room has no line in tools/layers.txt"
         return
     allowed = rights[room] | rights.get(path, set()) | {room}
-    with open(os.path.join(src, path), encoding="utf-8") as lines:
+    with open(os.path.join(tree, path), encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             match = INCLUDE.match(line)
             if not match:
@@ -52,7 +55,9 @@ def check_file(src, path, rights):
             name = match.group(1)
             if name.startswith("abi/") and os.path.exists(os.path.join(src, "../include", name)):
                 continue  # shared with guests: only <stdint.h>, every room may
-            here = f"src/{path}:{number}"
+            if tree != src and "/" not in name and os.path.exists(os.path.join(tree, name)):
+                continue  # the guest's own
+            here = f"{os.path.basename(tree)}/{path}:{number}"
             if not os.path.exists(os.path.join(src, name)):
                 yield f'{here}: "{name}": includes are written from src/ ("base/os/fd.h")'
                 continue
@@ -67,12 +72,15 @@ def main():
     top = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     src = sys.argv[1] if len(sys.argv) > 1 else os.path.join(top, "src")
     rights = read_layers(sys.argv[2] if len(sys.argv) > 2 else os.path.join(top, "tools/layers.txt"))
+    guest = sys.argv[3] if len(sys.argv) > 3 else os.path.join(top, "guest")
     bad = []
-    for folder, _, names in sorted(os.walk(src)):
-        for name in sorted(names):
-            if name.endswith((".c", ".h")):
-                path = os.path.relpath(os.path.join(folder, name), src)
-                bad += check_file(src, path, rights)
+    for tree in (src, guest):
+        for folder, _, names in sorted(os.walk(tree)):
+            for name in sorted(names):
+                if name.endswith((".c", ".h")):
+                    path = os.path.relpath(os.path.join(folder, name), tree)
+                    room = "guest" if tree == guest else room_of(path, rights)
+                    bad += check_file(tree, path, room, src, rights)
     print("\n".join(bad), end="\n" if bad else "")
     return 1 if bad else 0
 

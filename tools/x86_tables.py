@@ -23,7 +23,7 @@ FIELD_REG = {'G': 'GPR', 'V': 'VEC', 'P': 'MMX', 'S': 'SEG', 'C': 'CR', 'D': 'DR
 FIELD_RM = {'E': 'GPR', 'R': 'GPR', 'W': 'VEC', 'U': 'VEC', 'Q': 'MMX', 'N': 'MMX', 'X': 'MASK', 'F': 'MASK', 'M': 'MEM'}
 FIELD_VVVV = {'H': 'VEC', 'B': 'GPR', 'A': 'MASK'}
 REGISTERS = ['AX', 'CX', 'DX', 'BX', 'SP', 'BP', 'SI', 'DI', '8', '9', '10', '11']
-FLAGS = {'c': 'CF', 'p': 'PF', 'a': 'AF', 'z': 'ZF', 's': 'SF', 't': 'TF', 'i': 'IF', 'd': 'DF', 'o': 'OF'}
+FLAG_BITS = 'c.p.a.zstido'  # by their places in RFLAGS
 IMMEDIATES = {'Ib': 'B', 'Is': 'S', 'Iw': 'W', 'Iz': 'Z', 'Iv': 'V', 'Jb': 'S', 'Jz': 'Z', 'Ap': 'AP'}
 ATTRS = {'lock': 'LOCK', 'd64': 'D64', 'rep': 'REP', 'dx': 'DX', 'bits': 'BITS', 'count': 'COUNT', 'cl': 'CL',
          'vsib': 'VSIB', 'k': 'MASK', 'er': 'ROUND', 'sae': 'SAE', '3dnow': '3DNOW', 'gather': 'GATHER',
@@ -230,7 +230,7 @@ class Form:
         key, _, value = word.partition('=')
         if key in self.flags:
             for letter in value:
-                self.flags[key] |= 1 << 'c.p.a.zstido'.index(letter)
+                self.flags[key] |= 1 << FLAG_BITS.index(letter)
         elif word in ATTRS:
             self.attrs.add(ATTRS[word])
         elif word == 'kz':

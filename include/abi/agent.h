@@ -11,11 +11,10 @@
  *     strata.stdin     bytes to the workload     } with a terminal: stdin and stdout only,
  *     strata.stdout    bytes from it             } copied from and to a pty inside
  *     strata.stderr    bytes from it             }
- *     strata.exec      for hosts without vsock: exec sessions, one after the other
  *   virtio-vsock, guest's port AGENT_EXEC_PORT: each connection is one exec session
  *
  *   control:  guest READY -> host CONFIG -> guest STARTED or FAILED
- *             host SIGNAL, RESIZE, STDIN_EOF, STATS (-> guest STATS_REPLY), STOP at any time after CONFIG
+ *             host SIGNAL, RESIZE, STDIN_EOF, HOSTS, STOP at any time after CONFIG
  *             guest EXIT at the workload's end. It says how many bytes went into stdout and stderr: once the host
  *             has them all it says STOP, and the guest syncs its disks and powers off. STOP before the end kills the
  *             workload; EXIT is said all the same, and the guest waits for no other STOP.
@@ -24,6 +23,7 @@
  *             host PUT -> STDIN..., STDIN_EOF -> guest EXIT or FAILED      (a tar to be unpacked)
  *             host GET -> guest STDOUT..., EXIT or FAILED                  (a tar of what is there)
  *             host STAT -> guest STAT_REPLY or FAILED
+ *             host STATS -> guest STATS_REPLY or FAILED
  *             The host's end of the connection ends the session and kills its process.
  *
  * A frame is a struct agent_frame_head and a payload. Numbers are little endian and not aligned. The payloads of CONFIG,
@@ -45,14 +45,14 @@
 #define AGENT_PORT_STDIN   "strata.stdin"
 #define AGENT_PORT_STDOUT  "strata.stdout"
 #define AGENT_PORT_STDERR  "strata.stderr"
-#define AGENT_PORT_EXEC	   "strata.exec"
 
 /* Bytes of payload at most. */
 #define AGENT_CONFIG_MAX                                                                           \
-	(4U << 20)		 /* CONFIG, START: arguments and environment, Linux takes 2 MiB */
-#define AGENT_CONTROL_MAX 4096U	 /* everything else on the control port */
-#define AGENT_SESSION_MAX 65536U /* everything else in a session */
-#define AGENT_TEXT_MAX	  479U	 /* of FAILED and LOG */
+	(4U << 20)		/* CONFIG, START: arguments and environment, Linux takes 2 MiB */
+#define AGENT_CONTROL_MAX 4096U /* everything else on the control port */
+#define AGENT_HOSTS_MAX	  (1U << 20) /* HOSTS */
+#define AGENT_SESSION_MAX 65536U     /* everything else in a session */
+#define AGENT_TEXT_MAX	  479U	     /* of FAILED */
 
 enum agent_type {
 	/* host to guest, control */
@@ -60,9 +60,9 @@ enum agent_type {
 	AGENT_SIGNAL = 2, /* le32: number; in a session too */
 	AGENT_RESIZE = 3, /* struct agent_resize; in a session too */
 	AGENT_STOP = 4,	  /* nothing */
-	AGENT_STATS = 5,  /* nothing */
 	AGENT_STDIN_EOF =
 		6, /* nothing; in a session too. On the control port: nothing comes after what strata.stdin holds */
+	AGENT_HOSTS = 7, /* text: /etc/hosts from now on */
 	/* host to guest, session */
 	AGENT_START = 16, /* fields of CONFIG that belong to a process */
 	AGENT_STDIN = 17, /* bytes */
@@ -71,17 +71,17 @@ enum agent_type {
 	AGENT_STAT = 20,  /* fields: PATH, FLAGS (FOLLOW) */
 	AGENT_OUT_END =
 		21, /* le32: 1 standard output, 2 error: nobody reads it any more, which the process is to see */
+	AGENT_STATS = 22, /* nothing */
 	/* guest to host, control */
-	AGENT_READY = 64,	/* le32: AGENT_VERSION */
-	AGENT_STARTED = 65,	/* nothing; in a session too */
-	AGENT_FAILED = 66,	/* struct agent_failed and text; in a session too */
-	AGENT_EXIT = 67,	/* struct agent_exit; in a session too */
-	AGENT_STATS_REPLY = 68, /* fields AGENT_STAT_x */
-	AGENT_LOG = 69,		/* text: something to be told that ends nothing */
+	AGENT_READY = 64,   /* le32: AGENT_VERSION */
+	AGENT_STARTED = 65, /* nothing; in a session too */
+	AGENT_FAILED = 66,  /* struct agent_failed and text; in a session too */
+	AGENT_EXIT = 67,    /* struct agent_exit; in a session too */
 	/* guest to host, session */
-	AGENT_STDOUT = 80,     /* bytes */
-	AGENT_STDERR = 81,     /* bytes */
-	AGENT_STAT_REPLY = 82, /* struct agent_stat */
+	AGENT_STDOUT = 80,	/* bytes */
+	AGENT_STDERR = 81,	/* bytes */
+	AGENT_STAT_REPLY = 82,	/* struct agent_stat */
+	AGENT_STATS_REPLY = 83, /* fields AGENT_STAT_x */
 };
 
 struct agent_frame_head {
@@ -118,15 +118,15 @@ enum agent_tag {
 	AGENT_TAG_SHM_BYTES = 37, /* number: size of /dev/shm */
 	AGENT_TAG_CLOCK = 38, /* number: ns since 1970, UTC; 0 or no field: the clock is right */
 	AGENT_TAG_PIDS = 39,  /* number: processes at most; 0 or no field: no limit */
+	AGENT_TAG_DIRECTORY =
+		40, /* absolute, each: made in the root where it is missing, before the mounts */
 	/* of PUT, GET, STAT */
 	AGENT_TAG_PATH = 64,
 	AGENT_TAG_AS = 65, /* the name in the tar; no field: the path's last part */
 	/* of STATS_REPLY: numbers */
-	AGENT_STAT_CPU_NS = 96,		    /* of the workload and its sessions */
-	AGENT_STAT_MEMORY_BYTES = 97,	    /* likewise */
-	AGENT_STAT_MEMORY_TOTAL_BYTES = 98, /* of the guest */
-	AGENT_STAT_MEMORY_FREE_BYTES = 99,  /* of the guest: MemAvailable */
-	AGENT_STAT_PIDS = 100,
+	AGENT_STAT_MEMORY_BYTES =
+		97, /* of the workload and its sessions, without what the kernel can drop */
+	AGENT_STAT_PIDS = 100, /* likewise */
 	AGENT_STAT_NET_RX_BYTES = 101,
 	AGENT_STAT_NET_TX_BYTES = 102,
 	AGENT_STAT_IO_READ_BYTES = 103,

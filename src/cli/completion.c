@@ -141,7 +141,7 @@ static void completion_value(struct cli *cli, const struct opt *opt)
 	} known[] = {
 		{ "virt", "auto|os-level" },
 		{ "restart", "no|on-failure|always|unless-stopped" },
-		{ "network", "bridge|none|host" },
+		{ "network", "bridge|none|host|passt" },
 		{ "security-opt", "no-new-privileges|seccomp" },
 		{ "type", "instance|image|volume|network" },
 	};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The flags of a virtual machine: its kernel, its disks, its size. */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -105,57 +106,89 @@ static int vm_texts(const struct args *args, json_t *vm, struct err *err)
 	return r == 0 && irqchip ? flag_set(vm, "irqchip", json_string(irqchip), err) : r;
 }
 
-static int vm_code_cache(int64_t bytes, json_t *vm, struct err *err)
+static int vm_code_cache(const struct args *args, json_t *vm, struct err *err)
 {
+	const char *text = args_text(args, "code-cache", NULL);
+	int64_t bytes = 0;
+	int r = text ? args_size(text, "--code-cache", &bytes, err) : 0;
+
+	if (!text || r < 0)
+		return r;
 	if (bytes && (bytes < SPEC_VM_CODE_CACHE_MIN || bytes > SPEC_VM_CODE_CACHE_MAX))
 		return err_say(err, EINVAL,
-			       "--code-cache: between 1m and 1g, or 0 to translate nothing");
+			       "--code-cache %s: between 1m and 1g, or 0 to translate nothing", text);
 	return flag_set(vm, "code_cache_bytes", json_integer(bytes), err);
 }
 
-static int vm_size(const struct args *args, json_t *vm, struct err *err)
+/* --memory is a limit as any other here; the manager makes it the machine's size (manager/machine.c). */
+static int vm_vcpus(const struct args *args, json_t *vm, struct err *err)
 {
-	const char *memory = args_text(args, "memory", NULL);
 	const char *vcpus = args_text(args, "vcpus", NULL);
-	const char *cache = args_text(args, "code-cache", NULL);
 	int64_t n = 0;
-	int r = 0;
 
-	if (vcpus) {
-		r = args_int(vcpus, "--vcpus", 1, 64, &n, err);
-		r = r < 0 ? r : flag_set(vm, "vcpus", json_integer(n), err);
-	}
-	if (r == 0 && cache)
-		r = args_size(cache, "--code-cache", &n, err);
-	if (r == 0 && cache)
-		r = vm_code_cache(n, vm, err);
-	if (r < 0 || !memory)
-		return r;
-	r = args_size(memory, "--memory", &n, err);
-	if (r == 0 && n == 0)
-		return 0; /* as for a container: not limited; here, the default */
-	/* Whole pages, as the guest sees them. */
-	return r < 0 ? r : flag_set(vm, "memory_bytes", json_integer(n / 4096 * 4096), err);
+	if (!vcpus)
+		return 0;
+	int r = args_int(vcpus, "--vcpus", 1, 64, &n, err);
+	return r < 0 ? r : flag_set(vm, "vcpus", json_integer(n), err);
 }
 
-/* What is said about a process: a kernel without an image has none that is ours. */
+/* Said of what an image runs: the right word for each, where a kernel alone is booted. */
+static const struct {
+	const char *flag, *instead;
+} vm_of_process[] = {
+	{ "env", NULL },
+	{ "env-file", NULL },
+	{ "user", NULL },
+	{ "group-add", NULL },
+	{ "workdir", NULL },
+	{ "entrypoint", NULL },
+	{ "cap-add", NULL },
+	{ "cap-drop", NULL },
+	{ "ulimit", NULL },
+	{ "pids-limit", NULL },
+	{ "shm-size", NULL },
+	{ "security-opt", NULL },
+	{ "hostname", "a kernel names itself (--append hostname=NAME); others find it by "
+		      "--network-alias NAME" },
+};
+
+/* What ends a machine (engines/vmm/signals.c); any other signal says nothing to a kernel. */
+static int vm_stop_signal(const struct args *args, struct err *err)
+{
+	static const int known[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGPWR, SIGKILL };
+	const char *text = args_text(args, "stop-signal", NULL);
+	int number;
+	int r = text ? args_signal(text, "--stop-signal", &number, err) : 0;
+
+	if (!text || r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
+		if (number == known[i])
+			return 0;
+	}
+	return err_say(
+		err, EINVAL,
+		"--stop-signal %s: a kernel alone knows its power button: TERM, INT, HUP, QUIT "
+		"or PWR; or KILL",
+		text);
+}
+
+/* A kernel without an image has no process that is ours. */
 static int vm_no_process(const struct args *args, struct err *err)
 {
-	static const char *const flags[] = {
-		"env",	   "env-file", "user",	 "group-add",  "workdir",  "entrypoint",
-		"cap-add", "cap-drop", "ulimit", "pids-limit", "shm-size",
-	};
+	static const char none[] = "a kernel alone has no process of ours";
 
 	if (args->argc || !args_given(args, "kernel"))
 		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		if (args_given(args, flags[i]))
-			return err_say(err, EINVAL,
-				       "--%s is for what an image runs: a kernel alone has no "
-				       "process of ours",
-				       flags[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(vm_of_process); i++) {
+		const char *instead = vm_of_process[i].instead;
+		if (args_given(args, vm_of_process[i].flag))
+			return err_say(err, EINVAL, "--%s is for what an image runs: %s",
+				       vm_of_process[i].flag, instead ? instead : none);
 	}
-	return 0;
+	if (args_on(args, "privileged"))
+		return err_say(err, EINVAL, "--privileged is for what an image runs: %s", none);
+	return vm_stop_signal(args, err);
 }
 
 int flag_vm(const struct args *args, json_t *config, struct err *err)
@@ -176,9 +209,11 @@ int flag_vm(const struct args *args, json_t *config, struct err *err)
 		r = flag_disk(disks->texts[i], "--disk", list, err);
 	if (r == 0 && json_array_size(list))
 		r = flag_set(vm, "disks", TAKE(list), err);
-	if (r == 0 && !json_object_size(vm) && !args_given(args, "vcpus"))
-		return 0; /* nothing of a machine: --memory is a limit */
 	if (r == 0)
-		r = vm_size(args, vm, err);
-	return r < 0 ? r : flag_set(config, "vm", TAKE(vm), err);
+		r = vm_vcpus(args, vm, err);
+	if (r == 0)
+		r = vm_code_cache(args, vm, err);
+	if (r < 0 || !json_object_size(vm))
+		return r; /* nothing of a machine */
+	return flag_set(config, "vm", TAKE(vm), err);
 }

@@ -205,7 +205,8 @@ static int run_network(const struct args *args, json_t *config, struct err *err)
 	static const struct run_member aliases = { "network-alias", "aliases", flag_plain };
 	const char *name = args_text(args, "network", NULL);
 	const char *ip = args_text(args, "ip", NULL);
-	bool alone = name && (!strcmp(name, "none") || !strcmp(name, "host"));
+	bool alone =
+		name && (!strcmp(name, "none") || !strcmp(name, "host") || !strcmp(name, "passt"));
 	struct in_addr address;
 
 	if (!name && !ip && !args_given(args, "network-alias"))

@@ -35,7 +35,7 @@ const struct opt run_opts[] = {
 	{ 0, OPT_SWITCH, "read-only", NULL, NULL },
 	{ 0, OPT_TEXT, "shm-size", "SIZE", "no writing to its root; /dev/shm (64m)" },
 	{ 0, OPT_GROUP, "", NULL, "Network" },
-	{ 0, OPT_TEXT, "network", "NAME", "bridge, none, host, or one of yours" },
+	{ 0, OPT_TEXT, "network", "NAME", "bridge, none, host, passt, or one of yours" },
 	{ 0, OPT_LIST, "network-alias", "NAME", NULL },
 	{ 0, OPT_TEXT, "ip", "ADDRESS", "its name and address there" },
 	{ 'p', OPT_LIST, "publish", "[[IP:]HOST:]PORT", "reach its PORT[/udp] from outside" },

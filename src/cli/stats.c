@@ -37,6 +37,7 @@ struct stats_sample {
 };
 
 struct stats {
+	struct manager *manager;
 	struct instance *instances;
 	size_t n;
 	struct stats_sample *before, *after; /* n each */
@@ -52,13 +53,11 @@ static void stats_fini(struct stats *stats)
 static int stats_named(struct cli *cli, const struct args *args, struct stats *stats,
 		       struct err *err)
 {
-	struct manager *manager;
-
 	stats->instances = calloc((size_t)args->argc, sizeof(*stats->instances));
 	if (!stats->instances)
 		return err_set(err, ENOMEM, "list the instances");
 	for (int i = 0; i < args->argc; i++, stats->n++) {
-		int r = verb_find(cli, args->argv[i], &manager, &stats->instances[i], err);
+		int r = verb_find(cli, args->argv[i], &stats->manager, &stats->instances[i], err);
 		if (r < 0)
 			return r;
 	}
@@ -68,13 +67,11 @@ static int stats_named(struct cli *cli, const struct args *args, struct stats *s
 static int stats_list(struct cli *cli, const struct args *args, struct stats *stats,
 		      struct err *err)
 {
-	struct manager *manager;
-
-	int r = cli_manager(cli, &manager, err);
+	int r = cli_manager(cli, &stats->manager, err);
 	if (r < 0)
 		return r;
 	r = args->argc ? stats_named(cli, args, stats, err)
-		       : manager_list(manager, args_on(args, "all"), LIST_SUMMARY,
+		       : manager_list(stats->manager, args_on(args, "all"), LIST_SUMMARY,
 				      &stats->instances, &stats->n, err);
 	if (r < 0)
 		return r;
@@ -89,7 +86,8 @@ static void stats_sample(const struct stats *stats, struct stats_sample *samples
 		struct stats_sample *sample = &samples[i];
 		sample->at_ns = clock_mono_ns();
 		/* one that ended meanwhile shows dashes: the list goes on */
-		sample->valid = manager_stats(&stats->instances[i], &sample->stats, NULL) == 0;
+		sample->valid = manager_stats(stats->manager, &stats->instances[i], &sample->stats,
+					      NULL) == 0;
 	}
 }
 

@@ -26,6 +26,10 @@ static const struct opt volume_list_opts[] = {
 	{ 0 },
 };
 static const struct opt volume_inspect_opts[] = { OPT_INSPECT_FORMAT, { 0 } };
+static const struct opt volume_check_opts[] = {
+	{ 0, OPT_SWITCH, "repair", NULL, "put right what can be without loss" },
+	{ 0 },
+};
 static const struct opt volume_prune_opts[] = {
 	{ 'a', OPT_SWITCH, "all", NULL, "those with a name, too" },
 	{ 'f', OPT_SWITCH, "force", NULL, "do not ask" },
@@ -50,8 +54,9 @@ static json_t *volume_size_json(const struct volume *volume, bool json)
 
 	if (volume->kind == VOLUME_DIRECTORY)
 		return json ? json_null() : json_string("");
-	verb_size((int64_t)volume->size_bytes, size);
-	return json ? json_integer((json_int_t)volume->size_bytes) : json_string(size);
+	int64_t bytes = (int64_t)volume_size(volume);
+	verb_size(bytes, size);
+	return json ? json_integer(bytes) : json_string(size);
 }
 
 static json_t *volume_json(const struct volume *volume, bool json)
@@ -177,6 +182,57 @@ static int volume_resize_run(struct cli *cli, const struct args *args, struct er
 	return 0;
 }
 
+/* Of `volume check`; 0: sound. */
+enum { VOLUME_LEAKS = 1, VOLUME_DAMAGED = 2 };
+
+static void volume_say_find(void *arg, const char *text)
+{
+	(void)printf("%s: %s\n", (const char *)arg, text); /* main() looks at ferror(stdout) */
+}
+
+/* What is left after a repair, or of a look alone. */
+static int volume_status(const struct volume_check *check)
+{
+	if (check->errors || (check->marked && !check->repaired))
+		return VOLUME_DAMAGED;
+	return (check->leaks || check->not_closed) && !check->repaired ? VOLUME_LEAKS : 0;
+}
+
+static const char *volume_verdict(const struct volume_check *check)
+{
+	bool any = check->leaks || check->low || check->not_closed || check->marked;
+
+	if (!check->has_structure)
+		return "a raw disk: its bytes, and nothing to check";
+	if (check->errors > check->low)
+		return "damaged: do not write to it, and copy what is left ('qemu-img check -r all' may "
+		       "mend it)";
+	if (check->repaired)
+		return any ? "repaired" : "sound";
+	if (volume_status(check) == VOLUME_DAMAGED)
+		return "not to be written to before --repair puts it right";
+	return any ? "usable: --repair frees what is lost" : "sound";
+}
+
+static int volume_check_run(struct cli *cli, const struct args *args, struct err *err)
+{
+	struct volume_check check;
+	struct manager *manager;
+
+	int r = cli_manager(cli, &manager, err);
+	r = r < 0 ? r
+		  : volume_check(&manager->store, args->argv[0], args_on(args, "repair"),
+				 volume_say_find, args->argv[0], &check, err);
+	if (r < 0)
+		return r;
+	if (check.not_closed)
+		volume_say_find(args->argv[0], "it was not closed by who wrote it last");
+	if (check.marked)
+		volume_say_find(args->argv[0], "it is marked as damaged by who wrote it");
+	volume_say_find(args->argv[0], volume_verdict(&check));
+	return volume_status(&check);
+}
+
 static int volume_rm_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	return verb_remove(cli, args, volume_remove, err);
@@ -235,6 +291,16 @@ static const struct cmd volume_resize_cmd = {
 	.max_operands = 2,
 	.run = volume_resize_run,
 };
+static const struct cmd volume_check_cmd = {
+	.name = "check",
+	.operands = "VOLUME",
+	.summary = "Look for damage in a qcow2 disk",
+	.notes = "Exit status: 0 sound or repaired, 1 clusters are lost (no harm), 2 damaged.",
+	.opts = volume_check_opts,
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = volume_check_run,
+};
 static const struct cmd volume_rm_cmd = {
 	.name = "rm",
 	.alias = "remove",
@@ -251,13 +317,8 @@ static const struct cmd volume_prune_cmd = {
 	.run = volume_prune_run,
 };
 static const struct cmd *const volume_subs[] = {
-	&volume_create_cmd,
-	&volume_list_cmd,
-	&volume_inspect_cmd,
-	&volume_resize_cmd,
-	&volume_rm_cmd,
-	&volume_prune_cmd,
-	NULL,
+	&volume_create_cmd, &volume_list_cmd, &volume_inspect_cmd, &volume_resize_cmd,
+	&volume_check_cmd,  &volume_rm_cmd,   &volume_prune_cmd,   NULL,
 };
 
 const struct cmd cmd_volume = {

@@ -120,6 +120,11 @@ uint64_t caps_held(void)
 	return held;
 }
 
+uint64_t caps_grantable(bool machine)
+{
+	return machine ? UINT64_MAX : caps_held();
+}
+
 struct caps_list {
 	uint64_t named; /* without ALL */
 	bool all;

@@ -14,6 +14,8 @@ int caps_from_name(const char *name, uint64_t *ret, struct err *err);
 const char *caps_name(unsigned cap); /* "CAP_CHOWN"; NULL for an unknown one */
 /* caps_held() - what this process could grant: its permitted and bounding set. */
 uint64_t caps_held(void);
+/* caps_grantable() - the same; in a virtual machine (@machine), whose kernel grants them, every one */
+uint64_t caps_grantable(bool machine);
 /*
  * caps_parse_lists() - what --cap-add and --cap-drop make of the default set, by Docker's rules
  * @add, @drop: NULL-ended lists of names, or NULL for none

@@ -109,10 +109,13 @@ struct engine_ops {
 		    struct guest_end *ret_end); /* after wait_fd was readable */
 	void (*destroy)(struct guest *guest);	/* kills what is left; NULL is a no-op */
 
-	/* Mandatory, in any process. */
-	int (*freeze)(const struct spec *spec, bool frozen, struct err *err);
-	int (*stats)(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
-	int (*processes)(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err);
+	/* Mandatory, in any process. @pid: the guest's */
+	int (*freeze)(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
+	/* @run_dir: as guest_files'; NULL: the guest is paused, and nothing inside is asked. SIGPIPE must be ignored. */
+	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid,
+		     struct guest_stats *ret, struct err *err);
+	int (*processes)(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
+			 struct err *err);
 	/*
 	 * The root file system, of a running guest (pid > 0) or one at rest: an O_PATH fd, or -errno.
 	 * *ret_users: a user namespace whose root may change what is there, or -EBADF: the host's root may.
@@ -121,8 +124,11 @@ struct engine_ops {
 			 struct err *err);
 	/* Optional: of an engine whose root_open() refuses, what `strata cp` does while the guest runs. */
 	const struct guest_files *files;
-	/* Kill and remove what a dead monitor's guest left on the host; absent is fine. */
-	int (*sweep)(const char *id, const char *cgroup_parent, struct err *err);
+	/*
+	 * Kill and remove what a dead monitor's guest left on the host; absent is fine.
+	 * @pid: the guest's, as its monitor last said; 0: not known
+	 */
+	int (*sweep)(const char *id, const char *cgroup_parent, pid_t pid, struct err *err);
 
 	/*
 	 * Mandatory, in a process of its own with one thread, which nothing else is done in: the parent, or the stand-in, of one

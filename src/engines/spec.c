@@ -23,6 +23,7 @@ static const char *const restarts[] = { [SPEC_RESTART_NO] = "no",
 static const char *const networks[] = { [SPEC_NETWORK_NONE] = "none",
 					[SPEC_NETWORK_HOST] = "host",
 					[SPEC_NETWORK_BRIDGE] = "bridge",
+					[SPEC_NETWORK_PASST] = "passt",
 					NULL };
 static const char *const propagations[] = { "rprivate", "private", "rslave", "slave",
 					    "rshared",	"shared",  NULL };
@@ -190,7 +191,7 @@ static void read_network(struct spec_reader *rd, struct spec *spec)
 	if (e->address && !e->prefix)
 		spec_fail(&end, "prefix", "is needed with address");
 	spec_leave(&in, &end);
-	if (spec->network != SPEC_NETWORK_BRIDGE)
+	if (spec->network != SPEC_NETWORK_BRIDGE && spec->network != SPEC_NETWORK_PASST)
 		*e = (struct spec_endpoint){ 0 };
 	spec_leave(rd, &in);
 }
@@ -335,6 +336,7 @@ void spec_fini(struct spec *spec)
 	free(spec->devices);
 	free(spec->ulimits);
 	free(spec->vm.disks);
+	free(spec->vm.directories);
 	free(spec->uid_map);
 	free(spec->gid_map);
 	free(spec->ports);

@@ -21,7 +21,7 @@ enum spec_restart {
 	SPEC_RESTART_ALWAYS,
 	SPEC_RESTART_UNLESS_STOPPED
 };
-enum spec_network { SPEC_NETWORK_NONE, SPEC_NETWORK_HOST, SPEC_NETWORK_BRIDGE };
+enum spec_network { SPEC_NETWORK_NONE, SPEC_NETWORK_HOST, SPEC_NETWORK_BRIDGE, SPEC_NETWORK_PASST };
 
 struct spec_mount {
 	enum spec_mount_type type;
@@ -73,9 +73,9 @@ struct spec_port {
 	const char *protocol; /* "tcp", "udp" */
 };
 
-struct spec_endpoint { /* filled by the manager before the start; all NULL without a bridge */
+struct spec_endpoint { /* filled by the manager before the start; all NULL without an address */
 	const char *network;
-	const char *bridge;  /* interface name on the host */
+	const char *bridge;  /* interface name on the host; NULL with passt */
 	const char *address; /* "10.201.0.2" */
 	unsigned prefix;
 	const char *gateway; /* NULL on an internal network */
@@ -113,6 +113,9 @@ struct spec_vm {
 	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
 	bool console; /* with an agent: what the kernel says on its serial port goes to standard error, not away */
 	bool upper; /* with an agent: disk 1 holds what it writes */
+	const char **
+		directories; /* with an agent: made in its root where they are missing; absolute, NULL-ended */
+	size_t n_directories;
 	bool balloon, rng;
 	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };

@@ -72,10 +72,23 @@ static int main_fd(int fd)
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -EBADF : fd;
 }
 
+static void main_cgroups(struct vmm_fds *fds)
+{
+	fds->home = main_fd(VMM_HOME_FD);
+	for (int fd = VMM_JOIN_FD; fd < VMM_FDS && main_fd(fd) >= 0; fd++)
+		fds->joins[fds->n_joins++] = fd;
+}
+
 int main(int argc, char **argv)
 {
 	const bool by_hand = argc == 2;
-	struct vmm_fds fds = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO, -EBADF, -EBADF, -EBADF };
+	struct vmm_fds fds = { .in = STDIN_FILENO,
+			       .out = STDOUT_FILENO,
+			       .err = STDERR_FILENO,
+			       .sync = -EBADF,
+			       .run = -EBADF,
+			       .tap = -EBADF,
+			       .home = -EBADF };
 	struct vmm_engine engine = { 0 };
 	struct spec spec = { 0 };
 	struct err err = { 0 };
@@ -90,13 +103,17 @@ int main(int argc, char **argv)
 		fds.sync = main_fd(VMM_SYNC_FD);
 		fds.run = main_fd(VMM_RUN_FD);
 		fds.tap = main_fd(VMM_TAP_FD);
+		main_cgroups(&fds);
 		/* So that SIGWINCH comes when the terminal's size changes. */
 		if (isatty(STDIN_FILENO) && setsid() > 0)
 			(void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
 	}
 	int r = main_spec(by_hand ? argv[1] : NULL, &spec, &err);
-	if (by_hand && r == 0 && spec.network == SPEC_NETWORK_BRIDGE)
+	if (by_hand && r == 0 &&
+	    (spec.network == SPEC_NETWORK_BRIDGE || spec.network == SPEC_NETWORK_PASST))
 		fds.tap = main_fd(VMM_TAP_FD);
+	if (by_hand && r == 0 && spec.vm.agent)
+		fds.run = main_fd(VMM_RUN_FD);
 	if (r == 0)
 		r = main_engine(&spec, &engine, &err);
 	if (r < 0 && fds.sync >= 0)

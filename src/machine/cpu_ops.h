@@ -22,8 +22,7 @@ enum vcpu_exit {
 	VCPU_EXIT_MMIO, /* io.mmio: the same */
 	VCPU_EXIT_HLT,	/* only where the engine has no interrupt controller of its own */
 	VCPU_EXIT_IRQ_WINDOW, /* asked by irq_window: an interrupt can be injected now */
-	VCPU_EXIT_EOI,	    /* io.eoi: a level interrupt that a split controller wants to hear of */
-	VCPU_EXIT_MSR_READ, /* io.msr: one that the engine has no answer to */
+	VCPU_EXIT_MSR_READ,   /* io.msr: one that the engine has no answer to */
 	VCPU_EXIT_MSR_WRITE,
 	VCPU_EXIT_SHUTDOWN, /* triple fault */
 	VCPU_EXIT_RESET,    /* the engine saw the machine be reset (KVM_EXIT_SYSTEM_EVENT) */
@@ -49,15 +48,12 @@ struct vcpu_io {
 			uint8_t *data;
 		} mmio;
 		struct {
-			uint8_t vector;
-		} eoi;
-		struct {
 			uint32_t index;
 			uint64_t value;
 			bool fault; /* set by the run loop: the guest gets #GP */
 		} msr;
 		struct {
-			uint64_t rip, dr6;
+			uint64_t rip, dr6; /* dr6: bit n is points[n], whether used or not */
 			uint32_t exception;
 		} debug;
 		struct {
@@ -71,11 +67,19 @@ struct vcpu_io {
 /* What an engine can do; the VMM adapts. */
 struct cpu_caps {
 	bool irqchip;	    /* LAPICs, IOAPIC, PIC and PIT of its own, on request */
-	bool split_irqchip; /* or the LAPICs alone */
 	bool doorbells;	    /* doorbell_set */
 	bool kvm_clock;	    /* paravirtual clock and KVM's CPUID leaves */
 	unsigned vcpus;	    /* at most */
 	unsigned phys_bits; /* guest physical address width */
+};
+
+/* What a vcpu stops at by its debug registers, beside int3s: SDM 3B, Debug Registers. */
+#define DEBUG_POINTS 4U
+enum debug_access { DEBUG_EXECUTE, DEBUG_WRITE, DEBUG_READ_WRITE };
+struct debug_point {
+	gva_t gva;   /* a multiple of len */
+	uint8_t len; /* 1 for DEBUG_EXECUTE, else 1, 2, 4 or 8; 0: this one is not used */
+	enum debug_access access; /* one of data is told after the instruction */
 };
 
 struct vm;   /* embedded by the engine */
@@ -84,7 +88,6 @@ struct vcpu; /* the same */
 struct vm_config {
 	struct guest_mem *mem; /* borrowed; slots are announced by slot_set() */
 	bool own_irqchip;      /* the engine's interrupt controllers are wanted: caps.irqchip */
-	bool split_irqchip;    /* with own_irqchip: of those the LAPICs alone: caps.split_irqchip */
 	unsigned vcpus;
 	/* Engines that translate: the code cache's size, 0: the engine's choice; and whether to do without. */
 	uint64_t code_cache_bytes;
@@ -130,17 +133,15 @@ struct cpu_ops {
 	void (*cr8_set)(struct vcpu *vcpu, uint8_t cr8);
 	/* Owner thread: IA32_APIC_BASE as the guest has it. */
 	uint64_t (*apic_base_get)(struct vcpu *vcpu);
-
 	/*
-	 * ---- with own_irqchip ----
-	 * With split_irqchip the machine's IOAPIC sends its interrupts by msi(), and says by ioapic_route() what each pin holds,
-	 * so that the end of a level interrupt is heard of (VCPU_EXIT_EOI). The machine's PIC goes by irq_ready, inject and
-	 * irq_window, which are there then too. No irq_set.
+	 * Before the first run(): ticks a second of the vcpu's TSC, whose value is msr_get(0x10); 0: not known, and
+	 * the guest is offered no TSC deadline. Otherwise accesses to IA32_TSC_DEADLINE come out as VCPU_EXIT_MSR_x.
 	 */
+	uint64_t (*tsc_hz)(struct vcpu *vcpu);
+
+	/* ---- with own_irqchip ---- */
 	void (*irq_set)(struct vm *vm, uint32_t gsi, bool level); /* any thread */
 	void (*msi)(struct vm *vm, uint64_t addr, uint32_t data); /* any thread */
-	/* Any thread; pin < IRQ_GSI_COUNT; the message as the pin would send it. 0 or -errno. */
-	int (*ioapic_route)(struct vm *vm, unsigned pin, uint64_t addr, uint32_t data, bool masked);
 
 	/* ---- optional: NULL without the cap ---- */
 	/*
@@ -149,10 +150,8 @@ struct cpu_ops {
 	 */
 	int (*doorbell_set)(struct vm *vm, uint64_t addr, unsigned len, bool is_port, bool match,
 			    uint64_t value, int fd);
-	/* Any thread: the pace of the guest's TSC, for the LAPIC's TSC deadline; the TSC itself is msr_get()'s. */
-	uint64_t (*tsc_hz)(struct vm *vm);
 	int (*debug_set)(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
-			 const uint64_t hw_breakpoints[4]);
+			 const struct debug_point points[DEBUG_POINTS]); /* NULL: none */
 	/*
 	 * Owner thread, with debug_set. An int3 that came out as VCPU_EXIT_DEBUG was the guest's own: it gets its #BP at
 	 * the next run().

@@ -32,6 +32,7 @@
 #define LAPIC_BASE_BSP	 UINT64_C(0x100) /* IA32_APIC_BASE: Local APIC Status and Location */
 #define LAPIC_BASE_X2	 UINT64_C(0x400)
 #define LAPIC_BASE_EN	 UINT64_C(0x800)
+#define MSR_TSC		 0x10U
 #define MSR_APIC_BASE	 0x1bU
 #define MSR_TSC_DEADLINE 0x6e0U
 #define MSR_X2APIC	 0x800U /* to 0x83f; the rest up to 0x8ff is reserved */

@@ -183,16 +183,17 @@ static int create_signal(const char *name)
 	return n > 0 && n <= SIGRTMAX ? (int)n : SIGTERM;
 }
 
-static int create_caps(json_t *spec, const json_t *config, struct err *err)
+static int create_caps(json_t *spec, const json_t *config, bool machine, struct err *err)
 {
 	const char **add = json_strings(json_object_get(config, "cap_add"));
 	const char **drop = json_strings(json_object_get(config, "cap_drop"));
 	json_t *names = json_array();
-	uint64_t caps = caps_held();
+	const uint64_t held = caps_grantable(machine);
+	uint64_t caps = held;
 	int r = add && drop && names ? 0 : err_set(err, ENOMEM, "capabilities");
 
 	if (r == 0 && !json_bool(config, "privileged", false))
-		r = caps_parse_lists(add, drop, caps_held(), &caps, err);
+		r = caps_parse_lists(add, drop, held, &caps, err);
 	for (unsigned cap = 0; r == 0 && cap < 64; cap++) {
 		if (caps & (1ULL << cap) && caps_name(cap) &&
 		    json_array_append_new(names, json_string(caps_name(cap))))
@@ -250,7 +251,7 @@ static int create_hostname(const json_t *config, const char *id, char ret[65])
 }
 
 static int create_defaults(json_t *spec, const json_t *config, const json_t *image_config,
-			   const char *id, struct err *err)
+			   const char *id, bool machine, struct err *err)
 {
 	const json_t *image = json_object_get(image_config, "config");
 	const char *cwd = json_str(config, "cwd", json_str(image, "WorkingDir", ""));
@@ -283,11 +284,11 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 	const char *seccomp = json_bool(config, "privileged", false) ? "unconfined" : "default";
 	r |= json_object_set_new(spec, "seccomp_profile",
 				 json_string(json_str(config, "seccomp", seccomp)));
-	/* A bare kernel's address would be nobody's to set: it gets a network where one was asked for. */
+	/* A bare kernel's address would be nobody's to set: it gets a network where one was asked for. A bridge takes root. */
+	const char *usual = machine && geteuid() != 0 ? "passt" : "bridge";
 	if (!json_object_get(spec, "network"))
-		r |= json_object_set_new(
-			spec, "network",
-			json_pack("{s:s}", "mode", image_config ? "bridge" : "none"));
+		r |= json_object_set_new(spec, "network",
+					 json_pack("{s:s}", "mode", image_config ? usual : "none"));
 	r |= create_env(spec, config, image, hostname);
 	if (r)
 		return err_set(err, ENOMEM, "new instance");
@@ -419,7 +420,6 @@ static bool create_has_target(const json_t *mounts, const char *target)
 	return false;
 }
 
-/* Not for a virtual machine, where what is written is on a disk already, and no directory can be mounted. */
 static void create_image_volumes(json_t *mounts, const json_t *image)
 {
 	const char *target;
@@ -432,6 +432,29 @@ static void create_image_volumes(json_t *mounts, const json_t *image)
 						    json_pack("{s:s,s:s,s:b}", "type", "volume",
 							      "target", target, "copy_up", 1));
 	}
+}
+
+/*
+ * In a virtual machine what is written is on a disk already, and no directory of the host's can be mounted: there a VOLUME is
+ * a directory in its root.
+ */
+static int create_image_directories(json_t *vm, const json_t *mounts, const json_t *image)
+{
+	json_t *directories = json_array();
+	const char *target;
+	json_t *unused;
+	int r = 0;
+
+	json_object_foreach(json_object_get(image, "Volumes"), target, unused)
+	{
+		if (!create_has_target(mounts, target))
+			r |= json_array_append_new(directories, json_string(target));
+	}
+	if (json_array_size(directories) == 0) {
+		json_decref(directories);
+		return r;
+	}
+	return r | json_object_set_new(vm, "directories", directories);
 }
 
 static int create_mounts(struct manager *manager, json_t *spec, const json_t *config,
@@ -448,8 +471,11 @@ static int create_mounts(struct manager *manager, json_t *spec, const json_t *co
 	}
 	(void)json_object_set_new(spec, "mounts", mounts);
 	(void)json_object_set_new(spec, "volumes", anonymous);
+	const json_t *image = json_object_get(image_config, "config");
 	if (!machine)
-		create_image_volumes(mounts, json_object_get(image_config, "config"));
+		create_image_volumes(mounts, image);
+	else if (create_image_directories(json_object_get(spec, "vm"), mounts, image))
+		return err_set(err, ENOMEM, "new instance");
 	json_array_foreach(mounts, i, mount)
 	{
 		const char *type = json_str(mount, "type", "bind");
@@ -616,6 +642,12 @@ static int create_engine(const json_t *config, const struct engine_ops **ret, st
 		return err_say(err, ENOTSUP,
 			       "--virt %s: this build runs os-level, hosted and hybrid; see 'strata info'",
 			       virt);
+	const char *network = json_str(json_object_get(config, "network"), "mode", "");
+	if (!engine->machines && !strcmp(network, "passt"))
+		return err_say(
+			err, EINVAL,
+			"--network passt is for a virtual machine: a container has bridge, none "
+			"and host");
 	if (machine && !engine->machines)
 		return err_say(
 			err, EINVAL,
@@ -645,13 +677,13 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (image && (json_object_set_new(spec, "image_id", json_string(image->id)) < 0 ||
 		      create_layers(spec, image) < 0))
 		return err_set(err, ENOMEM, "new instance");
-	r = create_defaults(spec, config, image_config, id, err);
+	r = create_defaults(spec, config, image_config, id, engine->machines, err);
 	if (r == 0 && engine->machines)
 		r = machine_ask(spec, config, image != NULL, err);
 	if (r == 0 && engine->machines)
 		r = machine_find_volumes(manager, spec, err);
 	if (r == 0)
-		r = create_caps(spec, config, err);
+		r = create_caps(spec, config, engine->machines, err);
 	if (r == 0)
 		r = create_check_cpus(spec, err);
 	if (r == 0)
@@ -660,6 +692,8 @@ static int create_build(struct manager *manager, const json_t *config, const str
 		r = create_check_ports(spec, err);
 	if (r == 0)
 		r = create_mounts(manager, spec, config, image_config, engine->machines, err);
+	if (r == 0 && engine->machines)
+		r = machine_check_disks(manager, spec, err);
 	return r == 0 ? create_check_devices(spec, err) : r;
 }
 

@@ -41,10 +41,10 @@ struct exec {
 };
 
 /* Those that this host has: ALL would ask for more than some can give. */
-static json_t *exec_all_caps(void)
+static json_t *exec_all_caps(bool machine)
 {
 	json_t *names = json_array();
-	uint64_t caps = caps_held();
+	uint64_t caps = caps_grantable(machine);
 
 	for (unsigned cap = 0; names && cap < 64; cap++) {
 		if (caps >> cap & 1 && caps_name(cap))
@@ -86,7 +86,8 @@ static int exec_spec(struct manager *manager, const struct instance *instance,
 	if (opts->cwd)
 		r |= json_object_set_new(spec, "cwd", json_string(opts->cwd));
 	if (opts->privileged)
-		r |= json_object_set_new(spec, "caps", exec_all_caps()) |
+		r |= json_object_set_new(spec, "caps",
+					 exec_all_caps(json_object_get(spec, "vm") != NULL)) |
 		     json_object_set_new(spec, "no_new_privileges", json_false());
 	if (r)
 		return err_say(err, EINVAL, "exec: an argument is not valid UTF-8");

@@ -2,6 +2,7 @@
 /* What is here and how it does: info, stats, processes, boot. */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,13 +28,21 @@ static int info_running(const struct instance *instance, const struct engine_ops
 	return instance_engine(instance, ret_engine, err);
 }
 
-int manager_stats(const struct instance *instance, struct guest_stats *ret, struct err *err)
+int manager_stats(struct manager *manager, const struct instance *instance, struct guest_stats *ret,
+		  struct err *err)
 {
+	const bool paused = instance->state == INSTANCE_PAUSED;
 	const struct engine_ops *engine;
+	char run_dir[4096];
 	struct spec view;
 	int r = info_running(instance, &engine, &view, err);
 
-	return r < 0 ? r : engine->stats(&view, instance->pid, ret, err);
+	if (r == 0 && instance_dir(manager, instance->id, true, run_dir) < 0)
+		r = err_set(err, ENAMETOOLONG, "statistics");
+	if (r < 0)
+		return r;
+	(void)signal(SIGPIPE, SIG_IGN); /* a valid signal: cannot fail */
+	return engine->stats(&view, paused ? NULL : run_dir, instance->pid, ret, err);
 }
 
 /* CPU time of a process from /proc/PID/stat, after the name, which may hold anything. */
@@ -100,7 +109,7 @@ int manager_processes(const struct instance *instance, json_t **ret, struct err 
 	int r = info_running(instance, &engine, &view, err);
 
 	if (r == 0)
-		r = engine->processes(&view, &pids, &n, err);
+		r = engine->processes(&view, instance->pid, &pids, &n, err);
 	if (r < 0)
 		return r;
 	json_t *rows = json_array();

@@ -106,10 +106,14 @@ int manager_kill(struct manager *manager, struct instance *instance, int sig, st
 	if (sig == SIGKILL && instance->state == INSTANCE_PAUSED)
 		r = manager_resume(manager, instance,
 				   err); /* a frozen v1 group does not even die */
-	if (r == 0 && (r = wire_send(fd, WIRE_SIGNAL, &word, sizeof(word))) < 0)
-		r = err_set(err, -r, "kill %s", instance->name);
 	if (r < 0)
 		return r;
+	r = wire_send(fd, WIRE_SIGNAL, &word, sizeof(word));
+	if (sig == SIGKILL && (r == -EPIPE || r == -ECONNRESET))
+		return life_settle(manager, instance,
+				   err); /* its monitor died meanwhile, and it with it */
+	if (r < 0)
+		return err_set(err, -r, "kill %s", instance->name);
 	event_add(manager, "kill", instance, "signal", sig);
 	if (sig != SIGKILL)
 		return 0;
@@ -134,7 +138,7 @@ static int life_freeze(struct manager *manager, struct instance *instance, bool 
 		return r;
 	enum instance_state state = frozen ? INSTANCE_PAUSED : INSTANCE_RUNNING;
 	struct spec spec = instance_view(instance);
-	r = engine->freeze(&spec, frozen, err);
+	r = engine->freeze(&spec, instance->pid, frozen, err);
 	if (r == 0)
 		r = instance_set_state(manager, instance->id, state, err);
 	if (r < 0)
@@ -222,7 +226,8 @@ static bool life_is_ours(struct manager *manager, const struct instance *instanc
 int manager_end(struct manager *manager, struct instance *instance, int attach, struct err *err)
 {
 	struct status status;
-	pid_t monitor = instance->monitor;    /* instance_ended() forgets it */
+	pid_t monitor = instance->monitor; /* instance_ended() forgets them */
+	pid_t pid = instance->pid;
 	AUTO(fd_close_p) int socket = attach; /* closing it releases the monitor */
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
 
@@ -237,7 +242,7 @@ int manager_end(struct manager *manager, struct instance *instance, int attach, 
 	while (monitor > 0 && waitpid(monitor, &end, 0) < 0 && errno == EINTR)
 		;
 	if (ours)
-		return r == 0 && WIFSIGNALED(end) ? instance_sweep_engine(instance, err) : r;
+		return r == 0 && WIFSIGNALED(end) ? instance_sweep_engine(instance, pid, err) : r;
 	fd_close(lock);
 	lock = -EBADF;
 	return life_settle(manager, instance,

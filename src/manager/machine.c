@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/os/json.h"
@@ -52,7 +53,7 @@ int machine_ask(json_t *spec, const json_t *config, bool image, struct err *err)
 		r |= json_object_set_new(vm, "upper",
 					 json_boolean(!json_bool(config, "read_only", false)));
 	}
-	if (memory && !json_object_get(vm, "memory_bytes"))
+	if (memory) /* whole pages, as the guest sees them */
 		r |= json_object_set_new(vm, "memory_bytes",
 					 json_integer(memory / MACHINE_PAGE * MACHINE_PAGE));
 	if (!json_object_get(vm, "vcpus"))
@@ -135,6 +136,82 @@ int machine_need_volume(const char *name, struct err *err)
 		name, name);
 }
 
+/* The disk of a volume that is mounted: one, in however many places, which can be written to if one of them can. */
+static int machine_add_volume(json_t *disks, size_t first, const char *path, bool read_only)
+{
+	for (size_t i = first; i < json_array_size(disks); i++) {
+		json_t *disk = json_array_get(disks, i);
+		if (!strcmp(json_str(disk, "path", ""), path))
+			return json_object_set_new(
+				disk, "read_only",
+				json_boolean(read_only && json_bool(disk, "read_only", false)));
+	}
+	return json_array_append_new(disks, json_pack("{s:s,s:s,s:b}", "path", path, "format",
+						      "raw", "read_only", (int)read_only));
+}
+
+/* Two openings of one file or device, of which at least one is for writing. */
+static bool machine_is_twice(const json_t *a, const json_t *b)
+{
+	struct stat one, two;
+
+	if (json_bool(a, "read_only", false) && json_bool(b, "read_only", false))
+		return false;
+	if (stat(json_str(a, "path", ""), &one) < 0 || stat(json_str(b, "path", ""), &two) < 0)
+		return false; /* whoever opens it has the words */
+	if (S_ISBLK(one.st_mode) && S_ISBLK(two.st_mode))
+		return one.st_rdev == two.st_rdev;
+	return one.st_dev == two.st_dev && one.st_ino == two.st_ino;
+}
+
+static int machine_say_twice(const char *path, const char *before, struct err *err)
+{
+	static const char todo[] = "leave out one, or give both read-only (,ro)";
+
+	if (!strcmp(path, before))
+		return err_say(err, EBUSY, "disk %s is given twice: %s", path, todo);
+	return err_say(err, EBUSY, "disk %s is given twice, also as %s: %s", path, before, todo);
+}
+
+/* Else the machine's own lock would keep itself out, and say that another machine has the disk. */
+static int machine_check_twice(const json_t *disks, struct err *err)
+{
+	for (size_t i = 0; i < json_array_size(disks); i++) {
+		const json_t *disk = json_array_get(disks, i);
+		for (size_t k = 0; k < i; k++) {
+			const json_t *before = json_array_get(disks, k);
+			if (machine_is_twice(before, disk))
+				return machine_say_twice(json_str(disk, "path", ""),
+							 json_str(before, "path", ""), err);
+		}
+	}
+	return 0;
+}
+
+int machine_check_disks(struct manager *manager, const json_t *spec, struct err *err)
+{
+	AUTO(json_decref_p)
+	json_t *disks = json_copy(json_object_get(json_object_get(spec, "vm"), "disks"));
+	size_t first = json_array_size(disks), i;
+	const json_t *mount;
+
+	if (!disks)
+		return 0; /* a volume may be mounted in several places */
+	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
+	{
+		AUTO(volume_fini) struct volume volume = { 0 };
+		if (strcmp(json_str(mount, "type", ""), "volume") != 0)
+			continue;
+		int r = volume_find(&manager->store, json_str(mount, "source", ""), &volume, err);
+		if (r < 0)
+			return r;
+		if (machine_add_volume(disks, first, volume.path,
+				       json_bool(mount, "read_only", false)))
+			return err_set(err, ENOMEM, "new instance");
+	}
+	return machine_check_twice(disks, err);
+}
+
 int machine_use_volumes(struct manager *manager, const json_t *spec, const char *id,
 			struct err *err)
 {
@@ -211,23 +288,23 @@ static int machine_files(struct manager *manager, const struct instance *instanc
 /* Volumes that are mounted inside come last; the one of a mount is found by its path. */
 static int machine_mounts(const json_t *mounts, json_t *disks, struct err *err)
 {
+	size_t first = json_array_size(disks), i;
 	const json_t *mount;
-	size_t i;
+	int r = 0;
 
 	json_array_foreach(mounts, i, mount)
 	{
-		const char *path = json_str(mount, "source", "");
-		bool read_only = json_bool(mount, "read_only", false);
-		if (strcmp(json_str(mount, "type", ""), "volume") != 0)
-			continue;
-		int r = ext4_ensure(path, read_only, err);
-		if (r < 0)
-			return r;
-		if (json_array_append_new(disks, json_pack("{s:s,s:s,s:b}", "path", path, "format",
-							   "raw", "read_only", (int)read_only)))
+		if (!strcmp(json_str(mount, "type", ""), "volume") &&
+		    machine_add_volume(disks, first, json_str(mount, "source", ""),
+				       json_bool(mount, "read_only", false)))
 			return err_set(err, ENOMEM, "start");
 	}
-	return 0;
+	for (i = first; r == 0 && i < json_array_size(disks); i++) {
+		const json_t *disk = json_array_get(disks, i);
+		r = ext4_ensure(json_str(disk, "path", ""), json_bool(disk, "read_only", false),
+				err);
+	}
+	return r == 0 ? machine_check_twice(disks, err) : r;
 }
 
 static json_t *machine_disks(const struct machine_files *files, const json_t *more)
@@ -271,7 +348,7 @@ int machine_fill(struct manager *manager, const struct instance *instance, json_
 	struct kernel kernel;
 
 	if (!json_bool(stored, "agent", false))
-		return 0;
+		return machine_check_twice(json_object_get(stored, "disks"), err);
 	AUTO(json_decref_p) json_t *vm = json_copy((json_t *)(uintptr_t)stored);
 	int r = vm ? kernel_find(&manager->store, json_str(vm, "kernel_name", NULL), &kernel, err)
 		   : err_set(err, ENOMEM, "start");

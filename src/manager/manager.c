@@ -343,9 +343,10 @@ struct spec instance_view(const struct instance *instance)
 		.id = instance->id,
 		.name = instance->name,
 		.cgroup_parent = json_str(instance->spec, "cgroup_parent", ""),
-		.network = !strcmp(mode, "host")   ? SPEC_NETWORK_HOST
-			   : !strcmp(mode, "none") ? SPEC_NETWORK_NONE
-						   : SPEC_NETWORK_BRIDGE,
+		.network = !strcmp(mode, "host")    ? SPEC_NETWORK_HOST
+			   : !strcmp(mode, "none")  ? SPEC_NETWORK_NONE
+			   : !strcmp(mode, "passt") ? SPEC_NETWORK_PASST
+						    : SPEC_NETWORK_BRIDGE,
 		.vm = { .agent = json_bool(vm, "agent", false),
 			.memory_bytes =
 				vm ? (uint64_t)json_int(vm, "memory_bytes", SPEC_VM_MEMORY) : 0 },

@@ -158,7 +158,8 @@ struct logs_opts {
 int manager_logs(struct manager *manager, const struct instance *instance,
 		 const struct logs_opts *opts, FILE *out, FILE *errout, struct err *err);
 
-int manager_stats(const struct instance *instance, struct guest_stats *ret, struct err *err);
+int manager_stats(struct manager *manager, const struct instance *instance, struct guest_stats *ret,
+		  struct err *err);
 
 /* manager_cpu() - who executes a virtual machine's CPUs: "kvm", "software"; NULL for what is none. Static. */
 const char *manager_cpu(const struct instance *instance);

@@ -140,7 +140,8 @@ void monitor_signal(struct monitor *m, int sig)
 		(void)pidfd_signal(m->guest->wait_fd, sig); /* gone already: the loop will see it */
 		if (sig == SIGKILL)
 			(void)m->guest->ops->freeze(
-				&m->spec, false, NULL); /* a v1 freezer holds even SIGKILL back */
+				&m->spec, m->guest->pid, false,
+				NULL); /* a v1 freezer holds even SIGKILL back */
 	} else if (m->start_at_ns && m->stopping) {
 		m->start_at_ns = 0;
 		monitor_after_end(m);

@@ -36,8 +36,11 @@ int instance_settle(struct manager *manager, struct instance *instance, struct e
 /* instance_ended() - under the lock: fold the end into the database and remove what only a run needs. */
 int instance_ended(struct manager *manager, struct instance *instance, const struct status *status,
 		   struct err *err);
-/* instance_sweep_engine() - no monitor lives: what is left of its processes and cgroups. */
-int instance_sweep_engine(const struct instance *instance, struct err *err);
+/*
+ * instance_sweep_engine() - no monitor lives: what is left of its processes and cgroups
+ * @pid: the guest's, as the monitor last said; 0: not known
+ */
+int instance_sweep_engine(const struct instance *instance, pid_t pid, struct err *err);
 /* instance_erase() - under the lock: volumes, row, directories. */
 int instance_erase(struct manager *manager, struct instance *instance, bool volumes,
 		   struct err *err);

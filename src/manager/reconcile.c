@@ -102,13 +102,14 @@ int instance_ended(struct manager *manager, struct instance *instance, const str
 	return 0;
 }
 
-int instance_sweep_engine(const struct instance *instance, struct err *err)
+int instance_sweep_engine(const struct instance *instance, pid_t pid, struct err *err)
 {
 	const struct engine_ops *engine;
 	int r = instance_engine(instance, &engine, err);
 
 	if (r == 0)
-		r = engine->sweep(instance->id, json_str(instance->spec, "cgroup_parent", ""), err);
+		r = engine->sweep(instance->id, json_str(instance->spec, "cgroup_parent", ""), pid,
+				  err);
 	return r < 0 ? err_wrap(err, "clean up after %s", instance->name) : 0;
 }
 
@@ -117,12 +118,13 @@ static int instance_fold(struct manager *manager, struct instance *instance, int
 			 struct err *err)
 {
 	struct status status = { .state = STATUS_STARTING };
+	bool told = run_fd >= 0 && status_read(run_fd, &status) == 0;
 	/* Also after "ended": the monitor says so first, and may have been killed before it removed them. */
-	int r = instance_sweep_engine(instance, err);
+	int r = instance_sweep_engine(instance, status.pid, err);
 
 	if (r < 0)
 		return r;
-	if (run_fd >= 0 && status_read(run_fd, &status) == 0 && status.state == STATUS_ENDED)
+	if (told && status.state == STATUS_ENDED)
 		return instance_ended(manager, instance, &status, err);
 	(void)snprintf(status.error, sizeof(status.error), "%s",
 		       run_fd >= 0 && status.monitor

@@ -21,6 +21,7 @@
 #include "manager/terminal.h"
 #include "manager/wire.h"
 #include "network/network.h"
+#include "network/passt.h"
 #include "storage/volume.h"
 
 static int start_layers(struct manager *manager, const struct instance *instance, json_t *spec,
@@ -153,10 +154,11 @@ static int start_ports(const json_t *spec, struct network_plan *plan, struct err
 /* What the plan decided goes into the running spec; chosen host ports too. */
 static int start_take_plan(json_t *spec, const struct network_plan *plan, struct err *err)
 {
-	json_t *endpoint = json_pack(
-		"{s:s,s:s,s:s,s:i,s:s*,s:s,s:s}", "network", plan->network, "bridge", plan->bridge,
-		"address", plan->ip, "prefix", (int)plan->prefix, "gateway",
-		plan->internal ? NULL : plan->gateway, "mac", plan->mac, "host_if", plan->host_if);
+	json_t *endpoint =
+		json_pack("{s:s,s:s*,s:s,s:i,s:s*,s:s,s:s*}", "network", plan->network, "bridge",
+			  plan->bridge[0] ? plan->bridge : NULL, "address", plan->ip, "prefix",
+			  (int)plan->prefix, "gateway", plan->internal ? NULL : plan->gateway,
+			  "mac", plan->mac, "host_if", plan->host_if[0] ? plan->host_if : NULL);
 	json_t *network = json_copy(json_object_get(spec, "network"));
 	json_t *ports = json_deep_copy(json_object_get(spec, "ports"));
 
@@ -183,16 +185,18 @@ static int start_network(struct manager *manager, const struct instance *instanc
 		.address = json_str(network, "ip", NULL),
 	};
 
-	if (strcmp(json_str(network, "mode", "bridge"), "bridge") != 0)
+	bool passt = !strcmp(json_str(network, "mode", "bridge"), "passt");
+	if (!passt && strcmp(json_str(network, "mode", "bridge"), "bridge") != 0)
 		return 0;
 	const char **aliases = json_strings(json_object_get(network, "aliases"));
 	plan.aliases = aliases;
 	int r = aliases ? start_ports(spec, &plan, err) : err_set(err, ENOMEM, "network");
 	if (r == 0)
-		r = network_plan(&manager->store, &plan, err);
+		r = passt ? network_plan_passt(&manager->store, &plan, err)
+			  : network_plan(&manager->store, &plan, err);
 	if (r == 0)
 		r = start_take_plan(spec, &plan, err);
-	if (r == 0)
+	if (r == 0 && !passt)
 		r = network_publish(&manager->store, instance->id, err);
 	free(plan.ports);
 	free(aliases);
@@ -225,12 +229,15 @@ static int start_files(struct manager *manager, const struct instance *instance,
 	if (r == 0 &&
 	    (strcmp(mode, "host") != 0 || file_read(AT_FDCWD, "/etc/hosts", 1 << 20, &text) < 0))
 		r = buf_adds(&text, local);
+	if (r == 0 && !strcmp(mode, "passt"))
+		r = buf_printf(&text, "%s\t%s %s\n", PASST_ADDRESS, instance->name, hostname);
 	if (r == 0)
 		r = start_file(run_fd, "hosts", buf_str(&text), text.len, err);
 	if (r < 0 || !strcmp(mode, "none"))
 		return r;
 	buf_fini(&text);
-	r = network_resolv(!strcmp(mode, "host"), &text, err);
+	r = !strcmp(mode, "passt") ? buf_adds(&text, "nameserver " PASST_DNS "\n")
+				   : network_resolv(!strcmp(mode, "host"), &text, err);
 	if (r == 0)
 		r = start_file(run_fd, "resolv.conf", buf_str(&text), text.len, err);
 	if (r == 0 && !strcmp(mode, "bridge"))
@@ -380,7 +387,7 @@ static void start_undo(struct manager *manager, struct instance *instance,
 	(void)network_release(&manager->store, instance->id,
 			      NULL); /* repeated when it is removed */
 	/* A monitor that was killed has left its cgroups, and nobody else will look for them. */
-	(void)instance_sweep_engine(instance, NULL);
+	(void)instance_sweep_engine(instance, 0, NULL);
 	(void)dir_remove(AT_FDCWD, run_dir);
 	(void)instance_set_state(manager, instance->id, before, NULL);
 	instance->state = before;

@@ -19,7 +19,8 @@ int wire_send_fd(int fd, char tag, const void *data, size_t len, int passed)
 		{ .iov_base = (void *)(uintptr_t)data, .iov_len = len },
 	};
 
-	return fd_send(fd, iov, len ? 2 : 1, passed);
+	int r = fd_send(fd, iov, len ? 2 : 1, passed);
+	return r == -ECONNRESET ? -EPIPE : r; /* it died before it had accepted us */
 }
 
 int wire_send(int fd, char tag, const void *data, size_t len)
@@ -31,7 +32,7 @@ ssize_t wire_receive_fd(int fd, struct wire_message *ret, int *ret_fd)
 {
 	ssize_t n = fd_receive(fd, ret, sizeof(*ret), ret_fd);
 
-	return n < 0 ? n : n == 0 ? -EPIPE : n - 1;
+	return n == -ECONNRESET || n == 0 ? -EPIPE : n < 0 ? n : n - 1;
 }
 
 ssize_t wire_receive(int fd, struct wire_message *ret)

@@ -63,7 +63,7 @@ int wire_send(int fd, char tag, const void *data, size_t len);
 /* wire_send_fd(), wire_receive_fd() - with an fd on board; *ret_fd is left alone where none came. */
 int wire_send_fd(int fd, char tag, const void *data, size_t len, int passed);
 ssize_t wire_receive_fd(int fd, struct wire_message *ret, int *ret_fd);
-/* wire_receive() - data bytes received; -EPIPE at end of file; or another negative errno. */
+/* wire_receive() - data bytes received; -EPIPE at end of file, or where the other died before it accepted us; or another errno. */
 ssize_t wire_receive(int fd, struct wire_message *ret);
 /* wire_connect() - to a socket in a directory (its path may be longer than sun_path holds); an fd or -errno. */
 int wire_connect(int dirfd, const char *name);

@@ -4,9 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/os/fd.h"
 #include "network/link.h"
+#include "network/passt.h"
 #include "network/private.h"
 #include "network/subnet.h"
 
@@ -209,6 +211,24 @@ int network_plan(struct store *store, struct network_plan *plan, struct err *err
 	return r < 0 ? r : network_tx_end(store, own, plan_reserve(store, plan, err), err);
 }
 
+int network_plan_passt(struct store *store, struct network_plan *plan, struct err *err)
+{
+	bool own = false;
+	int r = plan->n_ports ? network_tx(store, false, &own, err) : 0;
+
+	if (r == 0 && plan->n_ports)
+		r = network_tx_end(store, own, port_reserve(store, plan, err), err);
+	if (r < 0)
+		return r;
+	plan->network = "passt";
+	plan->bridge[0] = plan->host_if[0] = '\0';
+	plan->prefix = PASST_PREFIX;
+	(void)snprintf(plan->ip, sizeof(plan->ip), "%s", PASST_ADDRESS); /* all fit */
+	(void)snprintf(plan->gateway, sizeof(plan->gateway), "%s", PASST_GATEWAY);
+	(void)snprintf(plan->mac, sizeof(plan->mac), "%s", PASST_MAC);
+	return 0;
+}
+
 int network_address(struct store *store, const char *instance, char ret[16], struct err *err)
 {
 	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
@@ -345,8 +365,8 @@ static int release_locked(struct store *store, const char *instance, const char 
 		r = rules_load(store, instance, &rules, err);
 	if (r == 0)
 		r = rules_sync(store, &rules, err);
-	if (r == -ENOPKG)
-		r = 0; /* no nft: then nobody made rules, or nobody can remove them */
+	if (r == -ENOPKG || (r == -EPERM && geteuid() != 0))
+		r = 0; /* no nft, or no right to: then nobody made rules, or nobody can remove them */
 	if (r == 0)
 		r = bridges_drop_idle(store, &rules, err);
 	if (r < 0)
@@ -365,13 +385,29 @@ static int release_locked(struct store *store, const char *instance, const char 
 	return r < 0 ? r : names_write(store, network, err);
 }
 
+/* Ports that passt held for an instance without an address. */
+static int release_ports(struct store *store, const char *instance, struct err *err)
+{
+	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
+	int r = db_prepare(&store->db, &stmt, err, "SELECT 1 FROM port WHERE instance = ?", "s",
+			   instance);
+
+	if (r == 0)
+		r = db_step(&store->db, stmt, err);
+	return r <= 0 ? r
+		      : db_run(&store->db, err, "DELETE FROM port WHERE instance = ?", "s",
+			       instance);
+}
+
 int network_release(struct store *store, const char *instance, struct err *err)
 {
 	char network[80];
 	uint32_t address = 0;
 
 	int r = endpoint_find(store, instance, network, &address, err);
-	if (r <= 0)
+	if (r == 0)
+		return release_ports(store, instance, err);
+	if (r < 0)
 		return r;
 	AUTO(fd_close_p) int lock = network_lock(store, err);
 	if (lock < 0)

@@ -144,6 +144,19 @@ static int hosts_common(struct host *hosts, size_t n, struct buf *ret)
 	return 0;
 }
 
+/* A virtual machine has its own copy (engines/vmm/hosts.h). A FIFO that is full has told it already. */
+static void hosts_tell(struct store *store, const struct host *h)
+{
+	char path[128];
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "instances/%.70s/" NETWORK_HOSTS_TOLD, h->instance);
+	AUTO(fd_close_p)
+	int fd = openat(store->run_fd, path, O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode))
+		(void)!write(fd, "", 1);
+}
+
 /*
  * In place, for the file is bind-mounted; the new text goes over the old before what is left of
  * that is cut off, so that a reader finds every line that did not change.
@@ -166,6 +179,8 @@ static int hosts_file(struct store *store, const struct host *h, const char *tex
 	int r = fd_write_all(fd, text, len);
 	if (r == 0 && ftruncate(fd, (off_t)len) < 0)
 		r = -errno;
+	if (r == 0)
+		hosts_tell(store, h);
 	return r < 0 ? err_set(err, -r, "write %s/%s", store->run_root, path) : 0;
 }
 

@@ -106,7 +106,7 @@ int name_check(const char *what, const char *name, struct err *err)
 static bool name_reserved(const char *name)
 {
 	return !strcmp(name, "none") || !strcmp(name, "host") || !strcmp(name, "default") ||
-	       !strcmp(name, NETWORK_DEFAULT);
+	       !strcmp(name, "passt") || !strcmp(name, NETWORK_DEFAULT);
 }
 
 static int row_load(sqlite3_stmt *stmt, struct network *ret, struct err *err)

@@ -72,7 +72,7 @@ struct network_plan {
 	unsigned n_ports;
 	/* out */
 	char bridge[16], host_if[16], mac[18], ip[16];
-	char gateway[16]; /* "" on an internal network */
+	char gateway[16]; /* "" on an internal network; bridge and host_if are "" with passt */
 	unsigned prefix;
 	bool internal;
 };
@@ -83,6 +83,11 @@ struct network_plan {
  * has begun one.
  */
 int network_plan(struct store *store, struct network_plan *plan, struct err *err);
+/*
+ * network_plan_passt() - the same for a network of the instance's own, made by the program passt: its ports, and what passt.h says
+ * Its names are known to nobody, and there is nothing to publish.
+ */
+int network_plan_passt(struct store *store, struct network_plan *plan, struct err *err);
 /*
  * network_publish() - bridge up (after a reboot it is gone), NAT and port rules in place;
  * idempotent
@@ -118,6 +123,8 @@ int network_published(struct store *store, const char *instance, struct network_
 /* network_address() - of an instance, "" while it has none. */
 int network_address(struct store *store, const char *instance, char ret[16], struct err *err);
 
+/* A FIFO beside a hosts file, made by who wants to know of its changes: each time a byte comes. */
+#define NETWORK_HOSTS_TOLD "hosts.changed"
 /*
  * network_hosts_write() - names that resolve both ways, for everybody on this instance's network
  * Rewrites <run_root>/instances/ID/hosts in place (they are bind-mounted). Missing files are skipped;

@@ -45,7 +45,8 @@ static int port_holder(struct store *store, const struct network_port *port, cha
 	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
 	int r = db_prepare(
 		&store->db, &stmt, err,
-		"SELECT e.name FROM port p LEFT JOIN endpoint e USING (instance) WHERE "
+		"SELECT coalesce(e.name, substr(p.instance, 1, 12)) FROM port p LEFT JOIN "
+		"endpoint e USING (instance) WHERE "
 		"p.host = ? AND p.udp = ? AND (p.host_ip = '' OR ? = '' OR p.host_ip = ?)",
 		"iiss", (int64_t)port->host, (int64_t)port->udp, port->host_ip, port->host_ip);
 
@@ -107,6 +108,11 @@ static int port_check(struct store *store, const struct network_port *port, stru
 		return err_say(err, EADDRNOTAVAIL,
 			       "port %s%u/%s: this host does not have that address", at, port->host,
 			       port_proto(port));
+	case -EACCES:
+		return err_say(err, EACCES,
+			       "port %s%u/%s is not for an ordinary user: take one from "
+			       "net.ipv4.ip_unprivileged_port_start (mostly 1024) up",
+			       at, port->host, port_proto(port));
 	default:
 		return err_set(err, -r, "port %s%u/%s", at, port->host, port_proto(port));
 	}

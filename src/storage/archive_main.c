@@ -14,9 +14,11 @@
  *           may be in it, no directory and no hard link
  *   strata-archive kernel SOURCE MODULE...
  *           the kernel and the modules named from a Debian package into the directory: storage/archive/kernel.h
+ *   strata-archive disk ID [BLOB DIFF-ID]...
+ *           the layers of image ID, lowest first, as one disk into the directory's file "disk": storage/archive/disk.h
  *
- * File descriptors: 3 the result pipe; 4 the control pipe; 5 import: the staging directory, kernel: an empty one, export:
- * the store's blobs, cp: the root directory; 6 import: the store's layers, cp: the user namespace
+ * File descriptors: 3 the result pipe; 4 the control pipe; 5 import, disk: the staging directory, kernel: an empty one, export:
+ * the store's blobs, cp: the root directory; 6 import: the store's layers, disk: its blobs, cp: the user namespace
  * to work in, where there is one.
  *
  * The result is one line. Success: a JSON object (import: {"images":[...],"skipped":N,
@@ -41,6 +43,7 @@
 #include "base/os/json.h"
 #include "storage/archive/confine.h"
 #include "storage/archive/copy.h"
+#include "storage/archive/disk.h"
 #include "storage/archive/export.h"
 #include "storage/archive/import.h"
 #include "storage/archive/kernel.h"
@@ -196,6 +199,32 @@ static int archive_kernel(int argc, char **argv, json_t **ret, struct err *err)
 		     : kernel_unpack(fd, argv[0], dir, (const char *const *)(argv + 1), ret, err);
 }
 
+/* ID, then each layer's blob and diff id, lowest first */
+static int archive_disk(int argc, char **argv, json_t **ret, struct err *err)
+{
+	const size_t n = argc > 0 ? (size_t)(argc - 1) / 2 : 0;
+	struct disk_layer *layers = calloc(n + 1, sizeof(*layers));
+	int dir = FD_DIR;
+
+	if (!layers)
+		return err_set(err, ENOMEM, "strata-archive");
+	int r = argc % 2 == 1 ? confine(&dir, false, false, err) : archive_usage(err);
+	for (size_t i = 0; i < n; i++)
+		layers[i] = (struct disk_layer){ argv[1 + 2 * i], argv[2 + 2 * i] };
+	AUTO(fd_close_p)
+	int out = r < 0 ? -EBADF
+			: openat(dir, "disk", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+				 0600);
+	if (r == 0 && out < 0)
+		r = err_set(err, errno, "make the image's disk");
+	if (r == 0)
+		r = disk_make(FD_LAYERS, out, argv[0], layers, n, err);
+	if (r == 0)
+		*ret = json_object();
+	free(layers);
+	return r;
+}
+
 /* Return: the exit status. */
 static int archive_answer(int r, const json_t *result, const struct err *err)
 {
@@ -228,7 +257,7 @@ int main(int argc, char **argv)
 	} verbs[] = {
 		{ "import", archive_import, true },  { "export", archive_export, false },
 		{ "cp-out", archive_cp_out, false }, { "cp-in", archive_cp_in, false },
-		{ "kernel", archive_kernel, false },
+		{ "kernel", archive_kernel, false }, { "disk", archive_disk, false },
 	};
 	struct err err = { 0 };
 	AUTO(json_decref_p) json_t *result = NULL;

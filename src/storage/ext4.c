@@ -10,9 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/core/buf.h"
 #include "base/core/bytes.h"
 #include "base/core/macros.h"
 #include "base/os/fd.h"
+#include "storage/disk/disk.h"
 #include "storage/helper.h"
 
 /* Linux, Documentation/filesystems/ext4/super.rst, "Super Block": at byte 1024; s_magic, s_feature_incompat. */
@@ -23,26 +25,30 @@
 #define EXT4_RECOVER	 0x4 /* its journal is to be replayed: it is mounted, or was not unmounted */
 #define EXT4_CHUNK	 65536
 
-int ext4_make(const char *path, int64_t size_bytes, unsigned journal_mib, struct err *err)
+/* @hold: a lock that lasts as long as mke2fs does, or -EBADF */
+static int ext4_make_at(int fd, const char *path, int64_t size_bytes, unsigned journal_mib,
+			int hold, struct err *err)
 {
+	AUTO(fd_close_p) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	const int fds[] = { null, null, null, fd, hold };
 	char blocks[32], journal[32];
 	const char *argv[16] = {
 		"mke2fs", "-q",	  "-F",
 		"-t",	  "ext4", "-m",
 		"0",	  "-E",	  "lazy_itable_init=1,lazy_journal_init=1,nodiscard"
 	};
-	AUTO(fd_close_p) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	const int fds[] = { null, null, null };
 	size_t n = 9;
 	pid_t pid;
 
+	if (ftruncate(fd, size_bytes) < 0)
+		return err_set(err, errno, "make %s", path);
 	(void)snprintf(blocks, sizeof(blocks), "%lldk", (long long)(size_bytes >> 10)); /* fits */
 	(void)snprintf(journal, sizeof(journal), "size=%u", journal_mib);		/* fits */
 	if (journal_mib) {
 		argv[n++] = "-J";
 		argv[n++] = journal;
 	}
-	argv[n++] = path;
+	argv[n++] = "/proc/self/fd/3"; /* whatever has its name by then */
 	argv[n] = blocks;
 	int r = helper_spawn(argv, fds, ARRAY_SIZE(fds), &pid, err);
 	if (r < 0)
@@ -54,6 +60,14 @@ int ext4_make(const char *path, int64_t size_bytes, unsigned journal_mib, struct
 		       "mke2fs made no file system in %s: is Debian's package e2fsprogs there, and "
 		       "room on the disk?",
 		       path);
+}
+
+int ext4_make(const char *path, int64_t size_bytes, unsigned journal_mib, struct err *err)
+{
+	AUTO(fd_close_p) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	return fd < 0 ? err_set(err, errno, "make %s", path)
+		      : ext4_make_at(fd, path, size_bytes, journal_mib, -EBADF, err);
 }
 
 /* Does it hold a byte that is not zero from here to end? */
@@ -104,18 +118,29 @@ static bool ext4_is_there(int fd, uint32_t *ret_incompat)
 	return le16_load(super + EXT4_MAGIC_AT) == EXT4_MAGIC;
 }
 
-/* As a machine locks its disk (storage/disk/disk.h), so that none starts on it while it is written. */
-static int ext4_lock(int fd, const char *path, struct err *err)
+/* Beside the empty image, then in its place: killed at any moment, there is the one or the other. */
+static int ext4_replace(int fd, const char *path, const struct stat *st, struct err *err)
 {
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	AUTO(buf_fini) struct buf making = { 0 };
 
-	if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
-		return 0;
-	if (errno == EAGAIN || errno == EACCES)
-		return err_say(err, EBUSY, "%s is in use by another virtual machine", path);
-	return err_set(err, errno, "lock %s", path);
+	if (buf_printf(&making, "%s" EXT4_NEW, path) < 0)
+		return err_set(err, ENOMEM, "make a file system in %s", path);
+	(void)unlink(making.data); /* of a command that was killed */
+	AUTO(fd_close_p) int new = open(making.data, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (new < 0)
+		return err_set(err, errno, "make %s", making.data);
+	int r = ext4_make_at(new, path, st->st_size, 0, fd, err);
+	if (r == 0 &&
+	    (fchown(new, st->st_uid, st->st_gid) < 0 || fchmod(new, st->st_mode & 07777) < 0 ||
+	     fsync(new) < 0 || rename(making.data, path) < 0))
+		r = err_set(err, errno, "make a file system in %s", path);
+	if (r == 0)
+		return disk_sync_dir(path, err);
+	(void)unlink(making.data); /* the first error is the one to report */
+	return r;
 }
 
+/* @fd: keeps machines from the image. */
 static int ext4_fill(int fd, const char *path, struct err *err)
 {
 	bool data;
@@ -132,11 +157,7 @@ static int ext4_fill(int fd, const char *path, struct err *err)
 			       "%s holds something, and no ext4 file system: give it to a machine "
 			       "as a bare disk (--disk), or make another volume",
 			       path);
-	r = ext4_make(path, st.st_size, 0, err);
-	if (r < 0 && ftruncate(fd, 0) == 0)
-		(void)ftruncate(fd,
-				st.st_size); /* empty again: the first error is the one to report */
-	return r;
+	return ext4_replace(fd, path, &st, err);
 }
 
 int ext4_ensure(const char *path, bool read_only, struct err *err)
@@ -147,8 +168,8 @@ int ext4_ensure(const char *path, bool read_only, struct err *err)
 	if (fd < 0)
 		return err_set(err, errno, "open %s", path);
 	if (!ext4_is_there(fd, &incompat)) {
-		int r = ext4_lock(fd, path, err);
-		return r < 0 ? r : ext4_fill(fd, path, err);
+		AUTO(fd_close_p) int hold = disk_hold(path, err);
+		return hold < 0 ? hold : ext4_fill(hold, path, err);
 	}
 	if (!read_only || !(incompat & EXT4_RECOVER))
 		return 0;

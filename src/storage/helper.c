@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -26,6 +27,7 @@ static void text_free_p(char **text)
 static void helper_exec(const char *const *argv, const int *fds, size_t n_fds, pid_t parent)
 {
 	int high[HELPER_FDS_MAX];
+	char path[80];
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	if (getppid() != parent)
@@ -40,6 +42,10 @@ static void helper_exec(const char *const *argv, const int *fds, size_t n_fds, p
 	}
 	(void)close_range(n_fds > 3 ? (unsigned)n_fds : 3, ~0U, CLOSE_RANGE_CLOEXEC);
 	(void)execvp(argv[0], (char *const *)argv);
+	/* An ordinary user's PATH does not lead to the file systems' programs. */
+	if (errno == ENOENT && !strchr(argv[0], '/') &&
+	    snprintf(path, sizeof(path), "/usr/sbin/%.60s", argv[0]) > 0)
+		(void)execv(path, (char *const *)argv);
 	_exit(127);
 }
 
@@ -75,7 +81,7 @@ int helper_start(const char *const *argv, const struct helper_fds *fds, struct h
 	AUTO(fd_close_p) int result_end = -EBADF;
 	AUTO(fd_close_p) int control = -EBADF;
 	AUTO(fd_close_p) int control_end = -EBADF;
-	const char *args[512];
+	const char *args[2048]; /* two for each layer of an image */
 	size_t n = 0;
 	int pipes[2];
 
@@ -85,7 +91,7 @@ int helper_start(const char *const *argv, const struct helper_fds *fds, struct h
 	args[n++] = path;
 	for (size_t i = 0; argv[i]; i++) {
 		if (n == ARRAY_SIZE(args) - 1)
-			return err_say(err, E2BIG, "too many --change");
+			return err_say(err, E2BIG, "strata-archive: too many arguments");
 		args[n++] = argv[i];
 	}
 	args[n] = NULL;

@@ -28,7 +28,7 @@ void helper_fini(struct helper *helper); /* lets it go and reaps it; for AUTO */
 
 /*
  * helper_spawn() - run a program with fds[i] as its fd i, negative: as ours for i < 3, else closed
- * @argv: NULL-ended, argv[0] a path, or a name looked up in PATH
+ * @argv: NULL-ended, argv[0] a path, or a name looked up in PATH, then in /usr/sbin
  * The program is killed when this process ends. It exits with 127 where it cannot be run.
  */
 int helper_spawn(const char *const *argv, const int *fds, size_t n_fds, pid_t *ret,

@@ -6,6 +6,6 @@
 
 #define ROOTDISK_FILE "disk" /* in the staging directory */
 
-/* rootdisk_make() - merge the layers into ROOTDISK_FILE. */
+/* rootdisk_make() - merge the layers into ROOTDISK_FILE, in a process of its own (storage/archive/disk.h). */
 int rootdisk_make(struct store *store, const struct image *image, struct staging *staging,
 		  struct err *err);

@@ -62,7 +62,8 @@ static int volume_row(struct store *store, sqlite3_stmt *stmt, struct volume *re
 {
 	AUTO(volume_fini)
 	struct volume volume = { .anonymous = db_col_int(stmt, 2) != 0,
-				 .created_ns = db_col_int(stmt, 3) };
+				 .created_ns = db_col_int(stmt, 3),
+				 .recorded_bytes = (uint64_t)db_col_int(stmt, 5) };
 	AUTO(buf_fini) struct buf path = { 0 };
 	const char *labels = db_col_str(stmt, 1);
 
@@ -78,7 +79,6 @@ static int volume_row(struct store *store, sqlite3_stmt *stmt, struct volume *re
 	volume.path = buf_steal(&path);
 	if (!volume.name || !volume.path)
 		return err_set(err, ENOMEM, "read volume");
-	volume.size_bytes = volume_disk_size(&volume, (uint64_t)db_col_int(stmt, 5));
 	int r = json_parse(labels, strlen(labels), "volume labels", &volume.labels, err);
 	if (r < 0)
 		return r;
@@ -249,7 +249,7 @@ int volume_use(struct store *store, const char *name, const char *user, struct e
 	if (r == 0 && access(volume.path, F_OK) < 0 && errno == ENOENT) {
 		const struct volume_new again = { .name = name,
 						  .kind = volume.kind,
-						  .size_bytes = volume.size_bytes };
+						  .size_bytes = volume.recorded_bytes };
 		r = volume_make_dirs(store, &again, err);
 	}
 	return r;

@@ -11,6 +11,8 @@
 #include "base/core/macros.h"
 #include "base/os/fd.h"
 #include "storage/disk/disk.h"
+#include "storage/disk/qcow2.h"
+#include "storage/ext4.h"
 #include "storage/staging.h"
 
 static const struct {
@@ -34,13 +36,15 @@ const char *volume_disk_name(enum volume_kind kind)
 
 void volume_disk_clear(int dir, const char *name)
 {
+	static const char *const ends[] = { "", EXT4_NEW };
 	char path[NAME_MAX + 32];
 
 	for (unsigned i = 0; i < VOLUME_KIND_MAX; i++) {
-		if (!volume_kinds[i].file)
-			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", name, volume_kinds[i].file); /* fits */
-		(void)unlinkat(dir, path, 0); /* mostly it is not there */
+		for (unsigned k = 0; volume_kinds[i].file && k < ARRAY_SIZE(ends); k++) {
+			(void)snprintf(path, sizeof(path), "%s/%s%s", name, volume_kinds[i].file,
+				       ends[k]);      /* fits */
+			(void)unlinkat(dir, path, 0); /* mostly it is not there */
+		}
 	}
 }
 
@@ -55,49 +59,84 @@ int volume_disk_make(struct store *store, const char *name, enum volume_kind kin
 	return r < 0 && err ? err_wrap(err, "make volume %s", name) : r;
 }
 
-uint64_t volume_disk_size(const struct volume *volume, uint64_t recorded)
+uint64_t volume_size(const struct volume *volume)
 {
 	uint64_t size;
 
 	if (volume->kind == VOLUME_DIRECTORY)
 		return 0;
 	return disk_size(volume->path, volume_kinds[volume->kind].format, &size, NULL) < 0
-		       ? recorded
+		       ? volume->recorded_bytes
 		       : size;
 }
 
-/* The image first: where the record is not written any more, it says less than there is, and the image counts. */
-static int volume_resize_in(struct store *store, const char *name, uint64_t size_bytes,
-			    struct err *err)
+int volume_check(struct store *store, const char *name, bool repair,
+		 void (*found)(void *arg, const char *text), void *arg, struct volume_check *ret,
+		 struct err *err)
 {
 	AUTO(volume_fini) struct volume volume = { 0 };
-
+	const struct qcow2_finds finds = { found, arg };
+	struct qcow2_check check = { 0 };
 	int r = volume_find(store, name, &volume, err);
+
 	if (r < 0)
 		return r;
 	if (volume.kind == VOLUME_DIRECTORY)
 		return err_say(
 			err, EINVAL,
-			"volume %s is a directory: it has no size of its own, and takes what its "
-			"file system has",
+			"volume %s is a directory: only a virtual machine's disk has tables to "
+			"check",
 			name);
-	r = disk_resize(volume.path, volume_kinds[volume.kind].format, size_bytes, err);
+	bool has_structure = volume.kind == VOLUME_QCOW2;
+	if (has_structure)
+		r = qcow2_check_tell(volume.path, repair, found ? &finds : NULL, &check, err);
 	if (r == -EBUSY)
 		return err_say(err, EBUSY, "volume %s is in use: stop the virtual machine first",
 			       name);
 	if (r < 0)
-		return err ? err_wrap(err, "resize volume %s", name) : r;
+		return err ? err_wrap(err, "check volume %s", name) : r;
+	*ret = (struct volume_check){
+		.has_structure = has_structure,
+		.leaks = check.leaks,
+		.errors = check.errors,
+		.low = check.low,
+		.not_closed = check.not_closed,
+		.marked = check.marked,
+		.repaired = check.repaired,
+	};
+	return 0;
+}
+
+/* The image first: where the record is not written any more, it says less than there is, and the image counts. */
+static int volume_resize_in(struct store *store, const struct volume *volume, uint64_t size_bytes,
+			    struct err *err)
+{
+	if (volume->kind == VOLUME_DIRECTORY)
+		return err_say(
+			err, EINVAL,
+			"volume %s is a directory: it has no size of its own, and takes what its "
+			"file system has",
+			volume->name);
+	int r = disk_resize(volume->path, volume_kinds[volume->kind].format, size_bytes, err);
+	if (r == -EBUSY)
+		return err_say(err, EBUSY, "volume %s is in use: stop the virtual machine first",
+			       volume->name);
+	if (r < 0)
+		return err ? err_wrap(err, "resize volume %s", volume->name) : r;
 	return db_run(&store->db, err, "UPDATE volumes SET size_bytes = ? WHERE name = ?", "is",
-		      (int64_t)size_bytes, name);
+		      (int64_t)size_bytes, volume->name);
 }
 
 int volume_resize(struct store *store, const char *name, uint64_t size_bytes, struct err *err)
 {
+	AUTO(volume_fini) struct volume volume = { 0 };
 	int r = db_begin(&store->db, true, err);
 
 	if (r < 0)
 		return r;
-	r = volume_resize_in(store, name, size_bytes, err);
+	r = volume_find(store, name, &volume, err);
+	if (r == 0)
+		r = volume_resize_in(store, &volume, size_bytes, err);
 	if (r == 0)
 		r = db_commit(&store->db, err);
 	if (r < 0)

@@ -11,5 +11,3 @@ int volume_disk_make(struct store *store, const char *name, enum volume_kind kin
 		     uint64_t size_bytes, struct err *err);
 /* volume_disk_clear() - no image in the directory @dir/@name. */
 void volume_disk_clear(int dir, const char *name);
-/* volume_disk_size() - as the image itself has it; @recorded where it cannot be read. */
-uint64_t volume_disk_size(const struct volume *volume, uint64_t recorded);

@@ -51,7 +51,7 @@ static unsigned size_of(const struct x86_insn *insn, unsigned size, unsigned op_
 	}
 }
 
-/* 66 is no operand size where it is a part of the opcode, unless the size asked for cannot be one. */
+/* 66 counts even where it is a part of the opcode: no such form has an operand whose size it would change. */
 static unsigned operand_size(const struct decoder *d)
 {
 	const struct x86_insn *insn = d->insn;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * virtio-console: Console Device. Wants one. With "echo_port=N" port N sends back what it is sent; "ports=N": so many
- * are there at least.
+ * are there at least. "agent=1": they are those of a VM that runs an image (include/abi/agent.h), and this program is its
+ * agent, whose workload copies one line of standard input to standard output, and says something on standard error.
  */
 #include "lib/virtio.h"
 
@@ -164,13 +165,140 @@ static void many(void)
 	check("nonsense_does_no_harm", virtq_do(&console.queues[1], &out, 1, 0) >= 0);
 }
 
+/* ---- agent=1 ---- */
+
+enum { AGENT_CONTROL, AGENT_STDIN, AGENT_STDOUT, AGENT_STDERR };
+enum { CONFIG = 1, STOP = 4, STDIN_EOF = 6, READY = 64, STARTED = 65, EXIT = 67 };
+#define LINE_MOST 8192U
+#define READ_MOST 256U
+
+/* What came on a port and was not looked at yet. */
+struct reader {
+	uint32_t port;
+	uint8_t *data;
+	uint32_t at, len;
+};
+
+static void reader_offer(const struct reader *r)
+{
+	struct virtq *q = &console.queues[port_rx(r->port)];
+	const struct piece room = { r->data, READ_MOST };
+
+	(void)virtq_add(q, &room, 0, 1);
+	virtq_kick(q);
+}
+
+static bool reader_byte(struct reader *r, uint8_t *ret)
+{
+	uint32_t head;
+
+	if (r->at == r->len) {
+		reader_offer(r);
+		r->at = r->len = 0;
+		if (!virtq_wait(&console.queues[port_rx(r->port)], &head, &r->len, 10) ||
+		    r->len == 0)
+			return false;
+	}
+	*ret = r->data[r->at++];
+	return true;
+}
+
+static bool reader_word(struct reader *r, uint32_t *ret)
+{
+	uint8_t bytes[4];
+
+	for (unsigned i = 0; i < 4; i++) {
+		if (!reader_byte(r, &bytes[i]))
+			return false;
+	}
+	memcpy(ret, bytes, 4);
+	return true;
+}
+
+/* The next frame's type, whatever is in it; 0: none came. */
+static uint32_t reader_frame(struct reader *r)
+{
+	uint32_t type, len;
+	uint8_t byte;
+
+	if (!reader_word(r, &type) || !reader_word(r, &len))
+		return 0;
+	while (len && reader_byte(r, &byte))
+		len--;
+	return len ? 0 : type;
+}
+
+static bool port_write(uint32_t port, void *data, uint32_t len)
+{
+	const struct piece out = { data, len };
+
+	return virtq_do(&console.queues[port_rx(port) + 1], &out, 1, 0) >= 0;
+}
+
+static bool frame_write(uint32_t type, const void *body, uint32_t len)
+{
+	uint8_t *frame = mem_alloc(8 + len, 8);
+
+	memcpy(frame, &type, 4);
+	memcpy(frame + 4, &len, 4);
+	memcpy(frame + 8, body, len);
+	return port_write(AGENT_CONTROL, frame, 8 + len);
+}
+
+static void agent_workload(uint64_t ret_written[2])
+{
+	static char words[] = "console: standard error\n";
+	struct reader in = { AGENT_STDIN, mem_alloc(READ_MOST, 8), 0, 0 };
+	uint8_t *line = mem_alloc(LINE_MOST, 8);
+	uint32_t len = 0;
+
+	while (len < LINE_MOST && reader_byte(&in, &line[len]) && line[len++] != '\n')
+		;
+	check("reads_a_line", len && line[len - 1] == '\n');
+	reader_offer(&in); /* for more, or its end, which the host then says */
+	check("writes_it", port_write(AGENT_STDOUT, line, len));
+	check("writes_to_standard_error", port_write(AGENT_STDERR, words, sizeof(words) - 1));
+	ret_written[0] = len;
+	ret_written[1] = sizeof(words) - 1;
+}
+
+static void agent(void)
+{
+	struct reader control = { AGENT_CONTROL, mem_alloc(READ_MOST, 8), 0, 0 };
+	const uint32_t version = 1;
+	uint64_t end[3] = { 0 }; /* status and memory, bytes of standard output and error */
+
+	for (uint16_t i = 0; i < 10; i++)
+		(void)virtio_queue(&console, i, VIRTQ_MAX, NO_VECTOR);
+	virtio_ready(&console);
+	control_out = mem_alloc(sizeof(*control_out), 8);
+	for (unsigned i = 0; i < CONTROL_BUFFERS; i++)
+		control_add(mem_alloc(CONTROL_BYTES, 8));
+	virtq_kick(&console.queues[CONTROL_RX]);
+	control_send(0, DEVICE_READY, 1);
+	for (uint32_t p = 0; p < PORTS; p++) {
+		check("port_is_added", control_until(&added[p]));
+		control_send(p, PORT_OPEN, 1);
+	}
+	check("says_that_it_is_ready", frame_write(READY, &version, sizeof(version)));
+	check_equal("is_configured", reader_frame(&control), CONFIG);
+	check("says_that_it_started", frame_write(STARTED, NULL, 0));
+	agent_workload(&end[1]);
+	check_equal("hears_of_the_end_of_its_input", reader_frame(&control), STDIN_EOF);
+	check("says_its_end", frame_write(EXIT, end, sizeof(end)));
+	check_equal("is_told_to_stop", reader_frame(&control), STOP);
+}
+
 void guest_main(void)
 {
 	if (!virtio_find(VIRTIO_CONSOLE, 0, &console))
 		fatal("there is no virtio-console");
-	single();
+	if (!option_number("agent", 0))
+		single();
 	check("starts_with_ports", virtio_begin(&console, F_MULTIPORT | F_SIZE));
-	if (virtio_has(&console, F_MULTIPORT))
+	if (option_number("agent", 0))
+		agent();
+	else if (virtio_has(&console, F_MULTIPORT))
 		many();
 	else
 		skip("ports", "not offered");

@@ -12,10 +12,14 @@
 #define SERIAL	   0x42
 #define HIGH	   0x81
 #define PIT_PIN	   0x43
+#define DEADLINE   0x44
 #define PIT_HZ	   1193182U
 #define SERIAL_IER 0x3f9
 #define SERIAL_IIR 0x3fa
 #define SERIAL_MCR 0x3fc
+
+#define MSR_DEADLINE 0x6e0
+#define LVT_DEADLINE 0x40000U
 
 static volatile uint32_t pic_ticks, priority_seen;
 static volatile bool lower_came;
@@ -182,6 +186,54 @@ static void lapic_timer(void)
 	check("ends_a_halt", true);
 }
 
+static volatile uint64_t deadline_came_at;
+
+static void deadline_tick(struct irq_frame *frame)
+{
+	deadline_came_at = tsc();
+	irq_counter(frame);
+}
+
+/* SDM 3A, TSC-Deadline Mode. */
+static void tsc_deadline(void)
+{
+	uint32_t regs[4];
+	bool early = false, came = true;
+
+	cpuid(1, 0, regs);
+	if (!(regs[2] >> 24 & 1)) {
+		skip("tsc_deadline", "not offered");
+		return;
+	}
+	irq_set(DEADLINE, deadline_tick);
+	lapic_write(LAPIC_TIMER, DEADLINE | LVT_DEADLINE);
+	fence();
+	for (uint32_t i = 1; i <= 5 && came; i++) {
+		uint64_t when = tsc() + i * 2000000;
+		msr_write(MSR_DEADLINE, when);
+		came = irq_wait(DEADLINE, i, 10);
+		early = early || deadline_came_at < when;
+	}
+	check("deadline", came);
+	check("deadline_is_not_early", !early);
+	check_equal("deadline_is_over", msr_read(MSR_DEADLINE), 0);
+	uint64_t far = tsc() + (1ULL << 50);
+	msr_write(MSR_DEADLINE, far);
+	check_equal("deadline_is_kept", msr_read(MSR_DEADLINE), far);
+	msr_write(MSR_DEADLINE, 1);
+	check("deadline_in_the_past", irq_wait(DEADLINE, 6, 10));
+	uint64_t soon = tsc() + 50000000;
+	msr_write(MSR_DEADLINE, soon);
+	msr_write(MSR_DEADLINE, 0);
+	bool in_time = tsc() < soon; /* else the host kept us waiting, and it may have come */
+	irq_on();
+	while (tsc() < soon + 10000000)
+		pause();
+	irq_off();
+	check("deadline_taken_back", !in_time || irq_counts[DEADLINE] == 6);
+	lapic_write(LAPIC_TIMER, LVT_MASKED);
+}
+
 /* The transmitter is empty: allowing that interrupt asks for it (16550 data sheet, Interrupt Enable Register). */
 static void ioapic(void)
 {
@@ -219,5 +271,6 @@ void guest_main(void)
 	pic();
 	lapic();
 	lapic_timer();
+	tsc_deadline();
 	ioapic();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * virtio-net: Network Device. Wants one whose other side sends each frame back as it came (tests/guest/echo). Frames of a type of
- * our own; others are passed over.
+ * virtio-net: Network Device. Wants one whose other side sends each frame to everybody back as it came, as a port of Strata's
+ * bridges does, which are hairpins. Frames of a type of our own; others are passed over.
  */
 #include "lib/virtio.h"
 

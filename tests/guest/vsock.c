@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * virtio-vsock: Socket Device. Wants one. With "echo_port=N" the host listens at port N and sends back what it is sent;
- * nobody listens at port 9.
+ * with "listen_port=N" the host connects to port N of ours, sends "listen_bytes=N" (1000), and gets them back. Nobody
+ * listens at port 9.
  */
 #include "lib/virtio.h"
 
@@ -118,6 +119,33 @@ static void echo(uint32_t port)
 	check("is_refused_then", receive(&h, back, ROOM) && h.op == RST);
 }
 
+/* One connection of the host's, until it shuts down its side. */
+static void serve(uint32_t port)
+{
+	uint8_t *data = mem_alloc(ROOM, 8);
+	uint64_t total = 0;
+	bool echoed = true;
+	struct header h = { 0 };
+
+	received = 0;
+	check("host_asks", receive(&h, NULL, 0) && h.op == REQUEST && h.dst_port == port);
+	uint32_t from = h.src_port;
+	check("accepts", send(RESPONSE, from, port, 0, NULL, 0));
+	while (receive(&h, data, ROOM) && h.op != SHUTDOWN && h.op != RST) {
+		if (h.op == CREDIT_REQUEST)
+			(void)send(CREDIT_UPDATE, from, port, 0, NULL, 0);
+		if (h.op != RW)
+			continue;
+		total += h.len;
+		received += h.len;
+		echoed = send(RW, from, port, 0, data, h.len) && echoed;
+	}
+	check_equal("bytes_of_the_host", total, option_number("listen_bytes", 1000));
+	check("sends_them_back", echoed);
+	check_equal("host_shuts_down", h.op, SHUTDOWN);
+	check("ends_it", send(RST, from, port, 0, NULL, 0));
+}
+
 void guest_main(void)
 {
 	uint32_t port = (uint32_t)option_number("echo_port", 0);
@@ -130,6 +158,11 @@ void guest_main(void)
 	for (unsigned i = 0; i < BUFFERS; i++)
 		rx_add(mem_alloc(ROOM, 8));
 	virtq_kick(&vsock.queues[RX]);
+	uint32_t ours = (uint32_t)option_number("listen_port", 0);
+	if (ours) /* first: the host may come at any time */
+		serve(ours);
+	else
+		skip("serve", "no option listen_port");
 	nobody_listens();
 	if (port)
 		echo(port);

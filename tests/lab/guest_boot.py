@@ -20,8 +20,9 @@ import guest_image  # noqa: E402
 import guest_wire as wire  # noqa: E402
 
 BOOT_S = 90  # TCG on a busy machine
-PORTS = ("control", "stdin", "stdout", "stderr", "exec")
-APPEND = "console=ttyS0 panic=-1 quiet"
+PORTS = ("control", "stdin", "stdout", "stderr")
+# no_timer_check: on a busy machine the TCG is too late for the kernel to believe in its timer.
+APPEND = "console=ttyS0 panic=-1 quiet no_timer_check"
 MAC = "52:54:00:12:34:56"
 
 
@@ -135,18 +136,6 @@ class Guest:
         self.control.send(wire.STOP)
         assert self.process.wait(BOOT_S) == 0
 
-    def session(self, kind, payload, **options):
-        return wire.Conversation(self.sockets["exec"]).session(kind, payload, **options)
-
-    def exec(self, *args, stdin=b"", pairs=()):
-        flags = wire.WITH_STDIN if stdin else 0
-        fields = [("arg", arg) for arg in args] + [("flags", flags), ("caps", wire.CAPS_DEFAULT)] + list(pairs)
-        kind, data, out, err, started = self.session(wire.START, wire.fields(fields), stdin=stdin)
-        if kind != wire.EXIT:
-            raise AssertionError(f"exec {args}: {wire.failed_of(data)}")
-        assert started
-        return wire.exit_of(data)["status"], out.decode(), err.decode()
-
     def __enter__(self):
         return self
 
@@ -173,8 +162,8 @@ def case_hello(folder):
         equal((ended["out"], ended["err"]), ("hello\nbox\n1\n", "oops\n"))
 
 
-def case_session(folder):
-    """Standard input, sessions, files, statistics and a signal: one boot."""
+def case_input(folder):
+    """Standard input and a signal; sessions want a vsock, which this machine has not (hybrid.bats)."""
     script = "trap 'echo got; exit 9' USR1; cat; echo end; while :; do sleep 0.1; done"
     with Guest(folder) as guest:
         guest.start(["sh", "-c", script], flags=wire.WITH_STDIN)
@@ -182,31 +171,6 @@ def case_session(folder):
         guest.out.wait(lambda data: b"typed\n" in data)
         guest.sockets["stdin"].close()  # the end of file
         guest.out.wait(lambda data: b"end\n" in data)
-
-        status, out, err = guest.exec("sh", "-c", "cat; echo e >&2; id; readlink /proc/1/ns/pid >/dev/null && "
-                                      "test $(readlink /proc/self/ns/mnt) = $(readlink /proc/1/ns/mnt); exit $?",
-                                      stdin=b"to the session\n")
-        equal((status, out, err), (0, "to the session\nuid=0(root) gid=0(root) groups=0(root)\n", "e\n"))
-        equal(guest.exec("id", "-u", pairs=[("user", "user")]), (0, "1000\n", ""))
-        kind, data, _, _, _ = guest.session(wire.START, wire.fields([("arg", "nothing")]))
-        equal((kind, wire.failed_of(data)["status"]), (wire.FAILED, 127))
-        size = 300000
-        equal(len(guest.exec("head", "-c", str(size), "/dev/zero")[1]), size)
-
-        tar = subprocess.run(["tar", "-C", "/etc", "-c", "hostname"], check=True, stdout=subprocess.PIPE).stdout
-        kind, _, _, _, _ = guest.session(wire.PUT, wire.fields([("path", "/srv/new")]), stdin=tar)
-        equal(kind, wire.EXIT)
-        kind, _, tar, _, _ = guest.session(wire.GET, wire.fields([("path", "/srv/new/hostname"), ("as", "back")]))
-        equal(kind, wire.EXIT)
-        with open("/etc/hostname", "rb") as file:
-            equal(subprocess.run(["tar", "-xO", "back"], check=True, input=tar, stdout=subprocess.PIPE).stdout,
-                  file.read())
-
-        guest.control.send(wire.STATS)
-        stats = guest.control.expect(wire.STATS_REPLY)
-        numbers = {tag: value for tag, _, value in struct.iter_unpack("<IIQ", stats)}
-        assert numbers[96] > 0 and numbers[97] > 0 and numbers[98] > 128 << 20 and numbers[100] > 0, numbers
-
         guest.control.send(wire.SIGNAL, struct.pack("<I", 10))
         ended = guest.end()
         equal((ended["status"], ended["out"]), (9, "typed\nend\ngot\n"))

@@ -6,14 +6,12 @@ import socket
 import struct
 import time
 
-CONFIG, SIGNAL, RESIZE, STOP, STATS, STDIN_EOF = 1, 2, 3, 4, 5, 6
-START, STDIN, PUT, GET, STAT = 16, 17, 18, 19, 20
-READY, STARTED, FAILED, EXIT, STATS_REPLY, LOG = 64, 65, 66, 67, 68, 69
-STDOUT, STDERR, STAT_REPLY = 80, 81, 82
+CONFIG, SIGNAL, RESIZE, STOP = 1, 2, 3, 4
+READY, STARTED, FAILED, EXIT = 64, 65, 66, 67
 TAG = {"arg": 1, "env": 2, "cwd": 3, "user": 4, "group": 5, "flags": 6, "caps": 7, "rlimit": 8, "seccomp": 9,
        "size": 10, "hostname": 32, "hosts": 33, "resolv": 34, "net": 35, "mount": 36, "shm_bytes": 37, "clock": 38,
-       "pids": 39, "path": 64, "as": 65}
-TTY, WITH_STDIN, NO_NEW_PRIVS, INIT, READ_ONLY, PRIVILEGED, FOLLOW = (1 << n for n in range(7))
+       "pids": 39}
+TTY, WITH_STDIN, NO_NEW_PRIVS, INIT, READ_ONLY, PRIVILEGED = (1 << n for n in range(6))
 MOUNT_ROOT, MOUNT_UPPER, MOUNT_VOLUME, MOUNT_TMPFS = 1, 2, 3, 4
 READ_ONLY_MOUNT, COPY_UP = 1, 2
 CAPS_DEFAULT = 0xa80425fb  # Docker's default set
@@ -86,25 +84,6 @@ class Conversation:
         if got != kind:
             raise AssertionError(f"expected frame {kind}, got {got}: {payload!r}")
         return payload
-
-    def session(self, first, payload, stdin=b"", timeout=60):
-        """A whole session: (last frame's type, its payload, stdout, stderr, whether it started)."""
-        self.send(first, payload)
-        for at in range(0, len(stdin), 60000):
-            self.send(STDIN, stdin[at:at + 60000])
-        if first in (START, PUT):
-            self.send(STDIN_EOF)
-        out, err, started = b"", b"", False
-        while True:
-            kind, data = self.receive(timeout)
-            if kind == STDOUT:
-                out += data
-            elif kind == STDERR:
-                err += data
-            elif kind == STARTED:
-                started = True
-            else:
-                return kind, data, out, err, started
 
 
 def exit_of(payload):

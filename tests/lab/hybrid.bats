@@ -9,7 +9,7 @@ setup_file()
 	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
 	local tool
-	for tool in qemu-system-x86_64 mkfs.erofs mke2fs nft busybox; do
+	for tool in qemu-system-x86_64 mke2fs nft busybox passt setpriv ip; do
 		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
 	done
 	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
@@ -32,7 +32,8 @@ teardown_file()
 	[ -z "${LAB:-}" ] || rm -rf "$LAB"
 }
 
-# lab SCRIPT: run it in the server; the store is at /store, the command is `strata`
+# lab SCRIPT: run it in the server; the store is at /store, the command is `strata`. EXTRA: more flags of lab.py.
+EXTRA=()
 lab()
 {
 	local build=$REPO/build bin=/usr/local/bin
@@ -41,8 +42,8 @@ lab()
 	run python3 "$REPO/tests/lab/lab.py" --timeout 400 --memory 2048 --file "$LAB/root:/store" \
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
-		--file "$build/strata-archive:$bin/strata-archive" --file "$build/guest/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --program mkfs.erofs --program mke2fs --program nft --program "$build/strata-archive" -- "$1"
+		--file "$build/strata-archive:$bin/strata-archive" --file "$build/strata-init:$bin/strata-init" \
+		--file "$build/tests/guest:/guests" --file "$build/tests/vsock_peer:$bin/vsock_peer" "${EXTRA[@]}" --program mkfs.erofs --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program passt --program setpriv --program ip --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 
@@ -108,16 +109,56 @@ has()
 	[ "$(grep " killed " <<<"$output" | cut -d' ' -f3 | sort -u | wc -l)" = 1 ]
 }
 
+@test "sessions of a VM, and its statistics, which are those inside" {
+	lab '
+	strata run -d --name x --virt hybrid --network none -m 512m demo sh -c "sleep 1000 & sleep 1000 & wait" >/dev/null
+	echo "to the session" | strata exec -i x sh -c "cat; echo e >&2; exit 6" 2>/tmp/err; echo "status $? $(cat /tmp/err)"
+	echo "user $(strata exec -u demo x id -u)"
+	strata exec x nothing 2>/dev/null; echo "nothing $?"
+	echo "much $(strata exec x head -c 300000 /dev/zero | wc -c)"
+	strata stats --no-stream -f json x | tr -d " \n"; echo
+	strata pause x >/dev/null; strata stats --no-stream -f json x | tr -d " \n"; echo
+	strata unpause x >/dev/null; strata rm -f x >/dev/null'
+	[ "$status" = 0 ]
+	has "to the session"
+	has "status 6 e"
+	has "user 1000"
+	has "nothing 127"
+	has "much 300000"
+	local stats paused
+	stats=$(grep '^\[{.*"pids":' <<<"$output" | head -n 1)
+	paused=$(grep '^\[{.*"pids":' <<<"$output" | tail -n 1)
+	jq -e '.[0] | .running and .pids == 3 and .memory_limit_bytes == 536870912 and .io_read_bytes > 0 and
+		.memory_bytes > 0 and .memory_bytes < 20000000 and .cpu_ns > 0' <<<"$stats"
+	# What its process takes of the host: the guest cannot say anything.
+	jq -e '.[0] | .running and .memory_bytes > 30000000' <<<"$paused"
+}
+
 @test "a VM and a container on one network reach each other by name" {
 	lab '
 	strata run -d --name c1 demo sleep 1000 >/dev/null
 	strata run -d --name v1 --virt hybrid demo sleep 1000 >/dev/null
 	strata exec v1 ping -c 1 -q c1 >/dev/null && echo "v1 reaches c1"
 	strata exec c1 ping -c 1 -q v1 >/dev/null && echo "c1 reaches v1"
+	strata run -d --name c2 demo sleep 1000 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q c2 >/dev/null && echo "v1 reaches c2" && break; done
+	strata exec c2 ping -c 1 -q v1 >/dev/null && echo "c2 reaches v1"
+	strata run -d --name v2 --virt hybrid demo sleep 1000 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q v2 >/dev/null && echo "v1 reaches v2" && break; done
+	strata exec v2 ping -c 1 -q v1 >/dev/null && echo "v2 reaches v1"
+	strata rename c2 c3; strata rm -f v2 >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q c3 >/dev/null && echo "v1 reaches c3" && break; done
+	strata exec v1 sh -c "grep -c \"c2\|v2\" /etc/hosts"; strata rm -f c3 >/dev/null
 	strata rm -f v1 c1 >/dev/null; ls /sys/class/net | grep -c "^st"; ls /sys/fs/cgroup/unified | grep -c strata'
 	[ "$status" = 1 ] # grep found nothing
 	has "v1 reaches c1"
 	has "c1 reaches v1"
+	has "v1 reaches c2"
+	has "c2 reaches v1"
+	has "v1 reaches v2"
+	has "v2 reaches v1"
+	has "v1 reaches c3"
+	has 0
 }
 
 @test "the guest programs on hardware KVM" {
@@ -134,6 +175,63 @@ has()
 	[ "$(grep -cE '^[a-z_]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 20 ]
 }
 
+@test "those that want a peer: test devices, a bridge, an agent's ports, a vsock" {
+	lab '
+	vmm() { # PROGRAM CHIP MEMBERS: by hand, with what no flag asks for
+		echo "{\"id\":\"$(printf %064d 1)\",\"name\":\"t\",\"virt\":\"hybrid\",\"args\":[\"x\"],\"vm\":{\"memory_bytes\":67108864," \
+			"\"kernel\":\"/guests/guest_$1\",\"irqchip\":\"$2\",$3}}" >/tmp/spec
+		timeout 100 strata-vmm /tmp/spec
+	}
+	said() { # PROGRAM CHIP STATUS FILE
+		echo "$1 $2 $3 $(grep -c "^FAIL" $4) $(tail -n 1 $4)"
+	}
+	mkdir /tmp/machine; seq -s " " 1000 >/tmp/in
+	strata network create lab >/dev/null
+	for chip in engine machine; do
+		vmm testdev $chip "\"test_devices\":true" </dev/null >/tmp/out
+		said testdev $chip $? /tmp/out
+		strata run --rm --virt hybrid --network lab -m 64m --irqchip $chip --kernel /guests/guest_net >/tmp/out
+		said net $chip $? /tmp/out
+		vmm console $chip "\"agent\":true,\"console\":true,\"append\":\"agent=1\"" </tmp/in >/tmp/copy 2>/tmp/out
+		said console $chip $? /tmp/out
+		cmp /tmp/in /tmp/copy && echo "console copied"
+		vmm vsock $chip "\"agent\":true,\"console\":true,\"append\":\"listen_port=7 listen_bytes=100000\"" \
+			</dev/null 2>/tmp/out 5</tmp/machine &
+		vsock_peer /tmp/machine/vsock 7 100000
+		wait $!
+		said vsock $chip $? /tmp/out
+	done'
+	[ "$status" = 0 ]
+	[ "$(grep -cE '^[a-z_]+ (engine|machine) 1 0 end: [1-9][0-9]* passed, 0 failed$' <<<"$output")" = 8 ]
+	[ "$(grep -cx "console copied" <<<"$output")" = 2 ]
+	[ "$(grep -cx "echoed 100000" <<<"$output")" = 2 ]
+}
+
+# This emulator of SVM (QEMU 7.2) gives int3 to the guest whatever is intercepted, and does not arm the debug registers of
+# a guest: breakpoints and watchpoints are for real hardware (tests/unit/engines/hybrid/test_kvm_debug.c).
+@test "a debugger looks, steps, writes and detaches on hardware KVM" {
+	local python module
+	command -v gdb >/dev/null || skip "needs gdb"
+	python=/usr/lib/$(ldd "$(command -v gdb)" | sed -n 's/.*lib\(python3[.0-9]*\)\.so.*/\1/p' | head -n 1)
+	EXTRA=(--program gdb --file /usr/share/gdb)
+	for module in "$python"/*.py "$python"/encodings "$python"/collections "$python"/importlib "$python"/re; do
+		EXTRA+=(--file "$module")
+	done
+	lab '
+	echo "{\"id\":\"$(printf %064d 1)\",\"name\":\"t\",\"virt\":\"hybrid\",\"args\":[\"x\"],\"vm\":{\"memory_bytes\":67108864," \
+		"\"kernel\":\"/guests/guest_smp\",\"vcpus\":2,\"gdb\":\"unix:/tmp/gdb\"}}" >/tmp/spec
+	timeout 100 strata-vmm /tmp/spec </dev/null >/tmp/guest 2>&1 &
+	for i in $(seq 1000); do [ ! -S /tmp/gdb ] || break; usleep 20000; done
+	timeout 60 gdb -q -nx -batch -ex "set confirm off" -ex "target remote /tmp/gdb" -ex "info threads" -ex stepi -ex stepi \
+		-ex stepi -ex "print \$pc" -ex "set {char[2]}0x8100 = \"x\"" -ex "x/s 0x8100" -ex detach /guests/guest_smp 2>&1
+	wait $!; cat /tmp/guest'
+	[[ $output == *"vcpu 0"*"guest_entry"* ]]
+	[[ $output == *"vcpu 1, not started"* ]]
+	grep -q '^\$1 = .*<guest_entry+[1-9]' <<<"$output"
+	[[ $output == *'0x8100:'*'"x"'* ]]
+	has "end: 6 passed, 0 failed"
+}
+
 @test "files go in and out of a running VM, and a disk volume outlives its instance" {
 	lab '
 	mkdir -p /tmp/t/sub; cd /tmp/t; echo one >file; echo two >sub/deep; ln -s file link; chmod 751 file
@@ -147,6 +245,7 @@ has()
 	strata cp -L x:/new/link /tmp/o/followed && strata cp x:/new/link /tmp/o/kept
 	echo "links $(cat /tmp/o/followed) $(readlink /tmp/o/kept)"
 	tar c file | strata cp - x:/etc && strata cp x:/etc/file - | tar xO
+	cp file able; setcap cap_net_raw+ep able; strata cp able x:/tmp && strata cp x:/tmp/able /tmp/o/able; getcap /tmp/o/able
 	strata cp x:/nowhere /tmp/o; strata cp file x:/nowhere/at/all; strata cp file x:/nowhere/
 	strata stop x >/dev/null; strata cp x:/new /tmp/o; strata rm x >/dev/null
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "cat /data/sub/deep; touch /data/x"
@@ -158,6 +257,17 @@ has()
 	strata rm -f y >/dev/null; echo "volumes $(strata volume ls -q | wc -l)"
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo true
 	strata run --rm --virt hybrid --network none -v vol:/data demo sh -c "cat /data/y; echo mounted \$(cat /data/z)"
+	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two/in -v vol:/one/sub demo sh -c \
+		"echo shared >/two/in/s; cat /one/s /one/sub/s; touch /one/no"
+	strata run --rm --virt hybrid --network none -v vol:/one:ro -v vol:/two:ro demo sh -c "cat /one/s /two/s; touch /two/no"
+	strata run --rm --virt hybrid --network none owner sh -c "stat -c \"own %a %u\" /own; echo x >/own/x && echo written"
+	strata run --rm --virt hybrid --network none --read-only owner stat -c "own %a %u" /own
+	strata create --virt hybrid --network none -v vol:/data --disk vol demo true
+	strata volume resize vol 300m >/dev/null
+	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "echo small \$((\$(stat -f -c %b /data) < 70000))"
+	strata run --rm --virt hybrid --network none -v vol:/ro:ro -v vol:/data demo sh -c \
+		"echo large \$((\$(stat -f -c %b*%s /data) >= 280000000)); cat /data/y; head -c 200000000 /dev/zero >/data/big && echo fits; rm /data/big"
+	e2fsck -fn /store/volumes/vol/disk.img >/dev/null 2>&1; echo "checked $?"
 	strata run --rm --virt hybrid --network none -v dir:/data demo true
 	strata run --rm --virt hybrid --network none -v /tmp/t:/data demo true
 	strata run --rm --virt hybrid --network none -v /data demo true
@@ -178,10 +288,56 @@ has()
 	has "volumes 3"
 	has "mounted 1 0"
 	[[ $output == *"was not unmounted"*"writable"* ]]
-	[ "$(grep -cx kept <<<"$output")" = 2 ]
+	[ "$(grep -cx kept <<<"$output")" = 3 ]
+	has "small 1"
+	has "large 1"
+	has fits
+	has "/tmp/o/able cap_net_raw=ep"
+	[ "$(grep -cx "own 755 0" <<<"$output")" = 2 ] # the image has no /own
+	has written
+	[ "$(grep -cx shared <<<"$output")" = 4 ]
+	[[ $output == *"volumes/vol/disk.img is given twice"* ]]
+	has "checked 0"
+	[[ $output == *"/one/no: Read-only file system"* ]]
+	[[ $output == *"/two/no: Read-only file system"* ]]
 	[[ $output == *"volume dir is a directory"* ]]
 	[[ $output == *"a bind mount is not for a virtual machine"* ]]
 	[[ $output == *"without a name"* ]]
 	[[ $output == *"volume none: there is none"* ]]
 	has 0
+}
+
+@test "an ordinary user: his image with its owners, his network, his published port" {
+	lab '
+	ip='"$(command -v ip)"' # the shell has one of its own
+	$ip link add d0 type veth peer name d1; $ip addr add 192.0.2.9/24 dev d0; $ip link set d0 up; $ip link set d1 up
+	$ip route add default via 192.0.2.1; mkdir -p /etc; echo "nameserver 127.0.0.1" >/etc/resolv.conf
+	chmod 666 /dev/kvm; mkdir -p /tmp/home; chown -R 4242:4242 /tmp/home /store
+	mkdir -p /tmp/tree/bin; cp /bin/busybox /tmp/tree/bin; ln -s busybox /tmp/tree/bin/sh; cd /tmp/tree
+	for d in proc sys dev tmp etc; do mkdir $d; done
+	echo mine >file; chown 1234:70000 file; chmod 4750 file; mkdir shut; echo in >shut/in; chmod 0 shut; mknod null c 1 3
+	tar -cf /tmp/home/odd.tar .; cd /tmp/home
+	u() { '"$(command -v setpriv)"' --reuid 4242 --regid 4242 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs \
+		env HOME=/tmp/home STRATA_LIBEXEC=/usr/local/bin strata.bin --root /store --run-root /tmp/home/run "$@"; }
+	u image import odd.tar odd >/dev/null
+	u run --rm --virt hybrid odd /bin/busybox stat -c "%n %u:%g %a %F" /file /shut /shut/in /null /bin/sh
+	u run -d --name n --virt hybrid -p 127.0.0.1:8080:80 --hostname box -m 256m demo sh -c \
+		"ip -4 addr show dev eth0 | grep inet; ip route; cat /etc/resolv.conf; while :; do echo served by \$(hostname) | nc -l -p 80; done" >/dev/null
+	for i in 1 2 3 4 5 6 7 8 9; do nc -w 5 127.0.0.1 8080 </dev/null | grep . && break; sleep 1; done
+	u exec n sh -c "echo exec \$(id -u)"; u pause n >/dev/null; u resume n >/dev/null; u exec n grep CapEff /proc/self/status
+	u stats --no-stream n; u top n; echo "limit $(u stats --no-stream n | grep -c 268MB)"
+	u logs n; u stop -t 20 n >/dev/null; u rm n >/dev/null; echo "left $(u ps -aq | wc -l) $(ls /tmp/home/run/instances | wc -l)"' 2>&1
+	[ "$status" = 0 ]
+	has "/file 1234:70000 4750 regular file"
+	has "/shut 0:0 0 directory"
+	has "/shut/in 0:0 644 regular file"
+	has "/null 0:0 644 character special file"
+	[[ $output == *"inet 10.0.2.15/24"* ]]
+	[[ $output == *"default via 10.0.2.2"* ]]
+	has "nameserver 10.0.2.3"
+	has "served by box"
+	has "exec 0"
+	has "CapEff:	00000000a80425fb" # what an image has anywhere, whoever starts it
+	has "limit 1"
+	has "left 0 0"
 }

@@ -74,6 +74,31 @@ inside() {
 	one_line_error "/nosuch"
 }
 
+# attributes FILE: its extended attributes, but for those that every file may have on this host
+attributes() {
+	python3 -c 'import os, sys
+for path in sys.argv[1:]:
+    print(*sorted(f"{n}={os.getxattr(path, n).hex()}" for n in os.listxattr(path) if not n.startswith("security.selinux")))' "$@"
+}
+
+@test "extended attributes go in and out: user's and capabilities, no others" {
+	local who
+	mkdir -p "$SCRATCH/attr"
+	echo x >"$SCRATCH/attr/f"
+	python3 -c 'import os, sys
+d, f = sys.argv[1:]
+os.setxattr(d, "user.dir", b"1")
+os.setxattr(f, "user.a", b"\0\n=b")
+os.setxattr(f, "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))
+os.setxattr(f, "trusted.mine", b"1")' "$SCRATCH/attr" "$SCRATCH/attr/f" || skip "no extended attributes here"
+	for who in up down; do
+		strata cp "$SCRATCH/attr" "$who:/tmp/attr"
+		strata cp "$who:/tmp/attr" "$OUT/$who"
+		[ "$(attributes "$OUT/$who" "$OUT/$who/f")" = "user.dir=31
+security.capability=0100000200200000000000000000000000000000 user.a=000a3d62" ]
+	done
+}
+
 @test "links are copied; with -L what they point to" {
 	strata cp "$SCRATCH/tree" up:/l
 	strata cp up:/l/link "$OUT/"

@@ -148,6 +148,33 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	strata rm -f w
 }
 
+# Regression: it was said to be in use by another virtual machine.
+@test "a disk that is given twice" {
+	local path
+	truncate -s 4M twice
+	ln -sf twice link
+	ln -f twice hard
+	strata volume create --size 4M vol >/dev/null
+	path=$(strata volume inspect vol | jq -r '.[0].path')
+	refused 'twice is given twice: leave out one' --disk twice --disk twice
+	refused 'twice is given twice: leave out one' --disk twice --disk ./twice,ro
+	refused 'link is given twice, also as .*/twice: leave out one' --disk twice --disk link
+	refused 'twice is given twice, also as .*/hard: leave out one' --disk hard,ro --disk twice
+	refused "$path is given twice" --disk vol --disk "$path"
+	refused 'volumes/vol/disk.img is given twice' --disk vol --disk vol,format=raw
+	run strata run --rm --virt hybrid --network none --kernel "$RESET" --disk twice,ro --disk link,ro
+	[ "$status" = 0 ]
+	# What the names led to when it was made need not be what they lead to when it starts.
+	truncate -s 4M other
+	ln -sf other link
+	strata create --name later --virt hybrid --network none --kernel "$RESET" --disk twice --disk link
+	ln -sf twice link
+	run strata start later
+	one_line_error 'is given twice'
+	strata rm later
+	strata volume rm vol
+}
+
 @test "flags that a virtual machine has not" {
 	refused '--device is not for' --device /dev/null
 	refused 'bind mount is not for' -v /tmp:/x
@@ -163,6 +190,12 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	refused '--read-only is not for' --read-only
 	refused '--user is for what an image runs' --user nobody
 	refused '--env is for what an image runs' -e A=b
+	refused '--privileged is for what an image runs' --privileged
+	refused '--security-opt is for what an image runs' --security-opt seccomp=unconfined
+	refused '--hostname is for what .*--network-alias' --hostname box
+	refused '--time-offset is not for' --time-offset boottime=1
+	refused '--stop-signal USR1: a kernel alone' --stop-signal USR1
+	refused 'nothing can be reached' -p 80:80
 	run strata run --rm --virt hybrid -v /tmp:/x demo true
 	[ "$status" = 125 ]
 	one_line_error 'a bind mount is not for a virtual machine'
@@ -229,7 +262,7 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 		grep -Eq '^Uid:\s65534\s65534\s65534\s65534$' "$task/status"
 		grep -Eq '^Gid:\s65534\s65534\s65534\s65534$' "$task/status"
 		grep -Eq '^Groups:\s*$' "$task/status"
-		[ "$(grep -Ec '^Cap(Inh|Prm|Eff|Amb):\s0000000000000000$' "$task/status")" = 4 ]
+		[ "$(grep -Ec '^Cap(Inh|Prm|Eff|Bnd|Amb):\s0000000000000000$' "$task/status")" = 5 ]
 		grep -Eq '^NoNewPrivs:\s1$' "$task/status"
 		grep -Eq '^Seccomp:\s2$' "$task/status" || { cat "$task/status" >&2; return 1; }
 	done
@@ -237,6 +270,10 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 		[ "$(readlink "/proc/$pid/ns/$kind")" != "$(readlink "/proc/self/ns/$kind")" ]
 		[ "$(readlink "/proc/$pid/ns/$kind")" = "$(readlink "/proc/$holder/ns/$kind")" ]
 	done
+	# The holder is in none of the instance's cgroups, whose removal would wait for it.
+	grep -q /strata- "/proc/$pid/cgroup"
+	run grep /strata- "/proc/$holder/cgroup"
+	[ "$status" = 1 ]
 	# An empty root, read-only: no /dev/kvm, no /proc, nothing by any path.
 	for task in "$pid" "$holder"; do
 		[ -z "$(ls -A "/proc/$task/root/")" ]

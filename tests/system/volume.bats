@@ -137,6 +137,96 @@ in_demo() {
 	[ -z "$(ls "$STRATA_ROOT/volumes")" ]
 }
 
+# poke FILE OFFSET BYTES: as printf writes them
+poke()
+{
+	printf "%b" "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+# qemu FILE: what qemu-img check's status says of it
+qemu()
+{
+	command -v qemu-img >/dev/null || return "$2"
+	qemu-img check -q "$1"
+}
+
+@test "check finds in a qcow2 disk what qemu-img finds, and repairs what can be" {
+	strata volume create --size 20m --format qcow2 cow
+	local path counts=$((2 * 65536))
+	path=$(strata volume inspect cow | jq -r '.[0].path')
+	run strata volume check cow
+	[ "$status" = 0 ]
+	[ "$output" = "cow: sound" ]
+	# Header, refcount table, refcount block, L1: a fifth cluster is counted, and nothing's.
+	truncate -s 448K "$path"
+	poke "$path" $((counts + 2 * 5)) '\0\1\0\1'
+	run qemu "$path" 3
+	[ "$status" = 3 ]
+	run strata volume check cow
+	[ "$status" = 1 ]
+	[ "${lines[0]}" = "cow: 2 leaked clusters at 0x50000" ]
+	[ "${#lines[@]}" = 2 ]
+	[[ ${lines[1]} == "cow: usable: --repair"* ]]
+	run strata volume check --repair cow
+	[ "$status" = 0 ]
+	[ "${lines[0]}" = "cow: 2 leaked clusters at 0x50000" ]
+	[ "${lines[1]}" = "cow: repaired" ]
+	run qemu "$path" 0
+	[ "$status" = 0 ]
+	# Its L1 table is counted as free.
+	poke "$path" $((counts + 2 * 3)) '\0\0'
+	run qemu "$path" 2
+	[ "$status" = 2 ]
+	run strata volume check cow
+	[ "$status" = 2 ]
+	[[ ${lines[0]} == *"refcount that is too low"*"0x30000" ]]
+	[[ ${lines[1]} == *"before --repair"* ]]
+	run strata volume check --repair cow
+	[ "$status" = 0 ]
+	run qemu "$path" 0
+	[ "$status" = 0 ]
+	# Not closed, and marked as damaged.
+	poke "$path" 79 '\3'
+	run strata volume check cow
+	[ "$status" = 2 ]
+	[ "${#lines[@]}" = 3 ]
+	strata volume check --repair cow
+	[ "$(strata volume check cow)" = "cow: sound" ]
+	# A table that leads nowhere is nothing to guess at.
+	poke "$path" $((3 * 65536)) '\x80\0\0\0\x7f\xff\0\0'
+	run strata volume check --repair cow
+	[ "$status" = 2 ]
+	[[ ${lines[0]} == *"past the end of the file"* ]]
+	[[ ${lines[1]} == "cow: damaged"* ]]
+	strata volume rm cow
+}
+
+@test "check: what is no qcow2 disk, or in use" {
+	strata volume create --size 1m disk
+	strata volume create dir
+	[[ $(strata volume check disk) == "disk: a raw disk"* ]]
+	run strata volume check dir
+	[ "$status" = 125 ]
+	one_line_error 'is a directory'
+	run strata volume check none
+	[ "$status" = 125 ]
+	one_line_error 'no such volume'
+	strata volume create --size 1m --format qcow2 cow
+	python3 -c '
+import fcntl, struct, sys, time
+disk = open(sys.argv[1], "r+b")
+fcntl.fcntl(disk, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
+print("held", flush=True)
+time.sleep(60)' "$(strata volume inspect cow | jq -r '.[0].path')" >"$SCRATCH/held" 3>&- &
+	local pid=$!
+	wait_until test -s "$SCRATCH/held"
+	run strata volume check cow
+	kill "$pid"
+	[ "$status" = 125 ]
+	one_line_error 'volume cow is in use: stop'
+	strata volume rm disk dir cow
+}
+
 @test "wrong uses of disk volumes are one line each" {
 	run strata volume create --format qcow2 x
 	[ "$status" -eq 125 ]

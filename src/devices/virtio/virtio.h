@@ -31,7 +31,10 @@ struct virtio_host_ops {
 	 * note it and wake that thread, never call it from here. Kicks of one number may become one.
 	 */
 	void (*kick)(struct virtio_host *host, struct virtio_dev *dev, uint16_t queue);
-	/* Optional; a vcpu thread, bus lock held: the guest moved the doorbells, or turned them on or off. */
+	/*
+	 * Optional; the doorbells are somewhere else, or were turned on or off (virtio_pci_doorbell()): once while the device is
+	 * attached, then in a vcpu thread. A move is an off and an on. PCI bus lock held.
+	 */
 	void (*doorbells_moved)(struct virtio_host *host, struct virtio_dev *dev);
 };
 

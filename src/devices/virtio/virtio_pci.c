@@ -388,11 +388,13 @@ static void virtio_pci_config_wrote(struct pci_dev *pci, unsigned offset, unsign
 		uint64_t value = le32_load(&pci->config[vp->access_cap + CAP_EXTRA_AT]);
 		virtio_pci_write(region, at, n, value & (UINT32_MAX >> (32 - 8 * n)));
 	}
-	gpa_t doorbells = virtio_pci_doorbell(vp->dev, 0);
-	if (doorbells == vp->doorbells)
-		return;
-	vp->doorbells = doorbells;
-	if (vp->dev->host->ops->doorbells_moved)
+}
+
+static void virtio_pci_bar_moved(struct pci_dev *pci, unsigned bar)
+{
+	struct virtio_pci *vp = container_of(pci, struct virtio_pci, pci);
+
+	if (bar == VIRTIO_PCI_BAR && vp->dev->host->ops->doorbells_moved)
 		vp->dev->host->ops->doorbells_moved(vp->dev->host, vp->dev);
 }
 
@@ -400,6 +402,7 @@ static const struct pci_dev_ops virtio_pci_dev_ops = {
 	.name = "virtio",
 	.config_reads = virtio_pci_config_reads,
 	.config_wrote = virtio_pci_config_wrote,
+	.bar_moved = virtio_pci_bar_moved,
 };
 
 /* ---- attaching ---- */
@@ -478,6 +481,5 @@ int virtio_pci_attach(struct virtio_pci *vp, struct virtio_dev *dev, struct pci_
 	if (r < 0)
 		return r;
 	dev->transport = &virtio_pci_transport;
-	vp->doorbells = virtio_pci_doorbell(dev, 0);
 	return 0;
 }

@@ -28,7 +28,6 @@ struct virtio_pci {
 	uint8_t isr;
 	/* pci_bus.lock */
 	uint8_t access_cap; /* offset of the configuration access capability */
-	gpa_t doorbells;    /* where they were when last told; 0: off */
 };
 
 /*

@@ -93,6 +93,13 @@ int cgroup_restrict(struct cgroup *cgroup, const struct spec_limits *limits,
 int cgroup_joins_open(const struct cgroup *cgroup, int ret_fds[CGROUP_HIERARCHIES], unsigned *ret_n,
 		      struct err *err);
 int cgroup_join(const int *fds, unsigned n); /* 0 or -errno; async-signal-safe */
+/*
+ * cgroup_limits_denied() - whether this user may not make the groups that these limits take
+ * @parent: "" or a path below which the group would be   @ret_where: the directory that is closed to him
+ */
+#define CGROUP_PATH_BYTES 4096
+bool cgroup_limits_denied(const struct cgroup_layout *layout, const char *parent,
+			  const struct spec_limits *limits, char ret_where[CGROUP_PATH_BYTES]);
 /* cgroup_open() - an existing one; -ENOENT where no hierarchy has it. */
 int cgroup_open(const struct cgroup_layout *layout, const char *path, struct cgroup *ret,
 		struct err *err);

@@ -286,6 +286,37 @@ int cgroup_limits_check(const struct cgroup_layout *layout, const struct spec_li
 	return 0;
 }
 
+/* The first directory on the way up from parent that is there: the others would be made in it. */
+static bool hierarchy_denies(const struct cgroup_hierarchy *h, const char *parent,
+			     char path[CGROUP_PATH_BYTES])
+{
+	const size_t top = strlen(h->mount);
+
+	(void)snprintf(path, CGROUP_PATH_BYTES, "%s%s%.255s", h->mount, parent[0] ? "/" : "",
+		       parent); /* fits */
+	for (;;) {
+		char *slash = strrchr(path, '/');
+		if (access(path, W_OK) == 0)
+			return false;
+		if (errno != ENOENT || !slash || (size_t)(slash - path) < top)
+			return true;
+		*slash = '\0';
+	}
+}
+
+bool cgroup_limits_denied(const struct cgroup_layout *layout, const char *parent,
+			  const struct spec_limits *limits, char ret_where[CGROUP_PATH_BYTES])
+{
+	const uint32_t need = cgroup_limits_need(limits);
+
+	for (unsigned i = 0; i < layout->n; i++) {
+		const struct cgroup_hierarchy *h = &layout->hierarchies[i];
+		if (h->controllers & need && hierarchy_denies(h, parent, ret_where))
+			return true;
+	}
+	return false;
+}
+
 int cgroup_limits_set(const struct cgroup *cgroup, const struct spec_limits *limits,
 		      struct err *err)
 {

@@ -59,10 +59,12 @@ static int cgroup_instance_open(const struct spec *spec, struct cgroup_layout *l
 	return r < 0 ? r : cgroup_open(layout, path, ret, err);
 }
 
-int cgroup_instance_freeze(const struct spec *spec, bool frozen, struct err *err)
+int cgroup_instance_freeze(const struct spec *spec, pid_t pid, bool frozen, struct err *err)
 {
 	struct cgroup_layout layout;
 	struct cgroup cgroup;
+
+	(void)pid;
 	int r = cgroup_instance_open(spec, &layout, &cgroup, err);
 
 	if (r < 0)
@@ -97,10 +99,13 @@ int cgroup_instance_stats(const struct spec *spec, struct guest_stats *ret, stru
 	return 0;
 }
 
-int cgroup_instance_processes(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err)
+int cgroup_instance_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
+			      struct err *err)
 {
 	struct cgroup_layout layout;
 	struct cgroup cgroup;
+
+	(void)pid;
 	int r = cgroup_instance_open(spec, &layout, &cgroup, err);
 
 	if (r < 0)
@@ -110,10 +115,12 @@ int cgroup_instance_processes(const struct spec *spec, pid_t **ret, size_t *ret_
 	return r;
 }
 
-int cgroup_instance_sweep(const char *id, const char *cgroup_parent, struct err *err)
+int cgroup_instance_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct err *err)
 {
 	struct cgroup_layout layout;
 	char path[256];
+
+	(void)pid;
 	int r = cgroup_instance_path(cgroup_parent, id, path, err);
 
 	if (r == 0)

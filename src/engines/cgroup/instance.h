@@ -19,8 +19,12 @@ long cgroup_clone_into(struct clone_args *args, int cgroup_fd, bool *ret_into);
 /* cgroup_instance_move() - what cgroup_clone_into() could not do. */
 int cgroup_instance_move(const struct cgroup *cgroup, pid_t pid, struct err *err);
 
-/* The slots of engine_ops that a cgroup answers. stats: all but the network's. */
-int cgroup_instance_freeze(const struct spec *spec, bool frozen, struct err *err);
+/*
+ * The slots of engine_ops that a cgroup answers; none needs the pid. stats: all but the network's.
+ * Errors: -ENOENT where the instance has no cgroup, as an ordinary user's machine; sweep: 0.
+ */
+int cgroup_instance_freeze(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
 int cgroup_instance_stats(const struct spec *spec, struct guest_stats *ret, struct err *err);
-int cgroup_instance_processes(const struct spec *spec, pid_t **ret, size_t *ret_n, struct err *err);
-int cgroup_instance_sweep(const char *id, const char *cgroup_parent, struct err *err);
+int cgroup_instance_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
+			      struct err *err);
+int cgroup_instance_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct err *err);

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "engines/cgroup/instance.h"
 #include "engines/vmm/guest.h"
 
 static int hosted_create(const struct spec *spec, const struct guest_dirs *dirs,
@@ -38,11 +37,11 @@ const struct engine_ops hosted_engine = {
 	.start = vmm_guest_start,
 	.reap = vmm_guest_reap,
 	.destroy = vmm_guest_destroy,
-	.freeze = cgroup_instance_freeze,
+	.freeze = vmm_guest_freeze,
 	.stats = vmm_guest_stats,
-	.processes = cgroup_instance_processes,
+	.processes = vmm_guest_processes,
 	.root_open = vmm_guest_root_open,
 	.files = &vmm_guest_files,
-	.sweep = cgroup_instance_sweep,
+	.sweep = vmm_guest_sweep,
 	.exec = vmm_guest_exec,
 };

@@ -96,7 +96,7 @@ static void interp_fill(struct interp_entry *entry, const uint8_t *hva, const st
 
 static struct interp_entry *interp_slot(const struct hosted_cpu *cpu, uint64_t key)
 {
-	return &cpu->interp->entries[key * HASH >> (64 - INTERP_ENTRIES_BITS)];
+	return &cpu->interp->entries[key * HASH >> cpu->interp->hash_shift];
 }
 
 /* By its bytes: where they were is not known, or they lie in two pages. */
@@ -257,7 +257,18 @@ static enum cpu_result interp_traps(struct hosted_cpu *cpu, const struct x86_ins
 	return dr6 ? except_debug(cpu, dr6) : CPU_OK;
 }
 
-/* One at a time: breakpoints before it, traps after it. */
+/* RF is for one instruction; IRET is how it is set. SDM 3B, Instruction-Breakpoint Exception Condition. */
+static enum cpu_result interp_run(struct hosted_cpu *cpu, struct interp_entry *entry)
+{
+	bool sets_rf = entry->insn.op == X86_OP_IRET;
+	enum cpu_result result = interp_entry_run(cpu, entry);
+
+	if (result == CPU_OK && (cpu->rflags & SYS_FL_RF) && !sets_rf)
+		cpu->rflags &= ~SYS_FL_RF;
+	return result;
+}
+
+/* One at a time: breakpoints before it, traps after it. What an instruction that does not retire has met does not count. */
 static enum cpu_result interp_step_trapping(struct hosted_cpu *cpu, struct interp_entry *entry,
 					    uint64_t gva, bool is_shadowed)
 {
@@ -266,10 +277,11 @@ static enum cpu_result interp_step_trapping(struct hosted_cpu *cpu, struct inter
 	enum cpu_result result = is_shadowed ? CPU_OK : debug_fetch(cpu, gva);
 
 	if (result == CPU_OK)
-		result = interp_entry_run(cpu, entry);
-	if (result == CPU_EXIT)
-		cpu->interp->debug_hits = pending;
-	return result == CPU_OK ? interp_traps(cpu, &insn, flags) : result;
+		result = interp_run(cpu, entry);
+	if (result == CPU_OK)
+		return interp_traps(cpu, &insn, flags);
+	cpu->interp->debug_hits = result == CPU_EXIT ? pending : 0;
+	return result;
 }
 
 static uint64_t interp_linear_rip(const struct hosted_cpu *cpu)
@@ -288,7 +300,6 @@ enum cpu_result interp_step(struct hosted_cpu *cpu)
 
 	if (result != CPU_OK)
 		return result;
-	bool keeps_rf = entry->insn.op == X86_OP_IRET || entry->insn.op == X86_OP_POPF;
 	bool traps = (cpu->mode & CPU_MODE_TRAP) || cpu->interp->debug_hits;
 	/* the shadow ends with this instruction, unless it casts its own */
 	cpu->shadow = 0;
@@ -296,10 +307,8 @@ enum cpu_result interp_step(struct hosted_cpu *cpu)
 		result = interp_step_trapping(cpu, entry, interp_linear_rip(cpu),
 					      shadow & CPU_SHADOW_MOV_SS);
 	else
-		result = interp_entry_run(cpu, entry);
+		result = interp_run(cpu, entry);
 	if (result == CPU_EXIT && cpu->rip == rip)
 		cpu->shadow = shadow;
-	if (result == CPU_OK && (cpu->rflags & SYS_FL_RF) && !keeps_rf)
-		cpu->rflags &= ~SYS_FL_RF;
 	return result;
 }

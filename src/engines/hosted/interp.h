@@ -30,9 +30,7 @@
 #include "engines/hosted/cpu.h"
 
 #define INTERP_STUB_BYTES   160U
-#define INTERP_ENTRIES_BITS 12
 #define INTERP_WINDOW_BYTES (5 * (size_t)CPU_PAGE_BYTES)
-#define INTERP_ENTRIES	    (1U << INTERP_ENTRIES_BITS)
 
 /* How a DATA instruction is executed; fixed when it is decoded. */
 enum interp_how {
@@ -64,6 +62,7 @@ struct interp_vcpu {
 	uint8_t *stubs_rw;  /* one memory, mapped twice */
 	const uint8_t *stubs_rx;
 	struct interp_entry *entries;
+	unsigned n_entries, hash_shift; /* 64 - log2(n_entries) */
 	uint8_t *xsave; /* an image for interp_gather.c; 64-byte aligned, cpu->xsave_bytes */
 	size_t xsave_room;
 	uint32_t mxcsr_mask;

@@ -236,6 +236,8 @@ static uint8_t *data_quick(struct hosted_cpu *cpu, const struct x86_insn *insn, 
 			return NULL;
 		ea += cpu->segs[mem->seg].base;
 	}
+	if (mem->seg == X86_CS && mem->is_written && insn->code != X86_CODE_64)
+		return NULL; /* code cannot be written */
 	return interp_direct(cpu, ea, mem->bytes, mem->is_written);
 }
 

@@ -30,13 +30,19 @@ static bool operand_misaligned(uint64_t gva, unsigned len)
 	return align <= 8 && (align & (align - 1)) == 0 && (gva & (align - 1)) != 0;
 }
 
+/* Base 0 and no limit that matters: nothing to look at, but that code cannot be written. */
+static bool operand_is_flat(const struct hosted_cpu *cpu, enum x86_seg seg, bool write)
+{
+	return (cpu->mode & CPU_MODE_FLAT) && (cpu->mode & CPU_MODE_CODE) != X86_CODE_64 &&
+	       seg < X86_FS && !(seg == X86_CS && write);
+}
+
 enum cpu_result interp_linear(struct hosted_cpu *cpu, enum x86_seg seg, uint64_t ea, unsigned len,
 			      bool write, uint64_t *ret)
 {
 	uint64_t gva = ea;
 
-	if (!(cpu->mode & CPU_MODE_FLAT) || seg >= X86_FS ||
-	    (cpu->mode & CPU_MODE_CODE) == X86_CODE_64) {
+	if (!operand_is_flat(cpu, seg, write)) {
 		enum cpu_result result = seg_linear(cpu, seg, ea, len, write, &gva);
 		if (result != CPU_OK)
 			return result;

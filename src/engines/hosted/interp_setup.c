@@ -12,7 +12,9 @@
 #include <ucontext.h>
 #include <unistd.h>
 
-#define STUBS_BYTES ((size_t)INTERP_ENTRIES * INTERP_STUB_BYTES)
+/* log2 of the instructions that are kept: a kernel's busy ones; beside a translator, what it leaves to us. */
+#define ENTRIES_BITS_ALONE  12U
+#define ENTRIES_BITS_BESIDE 10U
 
 /* The numbers of exceptions: Intel SDM 3A, Exception and Interrupt Reference. */
 #define TRAP_DE 0
@@ -24,6 +26,11 @@
 
 /* Where a stub that faulted goes on: the stack pointer is what interp_enter() had stored, eax the answer. */
 extern const char interp_enter_back[] __attribute__((visibility("hidden")));
+
+static size_t setup_stubs_bytes(const struct interp_vcpu *interp)
+{
+	return (size_t)interp->n_entries * INTERP_STUB_BYTES;
+}
 
 static struct interp_vcpu *setup_current(void)
 {
@@ -48,7 +55,7 @@ static bool setup_is_ours(struct interp_vcpu *interp, const ucontext_t *context)
 {
 	uint64_t at = (uint64_t)context->uc_mcontext.gregs[REG_RIP];
 
-	if (!interp || at - (uint64_t)interp->stubs_rx >= STUBS_BYTES)
+	if (!interp || at - (uint64_t)interp->stubs_rx >= setup_stubs_bytes(interp))
 		return false;
 	switch (context->uc_mcontext.gregs[REG_TRAPNO]) {
 	case TRAP_DE:
@@ -103,15 +110,16 @@ static int setup_signals(struct err *err)
 /* One memory, mapped twice: written here, executed there. */
 static int setup_map(struct interp_vcpu *interp, struct err *err)
 {
+	size_t bytes = setup_stubs_bytes(interp);
 	int fd = memfd_create("strata-stubs", MFD_CLOEXEC);
 	if (fd < 0)
 		return err_set(err, errno, "software CPU: memory for code");
 	int code = 0;
-	if (ftruncate(fd, (off_t)STUBS_BYTES) != 0) {
+	if (ftruncate(fd, (off_t)bytes) != 0) {
 		code = err_set(err, errno, "software CPU: memory for code");
 	} else {
-		void *rw = mmap(NULL, STUBS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-		void *rx = mmap(NULL, STUBS_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+		void *rw = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+		void *rx = mmap(NULL, bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
 		interp->stubs_rw = rw == MAP_FAILED ? NULL : rw;
 		interp->stubs_rx = rx == MAP_FAILED ? NULL : rx;
 		if (!interp->stubs_rw || !interp->stubs_rx)
@@ -169,7 +177,10 @@ int interp_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 	cpu->interp = interp;
 	interp->cpu = cpu;
 	setup_features(interp);
-	interp->entries = setup_zeroed(INTERP_ENTRIES * sizeof(*interp->entries));
+	unsigned bits = cpu->vm->jit ? ENTRIES_BITS_BESIDE : ENTRIES_BITS_ALONE;
+	interp->n_entries = 1U << bits;
+	interp->hash_shift = 64 - bits;
+	interp->entries = setup_zeroed(interp->n_entries * sizeof(*interp->entries));
 	interp->xsave_room = ((size_t)cpu->xsave_bytes + 4095) & ~(size_t)4095;
 	if (interp->xsave_room)
 		interp->xsave = setup_zeroed(interp->xsave_room);
@@ -198,9 +209,9 @@ void interp_vcpu_destroy(struct hosted_cpu *cpu)
 	if (!interp)
 		return;
 	cpu->interp = NULL;
-	setup_unmap(interp->stubs_rw, STUBS_BYTES);
-	setup_unmap(interp->stubs_rx, STUBS_BYTES);
-	setup_unmap(interp->entries, INTERP_ENTRIES * sizeof(*interp->entries));
+	setup_unmap(interp->stubs_rw, setup_stubs_bytes(interp));
+	setup_unmap(interp->stubs_rx, setup_stubs_bytes(interp));
+	setup_unmap(interp->entries, interp->n_entries * sizeof(*interp->entries));
 	setup_unmap(interp->xsave, interp->xsave_room);
 	setup_unmap(interp->window, INTERP_WINDOW_BYTES);
 	setup_unmap(interp, sizeof(*interp));

@@ -138,7 +138,7 @@ enum cpu_result fault_page(struct hosted_cpu *cpu, uint64_t gva, uint32_t error)
 
 /* ---- debug registers. Source: SDM 3B, Debug Registers ---- */
 
-enum debug_kind { DEBUG_EXEC = 0, DEBUG_WRITE = 1, DEBUG_PORT = 2, DEBUG_ACCESS = 3 };
+enum dr7_kind { DR7_EXEC = 0, DR7_WRITE = 1, DR7_PORT = 2, DR7_ACCESS = 3 };
 
 static uint64_t debug_match(const struct hosted_cpu *cpu, uint64_t at, unsigned len, bool kinds[4])
 {
@@ -158,7 +158,7 @@ static uint64_t debug_match(const struct hosted_cpu *cpu, uint64_t at, unsigned 
 
 enum cpu_result debug_fetch(struct hosted_cpu *cpu, uint64_t gva)
 {
-	bool kinds[4] = { [DEBUG_EXEC] = true };
+	bool kinds[4] = { [DR7_EXEC] = true };
 
 	if (!(cpu->dr[7] & DR7_ENABLED) || (cpu->rflags & SYS_FL_RF))
 		return CPU_OK;
@@ -171,14 +171,14 @@ enum cpu_result debug_fetch(struct hosted_cpu *cpu, uint64_t gva)
 
 uint64_t debug_data(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write)
 {
-	bool kinds[4] = { [DEBUG_WRITE] = is_write, [DEBUG_ACCESS] = true };
+	bool kinds[4] = { [DR7_WRITE] = is_write, [DR7_ACCESS] = true };
 
 	return cpu->dr[7] & DR7_ENABLED ? debug_match(cpu, gva, len, kinds) : 0;
 }
 
 uint64_t debug_port(const struct hosted_cpu *cpu, uint16_t port, unsigned len)
 {
-	bool kinds[4] = { [DEBUG_PORT] = true };
+	bool kinds[4] = { [DR7_PORT] = true };
 
 	if (!(cpu->dr[7] & DR7_ENABLED) || !(cpu->cr4 & SYS_CR4_DE))
 		return 0;

@@ -36,9 +36,9 @@ void hosted_irq_window(struct vcpu *vcpu, bool wanted);
 uint8_t hosted_cr8_get(struct vcpu *vcpu);
 void hosted_cr8_set(struct vcpu *vcpu, uint8_t cr8);
 uint64_t hosted_apic_base_get(struct vcpu *vcpu);
-uint64_t hosted_tsc_hz(struct vm *vm);
+uint64_t hosted_tsc_hz(struct vcpu *vcpu);
 int hosted_debug_set(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
-		     const uint64_t hw_breakpoints[4]);
+		     const struct debug_point points[DEBUG_POINTS]);
 int hosted_inject_breakpoint(struct vcpu *vcpu);
 int hosted_xsave_get(struct vcpu *vcpu, uint64_t *ret_xcr0, void *ret, size_t *n);
 int hosted_xsave_set(struct vcpu *vcpu, uint64_t xcr0, const void *image, size_t n);

@@ -148,15 +148,20 @@ uint64_t hosted_apic_base_get(struct vcpu *vcpu)
 }
 
 int hosted_debug_set(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
-		     const uint64_t hw_breakpoints[4])
+		     const struct debug_point points[DEBUG_POINTS])
 {
 	struct hosted_cpu *cpu = hosted_cpu(vcpu);
 
+	/* Data is watched by nobody here: the debugger is told so, and steps. */
+	for (unsigned i = 0; points && i < DEBUG_POINTS; i++) {
+		if (points[i].len && points[i].access != DEBUG_EXECUTE)
+			return -ENOTSUP;
+	}
 	cpu->debug_step = single_step;
 	cpu->debug_software = sw_breakpoints;
 	cpu->debug_hardware = false;
-	for (unsigned i = 0; i < 4; i++) {
-		cpu->debug_dr[i] = hw_breakpoints ? hw_breakpoints[i] : 0;
+	for (unsigned i = 0; i < DEBUG_POINTS; i++) {
+		cpu->debug_dr[i] = points && points[i].len ? points[i].gva : 0;
 		cpu->debug_hardware |= cpu->debug_dr[i] != 0;
 	}
 	return 0;

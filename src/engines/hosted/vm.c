@@ -153,9 +153,9 @@ int hosted_slot_set(struct vm *base, const struct mem_slot *slot, struct err *er
 	return 0;
 }
 
-uint64_t hosted_tsc_hz(struct vm *vm)
+uint64_t hosted_tsc_hz(struct vcpu *vcpu)
 {
-	return clock_hz(&vm_of(vm)->clock);
+	return clock_hz(&hosted_cpu(vcpu)->vm->clock);
 }
 
 static int vcpu_vectors(struct hosted_cpu *cpu, struct err *err)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engines/hybrid/hybrid.h"
 
-#include "engines/cgroup/instance.h"
 #include "engines/hybrid/hybrid_cpu.h"
 #include "engines/hybrid/kvm_probe.h"
 #include "engines/vmm/guest.h"
@@ -39,11 +38,11 @@ const struct engine_ops hybrid_engine = {
 	.start = vmm_guest_start,
 	.reap = vmm_guest_reap,
 	.destroy = vmm_guest_destroy,
-	.freeze = cgroup_instance_freeze,
+	.freeze = vmm_guest_freeze,
 	.stats = vmm_guest_stats,
-	.processes = cgroup_instance_processes,
+	.processes = vmm_guest_processes,
 	.root_open = vmm_guest_root_open,
 	.files = &vmm_guest_files,
-	.sweep = cgroup_instance_sweep,
+	.sweep = vmm_guest_sweep,
 	.exec = vmm_guest_exec,
 };

@@ -27,9 +27,9 @@ const struct cpu_ops kvm_cpu_ops = {
 	.cr8_get = kvm_cr8_get,
 	.cr8_set = kvm_cr8_set,
 	.apic_base_get = kvm_apic_base_get,
+	.tsc_hz = kvm_tsc_hz,
 	.irq_set = kvm_irq_set,
 	.msi = kvm_msi_send,
-	.ioapic_route = kvm_ioapic_route,
 	.doorbell_set = kvm_doorbell_set,
 	.debug_set = kvm_debug_set,
 	.inject_breakpoint = kvm_inject_breakpoint,
@@ -38,28 +38,17 @@ const struct cpu_ops kvm_cpu_ops = {
 };
 
 static const uint32_t vcpu_requests[] = {
-	(uint32_t)KVM_RUN,
-	(uint32_t)KVM_GET_REGS,
-	(uint32_t)KVM_SET_REGS,
-	(uint32_t)KVM_GET_SREGS,
-	(uint32_t)KVM_SET_SREGS,
-	(uint32_t)KVM_GET_DEBUGREGS,
-	(uint32_t)KVM_SET_DEBUGREGS,
-	(uint32_t)KVM_GET_MP_STATE,
-	(uint32_t)KVM_SET_MP_STATE,
-	(uint32_t)KVM_GET_MSRS,
-	(uint32_t)KVM_SET_MSRS,
-	(uint32_t)KVM_GET_XCRS,
-	(uint32_t)KVM_SET_XCRS,
-	(uint32_t)KVM_GET_XSAVE2,
-	(uint32_t)KVM_GET_XSAVE, /* before Linux 5.17 */
-	(uint32_t)KVM_SET_XSAVE,
-	(uint32_t)KVM_CHECK_EXTENSION, /* the size of an XSAVE image */
-	(uint32_t)KVM_INTERRUPT,
-	(uint32_t)KVM_NMI,
-	(uint32_t)KVM_TRANSLATE,
-	(uint32_t)KVM_SET_GUEST_DEBUG,
-	(uint32_t)KVM_SET_GSI_ROUTING, /* the guest writes the machine's IOAPIC */
+	(uint32_t)KVM_RUN,	     (uint32_t)KVM_GET_REGS,
+	(uint32_t)KVM_SET_REGS,	     (uint32_t)KVM_GET_SREGS,
+	(uint32_t)KVM_SET_SREGS,     (uint32_t)KVM_GET_DEBUGREGS,
+	(uint32_t)KVM_SET_DEBUGREGS, (uint32_t)KVM_GET_MP_STATE,
+	(uint32_t)KVM_SET_MP_STATE,  (uint32_t)KVM_GET_MSRS,
+	(uint32_t)KVM_SET_MSRS,	     (uint32_t)KVM_GET_XCRS,
+	(uint32_t)KVM_SET_XCRS,	     (uint32_t)KVM_GET_XSAVE2,
+	(uint32_t)KVM_GET_XSAVE,				    /* before Linux 5.17 */
+	(uint32_t)KVM_SET_XSAVE,     (uint32_t)KVM_CHECK_EXTENSION, /* the size of an XSAVE image */
+	(uint32_t)KVM_INTERRUPT,     (uint32_t)KVM_NMI,
+	(uint32_t)KVM_TRANSLATE,     (uint32_t)KVM_SET_GUEST_DEBUG,
 };
 static const uint32_t io_requests[] = {
 	(uint32_t)KVM_IRQ_LINE, (uint32_t)KVM_SIGNAL_MSI,

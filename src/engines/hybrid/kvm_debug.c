@@ -3,7 +3,10 @@
 
 #include <errno.h>
 
-#define DR7_GLOBAL(i) (UINT64_C(2) << (2 * (i))) /* SDM 3B, Debug Control Register (DR7) */
+/* SDM 3B, Debug Control Register (DR7) */
+#define DR7_GLOBAL(i) (UINT64_C(2) << (2 * (i)))
+#define DR7_ACCESS(i) (16 + 4 * (i)) /* 0: execution, 1: writes, 3: reads and writes */
+#define DR7_LENGTH(i) (18 + 4 * (i)) /* 0, 1, 3, 2: 1, 2, 4, 8 bytes */
 #define DR7_FIXED     UINT64_C(0x400)
 
 /*
@@ -27,18 +30,35 @@ static int debug_apply(struct kvm_vcpu *vcpu, struct kvm_guest_debug *debug)
 	return r;
 }
 
-int kvm_debug_set(struct vcpu *base, bool single_step, bool sw_breakpoints,
-		  const uint64_t hw_breakpoints[4])
+static uint64_t debug_dr7_point(unsigned i, const struct debug_point *point)
 {
-	struct kvm_guest_debug debug = { 0 };
+	const uint64_t access = point->access == DEBUG_EXECUTE ? 0
+				: point->access == DEBUG_WRITE ? 1
+							       : 3;
+	const uint64_t length = point->len == 8 ? 2 : point->len - 1U;
+
+	return DR7_GLOBAL(i) | access << DR7_ACCESS(i) | length << DR7_LENGTH(i);
+}
+
+uint64_t kvm_debug_dr7(const struct debug_point points[DEBUG_POINTS])
+{
 	uint64_t dr7 = DR7_FIXED;
 
-	for (unsigned i = 0; hw_breakpoints && i < 4; i++) {
-		if (!hw_breakpoints[i])
-			continue;
-		debug.arch.debugreg[i] = hw_breakpoints[i];
-		dr7 |= DR7_GLOBAL(i); /* on execution, one byte: the other fields are 0 */
+	for (unsigned i = 0; points && i < DEBUG_POINTS; i++) {
+		if (points[i].len)
+			dr7 |= debug_dr7_point(i, &points[i]);
 	}
+	return dr7;
+}
+
+int kvm_debug_set(struct vcpu *base, bool single_step, bool sw_breakpoints,
+		  const struct debug_point points[DEBUG_POINTS])
+{
+	struct kvm_guest_debug debug = { 0 };
+	uint64_t dr7 = kvm_debug_dr7(points);
+
+	for (unsigned i = 0; points && i < DEBUG_POINTS; i++)
+		debug.arch.debugreg[i] = points[i].gva;
 	if (dr7 != DR7_FIXED) {
 		debug.arch.debugreg[7] = dr7;
 		debug.control |= KVM_GUESTDBG_USE_HW_BP;

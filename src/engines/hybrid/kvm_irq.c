@@ -1,15 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engines/hybrid/private.h"
 
-#include <errno.h>
-#include <stdlib.h>
-
 #include "machine/irq.h"
 
 /*
- * With KVM's controllers: lines and messages. A message goes by KVM_SIGNAL_MSI. An irqfd with a route of its own
- * costs the same system call a message (0.6 us here both) and a change of the routing table for each new one
- * (10 to 85 us), and what is saved, knowing the message in the kernel, is for senders in the kernel (vhost, vfio).
+ * With KVM's controllers: lines and messages. A message goes by KVM_SIGNAL_MSI: an irqfd with a route of its own costs as
+ * much a message, and a change of the routing table for each new one (docs/decisions.md has the measurements).
  */
 #define ROUTE_PIC_PINS 8U
 #define ROUTE_PIT_PIN  2U /* of the IOAPIC: the MADT's interrupt source override */
@@ -64,75 +60,12 @@ static int full_make(struct kvm_vm *vm, struct err *err)
 	return r < 0 ? err_set(err, -r, "create KVM's timer") : 0;
 }
 
-/*
- * LAPICs alone. A VM with KVM's IOAPIC, PIC and PIT, which sit on its I/O buses, ends only after a grace period of the
- * kernel's: 8 to 28 ms measured from the process's start to its end, where this takes 1.5.
- */
-static int split_make(struct kvm_vm *vm, struct err *err)
-{
-	struct kvm_enable_cap cap = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args[0] = IRQ_GSI_COUNT };
-
-	vm->routes = calloc(1, sizeof(*vm->routes));
-	if (!vm->routes)
-		return err_set(err, ENOMEM, "create the routes of interrupts");
-	int r = kvm_ioctl(vm->fd, KVM_ENABLE_CAP, &cap);
-	return r < 0 ? err_set(err, -r, "create KVM's local interrupt controllers") : 0;
-}
-
 int kvm_irqchip_make(struct kvm_vm *vm, struct err *err)
 {
 	if (!vm->own_irqchip || vm->irqchip_made)
 		return 0;
-	int r = vm->split ? split_make(vm, err) : full_make(vm, err);
+	int r = full_make(vm, err);
 	vm->irqchip_made = r == 0;
-	return r;
-}
-
-/*
- * KVM takes the table as a whole, and of each pin wants to know which vector of which LAPIC is a level's. A pin that the
- * guest masked, or never wrote, has no route.
- */
-static int routes_tell_locked(struct kvm_vm *vm)
-{
-	union route_table table = { .room = { 0 } };
-
-	for (unsigned i = 0; i < IRQ_GSI_COUNT; i++) {
-		if (vm->routes->used[i])
-			table.head.entries[table.head.nr++] = vm->routes->pins[i];
-	}
-	return kvm_ioctl(vm->fd, KVM_SET_GSI_ROUTING, &table);
-}
-
-static bool same_message(const struct kvm_irq_routing_entry *a,
-			 const struct kvm_irq_routing_entry *b)
-{
-	return a->u.msi.address_lo == b->u.msi.address_lo &&
-	       a->u.msi.address_hi == b->u.msi.address_hi && a->u.msi.data == b->u.msi.data;
-}
-
-int kvm_ioapic_route(struct vm *base, unsigned pin, uint64_t addr, uint32_t data, bool masked)
-{
-	struct kvm_vm *vm = kvm_vm_of(base);
-	struct kvm_irq_routing_entry entry = {
-		.gsi = pin,
-		.type = KVM_IRQ_ROUTING_MSI,
-		.u.msi = { .address_lo = (uint32_t)addr,
-			   .address_hi = (uint32_t)(addr >> 32),
-			   .data = data },
-	};
-	int r = 0;
-
-	if (!vm->routes || pin >= IRQ_GSI_COUNT)
-		return -EINVAL;
-	lock_acquire(&vm->lock);
-	bool same = vm->routes->used[pin] == !masked &&
-		    (masked || same_message(&vm->routes->pins[pin], &entry));
-	if (!same) {
-		vm->routes->used[pin] = !masked;
-		vm->routes->pins[pin] = entry;
-		r = routes_tell_locked(vm);
-	}
-	lock_release(&vm->lock);
 	return r;
 }
 
@@ -155,7 +88,7 @@ void kvm_msi_send(struct vm *base, uint64_t addr, uint32_t data)
 	(void)kvm_ioctl(kvm_vm_of(base)->fd, KVM_SIGNAL_MSI, &msi);
 }
 
-/* ---- without KVM's controllers, or its PIC: kvm_run carries the vcpu's side ---- */
+/* ---- without KVM's controllers: kvm_run carries the vcpu's side ---- */
 
 bool kvm_irq_ready(struct vcpu *base)
 {
@@ -198,4 +131,15 @@ void kvm_cr8_set(struct vcpu *base, uint8_t cr8)
 uint64_t kvm_apic_base_get(struct vcpu *base)
 {
 	return kvm_vcpu_of(base)->run->apic_base;
+}
+
+uint64_t kvm_tsc_hz(struct vcpu *base)
+{
+	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
+
+	/* Before Linux 5.10 a write to the deadline's register does not come out: kvm_vm.c. */
+	if (kvm_cap(vcpu->vm->dev_fd, KVM_CAP_X86_USER_SPACE_MSR) == 0)
+		return 0;
+	int khz = kvm_ioctl_nr(vcpu->fd, KVM_GET_TSC_KHZ, 0);
+	return khz > 0 ? (uint64_t)khz * 1000 : 0;
 }

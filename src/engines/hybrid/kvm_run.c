@@ -167,7 +167,7 @@ static enum vcpu_exit system_event(const struct kvm_run *run, struct vcpu_io *io
 }
 
 /* The exits that concern the interrupt controllers; false: another one. */
-static bool decode_irq(const struct kvm_run *run, struct vcpu_io *io, enum vcpu_exit *ret)
+static bool decode_irq(const struct kvm_run *run, enum vcpu_exit *ret)
 {
 	switch (run->exit_reason) {
 	case KVM_EXIT_HLT:
@@ -175,10 +175,6 @@ static bool decode_irq(const struct kvm_run *run, struct vcpu_io *io, enum vcpu_
 		return true;
 	case KVM_EXIT_IRQ_WINDOW_OPEN:
 		*ret = VCPU_EXIT_IRQ_WINDOW;
-		return true;
-	case KVM_EXIT_IOAPIC_EOI:
-		io->eoi.vector = run->eoi.vector;
-		*ret = VCPU_EXIT_EOI;
 		return true;
 	case KVM_EXIT_INTR:
 	case KVM_EXIT_SET_TPR: /* CR8 fell: what was masked may be due now */
@@ -218,7 +214,7 @@ static enum vcpu_exit decode(struct kvm_vcpu *vcpu, struct vcpu_io *io)
 		return fail(io, "KVM left the guest for a reason unknown to it",
 			    run->hw.hardware_exit_reason);
 	default:
-		if (decode_irq(run, io, &exit))
+		if (decode_irq(run, &exit))
 			return exit;
 		return fail(io, "KVM left the guest for a reason unknown to us", run->exit_reason);
 	}

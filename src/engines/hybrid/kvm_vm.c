@@ -129,7 +129,6 @@ int kvm_vm_create(const struct vm_config *config, struct vm **ret, struct err *e
 	vm->base.ops = &kvm_cpu_ops;
 	vm->dev_fd = vm->fd = -EBADF;
 	vm->own_irqchip = config->own_irqchip;
-	vm->split = config->own_irqchip && config->split_irqchip;
 	vm->vcpus = config->vcpus;
 	for (size_t i = 0; i < KVM_DOORBELLS; i++)
 		vm->doorbells[i].desc.fd = -1;
@@ -151,7 +150,6 @@ void kvm_vm_destroy(struct vm *base)
 	struct kvm_vm *vm = kvm_vm_of(base);
 	fd_close(vm->fd);
 	fd_close(vm->dev_fd);
-	free(vm->routes);
 	free(vm);
 }
 

@@ -10,7 +10,6 @@
 #include "base/core/lock.h"
 #include "base/core/macros.h"
 #include "machine/cpu_ops.h"
-#include "machine/irq.h"
 
 #define KVM_DEV_PATH  "/dev/kvm"
 #define KVM_DOORBELLS 256U
@@ -20,21 +19,14 @@ struct kvm_doorbell {
 	struct kvm_ioeventfd desc; /* fd -1: free */
 };
 
-/* What KVM knows of the IOAPIC's pins, as the machine told it. */
-struct kvm_routes {
-	struct kvm_irq_routing_entry pins[IRQ_GSI_COUNT];
-	bool used[IRQ_GSI_COUNT];
-};
-
 struct kvm_vm {
 	struct vm base;
 	int dev_fd, fd; /* /dev/kvm, the VM */
-	bool own_irqchip, split;
-	bool irqchip_made;	   /* by the first kvm_vcpu_create() */
-	unsigned vcpus;		   /* at most */
-	size_t run_bytes;	   /* of each vcpu's mapping */
-	struct kvm_routes *routes; /* split: what KVM knows of the IOAPIC's pins */
-	struct lock lock;	   /* of what follows, and of *routes */
+	bool own_irqchip;
+	bool irqchip_made; /* by the first kvm_vcpu_create() */
+	unsigned vcpus;	   /* at most */
+	size_t run_bytes;  /* of each vcpu's mapping */
+	struct lock lock;  /* of doorbells */
 	struct kvm_doorbell doorbells[KVM_DOORBELLS];
 };
 
@@ -99,11 +91,13 @@ void kvm_irq_window(struct vcpu *vcpu, bool wanted);
 uint8_t kvm_cr8_get(struct vcpu *vcpu);
 void kvm_cr8_set(struct vcpu *vcpu, uint8_t cr8);
 uint64_t kvm_apic_base_get(struct vcpu *vcpu);
+uint64_t kvm_tsc_hz(struct vcpu *vcpu);
 void kvm_irq_set(struct vm *vm, uint32_t gsi, bool level);
-int kvm_ioapic_route(struct vm *vm, unsigned pin, uint64_t addr, uint32_t data, bool masked);
 void kvm_msi_send(struct vm *vm, uint64_t addr, uint32_t data);
 int kvm_doorbell_set(struct vm *vm, uint64_t addr, unsigned len, bool is_port, bool match,
 		     uint64_t value, int fd);
 int kvm_debug_set(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
-		  const uint64_t hw_breakpoints[4]);
+		  const struct debug_point points[DEBUG_POINTS]);
+/* kvm_debug_dr7() - the register for these points, NULL: for none. */
+uint64_t kvm_debug_dr7(const struct debug_point points[DEBUG_POINTS]);
 int kvm_inject_breakpoint(struct vcpu *base);

@@ -53,6 +53,15 @@ static void oslevel_probe(struct engine_report *ret)
 	*ret = report;
 }
 
+static int oslevel_check(const struct spec *spec, struct err *err)
+{
+	(void)spec;
+	return geteuid() == 0 ? 0
+			      : err_say(err, EPERM,
+					"--virt os-level needs root for now: run strata with sudo, "
+					"or use a virtual machine (--virt hybrid)");
+}
+
 static uint64_t oslevel_namespaces(const struct spec *spec)
 {
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
@@ -278,9 +287,10 @@ static void oslevel_net_stats(pid_t pid, struct guest_stats *stats)
 	}
 }
 
-static int oslevel_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret,
-			 struct err *err)
+static int oslevel_stats(const struct spec *spec, const char *run_dir, pid_t pid,
+			 struct guest_stats *ret, struct err *err)
 {
+	(void)run_dir;
 	int r = cgroup_instance_stats(spec, ret, err);
 
 	if (r == 0 && spec->network != SPEC_NETWORK_HOST)
@@ -310,6 +320,7 @@ static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *sta
 const struct engine_ops oslevel_engine = {
 	.name = "os-level",
 	.filters = true,
+	.check = oslevel_check,
 	.probe = oslevel_probe,
 	.create = oslevel_create,
 	.start = oslevel_start,

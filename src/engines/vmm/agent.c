@@ -95,27 +95,6 @@ static int agent_take_failed(struct agent *agent, const void *data, size_t len)
 	return 0;
 }
 
-static int agent_take_stats(struct agent *agent, const void *data, size_t len)
-{
-	struct guest_stats stats;
-
-	if (agent->phase == AGENT_PHASE_BOOT || agent_wire_stats(data, len, &stats) < 0)
-		return -EPROTO;
-	if (agent->events->stats)
-		agent->events->stats(agent, &stats);
-	return 0;
-}
-
-static void agent_take_log(const struct agent *agent, const void *data, size_t len)
-{
-	char text[AGENT_TEXT_MAX + 1];
-
-	agent_wire_text(data, len, text);
-	if (agent->events->log)
-		agent->events->log((struct agent *)(uintptr_t)agent,
-				   text); /* its owner is who calls us */
-}
-
 static int agent_take(struct agent *agent)
 {
 	const void *data = agent->reader.body.data;
@@ -134,11 +113,6 @@ static int agent_take(struct agent *agent)
 		return agent_take_failed(agent, data, len);
 	case AGENT_EXIT:
 		return agent_take_exit(agent, data, len);
-	case AGENT_STATS_REPLY:
-		return agent_take_stats(agent, data, len);
-	case AGENT_LOG:
-		agent_take_log(agent, data, len);
-		return 0;
 	default:
 		return -EPROTO;
 	}
@@ -165,9 +139,24 @@ static int64_t agent_console_write(struct console *console, const void *data, si
 	return (int64_t)len;
 }
 
+/* Behind all else, one at a time: however often they change, and however slowly the guest reads, the last text counts. */
+static bool agent_queue_hosts(struct agent *agent)
+{
+	if (!agent->hosts_wait || agent->phase == AGENT_PHASE_BOOT ||
+	    agent->out_at < agent->out.len)
+		return false;
+	frame_add(&agent->out, AGENT_HOSTS, buf_str(&agent->hosts), agent->hosts.len);
+	buf_fini(&agent->hosts);
+	agent->hosts_wait = false;
+	agent->hosts_queued = true;
+	return true;
+}
+
 static int64_t agent_console_read(struct console *console, void *ret, size_t len)
 {
 	struct agent *agent = agent_of(console);
+
+	(void)agent_queue_hosts(agent); /* mostly there are none */
 	size_t left = agent->out.len - agent->out_at;
 	size_t n = len < left ? len : left;
 
@@ -175,8 +164,9 @@ static int64_t agent_console_read(struct console *console, void *ret, size_t len
 		memcpy(ret, agent->out.data + agent->out_at, n);
 	agent->out_at += n;
 	if (agent->out_at == agent->out.len) {
-		buf_fini(&agent->out); /* CONFIG was large; nothing else is */
+		buf_fini(&agent->out); /* CONFIG and HOSTS are large; nothing else is */
 		agent->out_at = 0;
+		agent->hosts_queued = false;
 	}
 	return (int64_t)n;
 }
@@ -214,6 +204,7 @@ int agent_init(struct agent *agent, const struct agent_events *events, const str
 void agent_fini(struct agent *agent)
 {
 	buf_fini(&agent->config);
+	buf_fini(&agent->hosts);
 	buf_fini(&agent->out);
 	frame_reader_fini(&agent->reader);
 	agent->out_at = 0;
@@ -226,7 +217,8 @@ static int agent_may_say(const struct agent *agent, size_t spare)
 	if (agent->phase == AGENT_PHASE_BOOT)
 		return -ENOTCONN;
 	size_t queued = agent->out.len - agent->out_at;
-	size_t most = AGENT_QUEUE_MAX + (agent->phase == AGENT_PHASE_START ? AGENT_CONFIG_MAX : 0);
+	size_t most = AGENT_QUEUE_MAX + (agent->phase == AGENT_PHASE_START ? AGENT_CONFIG_MAX : 0) +
+		      (agent->hosts_queued ? AGENT_HOSTS_MAX : 0);
 	return agent->out.failed || queued > most + spare ? -ENOBUFS : 0;
 }
 
@@ -276,9 +268,18 @@ int agent_stdin_eof(struct agent *agent)
 	return agent_say(agent, AGENT_STDIN_EOF, NULL, 4096);
 }
 
-int agent_stats(struct agent *agent)
+int agent_hosts(struct agent *agent, const char *text, size_t len)
 {
-	return agent_say(agent, AGENT_STATS, NULL, 0);
+	if (len > AGENT_HOSTS_MAX)
+		return -E2BIG;
+	if (agent->phase == AGENT_PHASE_ENDED)
+		return -ENOTCONN;
+	agent->hosts.len = 0;
+	int r = buf_add(&agent->hosts, text, len);
+	agent->hosts_wait = r == 0;
+	if (r == 0 && agent_queue_hosts(agent))
+		agent_wake(agent);
+	return r;
 }
 
 int agent_stop(struct agent *agent)

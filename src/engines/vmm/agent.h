@@ -17,7 +17,7 @@
 
 struct agent;
 
-/* Each is called at most once, but for wake, stats and log. */
+/* Each is called at most once, but for wake. */
 struct agent_events {
 	/* Mandatory. There is something for the guest: call agent_poke() soon, from outside of any call of the device's. */
 	void (*wake)(struct agent *agent);
@@ -27,8 +27,6 @@ struct agent_events {
 	void (*failed)(struct agent *agent, int status, const struct err *why);
 	/* Mandatory. It ended; so many bytes of its streams are on their way or here. */
 	void (*exited)(struct agent *agent, const struct agent_end *end);
-	void (*stats)(struct agent *agent, const struct guest_stats *stats); /* optional */
-	void (*log)(struct agent *agent, const char *text);		     /* optional */
 };
 
 enum agent_phase {
@@ -47,6 +45,8 @@ struct agent { /* embedded by the VMM */
 	size_t out_at;
 	struct buf config; /* a CONFIG frame, until READY */
 	bool early_eof;	   /* said before READY: follows CONFIG */
+	struct buf hosts;  /* said when there is nothing else to say, if hosts_wait */
+	bool hosts_wait, hosts_queued;
 	uint16_t early_rows, early_columns;
 };
 
@@ -67,6 +67,10 @@ void agent_poke(struct agent *agent);
 int agent_signal(struct agent *agent, int sig);
 int agent_resize(struct agent *agent, uint16_t rows, uint16_t columns);
 int agent_stdin_eof(
-	struct agent *agent);	      /* after the last byte was given to the port strata.stdin */
-int agent_stats(struct agent *agent); /* the answer comes by events->stats */
+	struct agent *agent); /* after the last byte was given to the port strata.stdin */
+/*
+ * agent_hosts() - what /etc/hosts says from now on; also before READY
+ * Errors: -E2BIG past AGENT_HOSTS_MAX; -ENOMEM; -ENOTCONN after the end. Never -ENOBUFS.
+ */
+int agent_hosts(struct agent *agent, const char *text, size_t len);
 int agent_stop(struct agent *agent);  /* kill what runs, then sync and power off */

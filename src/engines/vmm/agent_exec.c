@@ -18,6 +18,7 @@
 
 #define EXEC_CHUNK	32768
 #define EXEC_CONNECT_MS 30000 /* a guest that is alive answers at once */
+#define EXEC_STATS_MS	2000  /* there is another answer to that question */
 
 struct agent_session {
 	int socket;
@@ -30,7 +31,9 @@ struct agent_session {
 	bool ended; /* EXIT or FAILED came */
 	int status; /* of the session: 0, or a negative errno with err */
 	int exit_status;
-	struct agent_stat *stat; /* where STAT_REPLY goes, or NULL */
+	struct agent_stat *stat;   /* where STAT_REPLY goes, or NULL */
+	struct guest_stats *stats; /* where STATS_REPLY goes, or NULL */
+	int patience_ms;	   /* without a word of the guest's; -1: for ever */
 	int started;
 	uint8_t chunk[EXEC_CHUNK];
 };
@@ -49,10 +52,10 @@ static int session_wait(int fd, short events, int timeout_ms)
 }
 
 /* Byte by byte: what follows the line belongs to the session. */
-static int session_answer(int fd, char *ret, size_t size)
+static int session_answer(int fd, int patience_ms, char *ret, size_t size)
 {
 	for (size_t n = 0; n < size - 1;) {
-		int r = session_wait(fd, POLLIN, EXEC_CONNECT_MS);
+		int r = session_wait(fd, POLLIN, patience_ms);
 		if (r < 0)
 			return r;
 		ssize_t got = read(fd, ret + n, 1);
@@ -69,14 +72,14 @@ static int session_answer(int fd, char *ret, size_t size)
 	return -EPROTO;
 }
 
-static int session_connect(int fd, struct err *err)
+static int session_connect(int fd, int patience_ms, struct err *err)
 {
 	char line[32];
 	int n = snprintf(line, sizeof(line), "CONNECT %u\n", AGENT_EXEC_PORT); /* fits */
 
 	int r = fd_write_all(fd, line, (size_t)n);
 	if (r == 0)
-		r = session_answer(fd, line, sizeof(line));
+		r = session_answer(fd, patience_ms, line, sizeof(line));
 	if (r == 0 && strncmp(line, "OK ", 3) != 0)
 		r = -EPROTO;
 	if (r == -ECONNREFUSED)
@@ -87,9 +90,10 @@ static int session_connect(int fd, struct err *err)
 	return r < 0 ? err_set(err, -r, "connect to the guest") : 0;
 }
 
-static int session_open(int fd, struct agent_session **ret, struct err *err)
+/* @patience_ms: -1: that of somebody who wants nothing else. */
+static int session_open(int fd, int patience_ms, struct agent_session **ret, struct err *err)
 {
-	int r = session_connect(fd, err);
+	int r = session_connect(fd, patience_ms < 0 ? EXEC_CONNECT_MS : patience_ms, err);
 	struct agent_session *s = r < 0 ? NULL : calloc(1, sizeof(*s));
 
 	if (!s)
@@ -97,6 +101,7 @@ static int session_open(int fd, struct agent_session **ret, struct err *err)
 	s->socket = fd;
 	s->in = s->stdout_fd = s->stderr_fd = s->started = -EBADF;
 	s->exit_status = 125;
+	s->patience_ms = patience_ms;
 	frame_reader_init(&s->reader, AGENT_SESSION_MAX);
 	*ret = s;
 	return 0;
@@ -183,6 +188,10 @@ static int session_take(struct agent_session *s, struct err *err)
 		return session_exit(s);
 	case AGENT_STAT_REPLY:
 		r = s->stat ? agent_wire_stat(data, len, s->stat) : -EPROTO;
+		s->ended = r == 0;
+		return r;
+	case AGENT_STATS_REPLY:
+		r = s->stats ? agent_wire_stats(data, len, s->stats) : -EPROTO;
 		s->ended = r == 0;
 		return r;
 	case AGENT_FAILED:
@@ -286,8 +295,11 @@ static int session_turn(struct agent_session *s, const struct agent_exec *exec, 
 		{ exec ? exec->signals : -1, POLLIN, 0 },
 	};
 
-	if (poll(polls, ARRAY_SIZE(polls), -1) < 0)
+	int ready = poll(polls, ARRAY_SIZE(polls), s->patience_ms);
+	if (ready < 0)
 		return errno == EINTR ? 0 : err_set(err, errno, "wait for the guest");
+	if (ready == 0)
+		return err_set(err, ETIMEDOUT, "wait for the guest");
 	if (polls[1].revents)
 		session_read_in(s);
 	if (polls[2].revents)
@@ -320,7 +332,7 @@ int agent_exec(const struct agent_exec *exec, int *ret_status, struct err *err)
 	struct winsize size;
 
 	*ret_status = 125;
-	int r = session_open(exec->socket, &s, err);
+	int r = session_open(exec->socket, -1, &s, err);
 	if (r < 0)
 		return r;
 	session_window(exec, &size);
@@ -352,7 +364,7 @@ static int session_ask(struct agent_session *s, enum agent_type type, const char
 int agent_put(int socket, const char *path, int in_fd, struct err *err)
 {
 	struct agent_session *s = NULL;
-	int r = session_open(socket, &s, err);
+	int r = session_open(socket, -1, &s, err);
 
 	if (r < 0)
 		return r;
@@ -366,7 +378,7 @@ int agent_get(int socket, const char *path, bool follow, const char *as, int out
 	      struct err *err)
 {
 	struct agent_session *s = NULL;
-	int r = session_open(socket, &s, err);
+	int r = session_open(socket, -1, &s, err);
 
 	if (r < 0)
 		return r;
@@ -378,10 +390,24 @@ int agent_get(int socket, const char *path, bool follow, const char *as, int out
 int agent_stat(int socket, const char *path, bool follow, struct agent_stat *ret, struct err *err)
 {
 	struct agent_session *s = NULL;
-	int r = session_open(socket, &s, err);
+	int r = session_open(socket, -1, &s, err);
 
 	if (r < 0)
 		return r;
 	s->stat = ret;
 	return session_ask(s, AGENT_STAT, path, follow, NULL, err);
+}
+
+int agent_stats(int socket, struct guest_stats *ret, struct err *err)
+{
+	struct agent_session *s = NULL;
+	int r = session_open(socket, EXEC_STATS_MS, &s, err);
+
+	if (r < 0)
+		return r;
+	s->stats = ret;
+	frame_add(&s->out, AGENT_STATS, NULL, 0);
+	r = session_run(s, NULL, err);
+	session_close(s);
+	return r;
 }

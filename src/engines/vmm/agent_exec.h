@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The host's end of an exec session (abi/agent.h), for a short-lived process of its own: `strata exec`, `strata cp`. Blocking.
+ * The host's end of an exec session (abi/agent.h), for a short-lived process of its own: `strata exec`, `strata cp`, `strata stats`. Blocking.
  *
  * @socket of each: a stream socket that is connected to the unix socket of the VM's vsock device, with nothing said yet:
  * "CONNECT 1\n" and its answer are said here (Firecracker, docs/vsock.md, "Host-Initiated Connections"). One call a socket; it
@@ -35,5 +35,7 @@ int agent_put(int socket, const char *path, int in_fd, struct err *err);
  */
 int agent_get(int socket, const char *path, bool follow, const char *as, int out_fd,
 	      struct err *err);
+/* agent_stats() - what the guest counts itself, into *ret; -ETIMEDOUT where it does not answer within two seconds. */
+int agent_stats(int socket, struct guest_stats *ret, struct err *err);
 /* agent_stat() - what is at a path: -ENOENT, or *ret. */
 int agent_stat(int socket, const char *path, bool follow, struct agent_stat *ret, struct err *err);

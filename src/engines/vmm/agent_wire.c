@@ -211,8 +211,9 @@ int agent_wire_config(struct buf *out, const struct spec *spec, const struct age
 	frame_field_add_text(out, AGENT_TAG_HOSTNAME, spec->hostname);
 	frame_field_add_text(out, AGENT_TAG_HOSTS, setup->hosts);
 	frame_field_add_text(out, AGENT_TAG_RESOLV, setup->resolv);
-	if (r == 0 && spec->network == SPEC_NETWORK_BRIDGE)
+	if (r == 0 && (spec->network == SPEC_NETWORK_BRIDGE || spec->network == SPEC_NETWORK_PASST))
 		r = wire_net(out, &spec->endpoint, err);
+	wire_list(out, AGENT_TAG_DIRECTORY, spec->vm.directories, spec->vm.n_directories);
 	if (r == 0)
 		r = wire_mounts(out, spec, setup, err);
 	frame_field_add_u64(out, AGENT_TAG_SHM_BYTES, (uint64_t)spec->shm_bytes);
@@ -287,12 +288,8 @@ int agent_wire_exit(const void *data, size_t len, struct agent_end *ret)
 static uint64_t *wire_stats_place(struct guest_stats *stats, uint32_t tag)
 {
 	switch (tag) {
-	case AGENT_STAT_CPU_NS:
-		return &stats->cpu_ns;
 	case AGENT_STAT_MEMORY_BYTES:
 		return &stats->memory_bytes;
-	case AGENT_STAT_MEMORY_TOTAL_BYTES:
-		return &stats->memory_limit_bytes;
 	case AGENT_STAT_PIDS:
 		return &stats->pids;
 	case AGENT_STAT_NET_RX_BYTES:
@@ -311,7 +308,7 @@ static uint64_t *wire_stats_place(struct guest_stats *stats, uint32_t tag)
 int agent_wire_stats(const void *data, size_t len, struct guest_stats *ret)
 {
 	struct frame_fields fields = { data, (const uint8_t *)data + len };
-	struct guest_stats stats = { 0 };
+	struct guest_stats stats = *ret;
 	struct frame_field field;
 	int r;
 

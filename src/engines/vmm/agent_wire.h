@@ -57,7 +57,8 @@ struct agent_end {
 /* Payloads of the guest's. 0, or -EPROTO with *ret as it was. */
 int agent_wire_ready(const void *data, size_t len, uint32_t *ret_version);
 int agent_wire_exit(const void *data, size_t len, struct agent_end *ret);
-int agent_wire_stats(const void *data, size_t len, struct guest_stats *ret);
+int agent_wire_stats(const void *data, size_t len,
+		     struct guest_stats *ret); /* what is said there; the rest stays */
 int agent_wire_stat(const void *data, size_t len, struct agent_stat *ret);
 /* agent_wire_failed() - *ret_status is 125, 126 or 127; err gets the code and the guest's words. */
 int agent_wire_failed(const void *data, size_t len, int *ret_status, struct err *err);

@@ -69,8 +69,9 @@ static int64_t console_fd_read(struct console *console, void *ret, size_t len)
 		return n;
 	/* A terminal's master side that was hung up says EIO. */
 	if (n == 0 || errno != EAGAIN) {
-		if (c->ended)
+		if (c->ended && !c->in_over)
 			c->ended(c->arg);
+		c->in_over = true;
 		return -EPIPE;
 	}
 	lock_acquire(&c->lock);

@@ -21,9 +21,10 @@ struct console_fd {
 	struct lock lock; /* of what follows */
 	bool wants_out, wants_in;
 	bool watching_in, watching_out; /* the loop thread's, as what follows */
+	bool in_over;			/* the end was read, and said */
 	uint64_t written;		/* bytes, what nobody wanted too */
 	void (*wrote)(void *arg);	/* optional: after some were */
-	void (*ended)(void *arg);	/* optional: the end of the stream was read */
+	void (*ended)(void *arg);	/* optional, once: the end of the stream was read */
 	void *arg;
 };
 

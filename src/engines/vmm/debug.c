@@ -40,7 +40,7 @@ struct vmm_debug {
 	struct debug_stop stops[VMM_VCPUS];
 	bool crashed;  /* the loop's: a vcpu did, and the debugger looks at it */
 	bool software; /* what the debugger wants, by vcpus' threads only while parked */
-	uint64_t hardware[GDB_HW_BREAKPOINTS];
+	struct debug_point points[DEBUG_POINTS];
 };
 
 static struct vmm_debug *debug_of(struct gdb_target *target)
@@ -94,8 +94,7 @@ static void vcpu_debug_set(struct vmm_vcpu *v, void *arg)
 {
 	struct debug_question *q = arg;
 
-	q->result =
-		v->vmm->cpu->debug_set(v->vcpu, q->step, q->debug->software, q->debug->hardware);
+	q->result = v->vmm->cpu->debug_set(v->vcpu, q->step, q->debug->software, q->debug->points);
 }
 
 static void vcpu_inject(struct vmm_vcpu *v, void *arg)
@@ -112,16 +111,30 @@ static void debug_stop(struct gdb_target *target)
 	vmm_pause(debug_of(target)->vmm);
 }
 
+/* A stop that the debugger has not heard of yet: the vcpu is past what it hit, and waits for its turn. */
+static bool debug_owes(struct vmm_debug *debug, unsigned vcpu)
+{
+	lock_acquire(&debug->lock);
+	bool pending = debug->stops[vcpu].pending;
+	lock_release(&debug->lock);
+	return pending;
+}
+
 static void debug_resume(struct gdb_target *target, const uint8_t *run)
 {
-	struct vmm *vmm = debug_of(target)->vmm;
+	struct vmm_debug *debug = debug_of(target);
+	struct vmm *vmm = debug->vmm;
 
-	if (debug_of(target)->crashed)
+	if (debug->crashed)
 		vmm_end(vmm, VMM_SHUTDOWN, 0);
 	for (unsigned i = 0; i < vmm->n_vcpus; i++) {
 		struct debug_question q = { .step = run[i] == GDB_RUN_STEP };
+		bool owes = debug_owes(debug, i);
 		(void)debug_ask(target, i, vcpu_debug_set, &q); /* it took the same before */
-		__atomic_store_n(&vmm->vcpus[i].held, run[i] == GDB_RUN_HOLD, __ATOMIC_RELEASE);
+		__atomic_store_n(&vmm->vcpus[i].held, owes || run[i] == GDB_RUN_HOLD,
+				 __ATOMIC_RELEASE);
+		if (owes)
+			fd_poke(debug->event);
 	}
 	vmm_resume(vmm);
 }
@@ -162,13 +175,13 @@ static int debug_write(struct gdb_target *target, gpa_t gpa, const void *data, s
 
 /* Tried on the first vcpu, for the debugger's answer; all get it when they go on. */
 static int debug_breakpoints(struct gdb_target *target, bool software,
-			     const uint64_t hardware[GDB_HW_BREAKPOINTS])
+			     const struct debug_point points[DEBUG_POINTS])
 {
 	struct vmm_debug *debug = debug_of(target);
 	struct debug_question q = { 0 };
 
 	debug->software = software;
-	memcpy(debug->hardware, hardware, sizeof(debug->hardware));
+	memcpy(debug->points, points, sizeof(debug->points));
 	return debug_ask(target, 0, vcpu_debug_set, &q);
 }
 
@@ -258,49 +271,90 @@ static bool debug_int3(struct vmm_debug *debug, unsigned vcpu, const struct debu
 	return false;
 }
 
+struct debug_word {
+	enum gdb_stop why;
+	unsigned point;
+	bool once; /* a watchpoint: its instruction is done, and it will not be hit again */
+};
+
+/* A point's bit says no more than that its address was met: what counts is whether it is used. */
+static bool debug_point_hit(const struct vmm_debug *debug, const struct debug_stop *stop,
+			    bool is_data, unsigned *ret)
+{
+	for (unsigned i = 0; i < DEBUG_POINTS; i++) {
+		const struct debug_point *point = &debug->points[i];
+		if (!point->len || (point->access != DEBUG_EXECUTE) != is_data ||
+		    !(stop->dr6 >> i & 1))
+			continue;
+		*ret = i;
+		return true;
+	}
+	return false;
+}
+
 /* Whether it is the debugger's concern, and what it is. */
 static bool debug_sort(struct vmm_debug *debug, unsigned vcpu, const struct debug_stop *stop,
-		       enum gdb_stop *ret)
+		       struct debug_word *ret)
 {
+	*ret = (struct debug_word){ .why = GDB_STOP_STEP };
 	if (stop->crash) {
-		*ret = GDB_STOP_CRASH;
+		ret->why = GDB_STOP_CRASH;
 		debug->crashed = true;
 		return true;
 	}
 	if (stop->exception == VECTOR_BP) {
-		*ret = GDB_STOP_SOFTWARE;
+		ret->why = GDB_STOP_SOFTWARE;
 		return debug_int3(debug, vcpu, stop);
 	}
-	*ret = stop->dr6 & DR6_STEP ? GDB_STOP_STEP : GDB_STOP_HARDWARE;
+	ret->once = debug_point_hit(debug, stop, true, &ret->point);
+	if (ret->once ||
+	    (!(stop->dr6 & DR6_STEP) && debug_point_hit(debug, stop, false, &ret->point)))
+		ret->why = GDB_STOP_POINT;
+	else if (!(stop->dr6 & DR6_STEP))
+		return false; /* of a point that was taken out since */
 	return gdb_server_has_client(&debug->server);
 }
 
-/* The first that is the debugger's is told; others will come again, for none of them went past it. */
+/* Not told now: it comes when the debugger lets the machine go on. */
+static void debug_keep(struct vmm_debug *debug, unsigned vcpu, const struct debug_stop *stop)
+{
+	lock_acquire(&debug->lock);
+	debug->stops[vcpu] = *stop;
+	lock_release(&debug->lock);
+}
+
+/* The first that is the debugger's is told. Others will come again, for they did not go past it; or they are kept. */
 static void debug_event(void *arg, uint32_t events)
 {
 	struct vmm_debug *debug = arg;
 	struct vmm *vmm = debug->vmm;
-	enum gdb_stop why = GDB_STOP_STEP;
+	struct debug_word word = { .why = GDB_STOP_STEP };
 	unsigned told = vmm->n_vcpus;
 
 	(void)events;
 	fd_calm(debug->event);
 	vmm_pause(vmm);
+	/* It may have stopped everything at the same moment. */
+	bool busy = gdb_server_has_client(&debug->server) && !debug->server.gdb.running;
 	for (unsigned i = 0; i < vmm->n_vcpus; i++) {
 		struct debug_stop stop;
-		enum gdb_stop one;
+		struct debug_word one;
 		if (!debug_take(debug, i, &stop))
 			continue;
 		__atomic_store_n(&vmm->vcpus[i].held, 0, __ATOMIC_RELEASE);
-		if (debug_sort(debug, i, &stop, &one) && told == vmm->n_vcpus) {
+		if (!debug_sort(debug, i, &stop, &one))
+			continue;
+		if (!busy && told == vmm->n_vcpus) {
 			told = i;
-			why = one;
+			word = one;
+		} else if (one.once) {
+			debug_keep(debug, i, &stop);
 		}
 	}
-	if (gdb_server_has_client(&debug->server) && !debug->server.gdb.running)
-		return; /* it stopped everything at the same moment */
+	if (busy)
+		return;
 	if (told < vmm->n_vcpus && gdb_server_has_client(&debug->server))
-		gdb_server_stopped(&debug->server, why, told);
+		gdb_server_stopped(&debug->server, word.why, told, word.point);
 	else if (debug->crashed)
 		vmm_end(vmm, VMM_SHUTDOWN, 0);
 	else

@@ -73,20 +73,6 @@ static int devices_serial(struct vmm *vmm, struct vmm_devices *d, struct err *er
 	return r;
 }
 
-static int devices_test(struct vmm *vmm, struct vmm_devices *d, struct err *err)
-{
-	if (!vmm->spec->vm.test_devices)
-		return 0;
-	d->test = calloc(1, sizeof(*d->test));
-	if (!d->test)
-		return err_set(err, ENOMEM, "test devices");
-	int r = pc_testdev_init(&d->test->pc, &vmm->mmio, &vmm->pio, vmm->irq, err);
-	if (r < 0)
-		return r;
-	pci_testdev_init(&d->test->pci);
-	return pci_testdev_add(&d->test->pci, &d->pci, err);
-}
-
 static int devices_acpi(struct vmm *vmm, struct err *err)
 {
 	const struct acpi_config config = {
@@ -112,7 +98,7 @@ int vmm_devices_create(struct vmm *vmm, struct err *err)
 	if (r == 0)
 		r = devices_serial(vmm, d, err);
 	if (r == 0)
-		r = devices_test(vmm, d, err);
+		r = vmm_test_devices_create(vmm, err);
 	if (r == 0)
 		r = vmm_disks_create(vmm, err);
 	if (r == 0)

@@ -24,8 +24,10 @@
 
 /* Of what kvm-unit-tests need: only where the spec asks for it. */
 struct vmm_test_devices {
+	struct vmm *vmm;
 	struct pc_testdev pc;
 	struct pci_testdev pci;
+	int bell; /* an eventfd that nobody reads: the engine takes writes to doorbells with it */
 };
 
 struct vmm_blk {
@@ -69,6 +71,9 @@ struct vmm_devices {
 
 /* extras.c */
 int vmm_extras_create(struct vmm *vmm, struct err *err);
+
+/* test_devices.c */
+int vmm_test_devices_create(struct vmm *vmm, struct err *err);
 
 /* disks.c */
 int vmm_disks_create(struct vmm *vmm, struct err *err);

@@ -7,6 +7,7 @@
 
 #include "engines/vmm/devices.h"
 #include "network/link.h"
+#include "network/passt.h"
 #include "network/tap.h"
 
 static int extras_entropy_get(struct entropy *entropy, void *ret, size_t len)
@@ -64,7 +65,9 @@ static int extras_net(struct vmm *vmm, struct vmm_extras *x, struct err *err)
 	int tap = vmm->fds.tap;
 
 	vmm->fds.tap = -EBADF; /* the back end's, whatever comes */
-	int r = net_tap_open(tap, vmm->loop, &x->net, err);
+	int r = vmm->spec->network == SPEC_NETWORK_PASST
+			? net_passt_open(tap, vmm->loop, &x->net, err)
+			: net_tap_open(tap, vmm->loop, &x->net, err);
 	if (r == 0)
 		r = vmm_virtio_open(&x->nic_host, vmm, err);
 	if (r < 0)

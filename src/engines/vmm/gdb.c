@@ -54,13 +54,27 @@ bool gdb_thread(const struct gdb *gdb, struct gdb_cursor *cursor, unsigned *ret_
 	return true;
 }
 
-/* E.5 Stop Reply Packets */
+/* E.3 Stop Reply Packets: why it stopped, where the debugger knows the word. */
+static void gdb_stop_point(struct gdb *gdb)
+{
+	const struct debug_point *point = &gdb->points[gdb->stop_point];
+
+	if (point->access == DEBUG_EXECUTE) {
+		if (gdb->hwbreak)
+			gdb_text_add(&gdb->reply, "hwbreak:;");
+		return;
+	}
+	gdb_text_add(&gdb->reply, point->access == DEBUG_WRITE ? "watch:" : "awatch:");
+	gdb_text_number(&gdb->reply, point->gva);
+	gdb_text_add(&gdb->reply, ";");
+}
+
 static void gdb_stop_reply(struct gdb *gdb)
 {
 	static const char *const signals[] = {
 		[GDB_STOP_INTERRUPT] = "T02", /* SIGINT */
 		[GDB_STOP_STEP] = "T05",      /* SIGTRAP */
-		[GDB_STOP_SOFTWARE] = "T05",  [GDB_STOP_HARDWARE] = "T05",
+		[GDB_STOP_SOFTWARE] = "T05",  [GDB_STOP_POINT] = "T05",
 		[GDB_STOP_CRASH] = "T0b", /* SIGSEGV */
 	};
 
@@ -70,16 +84,17 @@ static void gdb_stop_reply(struct gdb *gdb)
 	gdb_text_add(&gdb->reply, ";");
 	if (gdb->stop == GDB_STOP_SOFTWARE && gdb->swbreak)
 		gdb_text_add(&gdb->reply, "swbreak:;");
-	if (gdb->stop == GDB_STOP_HARDWARE && gdb->hwbreak)
-		gdb_text_add(&gdb->reply, "hwbreak:;");
+	if (gdb->stop == GDB_STOP_POINT)
+		gdb_stop_point(gdb);
 }
 
-void gdb_stopped(struct gdb *gdb, enum gdb_stop why, unsigned vcpu)
+void gdb_stopped(struct gdb *gdb, enum gdb_stop why, unsigned vcpu, unsigned point)
 {
-	if (!gdb->running || vcpu >= gdb->target->vcpus)
+	if (!gdb->running || vcpu >= gdb->target->vcpus || point >= DEBUG_POINTS)
 		return;
 	gdb->running = false;
 	gdb->stop = why;
+	gdb->stop_point = point;
 	gdb->stop_vcpu = gdb->general = gdb->control = vcpu;
 	gdb->reply.len = 0;
 	gdb_stop_reply(gdb);
@@ -381,7 +396,7 @@ static void gdb_interrupt(struct gdb *gdb)
 	if (!gdb->running)
 		return;
 	gdb->target->ops->stop(gdb->target);
-	gdb_stopped(gdb, GDB_STOP_INTERRUPT, gdb->stop_vcpu);
+	gdb_stopped(gdb, GDB_STOP_INTERRUPT, gdb->stop_vcpu, 0);
 }
 
 static void gdb_input(struct gdb *gdb, enum gdb_input input)

@@ -14,12 +14,12 @@
  * Source: GDB manual, appendix E Remote Protocol.
  */
 #include "engines/vmm/gdb_packet.h"
+#include "machine/cpu_ops.h"
 #include "machine/types.h"
 #include "x86/state.h"
 
-#define GDB_VCPUS_MAX	   256U
-#define GDB_BREAKPOINTS	   64U
-#define GDB_HW_BREAKPOINTS 4U
+#define GDB_VCPUS_MAX	256U
+#define GDB_BREAKPOINTS 64U
 
 struct gdb_target;
 
@@ -36,9 +36,9 @@ struct gdb_target_ops {
 	int (*translate)(struct gdb_target *target, unsigned vcpu, gva_t gva, gpa_t *ret);
 	int (*read)(struct gdb_target *target, gpa_t gpa, void *ret, size_t len);
 	int (*write)(struct gdb_target *target, gpa_t gpa, const void *data, size_t len);
-	/* What every vcpu is to stop at from its next instruction on; 0: no address. */
+	/* What every vcpu is to stop at from its next instruction on. */
 	int (*breakpoints)(struct gdb_target *target, bool software,
-			   const uint64_t hardware[GDB_HW_BREAKPOINTS]);
+			   const struct debug_point points[DEBUG_POINTS]);
 	/* End the machine. */
 	void (*kill)(struct gdb_target *target);
 };
@@ -52,8 +52,8 @@ enum gdb_stop {
 	GDB_STOP_INTERRUPT, /* by the debugger */
 	GDB_STOP_STEP,
 	GDB_STOP_SOFTWARE, /* an int3 */
-	GDB_STOP_HARDWARE,
-	GDB_STOP_CRASH, /* a triple fault: there is nothing to go on with */
+	GDB_STOP_POINT,	   /* one of the target's points: a hardware breakpoint, or a watchpoint */
+	GDB_STOP_CRASH,	   /* a triple fault: there is nothing to go on with */
 };
 
 struct gdb_breakpoint {
@@ -61,6 +61,13 @@ struct gdb_breakpoint {
 	gpa_t gpa;
 	uint8_t original; /* the byte under the int3 */
 	bool used;
+};
+
+/* What the debugger asked for with Z1, Z2 or Z4: of data any range, which may take several points. */
+struct gdb_hardware {
+	gva_t gva;
+	uint64_t len; /* 0: this one is not used */
+	enum debug_access access;
 };
 
 struct gdb {
@@ -77,10 +84,11 @@ struct gdb {
 	bool killed;		   /* or ended: there is no machine */
 	unsigned general, control; /* the vcpus that 'H' chose */
 	enum gdb_stop stop;	   /* why it last stopped, and which vcpu did */
-	unsigned stop_vcpu;
+	unsigned stop_vcpu, stop_point;
 	unsigned listed; /* qsThreadInfo: where it goes on */
 	struct gdb_breakpoint breakpoints[GDB_BREAKPOINTS];
-	uint64_t hardware[GDB_HW_BREAKPOINTS];
+	struct gdb_hardware hardware[DEBUG_POINTS];
+	struct debug_point points[DEBUG_POINTS]; /* what came of them, as the target has it */
 };
 
 /* gdb_init() - a debugger is there: hold the machine. @send: called with whole packets; borrowed, as is target. */
@@ -90,9 +98,10 @@ void gdb_init(struct gdb *gdb, struct gdb_target *target,
 bool gdb_feed(struct gdb *gdb, const void *data, size_t len);
 /*
  * gdb_stopped() - a vcpu hit something; the machine is held already
+ * @point: with GDB_STOP_POINT: which one
  * Without a debugger that waits for it (it interrupted at the same moment) it is forgotten: it will be hit again.
  */
-void gdb_stopped(struct gdb *gdb, enum gdb_stop why, unsigned vcpu);
+void gdb_stopped(struct gdb *gdb, enum gdb_stop why, unsigned vcpu, unsigned point);
 /* gdb_owns() - whether the int3 at an address is the debugger's, or else the guest's own. */
 bool gdb_owns(const struct gdb *gdb, gpa_t gpa);
 /* gdb_ended() - the machine is no more: tell who waits for it. Only gdb_fini() comes after. */

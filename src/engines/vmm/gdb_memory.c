@@ -147,7 +147,7 @@ static int break_apply(struct gdb *gdb)
 
 	for (unsigned i = 0; i < GDB_BREAKPOINTS; i++)
 		software |= gdb->breakpoints[i].used;
-	return gdb->target->ops->breakpoints(gdb->target, software, gdb->hardware);
+	return gdb->target->ops->breakpoints(gdb->target, software, gdb->points);
 }
 
 static int break_insert(struct gdb *gdb, gva_t gva)
@@ -197,44 +197,131 @@ static int break_remove_at(struct gdb *gdb, gva_t gva)
 	return break_apply(gdb);
 }
 
-static int break_hardware(struct gdb *gdb, gva_t gva, bool set)
+/* A range of data as the debug registers take it: aligned pieces of a power of two, 8 bytes at most. */
+static uint8_t break_piece(gva_t gva, uint64_t left)
 {
-	unsigned at = GDB_HW_BREAKPOINTS;
+	uint8_t len = 8;
 
-	if (!gva) /* the mark of a free one */
-		return -EINVAL;
-	for (unsigned i = GDB_HW_BREAKPOINTS; i-- > 0;) {
-		if (gdb->hardware[i] == gva && set)
-			return 0;
-		if (gdb->hardware[i] == gva)
-			gdb->hardware[i] = 0;
-		if (!gdb->hardware[i])
-			at = i;
+	while (gva % len || len > left)
+		len /= 2;
+	return len;
+}
+
+static bool break_has_point(const struct debug_point *points, unsigned n, struct debug_point point)
+{
+	for (unsigned i = 0; i < n; i++) {
+		if (points[i].gva == point.gva && points[i].len == point.len &&
+		    points[i].access == point.access)
+			return true;
 	}
-	if (!set)
-		return break_apply(gdb);
-	if (at == GDB_HW_BREAKPOINTS)
-		return -ENOSPC;
-	gdb->hardware[at] = gva;
-	int r = break_apply(gdb);
+	return false;
+}
+
+/* All that was asked for, as points. 0, or -ENOSPC. */
+static int break_points(const struct gdb *gdb, struct debug_point ret[DEBUG_POINTS])
+{
+	unsigned n = 0;
+
+	memset(ret, 0, DEBUG_POINTS * sizeof(*ret));
+	for (unsigned i = 0; i < DEBUG_POINTS; i++) {
+		const struct gdb_hardware *h = &gdb->hardware[i];
+		for (uint64_t done = 0; done < h->len;) {
+			struct debug_point point = { .gva = h->gva + done, .access = h->access };
+			point.len = break_piece(point.gva, h->len - done);
+			done += point.len;
+			if (break_has_point(ret, n, point))
+				continue;
+			if (n == DEBUG_POINTS)
+				return -ENOSPC;
+			ret[n++] = point;
+		}
+	}
+	return 0;
+}
+
+static int break_hardware_apply(struct gdb *gdb)
+{
+	struct debug_point points[DEBUG_POINTS];
+	int r = break_points(gdb, points);
+
 	if (r < 0)
-		gdb->hardware[at] = 0;
+		return r;
+	memcpy(gdb->points, points, sizeof(points));
+	return break_apply(gdb);
+}
+
+static struct gdb_hardware *break_hardware_find(struct gdb *gdb, const struct gdb_hardware *like)
+{
+	for (unsigned i = 0; i < DEBUG_POINTS; i++) {
+		struct gdb_hardware *h = &gdb->hardware[i];
+		if (h->len == like->len &&
+		    (!like->len || (h->gva == like->gva && h->access == like->access)))
+			return h;
+	}
+	return NULL;
+}
+
+static int break_hardware_set(struct gdb *gdb, const struct gdb_hardware *wanted)
+{
+	const struct gdb_hardware none = { 0 };
+
+	if (!wanted->len || wanted->gva + wanted->len < wanted->gva)
+		return -EINVAL;
+	if (break_hardware_find(gdb, wanted))
+		return 0;
+	struct gdb_hardware *h = break_hardware_find(gdb, &none);
+	if (!h)
+		return -ENOSPC;
+	*h = *wanted;
+	int r = break_hardware_apply(gdb);
+	if (r == 0)
+		return 0;
+	*h = none;
+	(void)break_hardware_apply(gdb); /* as it was before */
 	return r;
+}
+
+static int break_hardware_clear(struct gdb *gdb, const struct gdb_hardware *wanted)
+{
+	struct gdb_hardware *h = wanted->len ? break_hardware_find(gdb, wanted) : NULL;
+
+	if (h)
+		*h = (struct gdb_hardware){ 0 };
+	return break_hardware_apply(gdb);
+}
+
+/* E.3 Packets: Z0 to Z4. The CPU cannot watch reads alone: told so, a debugger takes Z4 for Z3, and looks what changed. */
+static bool break_access(struct gdb_cursor *in, enum debug_access *ret)
+{
+	if (gdb_skip(in, "1"))
+		*ret = DEBUG_EXECUTE;
+	else if (gdb_skip(in, "2"))
+		*ret = DEBUG_WRITE;
+	else if (gdb_skip(in, "4"))
+		*ret = DEBUG_READ_WRITE;
+	else
+		return false;
+	return true;
 }
 
 static void break_change(struct gdb *gdb, struct gdb_cursor *in, bool set)
 {
-	bool hardware = gdb_skip(in, "1");
-	gva_t gva;
+	struct gdb_hardware h = { .access = DEBUG_EXECUTE };
+	bool software = gdb_skip(in, "0");
 
-	if (!hardware && !gdb_skip(in, "0"))
-		return; /* watchpoints: an empty answer says that there are none */
-	if (!gdb_skip(in, ",") || !gdb_number(in, &gva))
+	if (!software && !break_access(in, &h.access))
+		return; /* an empty answer says that there is no such thing */
+	if (!gdb_skip(in, ",") || !gdb_number(in, &h.gva) || !gdb_skip(in, ",") ||
+	    !gdb_number(in, &h.len)) {
 		gdb_error(gdb, -EINVAL);
-	else if (hardware)
-		gdb_result(gdb, break_hardware(gdb, gva, set));
+		return;
+	}
+	if (h.access == DEBUG_EXECUTE)
+		h.len = 1; /* the kind of a breakpoint: there is one */
+	if (software)
+		gdb_result(gdb, set ? break_insert(gdb, h.gva) : break_remove_at(gdb, h.gva));
 	else
-		gdb_result(gdb, set ? break_insert(gdb, gva) : break_remove_at(gdb, gva));
+		gdb_result(gdb, set ? break_hardware_set(gdb, &h) : break_hardware_clear(gdb, &h));
 }
 
 void gdb_break_set(struct gdb *gdb, struct gdb_cursor *in)
@@ -254,5 +341,6 @@ void gdb_break_clear_all(struct gdb *gdb)
 			break_remove(gdb, &gdb->breakpoints[i]);
 	}
 	memset(gdb->hardware, 0, sizeof(gdb->hardware));
+	memset(gdb->points, 0, sizeof(gdb->points));
 	(void)break_apply(gdb); /* nobody is left to tell */
 }

@@ -183,10 +183,10 @@ int gdb_server_start(struct gdb_server *server, struct loop *loop, int listener,
 	return r;
 }
 
-void gdb_server_stopped(struct gdb_server *server, enum gdb_stop why, unsigned vcpu)
+void gdb_server_stopped(struct gdb_server *server, enum gdb_stop why, unsigned vcpu, unsigned point)
 {
 	if (gdb_server_has_client(server))
-		gdb_stopped(&server->gdb, why, vcpu);
+		gdb_stopped(&server->gdb, why, vcpu, point);
 }
 
 void gdb_server_ended(struct gdb_server *server, uint8_t status)

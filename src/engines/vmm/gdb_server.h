@@ -32,7 +32,8 @@ int gdb_listen(const char *where, struct err *err);
 int gdb_server_start(struct gdb_server *server, struct loop *loop, int listener,
 		     struct gdb_target *target, struct err *err);
 /* gdb_server_stopped() - gdb_stopped(), where somebody is there. */
-void gdb_server_stopped(struct gdb_server *server, enum gdb_stop why, unsigned vcpu);
+void gdb_server_stopped(struct gdb_server *server, enum gdb_stop why, unsigned vcpu,
+			unsigned point);
 /* gdb_server_ended() - gdb_ended(), likewise. */
 void gdb_server_ended(struct gdb_server *server, uint8_t status);
 bool gdb_server_has_client(const struct gdb_server *server);

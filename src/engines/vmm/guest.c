@@ -20,6 +20,7 @@
 #include "base/os/self.h"
 #include "engines/cgroup/instance.h"
 #include "engines/vmm/sync.h"
+#include "network/passt.h"
 #include "network/tap.h"
 
 struct vmm_guest {
@@ -30,6 +31,7 @@ struct vmm_guest {
 	int joins[CGROUP_HIERARCHIES];
 	unsigned n_joins;
 	int sync; /* our end */
+	struct passt passt;
 	bool has_cgroup, in_v2, reaped;
 };
 
@@ -92,8 +94,6 @@ static _Noreturn void child_main(struct vmm_child *child)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != child->parent)
 		_exit(125); /* it died before that was set */
-	if (cgroup_join(child->g->joins, child->g->n_joins) < 0)
-		child_failed(child->fds[VMM_SYNC_FD], "join the virtual machine's cgroup");
 	child_fds(child);
 	(void)execve(child->program, argv, env);
 	child_failed(VMM_SYNC_FD, child->program);
@@ -142,6 +142,49 @@ static int guest_streams(struct vmm_guest *g, const struct spec *spec, const str
 	return ret[1] < 0 || ret[2] < 0 ? err_set(err, errno, "the terminal") : 0;
 }
 
+/* Whether its user may make cgroups: then it is in one, with all that it started. */
+static bool guest_is_grouped(const struct vmm_guest *g)
+{
+	bool is = false;
+
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		is = is || g->cgroup.fds[i] >= 0;
+	return is;
+}
+
+/* It joins v1's by itself, once its holder is born outside of them; into v2's it is born. */
+static void guest_hand_cgroups(struct vmm_guest *g, struct vmm_child *child)
+{
+	int v2 = g->layout.v2;
+
+	_Static_assert(VMM_JOINS == CGROUP_HIERARCHIES, "room for each");
+	for (unsigned i = 0; i < g->n_joins; i++)
+		child->fds[VMM_JOIN_FD + i] = g->joins[i];
+	g->n_joins = 0; /* the child's now */
+	if (v2 >= 0 &&
+	    guest_is_grouped(g)) /* where it cannot be opened, the holder is where the machine is */
+		child->fds[VMM_HOME_FD] =
+			open(g->layout.hierarchies[v2].mount, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int guest_passt(struct vmm_guest *g, const struct spec *spec, int *ret_fd, struct err *err)
+{
+	struct passt_port *ports = calloc(spec->n_ports + 1, sizeof(*ports));
+
+	if (!ports)
+		return err_set(err, ENOMEM, "published ports");
+	for (size_t i = 0; i < spec->n_ports; i++)
+		ports[i] = (struct passt_port){
+			.host_ip = spec->ports[i].host_ip,
+			.host = spec->ports[i].host,
+			.guest = spec->ports[i].guest,
+			.udp = !strcmp(spec->ports[i].protocol, "udp"),
+		};
+	int r = passt_start(ports, spec->n_ports, &g->passt, ret_fd, err);
+	free(ports);
+	return r;
+}
+
 static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct guest_dirs *dirs,
 		      const struct guest_io *io, struct vmm_child *child, struct err *err)
 {
@@ -161,22 +204,24 @@ static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct
 	child->fds[VMM_RUN_FD] = open(dirs->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (child->fds[VMM_RUN_FD] < 0)
 		return err_set(err, errno, "open %s", dirs->run);
+	guest_hand_cgroups(g, child);
+	if (spec->network == SPEC_NETWORK_PASST)
+		return guest_passt(g, spec, &child->fds[VMM_TAP_FD], err);
 	if (spec->network != SPEC_NETWORK_BRIDGE || !spec->endpoint.bridge)
 		return 0;
 	return tap_create(spec->endpoint.host_if, spec->endpoint.bridge, &child->fds[VMM_TAP_FD],
 			  err);
 }
 
-/* Limits are of the process that is the machine: its memory is bounded by what the guest has. */
 static int guest_cgroup(struct vmm_guest *g, const struct spec *spec, struct err *err)
 {
-	struct spec_limits limits = spec->limits;
+	struct spec_limits limits;
 
-	limits.memory_bytes = limits.memory_swap_bytes = limits.memory_reservation_bytes = 0;
-	limits.pids = 0;
 	int r = cgroup_instance_path(spec->cgroup_parent, spec->id, g->cgroup_path, err);
 	if (r == 0)
 		r = cgroup_layout_read(NULL, &g->layout, err);
+	if (r == 0)
+		r = vmm_guest_limits(spec, &g->layout, &limits, err);
 	if (r == 0)
 		r = cgroup_prepare(&g->layout, g->cgroup_path, &limits, true, &g->cgroup, err);
 	g->has_cgroup = r == 0;
@@ -214,16 +259,16 @@ int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
 		return err_set(err, ENOMEM, "virtual machine");
 	g->guest = (struct guest){ .ops = ops, .wait_fd = -EBADF, .tty = -EBADF };
 	g->sync = -EBADF;
+	g->passt = (struct passt)PASST_NONE;
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		g->cgroup.fds[i] = -EBADF;
 	int r = guest_cgroup(g, spec, err);
 	if (r == 0)
 		r = guest_launch(g, spec, dirs, io, err);
-	for (unsigned i = 0; i < g->n_joins; i++)
-		fd_close(g->joins[i]);
-	g->n_joins = 0;
 	if (r == 0)
 		r = vmm_expect(g->sync, VMM_WORD_READY, NULL, err);
+	if (r == 0 && spec->network == SPEC_NETWORK_PASST)
+		r = passt_wait(&g->passt, err);
 	if (r < 0) {
 		vmm_guest_destroy(&g->guest);
 		return r;
@@ -267,31 +312,24 @@ void vmm_guest_destroy(struct guest *guest)
 	struct vmm_guest *g = container_of(guest, struct vmm_guest, guest);
 
 	fd_close(g->sync);
+	for (unsigned i = 0; i < g->n_joins; i++)
+		fd_close(g->joins[i]);
 	if (guest->pid > 0 && !g->reaped) {
 		(void)pidfd_signal(guest->wait_fd,
 				   SIGKILL); /* gone already: the wait returns at once */
 		while (waitid(P_PID, (id_t)guest->pid, NULL, WEXITED) < 0 && errno == EINTR)
 			;
 	}
+	passt_stop(&g->passt);
 	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->layout, g->cgroup_path, NULL); /* sweep tries again */
-	/* The holder became ours when its machine ended (vmm/holder.h), and is gone with the cgroup. */
-	while (waitpid(-1, NULL, WNOHANG | __WALL) > 0)
+	/* A holder became ours when its machine ended (vmm/holder.h). Out of cgroups it may outlive us: then it is init's. */
+	while (waitpid(-1, NULL, (guest_is_grouped(g) ? WNOHANG : 0) | __WALL) > 0)
 		;
 	cgroup_close(&g->cgroup);
 	fd_close(guest->wait_fd);
 	fd_close(guest->tty);
 	free(g);
-}
-
-int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err)
-{
-	(void)pid;
-	int r = cgroup_instance_stats(spec, ret, err);
-
-	if (r == 0)
-		ret->memory_limit_bytes = spec->vm.memory_bytes;
-	return r;
 }
 
 int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,

@@ -11,11 +11,22 @@
 int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
 		     const struct guest_dirs *dirs, const struct guest_io *io, struct guest **ret,
 		     struct err *err);
-/* The slots that are the same for all; freeze, processes and sweep are the cgroup's (engines/cgroup/instance.h). */
+/* The slots that are the same for all. */
 int vmm_guest_start(struct guest *guest, int *ret_status, struct err *err);
 int vmm_guest_reap(struct guest *guest, struct guest_end *ret);
 void vmm_guest_destroy(struct guest *guest);
-int vmm_guest_stats(const struct spec *spec, pid_t pid, struct guest_stats *ret, struct err *err);
+/*
+ * The cgroup answers these four where the machine has one (engines/cgroup/instance.h), and /proc and signals where its user
+ * may make none: then stats has no I/O, and CPU time in the clock ticks of /proc. CPU time is what the machine takes of the
+ * host. What the workload has of the rest only its guest knows; where it does not answer (paused, on its way up or down), or is
+ * a kernel of its own, there is what its process takes.
+ */
+int vmm_guest_freeze(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
+int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid,
+		    struct guest_stats *ret, struct err *err);
+int vmm_guest_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
+			struct err *err);
+int vmm_guest_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct err *err);
 /* vmm_guest_root_open() - always -ENOTSUP, saying what to do: the files are on disks that only the guest's kernel reads. */
 int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_dir, int *ret_users,
 			struct err *err);
@@ -24,6 +35,14 @@ int vmm_guest_root_open(const struct spec *spec, pid_t pid, const char *state_di
  * Errors: -ENOTSUP, naming the flag and what to do instead.
  */
 int vmm_guest_check(const struct spec *spec, struct err *err);
+/*
+ * vmm_guest_limits() - what the cgroup of the machine's process is to hold: memory and processes are the guest's own affair,
+ * and so are whole CPUs where there is none
+ * Errors: -EACCES, naming the flag, where that takes a cgroup that this user may not make.
+ */
+struct cgroup_layout;
+int vmm_guest_limits(const struct spec *spec, const struct cgroup_layout *layout,
+		     struct spec_limits *ret, struct err *err);
 /* vmm_guest_files - engine_ops.files: through the same socket. */
 extern const struct guest_files vmm_guest_files;
 /*

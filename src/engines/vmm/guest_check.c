@@ -2,8 +2,10 @@
 /* What a virtual machine cannot be given, said before anything is made. */
 #include <errno.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/os/json.h"
+#include "engines/cgroup/cgroup.h"
 #include "engines/vmm/guest.h"
 
 static int check_refuse(const char *flag, const char *instead, struct err *err)
@@ -19,6 +21,10 @@ static int check_host(const struct spec *spec, struct err *err)
 	if (spec->network == SPEC_NETWORK_HOST)
 		return check_refuse("--network host", "use a network of its own (--network bridge)",
 				    err);
+	if (spec->network == SPEC_NETWORK_BRIDGE && geteuid() != 0)
+		return err_say(err, EPERM,
+			       "--network bridge changes the host's network, which takes root: use "
+			       "--network passt or none, or sudo");
 	if (spec->n_uid_map || spec->n_gid_map ||
 	    !strcmp(json_str(spec->json, "userns", "host"), "auto"))
 		return check_refuse("--userns, --uidmap or --gidmap",
@@ -50,11 +56,51 @@ static int check_kernel(const struct spec *spec, struct err *err)
 	return 0;
 }
 
+int vmm_guest_limits(const struct spec *spec, const struct cgroup_layout *layout,
+		     struct spec_limits *ret, struct err *err)
+{
+	struct spec_limits limits = spec->limits;
+	const int64_t cpus = limits.cpu_period_us ? limits.cpu_quota_us / limits.cpu_period_us : 0;
+	char where[CGROUP_PATH_BYTES];
+
+	limits.memory_bytes = limits.memory_swap_bytes = limits.memory_reservation_bytes = 0;
+	limits.pids = 0;
+	if (!cgroup_limits_denied(layout, spec->cgroup_parent, &limits, where)) {
+		*ret = limits;
+		return 0;
+	}
+	/* As many vcpus as that take no more. */
+	if (cpus * limits.cpu_period_us == limits.cpu_quota_us && spec->vm.vcpus <= cpus)
+		limits.cpu_quota_us = limits.cpu_period_us = 0;
+	if (limits.cpuset || limits.cpu_shares || limits.cpu_quota_us)
+		return err_say(err, EACCES,
+			       "%s needs a cgroup, and you may make none in %s: leave it out%s, or "
+			       "use sudo",
+			       limits.cpuset	   ? "--cpuset-cpus"
+			       : limits.cpu_shares ? "--cpu-shares"
+						   : "a part of a CPU (--cpus)",
+			       where, limits.cpu_quota_us ? ", give whole CPUs" : "");
+	*ret = limits;
+	return 0;
+}
+
+static int check_limits(const struct spec *spec, struct err *err)
+{
+	const struct spec_limits *l = &spec->limits;
+	struct cgroup_layout layout;
+	struct spec_limits unused;
+
+	if (!l->cpuset && !l->cpu_shares && !l->cpu_quota_us)
+		return 0; /* mostly: not worth a look at the mounts */
+	int r = cgroup_layout_read(NULL, &layout, err);
+	return r < 0 ? r : vmm_guest_limits(spec, &layout, &unused, err);
+}
+
 int vmm_guest_check(const struct spec *spec, struct err *err)
 {
 	int r = check_host(spec, err);
 
 	if (r == 0 && !spec->vm.agent)
 		r = check_kernel(spec, err);
-	return r;
+	return r == 0 ? check_limits(spec, err) : r;
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/core/lock.h"
+#include "base/os/clock.h"
 #include "engines/vmm/private.h"
 #include "machine/irqchip.h"
 #include "machine/layout.h"
@@ -36,6 +37,7 @@ static const struct irq_sink_ops engine_irq_ops = { .line = engine_line, .msi = 
 struct vmm_chip {
 	struct irqchip chip;
 	struct vmm *vmm;
+	uint64_t tsc_hz; /* of every vcpu; 0: the guest has no TSC deadline */
 };
 
 static void chip_wake(struct irqchip *chip, unsigned index)
@@ -45,7 +47,32 @@ static void chip_wake(struct irqchip *chip, unsigned index)
 	vmm_vcpu_wake(&c->vmm->vcpus[index]);
 }
 
+/*
+ * Owner. The clock is read after the TSC and the way there is rounded up: never early. Of a guest that writes its TSC
+ * while a deadline is set, the deadline stays where it was.
+ */
+static uint64_t chip_tsc_to_ns(struct irqchip *chip, unsigned index, uint64_t tsc)
+{
+	const struct vmm_chip *c = container_of(chip, struct vmm_chip, chip);
+	struct vmm *vmm = c->vmm;
+	uint64_t now = 0;
+
+	if (vmm->cpu->msr_get(vmm->vcpus[index].vcpu, MSR_TSC, &now) < 0 || tsc <= now)
+		return 0; /* due, or it cannot be known when: at once rather than never */
+	unsigned __int128 ns =
+		((unsigned __int128)(tsc - now) * NS_PER_S + c->tsc_hz - 1) / c->tsc_hz;
+	if (ns > UINT64_MAX / 4)
+		ns = UINT64_MAX / 4; /* the clock's "never" */
+	return vmm->clock.clock.ops->now_ns(&vmm->clock.clock) + (uint64_t)ns;
+}
+
 static const struct irqchip_ops chip_ops = { .wake = chip_wake };
+static const struct irqchip_ops chip_ops_tsc = { .wake = chip_wake, .tsc_to_ns = chip_tsc_to_ns };
+
+bool vmm_irq_tsc_deadline(const struct vmm *vmm)
+{
+	return !vmm->chip || vmm->chip->ops->tsc_to_ns;
+}
 
 static int chip_create(struct vmm *vmm, struct err *err)
 {
@@ -53,8 +80,9 @@ static int chip_create(struct vmm *vmm, struct err *err)
 	if (!c)
 		return err_set(err, ENOMEM, "interrupt controllers");
 	c->vmm = vmm;
+	c->tsc_hz = vmm->cpu->tsc_hz(vmm->vcpus[0].vcpu);
 	const struct irqchip_config config = {
-		.ops = &chip_ops,
+		.ops = c->tsc_hz ? &chip_ops_tsc : &chip_ops,
 		.clock = &vmm->clock.clock,
 		.mmio = &vmm->mmio,
 		.pio = &vmm->pio,
@@ -197,13 +225,6 @@ bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write
 void vmm_lapic_halt(struct vmm_vcpu *v)
 {
 	v->halted = v->vmm->chip != NULL;
-}
-
-/* Only a controller that is split between engine and machine says this; ours is whole. */
-void vmm_lapic_eoi(struct vmm_vcpu *v, uint8_t vector)
-{
-	if (v->vmm->chip)
-		ioapic_eoi(&v->vmm->chip->ioapic, vector);
 }
 
 void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io)

@@ -12,14 +12,13 @@ struct model {
 
 static int model_set(struct vmm *vmm, struct model *m, struct err *err)
 {
-	const bool engines = !vmm->chip;
 	const struct cpuid_config config = {
 		.vcpus = vmm->n_vcpus,
 		.phys_bits = vmm->caps.phys_bits,
 		.kvm = vmm->caps.kvm_clock,
-		.own_irqchip = engines,
+		.own_irqchip = !vmm->chip,
 		.x2apic = true,
-		.tsc_deadline = engines, /* ours would have to know the TSC's pace */
+		.tsc_deadline = vmm_irq_tsc_deadline(vmm),
 	};
 	unsigned n = CPUID_LEAVES_MAX;
 	int r = vmm->cpu->cpuid_supported(m->supported, &n, err);

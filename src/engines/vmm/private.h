@@ -128,10 +128,10 @@ static inline enum vmm_end vmm_ended(const struct vmm *vmm)
 
 /* machine_irq.c: the machine's own interrupt controllers, driven by the vcpu threads; no-ops with the engine's */
 int vmm_irq_init(struct vmm *vmm, struct err *err);
-bool vmm_lapic_before_run(struct vmm_vcpu *v); /* false: waited instead, look again */
+bool vmm_irq_tsc_deadline(const struct vmm *vmm); /* after it: whether the LAPICs have that mode */
+bool vmm_lapic_before_run(struct vmm_vcpu *v);	  /* false: waited instead, look again */
 bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write, uint64_t *value);
 void vmm_lapic_halt(struct vmm_vcpu *v);
-void vmm_lapic_eoi(struct vmm_vcpu *v, uint8_t vector);
 void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io);
 
 /* vmm_agent.c: an image inside */

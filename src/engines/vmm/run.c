@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "engines/cgroup/cgroup.h"
 #include "engines/vmm/boot_files.h"
 #include "engines/vmm/devices.h"
 #include "engines/vmm/holder.h"
@@ -80,6 +81,24 @@ static int run_slots(struct vmm *vmm, struct err *err)
 	return 0;
 }
 
+/* Before anything else, which is to count there: memory, and threads. */
+static int run_place(struct vmm_fds *fds, struct vmm_holder *holder, struct err *err)
+{
+	int r = vmm_holder_begin(fds->home, holder, err);
+
+	if (r == 0) {
+		r = cgroup_join(fds->joins, fds->n_joins);
+		if (r < 0)
+			(void)err_set(err, -r, "join the virtual machine's cgroup");
+	}
+	for (unsigned i = 0; i < fds->n_joins; i++)
+		fd_close(fds->joins[i]);
+	fds->n_joins = 0;
+	fd_close(fds->home);
+	fds->home = -EBADF;
+	return r;
+}
+
 static int run_build(struct vmm *vmm, struct err *err)
 {
 	const struct spec_vm *vm = &vmm->spec->vm;
@@ -122,7 +141,7 @@ static void run_close_dir(struct vmm_fds *fds)
 }
 
 /* From here on the process holds nothing that it does not need; then it says so and waits for its turn. */
-static int run_seal(struct vmm *vmm, struct err *err)
+static int run_seal(struct vmm *vmm, struct vmm_holder *holder, struct err *err)
 {
 	struct seal_report report;
 	const pid_t monitor = getppid();
@@ -135,7 +154,7 @@ static int run_seal(struct vmm *vmm, struct err *err)
 	    (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != monitor))
 		r = err_say(err, ECHILD, "the monitor is gone");
 	if (r == 0)
-		r = vmm_holder_start(err);
+		r = vmm_holder_seal(holder, err);
 	if (r < 0 || vmm->fds.sync < 0)
 		return r;
 	r = vmm_say(vmm->fds.sync, VMM_WORD_READY);
@@ -210,6 +229,7 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 	    int *ret_status, struct err *err)
 {
 	struct vmm *vmm = calloc(1, sizeof(*vmm));
+	struct vmm_holder holder;
 
 	*ret_status = 125;
 	if (!vmm)
@@ -219,9 +239,11 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 	vmm->cpu = engine->cpu;
 	vmm->fds = *fds;
 	vmm->poke = -EBADF;
-	int r = run_build(vmm, err);
+	int r = run_place(&vmm->fds, &holder, err);
 	if (r == 0)
-		r = run_seal(vmm, err);
+		r = run_build(vmm, err);
+	if (r == 0)
+		r = run_seal(vmm, &holder, err);
 	if (r < 0) { /* no instruction of the guest's was executed: nothing is under way */
 		vmm_start_failed(vmm, 125, err);
 		return r;

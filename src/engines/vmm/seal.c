@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sched.h>
 #include <stdio.h>
 #include <sys/mount.h>
@@ -15,8 +16,6 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
-
-#define SEAL_NOBODY 65534U /* Debian: base-passwd */
 
 static int seal_become_nobody(struct err *err)
 {
@@ -68,6 +67,23 @@ static int seal_namespaces(uid_t uid, gid_t gid)
 	return r < 0 ? r : seal_empty_root();
 }
 
+/* Set-user-ID, file capabilities and ambient ones give nothing any more, and nobody takes that back: capabilities(7). */
+#define SEAL_SECUREBITS                                                                            \
+	(SECBIT_NOROOT | SECBIT_NOROOT_LOCKED | SECBIT_NO_SETUID_FIXUP |                           \
+	 SECBIT_NO_SETUID_FIXUP_LOCKED | SECBIT_KEEP_CAPS_LOCKED | SECBIT_NO_CAP_AMBIENT_RAISE |   \
+	 SECBIT_NO_CAP_AMBIENT_RAISE_LOCKED)
+
+/* Takes CAP_SETPCAP: root has it, and who owns its user namespace. */
+static int seal_bound(struct err *err)
+{
+	/* The first that is refused is above the kernel's last: EINVAL. */
+	for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+		;
+	if (errno != EINVAL || prctl(PR_SET_SECUREBITS, SEAL_SECUREBITS) < 0)
+		return err_set(err, errno, "drop capabilities for good");
+	return 0;
+}
+
 static int seal_drop_caps(struct err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
@@ -95,7 +111,10 @@ int vmm_seal_process(struct seal_report *ret, struct err *err)
 	/* Root may make namespaces; that an ordinary user may not is this host's policy. */
 	if (r < 0 && report.user)
 		return err_set(err, -r, "seal the virtual machine's process: namespaces");
-	r = seal_drop_caps(err);
+	/* Without a namespace of its own an ordinary user's process may not; no_new_privs says enough then. */
+	r = report.namespaces ? seal_bound(err) : 0;
+	if (r == 0)
+		r = seal_drop_caps(err);
 	if (r < 0)
 		return r;
 	(void)setrlimit(RLIMIT_CORE, &no_core); /* lowering is always allowed */

@@ -16,6 +16,8 @@
 
 #include "base/core/err.h"
 
+#define SEAL_NOBODY 65534U /* whom root becomes. Debian: base-passwd */
+
 /* What was given up; a host may refuse parts to an ordinary user. */
 struct seal_report {
 	bool user, namespaces;

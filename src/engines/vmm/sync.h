@@ -14,8 +14,12 @@
 #define VMM_SPEC_FD 3 /* a memfd with the spec's JSON */
 #define VMM_SYNC_FD 4
 #define VMM_RUN_FD  5 /* O_PATH of the instance's run directory */
-#define VMM_TAP_FD  7 /* a tap's queue; not open without a network; 6 is free */
-#define VMM_FDS	    8
+#define VMM_HOME_FD 6 /* O_PATH of a v2 cgroup for the holder (vmm/holder.h); not open without v2 */
+#define VMM_TAP_FD  7 /* a tap's queue, or passt's socket; not open without a network */
+#define VMM_JOIN_FD                                                                                \
+	8 /* this and the next: what cgroup_join() takes; as many are open as are needed */
+#define VMM_JOINS 12
+#define VMM_FDS	  (VMM_JOIN_FD + VMM_JOINS)
 
 enum vmm_word {
 	VMM_WORD_READY = 'R',

@@ -75,9 +75,6 @@ static bool vcpu_handle(struct vmm_vcpu *v, enum vcpu_exit exit, struct vcpu_io 
 	case VCPU_EXIT_HLT:
 		vmm_lapic_halt(v);
 		return true;
-	case VCPU_EXIT_EOI:
-		vmm_lapic_eoi(v, io->eoi.vector);
-		return true;
 	case VCPU_EXIT_MSR_READ:
 	case VCPU_EXIT_MSR_WRITE:
 		vmm_lapic_msr(v, exit == VCPU_EXIT_MSR_WRITE, io);

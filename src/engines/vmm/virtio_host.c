@@ -43,7 +43,7 @@ static void host_disarm(struct vmm_virtio *v)
 	v->armed = 0;
 }
 
-/* vcpu thread, bus lock held. What was armed elsewhere is not any more; the next ring is an exit and arms it anew. */
+/* PCI bus lock held. What was armed elsewhere is not any more; the next ring is an exit and arms it anew. */
 static void host_moved(struct virtio_host *host, struct virtio_dev *dev)
 {
 	struct vmm_virtio *v = container_of(host, struct vmm_virtio, host);
@@ -99,6 +99,5 @@ int vmm_virtio_attach(struct vmm_virtio *v, struct virtio_dev *dev, struct err *
 	int r = virtio_pci_attach(&v->pci, dev, &v->vmm->devices->pci, -1, err);
 	if (r < 0)
 		return r;
-	v->armed_at = virtio_pci_doorbell(dev, 0);
 	return loop_add(v->vmm->loop, v->fd, EPOLLIN, host_rung, v, err);
 }

@@ -28,7 +28,10 @@ struct vmm_fds {
 	int in, out, err; /* the guest's standard streams */
 	int sync;	  /* engines/vmm/sync.h; -EBADF: nobody waits for words, it just runs */
 	int run;	  /* O_PATH of the instance's run directory */
-	int tap;
+	int tap;	  /* or the socket to passt */
+	int home;      /* engines/vmm/sync.h */
+	int joins[12]; /* v1 cgroups to join, first of all */
+	unsigned n_joins;
 };
 
 /*

@@ -36,6 +36,17 @@ static void agent_maybe_stop(struct vmm_agent *a)
 		&a->agent); /* a guest that does not hear it is switched off by the monitor */
 }
 
+static void agent_hosts_changed(void *arg, uint32_t events)
+{
+	AUTO(buf_fini) struct buf text = { 0 };
+	struct vmm_agent *a = arg;
+
+	(void)events;
+	/* A text that is too large, or no memory: then the guest keeps what it knows. */
+	if (vmm_hosts_read(&a->hosts, &text) == 0)
+		(void)agent_hosts(&a->agent, buf_str(&text), text.len);
+}
+
 static void agent_started(struct agent *agent)
 {
 	vmm_started(agent_mine(agent)->vmm);
@@ -130,11 +141,11 @@ static char *agent_file(const struct vmm *vmm, const char *name)
 	return text.data ? buf_steal(&text) : NULL;
 }
 
-#define AGENT_DISKS 16 /* as many as a spec may have: engines/spec_vm.c */
+#define AGENT_MOUNTS 64 /* as many as the guest takes: guest/config.h. Several may be of one disk */
 
 struct agent_disks {
-	struct agent_disk list[AGENT_DISKS];
-	char sources[AGENT_DISKS][32];
+	struct agent_disk list[AGENT_MOUNTS];
+	char sources[AGENT_MOUNTS][32];
 	size_t n;
 };
 
@@ -146,7 +157,9 @@ static int agent_volume(const struct spec *spec, const struct spec_mount *mount,
 
 	while (i > 0 && strcmp(spec->vm.disks[i - 1].path, mount->source) != 0)
 		i--;
-	if (i == 0 || disks->n == AGENT_DISKS)
+	if (disks->n == AGENT_MOUNTS)
+		return err_say(err, E2BIG, "more than %d mounts", AGENT_MOUNTS - 1);
+	if (i == 0)
 		return err_say(err, EINVAL, "the volume at %s is none of the machine's disks",
 			       mount->target);
 	char *source = disks->sources[disks->n];
@@ -190,6 +203,11 @@ static int agent_config(struct vmm *vmm, struct vmm_agent *a, struct err *err)
 	struct agent_disks disks;
 	int r = agent_disks(vmm->spec, &disks, err);
 
+	/* Opened before it is read: then no change is missed. */
+	if (r == 0)
+		r = vmm_hosts_open(vmm->fds.run, &a->hosts, err);
+	if (r == 0 && a->hosts.told >= 0)
+		r = loop_add(vmm->loop, a->hosts.told, EPOLLIN, agent_hosts_changed, a, err);
 	if (r < 0)
 		return r;
 	char *hosts = agent_file(vmm, "hosts");

@@ -5,6 +5,7 @@
 #include "devices/virtio/console.h"
 #include "engines/vmm/agent.h"
 #include "engines/vmm/console_fd.h"
+#include "engines/vmm/hosts.h"
 #include "engines/vmm/virtio_host.h"
 #include "engines/vmm/vmm_agent_socket.h"
 #include "engines/vmm/vsock_unix.h"
@@ -14,6 +15,7 @@ struct vmm_agent {
 	struct vmm *vmm;
 	int wake;			/* an eventfd: agent_poke() is to be called */
 	struct console_fd in, out, err; /* the workload's streams */
+	struct vmm_hosts hosts;
 	struct vmm_virtio host;
 	struct virtio_console dev;
 	struct vmm_virtio vsock_host;

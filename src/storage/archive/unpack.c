@@ -65,8 +65,11 @@ static int unpack_fail(const struct unpack *u, int r, struct err *err)
 		       strerror(-r), hint);
 }
 
+/* An ordinary user's layers serve virtual machines, whose disks are made from the archives: nothing is lost. */
 static void unpack_skip(struct unpack *u, const char *what, int r)
 {
+	if (!u->as_root)
+		return;
 	if (!u->report->skipped++)
 		(void)snprintf(u->report->example, sizeof(u->report->example), "%.120s %.80s: %s",
 			       what, u->path.full, strerror(-r)); /* a cut text is still a text */
@@ -92,6 +95,16 @@ static int unpack_clear(struct unpack *u, const char *name)
 	u->parent[0] = '/'; /* no path.dir starts so: the next entry looks its parent up again */
 	u->parent[1] = '\0';
 	return r;
+}
+
+/* An ordinary user must get at them again, to move and to remove them; set-user-ID would be to his id. */
+static mode_t unpack_mode(const struct unpack *u)
+{
+	mode_t mode = archive_entry_perm(u->entry) & 07777;
+
+	if (u->as_root)
+		return mode;
+	return (mode & 0777) | (archive_entry_filetype(u->entry) == AE_IFDIR ? 0700 : 0600);
 }
 
 static struct timespec unpack_mtime(struct archive_entry *entry)
@@ -134,8 +147,7 @@ static int unpack_meta_at(struct unpack *u)
 	return 0;
 }
 
-/* Which attributes of a tar may be set: 1 yes, 0 leave out, negative: the tar is refused. */
-static int unpack_xattr_wanted(const char *name)
+int unpack_xattr_wanted(const char *name)
 {
 	const char *dot = strchr(name, '.');
 
@@ -259,7 +271,7 @@ static int unpack_file(struct unpack *u, struct err *err)
 		r = unpack_meta(u, fd, err);
 	if (r < 0)
 		return r;
-	if (fchmod(fd, archive_entry_perm(u->entry) & 07777) < 0 || futimens(fd, times) < 0)
+	if (fchmod(fd, unpack_mode(u)) < 0 || futimens(fd, times) < 0)
 		return unpack_fail(u, -errno, err);
 	return 0;
 }
@@ -283,7 +295,7 @@ static int unpack_later(struct unpack *u)
 		return -ENOMEM;
 	u->lates[u->n_lates++] = (struct late){
 		.path = path,
-		.mode = archive_entry_perm(u->entry) & 07777,
+		.mode = unpack_mode(u),
 		.mtime = unpack_mtime(u->entry),
 	};
 	u->late_bytes += len;

@@ -25,6 +25,8 @@ struct unpack_report {
 	char example[256]; /* the first of them, and why */
 };
 
+/* unpack_xattr_wanted() - an attribute of a tar: 1 it is kept, 0 left out, -EPERM: the tar is refused. */
+int unpack_xattr_wanted(const char *name);
 /*
  * unpack() - all entries of a tar
  * @root: the directory that absolute paths, ".." and links are resolved in

@@ -16,6 +16,7 @@
 #define DISK_BLOCK_MAX	  4096U
 #define DISK_LOCK_WAIT_MS 1000U
 #define DISK_LOCK_STEP_MS 5U
+#define DISK_TRIES	  10U
 
 void disk_file_close(struct disk_file *file)
 {
@@ -86,8 +87,16 @@ static int disk_file_open_fd(struct disk_file *file, struct stat *st, struct err
 	return 0;
 }
 
-int disk_file_open(const char *path, bool read_only, unsigned wait_ms, struct disk_file *ret,
-		   struct err *err)
+/* Whether the path still names what was locked: a disk may be replaced by a rename while its lock is waited for. */
+static bool disk_file_current(const struct disk_file *file)
+{
+	struct stat st;
+
+	return stat(file->path, &st) == 0 && st.st_dev == file->dev && st.st_ino == file->ino;
+}
+
+static int disk_file_try(const char *path, bool read_only, unsigned wait_ms, struct disk_file *ret,
+			 struct err *err)
 {
 	AUTO(disk_file_close) struct disk_file file = { .fd = -EBADF, .read_only = read_only };
 	struct stat st;
@@ -107,6 +116,31 @@ int disk_file_open(const char *path, bool read_only, unsigned wait_ms, struct di
 	*ret = file;
 	file = (struct disk_file)DISK_FILE_NONE;
 	return 0;
+}
+
+int disk_file_open(const char *path, bool read_only, unsigned wait_ms, struct disk_file *ret,
+		   struct err *err)
+{
+	for (unsigned tries = 0; tries < DISK_TRIES; tries++) {
+		AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
+		int r = disk_file_try(path, read_only, wait_ms, &file, err);
+		if (r < 0)
+			return r;
+		if (!disk_file_current(&file))
+			continue;
+		*ret = file;
+		file = (struct disk_file)DISK_FILE_NONE;
+		return 0;
+	}
+	return err_say(err, EAGAIN, "disk %s is replaced again and again", path);
+}
+
+int disk_hold(const char *path, struct err *err)
+{
+	AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
+	int r = disk_file_open(path, false, 0, &file, err);
+
+	return r < 0 ? r : fd_take(&file.fd);
 }
 
 int disk_file_read(const struct disk_file *file, uint64_t offset, void *ret, size_t len,
@@ -150,7 +184,7 @@ int disk_file_sync(const struct disk_file *file, struct err *err)
 	return fdatasync(file->fd) < 0 ? err_set(err, errno, "write disk %s", file->path) : 0;
 }
 
-int disk_file_sync_dir(const char *path, struct err *err)
+int disk_sync_dir(const char *path, struct err *err)
 {
 	AUTO(buf_fini) struct buf dir = { 0 };
 	const char *slash = strrchr(path, '/');

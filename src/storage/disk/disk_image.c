@@ -31,7 +31,7 @@ static int image_create_raw(const char *path, uint64_t size_bytes, struct err *e
 	if (ftruncate(fd, (off_t)size_bytes) < 0 || fsync(fd) < 0)
 		r = err_set(err, errno, "make disk %s", path);
 	if (r == 0)
-		r = disk_file_sync_dir(path, err);
+		r = disk_sync_dir(path, err);
 	if (r < 0)
 		(void)unlink(path); /* made just now, by us alone */
 	return r;

@@ -70,8 +70,6 @@ int disk_file_read(const struct disk_file *file, uint64_t offset, void *ret, siz
 int disk_file_write(const struct disk_file *file, uint64_t offset, const void *data, size_t len,
 		    struct err *err);
 int disk_file_sync(const struct disk_file *file, struct err *err);
-/* disk_file_sync_dir() - a new name is to survive a power cut, too. */
-int disk_file_sync_dir(const char *path, struct err *err);
 
 /* disk_request_check() - what every disk refuses: 0, -EINVAL, -EROFS, -EIO (outside). */
 int disk_request_check(const struct disk *disk, const struct disk_request *req);

@@ -51,12 +51,25 @@ struct qcow2_check {
 	uint64_t clusters; /* that the image refers to */
 	uint64_t leaks;	   /* counted, and referred to by nothing (or fewer): space lost, no harm */
 	uint64_t errors;   /* everything else: the image must not be written to */
-	char first[160];   /* the first error in words, "" without one */
+	uint64_t low;	   /* refcounts that are too low: errors, too, if they are not repaired */
+	bool not_closed;   /* it had the mark of a writer that never closed it */
+	bool marked;	   /* it had the mark of a writer that found it damaged */
+	bool repaired; /* what is counted here was put right: there were no errors of another kind */
+	char first[160]; /* the first error in words, "" without one */
 };
 /*
  * qcow2_check() - compare every refcount with what refers to the cluster, and look at every table entry
- * @repair: set refcounts right where nothing but refcounts is wrong, and clear the dirty bit
+ * @repair: set refcounts right where nothing but refcounts is wrong, and clear both marks
  * For images of refcount order 4 without snapshots: -EPROTO for others. -EBUSY: in use.
  * Return: 0, whatever was found.
  */
 int qcow2_check(const char *path, bool repair, struct qcow2_check *ret, struct err *err);
+
+#define QCOW2_FINDS_MAX 1000 /* told one by one; all are counted */
+struct qcow2_finds {
+	void (*found)(void *arg, const char *text); /* "3 leaked clusters at 0x50000" */
+	void *arg;
+};
+/* qcow2_check_tell() - the same, and each find in words; NULL: none */
+int qcow2_check_tell(const char *path, bool repair, const struct qcow2_finds *finds,
+		     struct qcow2_check *ret, struct err *err);

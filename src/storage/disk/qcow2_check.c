@@ -14,7 +14,11 @@ struct check {
 	const struct qcow2_header *h;
 	uint16_t *counts; /* references found, one a cluster of the file */
 	uint64_t n;
-	uint64_t wrong; /* refcounts that are less than what refers to the cluster */
+	bool repair;
+	uint64_t leak_at,
+		leak_n; /* clusters, one after the other, that are leaked and not told yet */
+	unsigned told;
+	const struct qcow2_finds *finds; /* or NULL */
 	struct qcow2_check *ret;
 };
 
@@ -24,11 +28,60 @@ static void check_fini(struct check *c)
 	free(c->counts);
 }
 
+static void check_tell(struct check *c, const char *text)
+{
+	if (c->finds && c->told++ < QCOW2_FINDS_MAX)
+		c->finds->found(c->finds->arg, text);
+}
+
 static void check_error(struct check *c, const char *what, uint64_t host)
 {
+	char text[sizeof(c->ret->first)];
+
+	(void)snprintf(text, sizeof(text), "%s at %#llx", what, (unsigned long long)host);
 	if (c->ret->errors++ == 0)
-		(void)snprintf(c->ret->first, sizeof(c->ret->first), "%s at %#llx", what,
-			       (unsigned long long)host);
+		memcpy(c->ret->first, text, sizeof(text));
+	check_tell(c, text);
+}
+
+static void check_tell_leaks(struct check *c)
+{
+	char text[80];
+
+	if (!c->leak_n)
+		return;
+	(void)snprintf(text, sizeof(text), "%llu leaked cluster%s at %#llx",
+		       (unsigned long long)c->leak_n, c->leak_n == 1 ? "" : "s",
+		       (unsigned long long)(c->leak_at << c->h->cluster_bits)); /* fits */
+	c->leak_n = 0;
+	check_tell(c, text);
+}
+
+static void check_leak(struct check *c, uint64_t cluster)
+{
+	c->ret->leaks++;
+	if (c->leak_n && c->leak_at + c->leak_n == cluster) {
+		c->leak_n++;
+		return;
+	}
+	check_tell_leaks(c);
+	c->leak_at = cluster;
+	c->leak_n = 1;
+}
+
+static void check_low(struct check *c, uint64_t cluster)
+{
+	static const char what[] = "a refcount that is too low, of the cluster";
+	uint64_t host = cluster << c->h->cluster_bits;
+	char text[80];
+
+	c->ret->low++;
+	if (!c->repair) {
+		check_error(c, what, host);
+		return;
+	}
+	(void)snprintf(text, sizeof(text), "%s at %#llx", what, (unsigned long long)host);
+	check_tell(c, text); /* put right at once: no error that stays */
 }
 
 static void check_ref(struct check *c, uint64_t host, uint64_t bytes, const char *what)
@@ -112,26 +165,22 @@ static int check_tables(struct check *c, struct err *err)
 	return r;
 }
 
-static int check_compare_one(struct check *c, uint64_t cluster, uint16_t stored, bool repair,
-			     struct err *err)
+static int check_compare_one(struct check *c, uint64_t cluster, uint16_t stored, struct err *err)
 {
 	uint16_t found = cluster < c->n ? c->counts[cluster] : 0;
 
 	c->ret->clusters += found > 0;
 	if (stored == found)
 		return 0;
-	if (repair)
-		return qcow2_sync_set(&c->sync, cluster, found, err);
-	if (stored > found) {
-		c->ret->leaks++;
-		return 0;
-	}
-	check_error(c, "a refcount that is too low, of the cluster", cluster << c->h->cluster_bits);
-	return 0;
+	if (stored > found)
+		check_leak(c, cluster);
+	else
+		check_low(c, cluster);
+	return c->repair ? qcow2_sync_set(&c->sync, cluster, found, err) : 0;
 }
 
 /* Every refcount that is stored, and every cluster of the file. */
-static int check_compare(struct check *c, bool repair, struct err *err)
+static int check_compare(struct check *c, struct err *err)
 {
 	uint64_t per_block = UINT64_C(1) << (c->h->cluster_bits - 1);
 	struct be16 *block = malloc(per_block * 2);
@@ -148,9 +197,10 @@ static int check_compare(struct check *c, bool repair, struct err *err)
 		for (uint64_t i = 0; r == 0 && i < per_block; i++) {
 			if (k * per_block + i < c->n || be16_get(block[i]))
 				r = check_compare_one(c, k * per_block + i, be16_get(block[i]),
-						      repair, err);
+						      err);
 		}
 	}
+	check_tell_leaks(c);
 	free(block);
 	return r;
 }
@@ -172,21 +222,23 @@ static int check_init(struct check *c, const struct disk_file *file, const struc
 
 /* Refcounts can be made from the tables, and only from tables that are sound. */
 static int check_file(const struct disk_file *file, const struct qcow2_header *h, bool repair,
-		      struct qcow2_check *ret, struct err *err)
+		      const struct qcow2_finds *finds, struct qcow2_check *ret, struct err *err)
 {
-	AUTO(check_fini) struct check c = { 0 };
+	AUTO(check_fini) struct check c = { .finds = finds };
 
 	int r = check_init(&c, file, h, ret, err);
 	if (r == 0)
 		r = check_tables(&c, err);
-	if (r == 0)
-		r = check_compare(&c, repair && ret->errors == 0, err);
-	return r;
+	c.repair = repair && ret->errors == 0;
+	return r == 0 ? check_compare(&c, err) : r;
 }
 
-static int check_clear_dirty(const struct disk_file *file, struct qcow2_header *h, struct err *err)
+#define CHECK_MARKS (QCOW2_DIRTY | QCOW2_CORRUPT)
+
+/* The header's marks that the image is not to be trusted: now it is. */
+static int check_clear_marks(const struct disk_file *file, struct qcow2_header *h, struct err *err)
 {
-	struct be64 features = be64_of(h->incompatible & ~QCOW2_DIRTY);
+	struct be64 features = be64_of(h->incompatible & ~CHECK_MARKS);
 
 	int r = disk_file_sync(file, err);
 	if (r == 0)
@@ -194,7 +246,7 @@ static int check_clear_dirty(const struct disk_file *file, struct qcow2_header *
 	if (r == 0)
 		r = disk_file_sync(file, err);
 	if (r == 0)
-		h->incompatible &= ~QCOW2_DIRTY;
+		h->incompatible &= ~CHECK_MARKS;
 	return r;
 }
 
@@ -204,17 +256,18 @@ int qcow2_sync_mend(const struct disk_file *file, struct qcow2_header *header, s
 
 	if (header->snapshots || header->refcount_order != QCOW2_REFCOUNT_ORDER)
 		return 0; /* qcow2_header_write_check() has the words */
-	int r = check_file(file, header, true, &found, err);
+	int r = check_file(file, header, true, NULL, &found, err);
 	if (r == 0 && found.errors)
 		return err_say(
 			err, EINVAL,
 			"disk %s was not closed, and cannot be mended (%s): qemu-img check -r "
 			"all",
 			file->path, found.first);
-	return r == 0 ? check_clear_dirty(file, header, err) : r;
+	return r == 0 ? check_clear_marks(file, header, err) : r;
 }
 
-int qcow2_check(const char *path, bool repair, struct qcow2_check *ret, struct err *err)
+int qcow2_check_tell(const char *path, bool repair, const struct qcow2_finds *finds,
+		     struct qcow2_check *ret, struct err *err)
 {
 	AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
 	struct qcow2_header h;
@@ -229,8 +282,17 @@ int qcow2_check(const char *path, bool repair, struct qcow2_check *ret, struct e
 			       "disk %s has snapshots, or refcounts of another width than 16 bits: "
 			       "qemu-img check",
 			       path);
-	r = check_file(&file, &h, repair, ret, err);
-	if (r == 0 && repair && ret->errors == 0 && (h.incompatible & QCOW2_DIRTY))
-		r = check_clear_dirty(&file, &h, err);
-	return r;
+	uint64_t marks = h.incompatible & CHECK_MARKS;
+	r = check_file(&file, &h, repair, finds, ret, err);
+	if (r < 0)
+		return r;
+	ret->not_closed = marks & QCOW2_DIRTY;
+	ret->marked = marks & QCOW2_CORRUPT;
+	ret->repaired = repair && ret->errors == 0;
+	return ret->repaired && marks ? check_clear_marks(&file, &h, err) : 0;
+}
+
+int qcow2_check(const char *path, bool repair, struct qcow2_check *ret, struct err *err)
+{
+	return qcow2_check_tell(path, repair, NULL, ret, err);
 }

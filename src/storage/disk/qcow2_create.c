@@ -12,7 +12,6 @@
 #include "storage/disk/qcow2_sync.h"
 
 #define CREATE_HEADER_BYTES 104U
-#define CREATE_EXT_FORMAT   0xe2792acaU /* qcow2, Header extensions */
 
 /*
  * A new image: header | refcount table | refcount block(s) | L1 table. The first block counts what is there.
@@ -74,7 +73,7 @@ static int create_header(const struct create *c, const struct qcow2_create_opts 
 	if (n == 0 || n > QCOW2_BACKING_MAX || at + 24 + n > (size_t)1 << c->bits)
 		return err_say(err, EINVAL, "disk %s: the name of its backing file is too long",
 			       path);
-	be32_store(data + at, CREATE_EXT_FORMAT);
+	be32_store(data + at, QCOW2_EXT_BACKING_FORMAT);
 	be32_store(data + at + 4, (uint32_t)strlen(format));
 	memcpy(data + at + 8, format, strlen(format));
 	at += 24; /* 8, the format padded to 8, and the end of the extensions */
@@ -150,7 +149,7 @@ int qcow2_create(const char *path, const struct qcow2_create_opts *opts, struct 
 		return err_set(err, errno, "make disk %s", path);
 	r = create_write(fd, &c, &o, path, err);
 	if (r == 0)
-		r = disk_file_sync_dir(path, err);
+		r = disk_sync_dir(path, err);
 	if (r < 0)
 		(void)unlink(path); /* made just now, by us alone */
 	return r;

@@ -12,9 +12,7 @@
 #define HEADER_V2_BYTES 72U
 #define HEADER_V3_BYTES 104U
 
-/* qcow2, Header extensions */
-#define EXT_END		   0x00000000U
-#define EXT_BACKING_FORMAT 0xe2792acaU
+#define EXT_END 0x00000000U /* qcow2, Header extensions */
 
 /* A feature that we do not have; its own words in each case. */
 static int header_check_features(const struct qcow2_header *h, uint32_t crypt, const char *path,
@@ -85,11 +83,12 @@ static int header_extensions(const uint8_t *data, size_t len, size_t at, const c
 			return 0;
 		if (n > len - at - 8)
 			return header_bad(path, "a header extension that has no end", err);
-		if (type == EXT_BACKING_FORMAT && n == 3 && memcmp(text, "raw", 3) == 0)
+		if (type == QCOW2_EXT_BACKING_FORMAT && n == 3 && memcmp(text, "raw", 3) == 0)
 			h->backing_format = DISK_FORMAT_RAW;
-		else if (type == EXT_BACKING_FORMAT && n == 5 && memcmp(text, "qcow2", 5) == 0)
+		else if (type == QCOW2_EXT_BACKING_FORMAT && n == 5 &&
+			 memcmp(text, "qcow2", 5) == 0)
 			h->backing_format = DISK_FORMAT_QCOW2;
-		else if (type == EXT_BACKING_FORMAT)
+		else if (type == QCOW2_EXT_BACKING_FORMAT)
 			return err_say(err, EPROTO,
 				       "disk %s: its backing file's format, %.*s, is neither raw "
 				       "nor qcow2",

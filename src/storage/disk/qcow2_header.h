@@ -26,6 +26,8 @@ struct disk_file;
 #define QCOW2_L1_BYTES_MAX UINT64_C(0x2000000)
 #define QCOW2_RT_BYTES_MAX UINT64_C(0x800000)
 
+#define QCOW2_EXT_BACKING_FORMAT 0xe2792acaU /* qcow2, Header extensions */
+
 #define QCOW2_REFCOUNT_ORDER 4U	    /* 16 bits, the one that we write */
 #define QCOW2_HEADER_BYTES   65536U /* what qcow2_header_parse() looks at, at most */
 

@@ -26,7 +26,7 @@
 #define VIRTQ_WRITE    2
 #define VIRTQ_INDIRECT 4
 #define VIRTQ_MAX      64 /* entries */
-#define VIRTIO_QUEUES  8
+#define VIRTIO_QUEUES  10
 #define NO_VECTOR      0xffff
 
 /* Virtqueues, Split Virtqueues: as in memory. */

@@ -101,6 +101,30 @@ static void an_optional_field_is_skipped(void **state)
 	assert_int_equal(parse(AGENT_START, &buf, &config, NULL), 0);
 }
 
+static void directories_are_absolute(void **state)
+{
+	AUTO(buf_fini) struct buf buf = { 0 };
+	AUTO(config_fini) struct config config = { 0 };
+	struct err err = { 0 };
+
+	(void)state;
+	frame_field_add_text(&buf, AGENT_TAG_ARG, "sh");
+	frame_field_add_text(&buf, AGENT_TAG_DIRECTORY, "/own");
+	frame_field_add_text(&buf, AGENT_TAG_DIRECTORY, "/more/own");
+	assert_int_equal(parse(AGENT_CONFIG, &buf, &config, &err), 0);
+	assert_int_equal(config.n_directories, 2);
+	assert_string_equal(config.directories[0], "/own");
+	assert_string_equal(config.directories[1], "/more/own");
+	assert_null(config.directories[2]);
+	assert_int_equal(parse(AGENT_START, &buf, &config, &err), -EPROTO);
+	frame_field_add_text(&buf, AGENT_TAG_DIRECTORY, "own");
+	assert_int_equal(parse(AGENT_CONFIG, &buf, &config, &err), -EPROTO);
+	buf.len = 0;
+	frame_field_add_text(&buf, AGENT_TAG_ARG, "sh");
+	frame_field_add_text(&buf, AGENT_TAG_DIRECTORY, "");
+	assert_int_equal(parse(AGENT_CONFIG, &buf, &config, &err), -EPROTO);
+}
+
 static void a_session_cannot_ask_for_mounts(void **state)
 {
 	AUTO(buf_fini) struct buf buf = { 0 };
@@ -167,6 +191,7 @@ int main(void)
 		cmocka_unit_test(strings_end_where_they_should),
 		cmocka_unit_test(what_is_missing_or_wrong_is_said),
 		cmocka_unit_test(an_optional_field_is_skipped),
+		cmocka_unit_test(directories_are_absolute),
 		cmocka_unit_test(a_session_cannot_ask_for_mounts),
 		cmocka_unit_test(mounts_are_checked),
 		cmocka_unit_test(there_are_bounds),

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 #include "scratch.h"
 
@@ -154,6 +155,49 @@ static void what_goes_out_comes_in(void **state)
 	buf_fini(&memory.data);
 }
 
+/* cap_net_raw+ep, version 2: Linux, include/uapi/linux/capability.h */
+static const uint8_t raw_cap[20] = { 1, 0, 0, 2, 0, 0x20 };
+
+/* Regression: a copy lost its attributes. */
+static void attributes_go_with_files(void **state)
+{
+	const struct scratch *scratch = *state;
+	static const char value[] = "a\0b\n12 c=d";
+	struct memory memory = { 0 };
+	struct err err = { 0 };
+	char got[64];
+
+	assert_int_equal(mkdirat(scratch->fd, "from", 0755), 0);
+	put(scratch->fd, "from/f", "text");
+	AUTO(fd_close_p) int f = openat(scratch->fd, "from/f", O_RDONLY | O_CLOEXEC);
+	AUTO(fd_close_p) int d = openat(scratch->fd, "from", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fsetxattr(f, "user.test", value, sizeof(value), 0) < 0) {
+		assert_int_equal(errno, ENOTSUP);
+		SKIP("no user attributes on this file system");
+	}
+	assert_int_equal(fsetxattr(f, "user.overlay.opaque", "y", 1, 0), 0);
+	assert_int_equal(fsetxattr(d, "user.dir", "", 0, 0), 0);
+	bool root = fsetxattr(f, "security.capability", raw_cap, sizeof(raw_cap), 0) == 0;
+	assert_int_equal(pack(&memory, scratch->fd, "from", false, "to", &err), 0);
+	for (memory.piece = 0; memory.piece < 8; memory.piece += 7) {
+		if (unpack(&memory, scratch->fd, "/", &err) < 0)
+			fail_msg("%s", err.text);
+		AUTO(fd_close_p) int to = openat(scratch->fd, "to/f", O_RDONLY | O_CLOEXEC);
+		assert_int_equal(fgetxattr(to, "user.test", got, sizeof(got)), sizeof(value));
+		assert_memory_equal(got, value, sizeof(value));
+		assert_int_equal(fgetxattr(to, "user.overlay.opaque", got, sizeof(got)), -1);
+		if (root) {
+			assert_int_equal(fgetxattr(to, "security.capability", got, sizeof(got)),
+					 sizeof(raw_cap));
+			assert_memory_equal(got, raw_cap, sizeof(raw_cap));
+		}
+		AUTO(fd_close_p) int dir = openat(scratch->fd, "to", O_RDONLY | O_CLOEXEC);
+		assert_int_equal(fgetxattr(dir, "user.dir", got, sizeof(got)), 0);
+		assert_int_equal(fgetxattr(dir, "user.test", got, sizeof(got)), -1);
+	}
+	buf_fini(&memory.data);
+}
+
 static void contents_links_and_what_they_lead_to(void **state)
 {
 	const struct scratch *scratch = *state;
@@ -265,6 +309,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(what_goes_out_comes_in),
+		SCRATCH_TEST(attributes_go_with_files),
 		SCRATCH_TEST(contents_links_and_what_they_lead_to),
 		SCRATCH_TEST(our_tars_are_tar_s),
 		SCRATCH_TEST(nothing_climbs_out),

@@ -131,7 +131,7 @@ static _Noreturn void vm_guest(const char *dir, const struct agent_ports *ports)
 		_exit(agent_run(&ops, ports) == 0 ? 0 : 1);
 	}
 	int status = 0;
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 5; i++)
 		fd_close(((const int *)&ports->control)[i]);
 	vm_must(pid > 0 && waitpid(pid, &status, 0) == pid, "process 1");
 	_exit(WIFEXITED(status) ? WEXITSTATUS(status) : 98);
@@ -163,18 +163,12 @@ static void vm_exited(struct agent *agent, const struct agent_end *end)
 	vm_of(agent)->end = *end;
 	vm_of(agent)->status = end->status;
 }
-static void vm_stats(struct agent *agent, const struct guest_stats *stats)
-{
-	vm_of(agent)->stats = *stats;
-	vm_of(agent)->has_stats = true;
-}
 
 static const struct agent_events vm_events = {
 	.wake = vm_wake,
 	.started = vm_started,
 	.failed = vm_failed,
 	.exited = vm_exited,
-	.stats = vm_stats,
 };
 
 static void vm_pair(int *ret_ours, int *ret_guests)
@@ -200,7 +194,7 @@ static int vm_listener(const struct vm *vm)
 
 void vm_raw(struct vm *vm)
 {
-	struct agent_ports ports = { .exec = -EBADF, .host_only = false };
+	struct agent_ports ports = { .host_only = false };
 
 	*vm = (struct vm){ .dir = "/tmp/strata-guest-XXXXXX" };
 	(void)signal(SIGPIPE, SIG_IGN);

@@ -22,8 +22,6 @@ struct vm {
 	int status;
 	struct agent_end end;
 	struct err why;
-	struct guest_stats stats;
-	bool has_stats;
 };
 
 /* vm_possible() - NULL, or why not here. */

@@ -195,6 +195,46 @@ static void the_callers_transaction_is_kept(void **state)
 	assert_string_equal(ip, "");
 }
 
+static void passt_has_fixed_addresses_and_ports_like_any_other(void **state)
+{
+	struct network_port mine[] = { { .host = 0, .guest = 80 },
+				       { .host = 0, .guest = 53, .udp = true } };
+	struct network_port his[] = { { .guest = 8080 } };
+	struct network_plan plan = net_plan(NULL, "aaaabbbbcccc0000", "one");
+	struct network_plan other = net_plan(NULL, "ddddeeeeffff0000", "two");
+	struct network_published *list = NULL;
+	struct err err = { 0 };
+	size_t n = 0;
+	char ip[16];
+
+	plan.ports = mine;
+	plan.n_ports = 2;
+	if (network_plan_passt(*state, &plan, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_string_equal(plan.network, "passt");
+	assert_string_equal(plan.ip, "10.0.2.15");
+	assert_string_equal(plan.gateway, "10.0.2.2");
+	assert_string_equal(plan.mac, "02:53:0a:00:02:0f");
+	assert_int_equal(plan.prefix, 24);
+	assert_string_equal(plan.bridge, "");
+	assert_string_equal(plan.host_if, "");
+	assert_true(mine[0].host && mine[1].host);
+	assert_int_equal(network_address(*state, plan.instance, ip, NULL), 0);
+	assert_string_equal(ip, ""); /* no place in a network of ours */
+	his[0].host = mine[0].host;
+	other.ports = his;
+	other.n_ports = 1;
+	assert_int_equal(network_plan_passt(*state, &other, &err), -EADDRINUSE);
+	assert_non_null(strstr(err.text, "instance aaaabbbbcccc"));
+	assert_int_equal(network_release(*state, plan.instance, NULL), 0);
+	assert_int_equal(network_published(*state, plan.instance, &list, &n, NULL), 0);
+	assert_int_equal(n, 0);
+	free(list);
+	assert_int_equal(network_plan_passt(*state, &other, NULL), 0);
+	assert_int_equal(network_release(*state, other.instance, NULL), 0);
+	assert_int_equal(network_release(*state, other.instance, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -206,6 +246,7 @@ int main(void)
 		NET_TEST(internal_networks_have_no_way_out),
 		NET_TEST(hostile_names_are_refused),
 		NET_TEST(the_callers_transaction_is_kept),
+		NET_TEST(passt_has_fixed_addresses_and_ports_like_any_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net_store.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+
 static void add(struct store *store, const char *id, const char *name, const char *hostname,
 		const char *const *aliases)
 {
@@ -89,6 +94,28 @@ static void no_network_nothing_to_do(void **state)
 	assert_int_equal(network_hosts_write(*state, "unknown", NULL), 0);
 }
 
+/* As a virtual machine asks for it. */
+static void who_wants_to_know_of_changes_is_told(void **state)
+{
+	struct store *store = *state;
+	char bytes[8];
+
+	add(store, "aaaaaaaaaaaaaaaa", "one", NULL, NULL);
+	assert_int_equal(
+		mkfifoat(store->run_fd, "instances/aaaaaaaaaaaaaaaa/" NETWORK_HOSTS_TOLD, 0600), 0);
+	/* Nobody listens: that holds nobody up. */
+	assert_int_equal(network_hosts_write(store, "aaaaaaaaaaaaaaaa", NULL), 0);
+	AUTO(fd_close_p)
+	int fd = openat(store->run_fd, "instances/aaaaaaaaaaaaaaaa/" NETWORK_HOSTS_TOLD,
+			O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	assert_int_equal(read(fd, bytes, sizeof(bytes)), -1);
+	add(store, "bbbbbbbbbbbbbbbb", "two", NULL, NULL);
+	assert_int_equal(network_hosts_write(store, "bbbbbbbbbbbbbbbb", NULL), 0);
+	assert_int_equal(read(fd, bytes, sizeof(bytes)), 1);
+	assert_int_equal(network_release(store, "bbbbbbbbbbbbbbbb", NULL), 0);
+	assert_int_equal(read(fd, bytes, sizeof(bytes)), 1);
+}
+
 static void missing_files_are_skipped(void **state)
 {
 	struct network_plan plan = net_plan("bridge", "a1", "one");
@@ -120,6 +147,7 @@ int main(void)
 		NET_TEST(everybody_knows_everybody),
 		NET_TEST(colliding_names_lead_to_their_owner),
 		NET_TEST(no_network_nothing_to_do),
+		NET_TEST(who_wants_to_know_of_changes_is_told),
 		NET_TEST(missing_files_are_skipped),
 		cmocka_unit_test(resolv_keeps_what_an_instance_can_reach),
 	};

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,7 +122,7 @@ static void disks_are_images_of_their_size(void **state)
 						    1048576, &volume, &scene->err),
 				 0);
 		assert_int_equal(volume.kind, cases[i].kind);
-		assert_int_equal(volume.size_bytes, 1048576);
+		assert_int_equal(volume_size(&volume), 1048576);
 		assert_non_null(strstr(volume.path, cases[i].end));
 		assert_int_equal(access(volume.path, R_OK), 0);
 		assert_int_equal(volume_create(&scene->store, name, NULL, &again, &scene->err),
@@ -129,7 +130,7 @@ static void disks_are_images_of_their_size(void **state)
 		assert_int_equal(volume_resize(&scene->store, name, 4096, &scene->err), -EINVAL);
 		assert_int_equal(volume_resize(&scene->store, name, 4194304, &scene->err), 0);
 		assert_int_equal(volume_find(&scene->store, name, &again, &scene->err), 0);
-		assert_int_equal(again.size_bytes, 4194304);
+		assert_int_equal(volume_size(&again), 4194304);
 		volume_fini(&again);
 		/* As a machine holds it that runs. */
 		AUTO(fd_close_p) int fd = open(volume.path, O_RDWR | O_CLOEXEC);
@@ -141,6 +142,30 @@ static void disks_are_images_of_their_size(void **state)
 		assert_int_equal(volume_remove(&scene->store, name, &scene->err), 0);
 	}
 	assert_int_equal(scene_count(scene, "volumes"), 0);
+}
+
+/* Regression: each look for a qcow2 volume read its header. */
+static void to_be_found_a_disk_is_not_opened(void **state)
+{
+	struct scene *scene = *state;
+	struct volume volume = { 0 };
+	char events[512];
+
+	assert_int_equal(volume_create_disk(&scene->store, "v", NULL, VOLUME_QCOW2, 1048576,
+					    &volume, &scene->err),
+			 0);
+	AUTO(fd_close_p) int watch = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (watch < 0 || inotify_add_watch(watch, volume.path, IN_OPEN) < 0)
+		fail_msg("inotify: %s", strerror(errno));
+	volume_fini(&volume);
+	assert_int_equal(volume_find(&scene->store, "v", &volume, &scene->err), 0);
+	assert_int_equal(volume.recorded_bytes, 1048576);
+	assert_int_equal(read(watch, events, sizeof(events)), -1);
+	assert_int_equal(volume_size(&volume), 1048576);
+	assert_true(read(watch, events, sizeof(events)) > 0); /* so that would have shown */
+	assert_int_equal(unlink(volume.path), 0);
+	assert_int_equal(volume_size(&volume), 1048576); /* as recorded, where it cannot be read */
+	volume_fini(&volume);
 }
 
 static void what_a_killed_create_left_is_replaced(void **state)
@@ -158,7 +183,7 @@ static void what_a_killed_create_left_is_replaced(void **state)
 	assert_int_equal(volume_create_disk(&scene->store, "v", NULL, VOLUME_RAW, 1024, &volume,
 					    &scene->err),
 			 0);
-	assert_int_equal(volume.size_bytes, 1024);
+	assert_int_equal(volume_size(&volume), 1024);
 	volume_fini(&volume);
 	assert_int_equal(db_run(&scene->store.db, &scene->err, "DELETE FROM volumes", ""), 0);
 	assert_int_equal(volume_prune(&scene->store, false, &names, &scene->err), 0);
@@ -181,7 +206,7 @@ static void half_removed_disks_heal_at_use(void **state)
 	assert_int_equal(volume_use(&scene->store, "v", "u", &scene->err), 0);
 	assert_int_equal(volume_find(&scene->store, "v", &volume, &scene->err), 0);
 	assert_int_equal(access(volume.path, F_OK), 0);
-	assert_int_equal(volume.size_bytes, 2097152);
+	assert_int_equal(volume_size(&volume), 2097152);
 	volume_fini(&volume);
 }
 
@@ -195,6 +220,7 @@ int main(void)
 		T(prune_takes_anonymous_ones_or_all),
 		T(half_removed_volumes_heal_at_use),
 		T(disks_are_images_of_their_size),
+		T(to_be_found_a_disk_is_not_opened),
 		T(what_a_killed_create_left_is_replaced),
 		T(half_removed_disks_heal_at_use),
 	};

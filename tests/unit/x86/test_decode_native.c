@@ -243,7 +243,7 @@ static bool is_prefix(unsigned map, unsigned opcode)
 static void walk_end(void **state, const struct walk *walk)
 {
 	(void)state;
-	print_message("%lu executed\n", walk->executed);
+	print_message("# %lu executed\n", walk->executed);
 	assert_int_equal(walk->failures, 0);
 	assert_true(walk->executed > 0);
 }

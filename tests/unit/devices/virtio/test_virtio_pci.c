@@ -9,6 +9,7 @@
 #include "base/core/bytes.h"
 #include "base/core/macros.h"
 #include "devices/virtio/virtio_dev.h"
+#include "machine/layout.h"
 
 /* A device that gives every chain back, and keeps those of queue 1 as if a back end had them. */
 struct echo {
@@ -335,13 +336,62 @@ static void moved_doorbells_are_told(void **state)
 
 	(void)state;
 	assert_int_equal(virtio_pci_doorbell(&s->echo.virtio, 1), s->rig.notify + 4);
+	assert_int_equal(s->rig.n_moves, 1); /* by the bus, when it placed the BAR */
 	rig_config_out(&s->rig, 0x10, 4, 0xd0000000);
-	assert_int_equal(s->rig.n_moves, 1);
+	assert_int_equal(s->rig.n_moves, 3); /* off, and on */
 	assert_int_equal(virtio_pci_doorbell(&s->echo.virtio, 1), 0xd0003004);
 	rig_config_out(&s->rig, 4, 2, 0);
-	assert_int_equal(s->rig.n_moves, 2);
+	assert_int_equal(s->rig.n_moves, 4);
 	assert_int_equal(virtio_pci_doorbell(&s->echo.virtio, 1), 0);
+	rig_config_out(&s->rig, 0x3c, 1,
+		       5); /* anything else of its configuration, its other BAR too */
+	rig_config_out(&s->rig, 0x14, 4, 0xd0010000);
+	assert_int_equal(s->rig.n_moves, 4);
 	scene_free(s);
+}
+
+static uint64_t other_read(struct bus_region *region, uint64_t offset, unsigned len)
+{
+	(void)region;
+	(void)offset;
+	(void)len;
+	return 0;
+}
+
+static void other_write(struct bus_region *region, uint64_t offset, unsigned len, uint64_t value)
+{
+	(void)region;
+	(void)offset;
+	(void)len;
+	(void)value;
+}
+
+static void doorbells_that_another_bar_made_room_for_are_told(void **state)
+{
+	static const struct bus_ops other_ops = { .name = "other",
+						  .read = other_read,
+						  .write = other_write };
+	static const struct pci_dev_ops other_pci_ops = { .name = "other" };
+	const struct pci_ids ids = { .vendor = 1, .device = 2 };
+	const uint64_t other_config = LAYOUT_ECAM + (4 << 15);
+	struct scene *s = scene_new();
+	struct pci_dev *other = test_calloc(1, sizeof(*other));
+
+	(void)state;
+	pci_dev_init(other, &other_pci_ops, &ids);
+	pci_bar_set(other, 0, &other_ops, NULL, VIRTIO_PCI_BAR_BYTES, false, false);
+	assert_int_equal(pci_add(&s->rig.pci, other, 4, NULL), 0);
+	const uint64_t taken = other->bars[0].region.base;
+
+	s->rig.n_moves = 0;
+	rig_config_out(&s->rig, 0x10, 4, (uint32_t)taken);
+	assert_int_equal(s->rig.n_moves, 1); /* off: somebody is there */
+	assert_int_equal(virtio_pci_doorbell(&s->echo.virtio, 0), 0);
+	bus_write(&s->rig.mmio, other_config + 0x10, 4, 0xd0000000);
+	assert_int_equal(s->rig.n_moves, 2);
+	assert_int_equal(virtio_pci_doorbell(&s->echo.virtio, 0), taken + VIRTIO_PCI_NOTIFY);
+	scene_free(s);
+	test_free(other);
 }
 
 static void configuration_writes_end_at_its_end(void **state)
@@ -386,6 +436,7 @@ int main(void)
 		cmocka_unit_test(accesses_of_the_wrong_width_do_nothing),
 		cmocka_unit_test(configuration_access_reaches_the_bar),
 		cmocka_unit_test(moved_doorbells_are_told),
+		cmocka_unit_test(doorbells_that_another_bar_made_room_for_are_told),
 		cmocka_unit_test(configuration_writes_end_at_its_end),
 		cmocka_unit_test(stop_is_a_reset_by_the_host),
 	};

@@ -53,7 +53,7 @@ static void add_legacy(struct diff_rng *rng, struct bytes *out, const struct dif
 {
 	static const uint8_t prefixes[4] = { 0, OPSIZE, 0xf3, 0xf2 };
 	static const uint8_t escapes[4] = { 0, 0, 0x38, 0x3a };
-	unsigned rex = form->w << 3;
+	unsigned rex = (unsigned)form->w << 3;
 
 	if (form->pp)
 		add(out, prefixes[form->pp]);

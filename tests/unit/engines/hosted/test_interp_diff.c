@@ -34,7 +34,7 @@ static void walk(enum x86_code code, unsigned forms)
 	set_up();
 	if (!diff_native_can(code))
 		SKIP("no code segment of this kind: modify_ldt() is not for us");
-	struct diff_result r = diff_walk(&cpu, &interp, code, (unsigned)setting("DIFF_CASES", 3),
+	struct diff_result r = diff_walk(&cpu, &interp, code, (unsigned)setting("DIFF_CASES", 2),
 					 setting("DIFF_SEED", 1), 20, 0);
 
 	print_message("%u forms, %u cases, %u of them faults\n", r.forms, r.cases, r.faults);

@@ -386,7 +386,7 @@ static void breakpoints_stop_before_the_instruction(void **state)
 {
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = scene(rig, ".....h");
-	const uint64_t at[4] = { 0, 3, 0, 0 };
+	const struct debug_point at[DEBUG_POINTS] = { { 0 }, { .gva = 3, .len = 1 } };
 
 	rig->ram[2] = 0xcc;
 	assert_int_equal(hosted_debug_set(&cpu->vcpu, false, true, at), 0);

@@ -190,7 +190,6 @@ static void *run_vcpu(void *arg)
 			mmio(r->host, &io);
 			break;
 		case VCPU_EXIT_KICKED:
-		case VCPU_EXIT_EOI:
 			break;
 		case VCPU_EXIT_FAIL:
 			host_failed(r->host, r->vcpu, &io);
@@ -250,8 +249,7 @@ static void host_build(struct host *host, const struct guest_run *run)
 {
 	struct vm_config config = { .mem = &host->mem,
 				    .vcpus = run->vcpus,
-				    .own_irqchip = run->irqchip != TINY_NONE,
-				    .split_irqchip = run->irqchip == TINY_SPLIT };
+				    .own_irqchip = run->irqchip != TINY_NONE };
 	struct x86_state state;
 	struct err err = { 0 };
 

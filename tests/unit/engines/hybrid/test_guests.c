@@ -37,11 +37,6 @@ static void pio_with_kvms_controllers(void **state)
 	(void)state;
 	run("pio", "", 1, TINY_FULL);
 }
-static void pio_with_kvms_lapic(void **state)
-{
-	(void)state;
-	run("pio", "", 1, TINY_SPLIT);
-}
 static void pio_without(void **state)
 {
 	(void)state;
@@ -61,11 +56,6 @@ static void smp_with_kvms_controllers(void **state)
 {
 	(void)state;
 	run("smp", "cpus=4", 4, TINY_FULL);
-}
-static void smp_with_kvms_lapic(void **state)
-{
-	(void)state;
-	run("smp", "cpus=2", 2, TINY_SPLIT);
 }
 
 /* Where KVM has no hardware assistance its LAPIC forgets what is being handled: tests/guest/interrupts.c. */
@@ -121,12 +111,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(pio_with_kvms_controllers),
-		cmocka_unit_test(pio_with_kvms_lapic),
 		cmocka_unit_test(pio_without),
 		cmocka_unit_test(mmio_with_kvms_controllers),
 		cmocka_unit_test(mmio_without),
 		cmocka_unit_test(smp_with_kvms_controllers),
-		cmocka_unit_test(smp_with_kvms_lapic),
 		cmocka_unit_test(pci_bus),
 		cmocka_unit_test(blk_driver),
 		cmocka_unit_test(net_driver),

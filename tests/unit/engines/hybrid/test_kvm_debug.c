@@ -4,6 +4,8 @@
 #include <errno.h>
 
 #include "base/core/macros.h"
+#include "engines/hybrid/kvm_kind.h"
+#include "engines/hybrid/private.h"
 
 GUEST16(steps, "nop; nop; nop; nop; int3; out %al, $0x80");
 
@@ -22,7 +24,7 @@ static void single_steps(void **state)
 
 static void hardware_breakpoint(void **state)
 {
-	const uint64_t at[4] = { 0, TINY_CODE + 3, 0, 0 };
+	const struct debug_point at[DEBUG_POINTS] = { [1] = { TINY_CODE + 3, 1, DEBUG_EXECUTE } };
 
 	(void)state;
 	TINY_VM(vm, TINY_FULL);
@@ -31,6 +33,51 @@ static void hardware_breakpoint(void **state)
 	assert_int_equal(tiny_run(&vm), VCPU_EXIT_DEBUG);
 	assert_int_equal(vm.io.debug.rip, TINY_CODE + 3);
 	assert_true(vm.io.debug.dr6 & 2);
+}
+
+/* SDM 3B, Debug Control Register (DR7), and its example's bits: G0 to G3 are 2, 8, 0x20, 0x80. */
+static void points_become_dr7(void **state)
+{
+	const struct debug_point none[DEBUG_POINTS] = { 0 };
+	const struct debug_point points[DEBUG_POINTS] = { { 0x1000, 1, DEBUG_EXECUTE },
+							  { 0x2000, 2, DEBUG_WRITE },
+							  { 0x3000, 4, DEBUG_READ_WRITE },
+							  { 0x4000, 8, DEBUG_WRITE } };
+
+	(void)state;
+	assert_int_equal(kvm_debug_dr7(none), 0x400);
+	assert_int_equal(kvm_debug_dr7(points),
+			 0x400 | 0xaa | 0x50000 << 4 | 0xf0000 << 8 | UINT64_C(0x90000) << 12);
+}
+
+/* Nothing at 0x3000, a read of 0x3010, a write to it. */
+GUEST16(touches, "mov 0x3000, %al; mov 0x3010, %al; mov %al, 0x3010; nop; out %al, $0x80");
+
+static void watchpoints(void **state)
+{
+	const struct debug_point writes[DEBUG_POINTS] = { [2] = { 0x3010, 2, DEBUG_WRITE } },
+				 both[DEBUG_POINTS] = { [0] = { 0x3010, 4, DEBUG_READ_WRITE } };
+	struct kvm_kind kind;
+
+	(void)state;
+	if (tiny_missing() || kvm_kind_measure(&kind, NULL) < 0 || !kind.hardware)
+		SKIP("a KVM without hardware assistance watches no data");
+	TINY_VM(vm, TINY_FULL);
+	LOAD(&vm, touches);
+	assert_int_equal(vm.vcpu->ops->debug_set(vm.vcpu, false, false, writes), 0);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_DEBUG);
+	assert_int_equal(vm.io.debug.exception, 1);
+	assert_int_equal(vm.io.debug.dr6 & 0xf, 4);
+	assert_int_equal(vm.io.debug.rip, TINY_CODE + 9); /* behind the write */
+
+	assert_int_equal(vm.vcpu->ops->state_set(vm.vcpu, &vm.state), 0);
+	assert_int_equal(vm.vcpu->ops->debug_set(vm.vcpu, false, false, both), 0);
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_DEBUG);
+	assert_int_equal(vm.io.debug.rip, TINY_CODE + 6); /* behind the read */
+	assert_int_equal(tiny_run(&vm), VCPU_EXIT_DEBUG);
+	assert_int_equal(vm.io.debug.dr6 & 0xf, 1);
+	assert_int_equal(vm.vcpu->ops->debug_set(vm.vcpu, false, false, NULL), 0);
+	tiny_expect_out(&vm, 0x80, 0);
 }
 
 static void real_addresses_are_themselves(void **state)
@@ -72,6 +119,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(single_steps),
 		cmocka_unit_test(hardware_breakpoint),
+		cmocka_unit_test(points_become_dr7),
+		cmocka_unit_test(watchpoints),
 		cmocka_unit_test(real_addresses_are_themselves),
 		cmocka_unit_test(pages_are_walked),
 	};

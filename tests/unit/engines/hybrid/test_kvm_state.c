@@ -83,7 +83,7 @@ static void waiting_states_are_kept(void **state)
 	struct x86_state s;
 
 	(void)state;
-	for (int own = TINY_NONE; own <= TINY_SPLIT; own++) {
+	for (int own = TINY_NONE; own <= TINY_FULL; own++) {
 		TINY_VM(vm, own);
 		s = vm.state;
 		s.halted = true;

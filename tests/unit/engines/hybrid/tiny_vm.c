@@ -33,7 +33,6 @@ void tiny_init(struct tiny_vm *vm, enum tiny_irqchip irqchip)
 	const struct cpu_ops *ops = &kvm_cpu_ops;
 	struct vm_config config = { .mem = &vm->mem,
 				    .own_irqchip = irqchip != TINY_NONE,
-				    .split_irqchip = irqchip == TINY_SPLIT,
 				    .vcpus = 1 };
 	struct err err = { 0 };
 

@@ -33,7 +33,7 @@ struct tiny_vm {
 
 /* tiny_missing() - why there is no VM here, or NULL. */
 const char *tiny_missing(void);
-enum tiny_irqchip { TINY_NONE, TINY_FULL, TINY_SPLIT };
+enum tiny_irqchip { TINY_NONE, TINY_FULL };
 void tiny_init(struct tiny_vm *vm, enum tiny_irqchip irqchip);
 void tiny_fini(struct tiny_vm *vm);
 /* tiny_code() - put code at gpa. tiny_load() - at TINY_CODE, where the vcpu starts. */

@@ -71,10 +71,10 @@ static int fake_write(struct gdb_target *target, gpa_t gpa, const void *data, si
 }
 
 static int fake_breakpoints(struct gdb_target *target, bool software,
-			    const uint64_t hardware[GDB_HW_BREAKPOINTS])
+			    const struct debug_point points[DEBUG_POINTS])
 {
 	fake_of(target)->software = software;
-	memcpy(fake_of(target)->hardware, hardware, sizeof(fake_of(target)->hardware));
+	memcpy(fake_of(target)->points, points, sizeof(fake_of(target)->points));
 	return 0;
 }
 

@@ -15,7 +15,7 @@ struct fake_target {
 	struct x86_state states[FAKE_VCPUS];
 	uint8_t run[FAKE_VCPUS];
 	bool held, software;
-	uint64_t hardware[GDB_HW_BREAKPOINTS];
+	struct debug_point points[DEBUG_POINTS];
 	unsigned stops, resumes, kills;
 };
 

@@ -16,11 +16,10 @@
 /* What the events said. */
 struct heard {
 	struct agent agent;
-	unsigned started, failed, exited, stats, logs, asked, woken;
+	unsigned started, failed, exited, asked, woken;
 	int status;
 	struct agent_end end;
 	struct err why;
-	char text[AGENT_TEXT_MAX + 1];
 };
 
 static struct heard *heard_of(struct agent *agent)
@@ -43,15 +42,6 @@ static void on_exited(struct agent *agent, const struct agent_end *end)
 	heard_of(agent)->end = *end;
 	assert_int_equal(agent_stop(agent), 0); /* allowed in a callback */
 }
-static void on_stats(struct agent *agent, const struct guest_stats *stats)
-{
-	heard_of(agent)->stats += stats->pids == 3;
-}
-static void on_log(struct agent *agent, const char *text)
-{
-	heard_of(agent)->logs++;
-	memcpy(heard_of(agent)->text, text, strlen(text) + 1);
-}
 static void on_readable(struct console *console, void *arg)
 {
 	(void)console;
@@ -68,8 +58,6 @@ static const struct agent_events events = {
 	.started = on_started,
 	.failed = on_failed,
 	.exited = on_exited,
-	.stats = on_stats,
-	.log = on_log,
 };
 
 static int setup(void **state)
@@ -158,7 +146,6 @@ static void a_life_in_order(void **state)
 	assert_int_equal(heard->started, 1);
 	assert_int_equal(agent_signal(&heard->agent, 15), 0);
 	assert_int_equal(agent_resize(&heard->agent, 3, 4), 0);
-	assert_int_equal(agent_stats(&heard->agent), 0);
 	assert_int_equal(agent_stdin_eof(&heard->agent), 0);
 	assert_int_equal(hear(heard), AGENT_STDIN_EOF);
 	le32_store(end, 7);
@@ -184,6 +171,38 @@ static void an_early_end_of_input_follows_config(void **state)
 	say_ready(heard, AGENT_VERSION);
 	assert_int_equal(hear(heard), AGENT_STDIN_EOF);
 	assert_int_equal(heard->failed, 0);
+}
+
+static void hosts_are_told_once_somebody_hears(void **state)
+{
+	struct heard *heard = *state;
+
+	assert_int_equal(agent_hosts(&heard->agent, "early\n", 6), 0);
+	assert_int_equal(hear(heard), 0);
+	say_ready(heard, AGENT_VERSION);
+	assert_int_equal(hear(heard), AGENT_HOSTS); /* after CONFIG */
+	assert_int_equal(agent_hosts(&heard->agent, "10.0.0.2\tc2\n", 12), 0);
+	assert_int_equal(hear(heard), AGENT_HOSTS);
+	assert_int_equal(agent_hosts(&heard->agent, "", AGENT_HOSTS_MAX + 1), -E2BIG);
+	assert_int_equal(hear(heard), 0);
+}
+
+/* A guest that reads slowly, in a large network: only the last text is for it, and STOP has its place. */
+static void hosts_do_not_pile_up(void **state)
+{
+	struct heard *heard = *state;
+	char *text = test_calloc(1, AGENT_HOSTS_MAX);
+
+	say_ready(heard, AGENT_VERSION);
+	assert_int_equal(hear(heard), AGENT_CONFIG);
+	for (unsigned i = 0; i < 50; i++)
+		assert_int_equal(agent_hosts(&heard->agent, text, AGENT_HOSTS_MAX), 0);
+	assert_true(heard->agent.out.len < 2 * AGENT_HOSTS_MAX);
+	assert_int_equal(agent_signal(&heard->agent, 1), 0);
+	assert_int_equal(agent_stop(&heard->agent), 0);
+	assert_int_equal(hear(heard), AGENT_HOSTS); /* the last of the fifty */
+	assert_int_equal(hear(heard), 0);
+	test_free(text);
 }
 
 static void what_is_out_of_order_is_a_failure_once(void **state)
@@ -238,22 +257,6 @@ static void endless_messages_do_not_grow_the_queue(void **state)
 	assert_int_equal(agent_signal(&heard->agent, 1), 0);
 }
 
-static void stats_and_log_come_at_any_time(void **state)
-{
-	struct heard *heard = *state;
-	AUTO(buf_fini) struct buf stats = { 0 };
-
-	say(heard, AGENT_LOG, "boot\n", 5);
-	assert_string_equal(heard->text, "boot?");
-	say_ready(heard, AGENT_VERSION);
-	frame_field_add_u64(&stats, AGENT_STAT_PIDS, 3);
-	say(heard, AGENT_STATS_REPLY, stats.data, stats.len);
-	assert_int_equal(heard->stats, 1);
-	assert_int_equal(heard->failed, 0);
-	say(heard, AGENT_STATS_REPLY, stats.data, stats.len - 1);
-	assert_int_equal(heard->failed, 1);
-}
-
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -261,11 +264,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_life_in_order),
 		T(an_early_end_of_input_follows_config),
+		T(hosts_are_told_once_somebody_hears),
+		T(hosts_do_not_pile_up),
 		T(what_is_out_of_order_is_a_failure_once),
 		T(another_version_is_told_apart),
 		T(a_failure_before_the_start_has_the_guest_s_words),
 		T(endless_messages_do_not_grow_the_queue),
-		T(stats_and_log_come_at_any_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

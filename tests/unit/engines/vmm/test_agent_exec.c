@@ -215,6 +215,52 @@ static void half_a_tar_is_a_failure(void **state)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+static int ask_stats(const struct buf *says, struct guest_stats *ret, struct err *err)
+{
+	int status = 0;
+	pid_t pid;
+	int fd = guest("OK 5\n", says, &pid);
+	int r = agent_stats(fd, ret, err);
+
+	fd_close(fd);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), AGENT_STATS);
+	return r;
+}
+
+static void statistics_are_taken_whole_or_not_at_all(void **state)
+{
+	struct guest_stats stats = { .pids = 7, .cpu_ns = 1000 };
+	struct err err = { 0 };
+
+	(void)state;
+	for (int damaged = 0; damaged < 2; damaged++) {
+		AUTO(buf_fini) struct buf says = { 0 };
+		AUTO(buf_fini) struct buf body = { 0 };
+		frame_field_add_u64(&body, AGENT_STAT_PIDS, 3);
+		frame_field_add_u64(&body, AGENT_STAT_MEMORY_BYTES, 4096);
+		frame_add(&says, AGENT_STATS_REPLY, body.data, body.len - (size_t)damaged);
+		stats.pids = 7;
+		assert_int_equal(ask_stats(&says, &stats, &err), damaged ? -EPROTO : 0);
+		assert_int_equal(stats.pids, damaged ? 7 : 3);
+		assert_int_equal(stats.cpu_ns, 1000);
+	}
+}
+
+/* An older guest, or one whose workload has ended: there is another source. */
+static void statistics_may_be_refused(void **state)
+{
+	AUTO(buf_fini) struct buf says = { 0 };
+	struct guest_stats stats = { .pids = 7 };
+	struct err err = { 0 };
+	uint8_t body[sizeof(struct agent_failed)] = { 125 };
+
+	(void)state;
+	frame_add(&says, AGENT_FAILED, body, sizeof(body));
+	assert_true(ask_stats(&says, &stats, &err) < 0);
+	assert_int_equal(stats.pids, 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -225,6 +271,8 @@ int main(void)
 		cmocka_unit_test(a_failure_has_its_status_and_words),
 		cmocka_unit_test(a_reader_that_left_is_told_to_the_guest),
 		cmocka_unit_test(half_a_tar_is_a_failure),
+		cmocka_unit_test(statistics_are_taken_whole_or_not_at_all),
+		cmocka_unit_test(statistics_may_be_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,6 +75,7 @@ static void config_has_what_the_spec_says(void **state)
 	(void)state;
 	load("{" MINIMUM ",\"env\":[\"A=b\"],\"user\":\"u:g\",\"groups\":[\"7\"],\"tty\":true,"
 	     "\"init\":true,\"read_only\":true,\"hostname\":\"box\",\"limits\":{\"pids\":12},"
+	     "\"vm\":{\"agent\":true,\"directories\":[\"/own\",\"/more/own\"]},"
 	     "\"ulimits\":[{\"name\":\"nofile\",\"soft\":10,\"hard\":20}]}",
 	     &spec);
 	assert_int_equal(agent_wire_config(&out, &spec, &setup, &err), 0);
@@ -86,6 +87,8 @@ static void config_has_what_the_spec_says(void **state)
 	assert_text(&out, AGENT_TAG_USER, 0, "u:g");
 	assert_text(&out, AGENT_TAG_GROUP, 0, "7");
 	assert_text(&out, AGENT_TAG_HOSTNAME, 0, "box");
+	assert_text(&out, AGENT_TAG_DIRECTORY, 0, "/own");
+	assert_text(&out, AGENT_TAG_DIRECTORY, 1, "/more/own");
 	assert_text(&out, AGENT_TAG_HOSTS, 0, "127.0.0.1 localhost\n");
 	assert_int_equal(number(&out, AGENT_TAG_FLAGS),
 			 AGENT_FLAG_TTY | AGENT_FLAG_INIT | AGENT_FLAG_READ_ONLY);
@@ -257,17 +260,18 @@ static void a_failure_s_words_are_made_harmless(void **state)
 static void stats_of_a_newer_guest_are_read(void **state)
 {
 	AUTO(buf_fini) struct buf out = { 0 };
-	struct guest_stats stats;
+	struct guest_stats stats = { .cpu_ns = 1000, .pids = 7 };
 
 	(void)state;
 	frame_field_add_u64(&out, AGENT_STAT_PIDS, 3);
-	frame_field_add_u64(&out, AGENT_STAT_CPU_NS, 1000);
 	frame_field_add_u64(&out, 4711, 1);
 	assert_int_equal(agent_wire_stats(out.data, out.len, &stats), 0);
 	assert_int_equal(stats.pids, 3);
 	assert_int_equal(stats.cpu_ns, 1000);
 	assert_int_equal(stats.memory_bytes, 0);
+	stats.pids = 7;
 	assert_int_equal(agent_wire_stats(out.data, out.len - 1, &stats), -EPROTO);
+	assert_int_equal(stats.pids, 7);
 }
 
 int main(void)

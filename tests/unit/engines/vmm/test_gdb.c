@@ -271,7 +271,8 @@ static void a_breakpoint_is_an_int3_that_nobody_sees(void **state)
 	SAYS(&s, "z0,10020,1", "OK");
 	SAYS(&s, "Z0,0,1", "E0e");
 	SAYS(&s, "Z0,", "E16");
-	SAYS(&s, "Z2,10020,1", ""); /* no watchpoints */
+	SAYS(&s, "Z3,10020,1", ""); /* the CPU cannot watch reads alone */
+	SAYS(&s, "Z5,10020,1", "");
 }
 
 static void code_that_changed_is_not_put_back(void **state)
@@ -298,16 +299,24 @@ static void breakpoints_run_out(void **state)
 		SAYS(&s, request, i < GDB_BREAKPOINTS ? "OK" : "E1c");
 	}
 	assert_int_equal(s.fake.ram[GDB_BREAKPOINTS], 0x90);
-	for (unsigned i = 0; i <= GDB_HW_BREAKPOINTS; i++) {
+	for (unsigned i = 0; i <= DEBUG_POINTS; i++) {
 		(void)snprintf(request, sizeof(request), "Z1,%x,1", 0x10000 + i);
-		SAYS(&s, request, i < GDB_HW_BREAKPOINTS ? "OK" : "E1c");
+		SAYS(&s, request, i < DEBUG_POINTS ? "OK" : "E1c");
 	}
 	gdb_fini(&s.gdb);
 	for (unsigned i = 0; i <= GDB_BREAKPOINTS; i++)
 		assert_int_equal(s.fake.ram[i], 0x90);
-	assert_int_equal(s.fake.hardware[0] | s.fake.hardware[3], 0);
+	assert_int_equal(s.fake.points[0].len | s.fake.points[3].len, 0);
 	assert_false(s.fake.software);
 	assert_false(s.fake.held);
+}
+
+static void assert_point(const struct scene *s, unsigned i, gva_t gva, uint8_t len,
+			 enum debug_access access)
+{
+	assert_int_equal(s->fake.points[i].gva, gva);
+	assert_int_equal(s->fake.points[i].len, len);
+	assert_int_equal(s->fake.points[i].access, access);
 }
 
 static void hardware_breakpoints_are_the_engines(void **state)
@@ -319,14 +328,67 @@ static void hardware_breakpoints_are_the_engines(void **state)
 	SAYS(&s, "Z1,10020,1", "OK");
 	SAYS(&s, "Z1,10030,1", "OK");
 	SAYS(&s, "Z1,10020,1", "OK");
-	assert_int_equal(s.fake.hardware[0], 0x10020);
-	assert_int_equal(s.fake.hardware[1], 0x10030);
-	assert_int_equal(s.fake.hardware[2], 0);
+	assert_point(&s, 0, 0x10020, 1, DEBUG_EXECUTE);
+	assert_point(&s, 1, 0x10030, 1, DEBUG_EXECUTE);
+	assert_int_equal(s.fake.points[2].len, 0);
 	assert_int_equal(s.fake.ram[0x20], 0x90);
 	SAYS(&s, "z1,10020,1", "OK");
-	assert_int_equal(s.fake.hardware[0], 0);
+	assert_point(&s, 0, 0x10030, 1, DEBUG_EXECUTE);
+	assert_int_equal(s.fake.points[1].len, 0);
 	SAYS(&s, "z1,99999,1", "OK");
-	SAYS(&s, "Z1,0,1", "E16");
+	SAYS(&s, "Z1,0,1", "OK"); /* an address as any other */
+	assert_point(&s, 0, 0, 1, DEBUG_EXECUTE);
+}
+
+static void watched_data_is_cut_as_the_cpu_takes_it(void **state)
+{
+	static struct scene s;
+
+	(void)state;
+	scene_init(&s);
+	SAYS(&s, "Z2,10103,e", "OK"); /* 1 at ..03, 4 at ..04, 8 at ..08, 1 at ..10 */
+	assert_point(&s, 0, 0x10103, 1, DEBUG_WRITE);
+	assert_point(&s, 1, 0x10104, 4, DEBUG_WRITE);
+	assert_point(&s, 2, 0x10108, 8, DEBUG_WRITE);
+	assert_point(&s, 3, 0x10110, 1, DEBUG_WRITE);
+	SAYS(&s, "Z4,10200,1", "E1c");
+	assert_point(&s, 3, 0x10110, 1, DEBUG_WRITE); /* as it was */
+	SAYS(&s, "Z2,10103,e", "OK");		      /* twice is once */
+	SAYS(&s, "Z2,10108,8", "OK");		      /* a part of what is watched already */
+	SAYS(&s, "z2,10103,e", "OK");
+	assert_point(&s, 0, 0x10108, 8, DEBUG_WRITE); /* which stays */
+	assert_int_equal(s.fake.points[1].len, 0);
+	SAYS(&s, "Z4,10108,8", "OK"); /* another kind is another */
+	assert_point(&s, 0, 0x10108, 8, DEBUG_READ_WRITE);
+	assert_point(&s, 1, 0x10108, 8, DEBUG_WRITE);
+	SAYS(&s, "Z2,10108,0", "E16");
+	SAYS(&s, "Z2,10108", "E16");
+	SAYS(&s, "Z2,ffffffffffffffff,2", "E16");
+	SAYS(&s, "Z2,0,ffffffffffffffff", "E1c");
+	gdb_fini(&s.gdb);
+	for (unsigned i = 0; i < DEBUG_POINTS; i++)
+		assert_int_equal(s.fake.points[i].len, 0);
+}
+
+static void a_watchpoint_says_what_was_touched(void **state)
+{
+	static struct scene s;
+
+	(void)state;
+	scene_init(&s);
+	SAYS(&s, "Z4,10108,4", "OK");
+	SAYS(&s, "Z2,10110,2", "OK");
+	assert_null(ask(&s, "vCont;c"));
+	s.fake.held = true;
+	s.n_sent = 0;
+	gdb_stopped(&s.gdb, GDB_STOP_POINT, 0, 1);
+	assert_non_null(strstr(s.sent, "$T05thread:1;watch:10110;#"));
+	SAYS(&s, "?", "T05thread:1;watch:10110;");
+	assert_null(ask(&s, "vCont;c"));
+	s.fake.held = true;
+	s.n_sent = 0;
+	gdb_stopped(&s.gdb, GDB_STOP_POINT, 1, 0);
+	assert_non_null(strstr(s.sent, "$T05thread:2;awatch:10108;#"));
 }
 
 static void what_runs_is_what_was_said(void **state)
@@ -340,28 +402,28 @@ static void what_runs_is_what_was_said(void **state)
 	assert_memory_equal(s.fake.run, "\1\1", 2);
 	SAYS(&s, "g", "E10"); /* it runs */
 	s.fake.held = true;
-	gdb_stopped(&s.gdb, GDB_STOP_STEP, 1);
+	gdb_stopped(&s.gdb, GDB_STOP_STEP, 1, 0);
 	SAYS(&s, "?", "T05thread:2;");
 
 	assert_null(ask(&s, "s"));
 	assert_memory_equal(s.fake.run, "\0\2", 2); /* the one that stopped */
 	s.fake.held = true;
-	gdb_stopped(&s.gdb, GDB_STOP_STEP, 1);
+	gdb_stopped(&s.gdb, GDB_STOP_STEP, 1, 0);
 
 	assert_null(ask(&s, "vCont;s:1;c"));
 	assert_memory_equal(s.fake.run, "\2\1", 2);
 	s.fake.held = true;
-	gdb_stopped(&s.gdb, GDB_STOP_STEP, 0);
+	gdb_stopped(&s.gdb, GDB_STOP_STEP, 0, 0);
 
 	assert_null(ask(&s, "vCont;C05:2"));
 	assert_memory_equal(s.fake.run, "\0\1", 2);
 	s.fake.held = true;
-	gdb_stopped(&s.gdb, GDB_STOP_STEP, 0);
+	gdb_stopped(&s.gdb, GDB_STOP_STEP, 0, 0);
 
 	assert_null(ask(&s, "c10040"));
 	assert_int_equal(s.fake.states[0].rip, 0x10040);
 	s.fake.held = true;
-	gdb_stopped(&s.gdb, GDB_STOP_STEP, 0);
+	gdb_stopped(&s.gdb, GDB_STOP_STEP, 0, 0);
 	assert_null(ask(&s, "S05;10050"));
 	assert_int_equal(s.fake.states[0].rip, 0x10050);
 	assert_memory_equal(s.fake.run, "\2\0", 2);
@@ -390,7 +452,7 @@ static void stops_say_why_and_where(void **state)
 		{ GDB_STOP_INTERRUPT, "$T02thread:2;#", "$T02thread:2;#" },
 		{ GDB_STOP_STEP, "$T05thread:2;#", "$T05thread:2;#" },
 		{ GDB_STOP_SOFTWARE, "$T05thread:2;#", "$T05thread:2;swbreak:;#" },
-		{ GDB_STOP_HARDWARE, "$T05thread:2;#", "$T05thread:2;hwbreak:;#" },
+		{ GDB_STOP_POINT, "$T05thread:2;#", "$T05thread:2;hwbreak:;#" },
 		{ GDB_STOP_CRASH, "$T0bthread:2;#", "$T0bthread:2;#" },
 	};
 	static struct scene s;
@@ -402,11 +464,11 @@ static void stops_say_why_and_where(void **state)
 		assert_null(ask(&s, "vCont;c"));
 		s.fake.held = true;
 		s.n_sent = 0;
-		gdb_stopped(&s.gdb, cases[i / 2].why, 1);
+		gdb_stopped(&s.gdb, cases[i / 2].why, 1, 0);
 		assert_non_null(strstr(s.sent, i & 1 ? cases[i / 2].with : cases[i / 2].plain));
 		SAYS(&s, "qC", "QC2");
 		s.n_sent = 0;
-		gdb_stopped(&s.gdb, GDB_STOP_STEP, 0); /* nobody waits for it */
+		gdb_stopped(&s.gdb, GDB_STOP_STEP, 0, 0); /* nobody waits for it */
 		assert_int_equal(s.n_sent, 0);
 	}
 }
@@ -504,6 +566,8 @@ int main(void)
 		cmocka_unit_test(code_that_changed_is_not_put_back),
 		cmocka_unit_test(breakpoints_run_out),
 		cmocka_unit_test(hardware_breakpoints_are_the_engines),
+		cmocka_unit_test(watched_data_is_cut_as_the_cpu_takes_it),
+		cmocka_unit_test(a_watchpoint_says_what_was_touched),
 		cmocka_unit_test(what_runs_is_what_was_said),
 		cmocka_unit_test(nonsense_does_not_run),
 		cmocka_unit_test(stops_say_why_and_where),

@@ -134,14 +134,14 @@ static void stops_reach_who_waits(void **state)
 	struct scene s;
 
 	scene_init(&s, *state);
-	gdb_server_stopped(&s.server, GDB_STOP_STEP, 0); /* nobody is there */
+	gdb_server_stopped(&s.server, GDB_STOP_STEP, 0, 0); /* nobody is there */
 	int fd = client_open(&s);
 	serve_until_held(&s, true);
 	client_say(fd, "$vCont;c#a8");
 	serve_until_held(&s, false);
 	client_expect(&s, fd, "+");
 	s.fake.held = true;
-	gdb_server_stopped(&s.server, GDB_STOP_STEP, 1);
+	gdb_server_stopped(&s.server, GDB_STOP_STEP, 1, 0);
 	client_expect(&s, fd, "$T05thread:2;#d8");
 	client_say(fd, "$k#6b");
 	while (gdb_server_has_client(&s.server))
@@ -252,7 +252,7 @@ static void a_port_is_the_loopbacks(void **state)
 
 static pid_t gdb_start(const struct scratch *scratch, const char *const *commands)
 {
-	const char *args[48] = { "gdb", "-q", "-nx", "-batch" };
+	const char *args[128] = { "gdb", "-q", "-nx", "-batch" };
 	char target[128];
 	unsigned n = 4;
 
@@ -274,6 +274,15 @@ static pid_t gdb_start(const struct scratch *scratch, const char *const *command
 	_exit(127);
 }
 
+/* Writes to what is watched for writes, else only reads it. */
+static void gdb_touch(struct scene *s)
+{
+	const struct debug_point *point = &s->fake.points[0];
+
+	if (point->access == DEBUG_WRITE)
+		s->fake.ram[point->gva - FAKE_GVA]++;
+}
+
 /* What a vcpu does that runs: it hits the first breakpoint there is, or has stepped. */
 static void gdb_run(struct scene *s)
 {
@@ -284,15 +293,18 @@ static void gdb_run(struct scene *s)
 	s->fake.held = true;
 	if (s->fake.run[vcpu] == GDB_RUN_STEP) {
 		s->fake.states[vcpu].rip++;
-		gdb_server_stopped(&s->server, GDB_STOP_STEP, vcpu);
-	} else if (s->fake.hardware[0]) {
-		s->fake.states[vcpu].rip = s->fake.hardware[0];
-		gdb_server_stopped(&s->server, GDB_STOP_HARDWARE, vcpu);
+		gdb_server_stopped(&s->server, GDB_STOP_STEP, vcpu, 0);
+	} else if (s->fake.points[0].len && s->fake.points[0].access == DEBUG_EXECUTE) {
+		s->fake.states[vcpu].rip = s->fake.points[0].gva;
+		gdb_server_stopped(&s->server, GDB_STOP_POINT, vcpu, 0);
+	} else if (s->fake.points[0].len) {
+		gdb_touch(s);
+		gdb_server_stopped(&s->server, GDB_STOP_POINT, vcpu, 0);
 	} else {
 		const uint8_t *int3 = memchr(s->fake.ram, 0xcc, FAKE_RAM_BYTES);
 		assert_non_null(int3);
 		s->fake.states[vcpu].rip = FAKE_GVA + (uint64_t)(int3 - s->fake.ram);
-		gdb_server_stopped(&s->server, GDB_STOP_SOFTWARE, vcpu);
+		gdb_server_stopped(&s->server, GDB_STOP_SOFTWARE, vcpu, 0);
 	}
 }
 
@@ -328,6 +340,15 @@ static void gdb_itself_debugs(void **state)
 		"thread 2",
 		"print/x $rcx",
 		"delete",
+		"watch *(unsigned long *)0x10100",
+		"continue",
+		"delete",
+		"awatch *(unsigned short *)0x10110",
+		"continue",
+		"delete",
+		"rwatch *(unsigned int *)0x10120",
+		"continue",
+		"delete",
 		"detach",
 		NULL,
 	};
@@ -341,6 +362,13 @@ static void gdb_itself_debugs(void **state)
 		"= 0x10061",
 		"Breakpoint 2, 0x0000000000010080",
 		"= 0x2001",
+		"Hardware watchpoint 3: *(unsigned long *)0x10100",
+		"Old value = 10416984888683040912", /* eight times 0x90 */
+		"New value = 10416984888683040913",
+		"Hardware access (read/write) watchpoint 4: *(unsigned short *)0x10110",
+		"Value = 37008",
+		"Hardware read watchpoint 5: *(unsigned int *)0x10120",
+		"Value = 2425393296",
 		"detached",
 	};
 	const struct scratch *scratch = *state;
@@ -363,7 +391,7 @@ static void gdb_itself_debugs(void **state)
 	assert_int_equal(status, 0);
 	assert_int_equal(s.fake.states[0].regs[X86_RBX], 0x1234);
 	assert_int_equal(s.fake.ram[0x60], 0x90);
-	assert_int_equal(s.fake.hardware[0], 0);
+	assert_int_equal(s.fake.points[0].len, 0);
 	assert_false(s.fake.held);
 }
 

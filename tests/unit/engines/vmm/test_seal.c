@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <linux/capability.h>
+#include <linux/securebits.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <sys/syscall.h>
@@ -58,6 +61,10 @@ static void anything_else_kills(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 }
 
+#define SEALED_BITS                                                                                \
+	((int)(SECURE_ALL_LOCKS | SECBIT_NOROOT | SECBIT_NO_SETUID_FIXUP |                         \
+	       SECBIT_NO_CAP_AMBIENT_RAISE))
+
 static int sealed_process(void)
 {
 	struct seal_report report = { 0 };
@@ -75,6 +82,12 @@ static int sealed_process(void)
 		return 13;
 	if (socket(AF_INET, SOCK_RAW, IPPROTO_ICMP) >= 0)
 		return 14; /* a raw socket */
+	for (unsigned long cap = 0; cap <= CAP_LAST_CAP; cap++) {
+		if (prctl(PR_CAPBSET_READ, cap) == 1)
+			return 15;
+	}
+	if (prctl(PR_GET_SECUREBITS) != SEALED_BITS || prctl(PR_SET_SECUREBITS, 0) == 0)
+		return 16;
 	return 0;
 }
 

@@ -474,8 +474,67 @@ static void the_checker_counts_leaks_and_errors(void **state)
 	assert_int_equal(qcow2_check(rig_path(rig, "d.qcow2"), false, &found, &rig->err), 0);
 	assert_int_equal(found.errors, 1);
 	assert_non_null(strstr(found.first, "refcount that is too low"));
+	assert_false(found.repaired);
 	assert_int_equal(qcow2_check(rig_path(rig, "d.qcow2"), true, &found, &rig->err), 0);
+	assert_true(found.repaired);
+	assert_int_equal(found.leaks, 2);
+	assert_int_equal(found.low, 1);
+	assert_int_equal(found.errors, 0);
 	rig_check(rig, "d.qcow2");
+}
+
+struct told {
+	char text[4][160];
+	unsigned n;
+};
+
+static void told_one(void *arg, const char *text)
+{
+	struct told *told = arg;
+
+	assert_true(told->n < ARRAY_SIZE(told->text));
+	(void)snprintf(told->text[told->n++], sizeof(told->text[0]), "%s", text);
+}
+
+static void each_find_is_told_in_words(void **state)
+{
+	struct rig *rig = rig_of(state);
+	struct qcow2_check found;
+	struct told told = { 0 };
+	const struct qcow2_finds finds = { told_one, &told };
+	struct be16 one[3] = { be16_of(1), be16_of(1), be16_of(1) };
+	struct be64 astray = be64_of(UINT64_C(1) << 63 | 0x7fff0000);
+	uint8_t corrupt = 2;
+
+	rig_qcow2(rig, "d.qcow2", 16 * MIB, 0, NULL, DISK_FORMAT_AUTO);
+	struct disk *disk = rig_open(rig, "d.qcow2", DISK_FORMAT_AUTO, false);
+	rig_fill(rig, disk, 0, MIB, 'a');
+	disk_close(disk);
+	rig_patch(rig, "d.qcow2", 2 * 65536 + 2 * 100, one, sizeof(one)); /* neighbours are one */
+	rig_patch(rig, "d.qcow2", 2 * 65536 + 2 * 110, one, 2);
+	rig_patch(rig, "d.qcow2", 79, &corrupt, 1);
+	const char *path = rig_path(rig, "d.qcow2");
+	assert_int_equal(qcow2_check_tell(path, false, &finds, &found, &rig->err), 0);
+	assert_int_equal(told.n, 2);
+	assert_string_equal(told.text[0], "3 leaked clusters at 0x640000");
+	assert_string_equal(told.text[1], "1 leaked cluster at 0x6e0000");
+	assert_true(found.marked);
+	assert_int_equal(qcow2_check_tell(path, true, NULL, &found, &rig->err), 0);
+	assert_true(found.marked);
+	assert_true(found.repaired);
+	assert_int_equal(qcow2_check_tell(path, true, NULL, &found, &rig->err), 0);
+	assert_false(found.marked);
+	/* Of the tables themselves nothing is made up, and then nothing else is changed either. */
+	rig_patch(rig, "d.qcow2", 4 * 65536 + 8 * 200, &astray, sizeof(astray));
+	rig_patch(rig, "d.qcow2", 2 * 65536 + 2 * 110, one, 2);
+	told.n = 0;
+	assert_int_equal(qcow2_check_tell(path, true, &finds, &found, &rig->err), 0);
+	assert_false(found.repaired);
+	assert_int_equal(found.errors, 1);
+	assert_int_equal(found.leaks, 1);
+	assert_non_null(strstr(told.text[0], "past the end of the file"));
+	assert_int_equal(qcow2_check(path, false, &found, &rig->err), 0);
+	assert_int_equal(found.leaks, 1);
 }
 
 /* As a program leaves it that postpones refcounts, and was killed. */
@@ -684,6 +743,7 @@ int main(void)
 		RIG_TEST_ONCE(tables_are_not_written_as_data),
 		RIG_TEST_ONCE(an_image_whose_tables_are_counted_as_free_is_not_extended),
 		RIG_TEST_ONCE(the_checker_counts_leaks_and_errors),
+		RIG_TEST_ONCE(each_find_is_told_in_words),
 		RIG_TEST_ONCE(an_image_that_was_not_closed_is_mended),
 		RIG_TEST_ONCE(a_failed_create_leaves_nothing),
 		RIG_TEST_ONCE(an_unnamed_format_is_qcow2_or_refused),
