@@ -186,7 +186,7 @@ struct hosted_cpu {
 	uint32_t pvclock_version;		  /* even */
 	bool kvm_no_poll;			  /* MSR_KVM_POLL_CONTROL was written as 0 */
 	uint64_t kvm_system_time, kvm_wall_clock; /* MSR values as written */
-	uint64_t msr_other[64];			  /* msr.c: those that only keep what was written */
+	uint64_t msr_other[80];			  /* msr.c: those that only keep what was written */
 
 	struct cpu_fault fault;
 	enum vcpu_exit exit;

@@ -305,7 +305,7 @@ enum cpu_result interp_step(struct hosted_cpu *cpu)
 	cpu->shadow = 0;
 	if (traps)
 		result = interp_step_trapping(cpu, entry, interp_linear_rip(cpu),
-					      shadow & CPU_SHADOW_MOV_SS);
+					      (shadow & CPU_SHADOW_MOV_SS) && !system_is_amd(cpu));
 	else
 		result = interp_run(cpu, entry);
 	if (result == CPU_EXIT && cpu->rip == rip)

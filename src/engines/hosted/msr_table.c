@@ -70,6 +70,15 @@ static const struct row rows[] = {
 	{ 0xc0000101, AT(segs[X86_GS].base), CHECK_CANONICAL, 0, 0 },
 	{ 0xc0000102, AT(kernel_gs_base), CHECK_CANONICAL, 0, 0 },
 	{ 0xc0000103, AT(tsc_aux), CHECK_BITS, UINT64_C(0xffffffff00000000), 0 },
+	/* Every AMD CPU has PerfEvtSel0 to 3, PerfCtr0 to 3, whatever CPUID says of others: here they never count. */
+	{ 0xc0010000, OTHER, CHECK_IGNORE, 0, 0 },
+	{ 0xc0010001, OTHER, CHECK_IGNORE, 0, 0 },
+	{ 0xc0010002, OTHER, CHECK_IGNORE, 0, 0 },
+	{ 0xc0010003, OTHER, CHECK_IGNORE, 0, 0 },
+	{ 0xc0010004, OTHER, CHECK_IGNORE, 0, 0 },
+	{ 0xc0010005, OTHER, CHECK_IGNORE, 0, 0 },
+	{ 0xc0010006, OTHER, CHECK_IGNORE, 0, 0 },
+	{ 0xc0010007, OTHER, CHECK_IGNORE, 0, 0 },
 	/* What AMD's kernels look at at boot. HWCR: the TSC counts at P0's pace; what else is written there does nothing here. */
 	{ 0xc0010010, OTHER, CHECK_BITS, ~UINT64_C(0x7c0000), 0 },	    /* SYSCFG */
 	{ 0xc0010015, OTHER, CHECK_BITS, ~UINT64_C(0x1040158), 0x1000000 }, /* HWCR */

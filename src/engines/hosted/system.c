@@ -343,7 +343,11 @@ static enum cpu_result io_port(struct hosted_cpu *cpu, const struct x86_insn *in
 	uint16_t port = insn->port_dx ? (uint16_t)cpu->regs[X86_RDX] : (uint8_t)insn->imm;
 	enum cpu_result r = system_io_allowed(cpu, port, len);
 
-	return r == CPU_OK ? io_access(cpu, true, is_write, port, len, data) : r;
+	if (r == CPU_OK)
+		r = io_access(cpu, true, is_write, port, len, data);
+	if (r == CPU_OK)
+		cpu->interp->debug_hits |= (uint32_t)debug_port(cpu, port, len);
+	return r;
 }
 
 enum cpu_result system_in(struct hosted_cpu *cpu, const struct x86_insn *insn)

@@ -81,7 +81,7 @@ static void make_gdt(struct sys_rig *rig, bool is_long)
 	sys_set_desc(rig, SEL_USER32, 0, 0xfffff, 0xfa, 0xc);
 	sys_set_desc(rig, SEL_USER_DATA, 0, 0xfffff, 0xf2, 0xc);
 	sys_set_desc(rig, SEL_USER64, 0, 0xfffff, 0xfa, 0xa);
-	sys_set_desc(rig, SEL_TSS, SYS_TSS, 0x2067, 0x89, 0);
+	sys_set_desc(rig, SEL_TSS, SYS_TSS, 0x2068, 0x89, 0);
 	sys_set_desc(rig, SEL_CODE16, SYS_CODE, 0xffff, 0x9a, 0);
 	sys_set_desc(rig, SEL_DATA16, 0, 0xffff, 0x92, 0);
 	sys_set_desc(rig, SEL_READ_ONLY, 0, 0xfffff, 0x90, 0xc);
@@ -226,6 +226,16 @@ static unsigned from_hex(const char *hex, uint8_t ret[X86_INSN_MAX])
 		hex++;
 	}
 	return n;
+}
+
+struct x86_insn sys_decode(const struct sys_rig *rig, const char *hex)
+{
+	uint8_t bytes[X86_INSN_MAX];
+	unsigned n = from_hex(hex, bytes);
+	struct x86_insn insn;
+
+	assert_int_equal(x86_decode(bytes, n, rig->cpu.mode & CPU_MODE_CODE, &insn), n);
+	return insn;
 }
 
 enum cpu_result sys_exec(struct sys_rig *rig, const char *hex)

@@ -78,6 +78,8 @@ int sys_rig_destroy(void **state);
 void sys_mode(struct sys_rig *rig, enum sys_mode mode, uint8_t cpl);
 /* sys_exec() - an instruction, in hexadecimal, at CS:RIP: decoded and executed. */
 enum cpu_result sys_exec(struct sys_rig *rig, const char *hex);
+/* sys_decode() - for cases that have something in vector registers: nothing may come between them and system_execute(). */
+struct x86_insn sys_decode(const struct sys_rig *rig, const char *hex);
 /* sys_faults() - it faults so. @error: -1: without an error code. */
 void sys_faults(struct sys_rig *rig, const char *hex, unsigned vector, int error);
 /* sys_runs() - it retires, and RIP is after it. */
