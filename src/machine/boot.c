@@ -7,7 +7,7 @@
 #include "machine/boot_priv.h"
 #include "machine/layout.h"
 
-#define BOOT_TABLES_END UINT64_C(0x10000) /* GDT, start info, zero page, stack, page tables */
+#define BOOT_TABLES_END UINT64_C(0x8000) /* GDT, start info, zero page */
 
 const uint8_t *boot_slice(const uint8_t *image, uint64_t image_len, uint64_t offset, uint64_t len)
 {

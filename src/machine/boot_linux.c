@@ -160,6 +160,8 @@ int boot_bzimage(struct boot *boot, struct x86_state *ret)
 	int r = bzimage_header(boot, zero_page);
 
 	if (r == 0)
+		r = boot_long_claim(boot);
+	if (r == 0)
 		r = bzimage_load(boot, zero_page, &gpa);
 	if (r == 0)
 		r = linux_zero_page(boot, zero_page, le32_load(zero_page + HEADER_CMDLINE_LEN),
@@ -179,7 +181,9 @@ int boot_vmlinux(struct boot *boot, struct x86_state *ret)
 		return err_say(
 			boot->err, ENOEXEC,
 			"kernel: a 32-bit ELF image without a PVH note or a multiboot header");
-	r = boot_elf_load(boot, &elf, elf.entry);
+	r = boot_long_claim(boot);
+	if (r == 0)
+		r = boot_elf_load(boot, &elf, elf.entry);
 	le16_store(zero_page + HEADER_FLAG, HEADER_BOOT_FLAG);
 	le32_store(zero_page + HEADER_HDRS, HEADER_MAGIC);
 	le16_store(zero_page + HEADER_PROTOCOL, HEADER_VERSION);

@@ -65,6 +65,8 @@ const char *boot_module_name(const struct boot_source *source, unsigned n);
 unsigned boot_module_count(const struct boot_source *source);
 
 /* boot_state32(), boot_state64() - the CPU's state at the entry point, and the GDT and page tables it needs. */
+/* boot_long_claim() - boot_state64()'s tables, before anything of such an image is placed. */
+int boot_long_claim(struct boot *boot);
 int boot_state32(struct boot *boot, uint32_t entry, struct x86_state *ret);
 int boot_state64(struct boot *boot, uint64_t entry, struct x86_state *ret);
 

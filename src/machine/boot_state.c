@@ -3,6 +3,10 @@
 
 #include "machine/boot_priv.h"
 #include "machine/layout.h"
+
+/* The stack and the page tables that only a start in long mode needs. */
+#define BOOT_LONG	UINT64_C(0x8000)
+#define BOOT_LONG_BYTES UINT64_C(0x8000)
 #include "x86/descriptor.h"
 
 static struct x86_segment boot_flat(uint16_t selector, uint8_t type)
@@ -75,6 +79,11 @@ static int boot_identity_map(struct boot *boot)
 			       sizeof(table));
 	}
 	return r;
+}
+
+int boot_long_claim(struct boot *boot)
+{
+	return boot_claim(boot, BOOT_LONG, BOOT_LONG_BYTES, "boot tables");
 }
 
 int boot_state64(struct boot *boot, uint64_t entry, struct x86_state *ret)

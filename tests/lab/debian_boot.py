@@ -14,7 +14,8 @@ STEPS = [
     (rb"login: ", b"root\n"),
     (rb"# ", rb'''printf 'state%s\n' "=$(systemctl is-system-running --wait)"''' + b"\n"),
     (rb"state=\w+", rb'''printf 'net%s\n' "=$(ip -br -4 address show up scope global | tr -s ' ')"''' + b"\n"),
-    (rb"net=\S+ UP [0-9./]+", rb'''printf 'cpus%s\n' "=$(nproc)"''' + b"\n"),
+    (rb"net=\S+ UP [0-9./]+", rb'''printf 'ping%s\n' "=$(ping -c 1 -q ${GATEWAY:-10.77.0.1} >/dev/null 2>&1; echo $?)"''' + b"\n"),
+    (rb"ping=\d+", rb'''printf 'cpus%s\n' "=$(nproc)"''' + b"\n"),
     (rb"cpus=\d+", b"systemctl poweroff\n"),
 ]
 

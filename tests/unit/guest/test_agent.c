@@ -256,8 +256,8 @@ static void hosts_change_while_it_runs(void **state)
 	NEEDS_VM();
 	vm_start(
 		&vm,
-		"[\"sh\",\"-c\",\"heard() { read x; until [ \\\"$(cat /etc/hosts | tail -n 1 | cut -c1-$2)\\\" = \\\"$1\\\" ]; do :; done; }; "
-		"echo up; heard '10.0.0.9 newcomer' 40; cat /etc/hosts; heard xxxx 4; head -n 1 /etc/hosts; heard last 40; "
+		"[\"sh\",\"-c\",\"heard() { read x; until [ $(wc -c </etc/hosts) = $1 ] && [ $(head -n 1 /etc/hosts | cut -c1-5) = $2 ]; do :; done; }; "
+		"echo up; heard 38 127.0; head -c 38 /etc/hosts; heard 40000 first; head -n 1 /etc/hosts; heard 5 last; "
 		"cat /etc/hosts\"]",
 		"\"stdin_open\":true");
 	vm_until(&vm, said_up);

@@ -82,7 +82,7 @@ static void broken_bzimages_say_what_is_broken(void **state)
 		{ 0x1f4, 4, UINT32_MAX, "the bzImage is cut short" },
 		{ 0x1f1, 1, 9, "the bzImage is cut short" },
 		{ 0x1f1, 1, 0, "the bzImage is cut short" }, /* means 4 */
-		{ 0x258, 8, 0x8000, "overlap the boot tables" },
+		{ 0x258, 8, 0x8000, "overlap the command line" },
 	};
 	struct boot_scene *scene = *state;
 

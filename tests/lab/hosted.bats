@@ -1,0 +1,166 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Images, Debian's kernels and a whole Debian on the software CPU, on this host itself: it takes no /dev/kvm and no emulated server.
+bats_require_minimum_version 1.5.0
+
+setup_file()
+{
+	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
+	local tool
+	for tool in mke2fs nft busybox; do
+		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
+	done
+	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
+	export LAB PATH=$LAB/bin:$PATH
+	chmod 755 "$LAB"
+	mkdir "$LAB/bin"
+	printf '#!/bin/sh\nexec %q --root %q --run-root %q "$@"\n' "$REPO/build/strata" "$LAB/root" "$LAB/run" >"$LAB/bin/strata"
+	chmod +x "$LAB/bin/strata"
+	"$REPO/tools/demo-image" "$LAB/rootfs"
+	python3 -c "import sys; sys.path.insert(0, '$REPO/tests/lab'); import guest_image; print(guest_image.fetch_kernel('$STRATA_LAB_CACHE')[0])" \
+		>"$LAB/kernel" || skip "there is no kernel package to be had"
+	strata image import "$LAB/rootfs" demo
+	strata image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb" -name '*.deb' | head -n 1)"
+	python3 - "$REPO/build/bench/guest_bench" "$LAB/initrd" <<-'END'
+		import os, stat, sys
+		sys.path.insert(0, os.path.join(os.environ["REPO"], "tests/lab"))
+		import guest_image
+		cpio = guest_image.Cpio()
+		cpio.add("dev", stat.S_IFDIR | 0o755)
+		cpio.add("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
+		with open(sys.argv[1], "rb") as file:
+		    cpio.add("init", stat.S_IFREG | 0o755, file.read())
+		with open(sys.argv[2], "wb") as file:
+		    file.write(cpio.end())
+	END
+}
+
+teardown_file()
+{
+	[ -n "${LAB:-}" ] || return 0
+	strata ps -aq | xargs -r strata rm -f >/dev/null
+	strata network rm lab bridge >/dev/null 2>&1 || true
+	rm -rf "$LAB"
+}
+
+has()
+{
+	[[ $'\n'$output$'\n' == *$'\n'"$1"$'\n'* ]] || { echo "not said: $1"; false; }
+}
+
+# What a container says, a VM says.
+@test "an image's command: output, status, streams, exec, signals, stop, as in a container" {
+	local virt
+	for virt in os-level hosted hybrid; do
+		if [ $virt = hybrid ] && ! [ -w /dev/kvm ]; then continue; fi
+		echo "-- $virt"
+		run --separate-stderr strata run --rm --virt $virt --network none demo sh -c 'echo out; echo err >&2; exit 7'
+		[ "$status" = 7 ]
+		[ "$output" = out ]
+		[ "$stderr" = err ]
+		[ "$(echo "from a pipe" | strata run --rm -i --virt $virt --network none demo cat)" = "from a pipe" ]
+		run strata run --rm --virt $virt --network none demo nosuch
+		[ "$status" = 127 ]
+		run strata run --rm --virt $virt --network none demo sh -c 'kill -9 $$; sleep 9'
+		[ "$status" = 137 ]
+		strata run -d --name x --virt $virt --network none --hostname box -e A=b -m 256m demo sh -c \
+			'trap "echo stopping; exit 5" TERM; trap "echo usr1" USR1; echo kept >/kept; while :; do sleep 0.1; done' >/dev/null
+		run strata exec x sh -c 'echo exec $(hostname) $A; exit 4'
+		[ "$status" = 4 ]
+		[ "$output" = "exec box b" ]
+		[ "$(strata exec x cat /kept)" = kept ]
+		strata kill -s USR1 x
+		strata stop x >/dev/null
+		[ "$(strata inspect x | jq '.[0].state.exit_code')" = 5 ]
+		run strata logs x
+		has usr1
+		has stopping
+		strata start x >/dev/null
+		[ "$(strata exec x cat /kept)" = kept ]
+		strata rm -f x >/dev/null
+		[ -z "$(strata ps -aq)" ]
+	done
+}
+
+@test "who executes the CPUs is shown" {
+	strata run -d --name who --virt hosted --network none demo sleep 100 >/dev/null
+	[ "$(strata inspect who | jq -r '.[0].vm.cpu')" = software ]
+	strata rm -f who >/dev/null
+	[[ $(strata info) == *"software CPU"* ]]
+}
+
+@test "a VM and a container on one network reach each other by name" {
+	strata run -d --name c1 demo sleep 1000 >/dev/null
+	strata run -d --name v1 --virt hosted demo sleep 1000 >/dev/null
+	strata exec v1 ping -c 1 -q c1
+	strata exec c1 ping -c 1 -q v1
+	strata rm -f v1 c1 >/dev/null
+}
+
+# boots KERNEL VCPUS: to its first process and off again
+boots()
+{
+	run timeout 100 strata run --rm --virt hosted --network none -m 512m --vcpus "$2" --kernel "$1" --initrd "$LAB/initrd" \
+		--append "console=ttyS0 quiet panic=-1 bench=getppid,pipe"
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output == *"init "* ]]
+	[[ $output == *"getppid system "*"00000000000493e0"* ]]
+	[[ $output == *"pipe system "*"00000000000f78a0"* ]]
+	[[ $output == *"done"* ]]
+}
+
+@test "Debian's cloud kernel starts with 1, 2 and 4 vcpus, three times each" {
+	local vcpus times
+	for times in 1 2 3; do
+		for vcpus in 1 2 4; do
+			boots "$(cat "$LAB/kernel")" $vcpus
+		done
+	done
+}
+
+@test "Debian's usual kernel starts with 1, 2 and 4 vcpus, three times each" {
+	local real vcpus times
+	if [ ! -f "$STRATA_LAB_CACHE/amd64/vmlinuz" ]; then
+		real=$(apt-cache depends linux-image-amd64 2>/dev/null | sed -n 's/.*Depends: \(linux-image-[^ ]*\).*/\1/p' | head -n 1)
+		[ -n "$real" ] || skip "apt knows no linux-image-amd64"
+		(cd "$LAB" && apt-get -q download "$real" >"$LAB/apt" 2>&1) || skip "apt-get download fails: $(tail -n 1 "$LAB/apt")"
+		mkdir -p "$STRATA_LAB_CACHE/amd64"
+		dpkg --fsys-tarfile "$LAB"/linux-image-*.deb | tar x -C "$LAB" --wildcards './boot/vmlinuz-*'
+		rm "$LAB"/linux-image-*.deb
+		mv "$LAB"/boot/vmlinuz-* "$STRATA_LAB_CACHE/amd64/vmlinuz"
+	fi
+	for times in 1 2 3; do
+		for vcpus in 1 2 4; do
+			boots "$STRATA_LAB_CACHE/amd64/vmlinuz" $vcpus
+		done
+	done
+}
+
+@test "what the guest computes is what this CPU computes" {
+	run timeout 300 strata run --rm --virt hosted --network none -m 512m --vcpus 2 --kernel "$(cat "$LAB/kernel")" --initrd "$LAB/initrd" \
+		--append "console=ttyS0 quiet panic=-1"
+	[ "$status" = 0 ]
+	diff <("$REPO/build/bench/guest_bench" | cut -d' ' -f1,2,4) <(grep -E '^[a-z]+ [a-z]+ [0-9]+ [0-9a-f]{16}' <<<"$output" | tr -d '\r' | cut -d' ' -f1,2,4)
+}
+
+@test "a whole Debian, from a qcow2 disk: systemd, a login, its network, a clean end" {
+	local tool
+	for tool in debootstrap qemu-img; do
+		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
+	done
+	"$REPO/tests/lab/debian_image" "$STRATA_LAB_CACHE/debian" >"$LAB/debian.log" 2>&1 || skip "debootstrap fails: $(tail -n 1 "$LAB/debian.log")"
+	qemu-img create -q -f qcow2 -F qcow2 -b "$STRATA_LAB_CACHE/debian/disk.qcow2" "$LAB/disk.qcow2"
+	strata network create --subnet 10.77.0.0/24 lab >/dev/null
+	run "$REPO/tests/lab/debian_boot.py" 200 strata run -it --rm --virt hosted --network lab -m 512m --vcpus 2 \
+		--kernel "$STRATA_LAB_CACHE/debian/vmlinuz" --initrd "$STRATA_LAB_CACHE/debian/initrd" \
+		--append "console=ttyS0 root=/dev/vda quiet" --disk "$LAB/disk.qcow2"
+	echo "$output"
+	[ "$status" = 0 ]
+	[[ $output == *"state=running"* ]]
+	[[ $output == *"ping=0"* ]]
+	[[ $output == *"cpus=2"* ]]
+	[[ $output == *"reboot: Power down"* ]]
+	qemu-img check -q "$LAB/disk.qcow2"
+}
