@@ -30,6 +30,12 @@
  * (LAHF, SETO) to jit_gs.flags, and come back before the next instruction that reads or writes flags. Flags that nobody reads before
  * they are written again are not kept: a fault in between shows other values in the arithmetic flags of the frame it pushes.
  *
+ * Memory. An operand's linear address is looked up in the TLB inline. Operands of a block at constant distances from one another make a
+ * group: its first one looks up all of the group's bytes, for writing if any is written, and the others take the addend from jit_gs.group.
+ * That holds to the block's end: what makes a translation go (a flush, another vcpu's mmu_protect()) happens between blocks, and STAC and
+ * CLAC end groups. Where a group's bytes lie on two pages, or may not all be accessed, C goes on in a second translation without groups
+ * (JIT_MODE_PLAIN). A page fault is only ever that of the access whose turn it is.
+ *
  * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target. An edge
  * backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
  * changes with every change of mappings. Flags are in the host's register at a direct edge. An indirect one (RET too) has
