@@ -150,6 +150,7 @@ struct jit_gs {
 	uint64_t address; /* of a memory operand on its way to C: linear, and back: host */
 	uint64_t temp;
 	uint64_t group[4]; /* addends of pages that a block has looked up */
+	uint32_t pauses;   /* PAUSE instructions until C is asked */
 	uint32_t stamp;	   /* links to other pages are good while theirs equals this */
 };
 

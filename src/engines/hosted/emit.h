@@ -69,15 +69,17 @@ void emit_rr(struct emit *e, bool is64, enum emit_op op, unsigned reg, unsigned 
 void emit_rm(struct emit *e, bool is64, enum emit_op op, unsigned reg, const struct emit_mem *mem);
 /* With %gs:offset. */
 void emit_gs(struct emit *e, bool is64, enum emit_op op, unsigned reg, size_t offset);
-void emit_gs_store_imm(struct emit *e, size_t offset, int32_t value);	 /* 8 bytes, sign-extended */
-void emit_gs_imm32(struct emit *e, enum emit_imm op, size_t offset, uint32_t value); /* 4 bytes in memory */
+void emit_gs_store_imm(struct emit *e, size_t offset, int32_t value); /* 8 bytes, sign-extended */
+void emit_gs_imm32(struct emit *e, enum emit_imm op, size_t offset,
+		   uint32_t value); /* 4 bytes in memory */
 void emit_gs_test32(struct emit *e, size_t offset, uint32_t value);
 void emit_gs_movzx16(struct emit *e, unsigned reg, size_t offset); /* to 8 bytes */
-void emit_gs_cmp32(struct emit *e, size_t offset, uint32_t value);	 /* a 4-byte immediate */
-void emit_gs_cmp32_zero(struct emit *e, size_t offset);			 /* a 1-byte one */
+void emit_gs_cmp32(struct emit *e, size_t offset, uint32_t value); /* a 4-byte immediate */
+void emit_gs_cmp32_zero(struct emit *e, size_t offset);		   /* a 1-byte one */
 void emit_imm(struct emit *e, bool is64, enum emit_imm op, unsigned rm, int32_t value);
 void emit_shift(struct emit *e, bool is64, enum emit_shift op, unsigned rm, unsigned count);
-void emit_rorx(struct emit *e, unsigned reg, unsigned rm, unsigned count); /* BMI2, 8 bytes; no flags */
+void emit_rorx(struct emit *e, unsigned reg, unsigned rm,
+	       unsigned count); /* BMI2, 8 bytes; no flags */
 void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value);
 void emit_store_imm(struct emit *e, bool is64, const struct emit_mem *mem, int32_t value);
 
@@ -98,4 +100,5 @@ unsigned emit_insn_reg(const struct x86_insn *insn);
  * @mem: its memory operand now; NULL: it has none   @reg: ModRM.reg now; not of EVEX's
  * Legacy prefixes keep their order; segments and address size go. 32-bit code's short INC and DEC become the long ones.
  */
-void emit_insn(struct emit *e, const struct x86_insn *insn, const struct emit_mem *mem, unsigned reg);
+void emit_insn(struct emit *e, const struct x86_insn *insn, const struct emit_mem *mem,
+	       unsigned reg);

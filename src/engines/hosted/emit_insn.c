@@ -54,8 +54,8 @@ unsigned emit_insn_reg(const struct x86_insn *insn)
 	if (!insn->has_modrm)
 		return 0; /* A0..A3: the accumulator, whatever REX.R says */
 	unsigned reg = insn->modrm >> 3 & 7U;
-	bool extended = insn->encoding == X86_ENC_LEGACY ? (insn->rex & REX_R) != 0 :
-							   !(vex_bytes(insn)[1] & 0x80);
+	bool extended = insn->encoding == X86_ENC_LEGACY ? (insn->rex & REX_R) != 0
+							 : !(vex_bytes(insn)[1] & 0x80);
 
 	return reg | (extended ? 8 : 0);
 }
@@ -124,7 +124,8 @@ static bool is_short_inc(const struct x86_insn *insn)
 	       (insn->opcode & 0xf0) == 0x40;
 }
 
-void emit_insn(struct emit *e, const struct x86_insn *insn, const struct emit_mem *mem, unsigned reg)
+void emit_insn(struct emit *e, const struct x86_insn *insn, const struct emit_mem *mem,
+	       unsigned reg)
 {
 	if (!mem && is_short_inc(insn)) {
 		prefixes(e, insn);

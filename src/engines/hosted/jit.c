@@ -143,7 +143,7 @@ static enum cpu_result place_here(struct hosted_cpu *cpu, struct jit_place *ret)
 }
 
 /* The block at cpu->rip, made if need be. CPU_AGAIN: none can be. */
-static enum cpu_result block_here(struct jit_vcpu *jit, struct jit_block **ret)
+static enum cpu_result block_here(struct jit_vcpu *jit, uint32_t mode, struct jit_block **ret)
 {
 	struct hosted_cpu *cpu = jit->cpu;
 	struct jit_block *block = NULL;
@@ -155,12 +155,12 @@ static enum cpu_result block_here(struct jit_vcpu *jit, struct jit_block **ret)
 		enum cpu_result r = place_here(cpu, &place);
 		if (r != CPU_OK)
 			return r;
-		block = jit_find(jit, place.rip, place.gpa, place.gpa2, cpu->mode);
+		block = jit_find(jit, place.rip, place.gpa, place.gpa2, mode);
 		if (!block) {
 			jit_page_set(jit, place.gpa);
 			if (place.page2)
 				jit_page_set(jit, place.gpa2);
-			block = jit_translate(jit, &place);
+			block = jit_translate(jit, &place, mode);
 		}
 	}
 	domain_update(jit); /* fetching, translating may have changed it */
@@ -188,13 +188,24 @@ static const uint8_t *go_on(struct jit_vcpu *jit, struct jit_block **ret)
 	jit->result = CPU_OK;
 	if (__atomic_load_n(&jit->cpu->poll, __ATOMIC_RELAXED))
 		return NULL;
-	jit->result = block_here(jit, &block);
+	jit->result = block_here(jit, jit->cpu->mode, &block);
 	if (jit->result == CPU_OK && block->interpret)
 		jit->result = CPU_AGAIN;
 	if (jit->result != CPU_OK)
 		return NULL;
 	*ret = block;
 	return jit->rx + block->entry;
+}
+
+const uint8_t *jit_go_on_plain(struct jit_vcpu *jit)
+{
+	struct jit_block *block;
+
+	jit->result = block_here(jit, jit->cpu->mode | JIT_MODE_PLAIN, &block);
+	if (jit->result != CPU_OK)
+		return NULL;
+	jit_serialize(jit);
+	return jit->rx + block->jump_entry;
 }
 
 /* ---- called by thunks ---- */
@@ -211,7 +222,8 @@ const uint8_t *jit_slow_link(struct hosted_cpu *cpu, uint64_t arg)
 	if (!host)
 		return NULL;
 	bool torn = block->gpa2 && !link->stamp; /* it would have to be checked */
-	if (jit->stats.evictions == evictions && !block->dead && !torn) { /* else the link itself may be gone */
+	if (jit->stats.evictions == evictions && !block->dead &&
+	    !torn) { /* else the link itself may be gone */
 		if (link->to != jit_ref_of(jit, block))
 			jit_unlink(jit, link);
 		jit_link(jit, link, block);

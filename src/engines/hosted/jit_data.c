@@ -133,11 +133,13 @@ static void lea(struct jit_work *w, const struct x86_insn *insn)
 }
 
 /* With AH, CH, DH, BH there can be no REX, so no scratch register: RSI lends itself. */
-static void high_byte(struct jit_work *w, const struct x86_insn *insn, unsigned a)
+static void high_byte(struct jit_work *w, const struct x86_insn *insn, unsigned a,
+		      const struct emit_mem *host)
 {
 	struct emit_mem at = { X86_RSI, X86_REG_NONE, 1, 0 };
 	unsigned b = a == JIT_B ? JIT_C : JIT_B;
 
+	emit_rm(&w->e, true, EMIT_LEA, a, host);
 	emit_rr(&w->e, true, EMIT_LOAD, b, X86_RSI);
 	emit_rr(&w->e, true, EMIT_LOAD, X86_RSI, a);
 	emit_insn(&w->e, insn, &at, emit_insn_reg(insn));
@@ -150,11 +152,9 @@ static void with_memory(struct jit_work *w, const struct x86_insn *insn)
 	uint32_t operands = jit_operands(insn);
 	unsigned a = jit_scratch(operands);
 	unsigned b = a == JIT_B ? JIT_C : JIT_B;
-	struct emit_mem at = { (uint8_t)a, X86_REG_NONE, 1, 0 };
+	struct emit_mem at = jit_operand(w, NULL, a, insn->mem.bytes,
+					 insn->mem.is_written ? CPU_WRITE : CPU_READ, needed);
 
-	jit_flags_spare(w, needed, b);
-	jit_address(w, insn, a);
-	jit_check(w, a, insn->mem.bytes, insn->mem.is_written ? CPU_WRITE : CPU_READ);
 	if (needed && ((insn->flags_read | insn->flags_written) & X86_FLAGS_ARITH))
 		jit_flags_back(w, b);
 	load_operands(w, operands);
@@ -164,7 +164,7 @@ static void with_memory(struct jit_work *w, const struct x86_insn *insn)
 		emit_byte(&w->e, 0x8a); /* mov al, [a] */
 		emit_modrm(&w->e, X86_RAX, &at, false);
 	} else if (insn->reg_field == X86_FIELD_GPR8 && insn->reg >= X86_REG_AH) {
-		high_byte(w, insn, a);
+		high_byte(w, insn, a, &at);
 	} else {
 		emit_insn(&w->e, insn, &at, emit_insn_reg(insn));
 	}

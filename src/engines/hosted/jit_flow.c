@@ -16,9 +16,10 @@ void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_
 		w->e.full = true;
 		return;
 	}
-	w->exits[w->n_exits++] = (struct jit_exit){
-		.from = from, .thunk = (uint8_t)thunk, .arg_is = (uint8_t)arg_is, .arg = (uint16_t)arg
-	};
+	w->exits[w->n_exits++] = (struct jit_exit){ .from = from,
+						    .thunk = (uint8_t)thunk,
+						    .arg_is = (uint8_t)arg_is,
+						    .arg = (uint16_t)arg };
 }
 
 unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
@@ -32,6 +33,7 @@ unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
 		.insn = w->at[w->i],
 		.bytes = (uint8_t)bytes,
 		.access = (uint8_t)access,
+		.slot = JIT_NO_SLOT,
 	};
 	return w->n_sites++;
 }
@@ -165,16 +167,14 @@ static void move_stack(struct jit_work *w, int32_t by)
 	emit_rm(&w->e, true, EMIT_LEA, X86_RSP, &to);
 }
 
-/* Host address of the slot at [reg + disp] in a; flags are spared already, or not needed. */
-static void slot_at(struct jit_work *w, unsigned a, unsigned reg, int32_t disp, enum cpu_access access)
+/* The slot at [reg + disp], on the host; by JIT_A. */
+static struct emit_mem slot_at(struct jit_work *w, unsigned reg, int32_t disp,
+			       enum cpu_access access)
 {
 	struct emit_mem at = { (uint8_t)reg, X86_REG_NONE, 1, disp };
 
-	emit_rm(&w->e, true, EMIT_LEA, a, &at);
-	jit_check(w, a, SLOT, access);
+	return jit_operand(w, &at, JIT_A, SLOT, access, w->needed[w->i]);
 }
-
-static const struct emit_mem at_a = { JIT_A, X86_REG_NONE, 1, 0 };
 
 /* The host register that holds a guest's; temp where it has to be loaded. */
 static unsigned value_of(struct jit_work *w, unsigned reg, unsigned temp)
@@ -187,43 +187,43 @@ static unsigned value_of(struct jit_work *w, unsigned reg, unsigned temp)
 
 static void push_value(struct jit_work *w, uint64_t value)
 {
-	slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+	struct emit_mem at = slot_at(w, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
 	if ((uint64_t)(int64_t)(int32_t)value == value) {
-		emit_store_imm(&w->e, true, &at_a, (int32_t)value);
+		emit_store_imm(&w->e, true, &at, (int32_t)value);
 	} else {
 		emit_mov_imm(&w->e, JIT_B, value);
-		emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at_a);
+		emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at);
 	}
 }
 
 void jit_push_temp(struct jit_work *w)
 {
-	slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+	struct emit_mem at = slot_at(w, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
 	emit_gs(&w->e, true, EMIT_LOAD, JIT_B, JIT_GS(temp));
-	emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at_a);
+	emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at);
 	move_stack(w, -(int32_t)SLOT);
 }
 
-static void push_loaded(struct jit_work *w, const struct x86_insn *insn)
+static void push_loaded(struct jit_work *w)
 {
-	jit_address(w, insn, JIT_A);
-	jit_check(w, JIT_A, SLOT, CPU_READ);
-	emit_rm(&w->e, true, EMIT_LOAD, JIT_B, &at_a);
+	struct emit_mem from = jit_operand(w, NULL, JIT_A, SLOT, CPU_READ, w->needed[w->i]);
+
+	emit_rm(&w->e, true, EMIT_LOAD, JIT_B, &from);
 	emit_gs(&w->e, true, EMIT_STORE, JIT_B, JIT_GS(temp));
-	slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+	struct emit_mem at = slot_at(w, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
 	emit_gs(&w->e, true, EMIT_LOAD, JIT_B, JIT_GS(temp));
-	emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at_a);
+	emit_rm(&w->e, true, EMIT_STORE, JIT_B, &at);
 }
 
 static void push(struct jit_work *w, const struct x86_insn *insn)
 {
 	if (insn->has_mem) {
-		push_loaded(w, insn);
+		push_loaded(w);
 	} else if (insn->imm_len) {
 		push_value(w, (uint64_t)insn->imm);
 	} else {
-		slot_at(w, JIT_A, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
-		emit_rm(&w->e, true, EMIT_STORE, value_of(w, insn->rm, JIT_B), &at_a);
+		struct emit_mem at = slot_at(w, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
+		emit_rm(&w->e, true, EMIT_STORE, value_of(w, insn->rm, JIT_B), &at);
 	}
 	move_stack(w, -(int32_t)SLOT);
 }
@@ -233,8 +233,8 @@ static void pop(struct jit_work *w, const struct x86_insn *insn)
 	bool kept = JIT_SCRATCH >> insn->rm & 1;
 	unsigned to = kept ? JIT_B : insn->rm;
 
-	slot_at(w, JIT_A, X86_RSP, 0, CPU_READ);
-	emit_rm(&w->e, true, EMIT_LOAD, to, &at_a);
+	struct emit_mem at = slot_at(w, X86_RSP, 0, CPU_READ);
+	emit_rm(&w->e, true, EMIT_LOAD, to, &at);
 	if (kept)
 		emit_gs(&w->e, true, EMIT_STORE, to, JIT_REG(insn->rm));
 	move_stack(w, SLOT);
@@ -244,14 +244,13 @@ static void leave(struct jit_work *w)
 {
 	struct emit_mem behind = { X86_RBP, X86_REG_NONE, 1, SLOT };
 
-	slot_at(w, JIT_A, X86_RBP, 0, CPU_READ);
+	struct emit_mem at = slot_at(w, X86_RBP, 0, CPU_READ);
 	emit_rm(&w->e, true, EMIT_LEA, X86_RSP, &behind);
-	emit_rm(&w->e, true, EMIT_LOAD, X86_RBP, &at_a);
+	emit_rm(&w->e, true, EMIT_LOAD, X86_RBP, &at);
 }
 
 void jit_stack(struct jit_work *w, const struct x86_insn *insn)
 {
-	jit_flags_spare(w, w->needed[w->i], JIT_A);
 	switch (insn->op) {
 	case X86_OP_PUSH:
 		push(w, insn);
@@ -276,9 +275,8 @@ static uint64_t wrapped(const struct jit_work *w, uint64_t rip)
 static void load_target(struct jit_work *w, const struct x86_insn *insn)
 {
 	if (insn->has_mem) {
-		jit_address(w, insn, JIT_A);
-		jit_check(w, JIT_A, SLOT, CPU_READ);
-		emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &at_a);
+		struct emit_mem at = jit_operand(w, NULL, JIT_A, SLOT, CPU_READ, w->needed[w->i]);
+		emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &at);
 	} else {
 		unsigned reg = value_of(w, insn->rm, JIT_C);
 		if (reg != JIT_C)
@@ -300,8 +298,8 @@ static void call_indirect(struct jit_work *w, const struct x86_insn *insn, uint6
 static void ret(struct jit_work *w, const struct x86_insn *insn)
 {
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_A);
-	slot_at(w, JIT_A, X86_RSP, 0, CPU_READ);
-	emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &at_a);
+	struct emit_mem at = slot_at(w, X86_RSP, 0, CPU_READ);
+	emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &at);
 	move_stack(w, (int32_t)(SLOT + (uint16_t)insn->imm));
 	indirect(w);
 }
@@ -372,7 +370,6 @@ void jit_branch(struct jit_work *w, const struct x86_insn *insn)
 		jit_edge(w, target, from, needed);
 		break;
 	case X86_OP_CALL:
-		jit_flags_spare(w, needed, JIT_A);
 		push_value(w, next);
 		move_stack(w, -(int32_t)SLOT);
 		jit_edge(w, target, from, needed);

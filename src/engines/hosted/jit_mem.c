@@ -2,9 +2,11 @@
 /* Memory operands: their address, and the look-up of it in the TLB. */
 #include "engines/hosted/jit_parts.h"
 
-#define TLB_SHIFT 7U /* from a linear address to bytes into the table: 12 - log2(sizeof(struct cpu_tlb_entry)) */
-#define TLB_MASK  ((CPU_TLB_SIZE - 1) * (uint32_t)sizeof(struct cpu_tlb_entry))
-_Static_assert(sizeof(struct cpu_tlb_entry) == 1U << (12 - TLB_SHIFT), "an entry's size is in TLB_SHIFT");
+#define TLB_SHIFT                                                                                  \
+	7U /* from a linear address to bytes into the table: 12 - log2(sizeof(struct cpu_tlb_entry)) */
+#define TLB_MASK ((CPU_TLB_SIZE - 1) * (uint32_t)sizeof(struct cpu_tlb_entry))
+_Static_assert(sizeof(struct cpu_tlb_entry) == 1U << (12 - TLB_SHIFT),
+	       "an entry's size is in TLB_SHIFT");
 
 #define SAHF_OF	    0x7fU /* added to AL, 1 or 0, gives OF */
 #define OPCODE_LAHF 0x9fU
@@ -111,7 +113,8 @@ static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigne
 		emit_byte(&w->e, 0xb6);
 		emit_byte(&w->e, 0xc0 | (a & 7) << 3);
 		emit_rm(&w->e, is64, EMIT_LEA, a, &table);
-	} else if (mem->is_rip || mem->is_moffs || (mem->base == X86_REG_NONE && mem->index == X86_REG_NONE)) {
+	} else if (mem->is_rip || mem->is_moffs ||
+		   (mem->base == X86_REG_NONE && mem->index == X86_REG_NONE)) {
 		emit_mov_imm(&w->e, a, value);
 	} else {
 		struct emit_mem ea = { mem->base, mem->index, mem->scale, (int32_t)mem->disp };
@@ -138,8 +141,8 @@ void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
 
 static size_t tag_of(enum cpu_access access)
 {
-	return access == CPU_WRITE ? offsetof(struct cpu_tlb_entry, write) :
-				     offsetof(struct cpu_tlb_entry, read);
+	return access == CPU_WRITE ? offsetof(struct cpu_tlb_entry, write)
+				   : offsetof(struct cpu_tlb_entry, read);
 }
 
 /* to = from >> count, the bits shifted out may come in again above. */
@@ -153,16 +156,13 @@ static void shifted(struct jit_work *w, unsigned to, unsigned from, unsigned cou
 	}
 }
 
-/* The index is cpu_tlb_index()'s. */
-void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access)
+/* The index is cpu_tlb_index()'s. Return: displacement of the jump for a miss; b is the entry's address. */
+static uint8_t *look_up(struct jit_work *w, unsigned a, unsigned b, unsigned c, unsigned bytes,
+			enum cpu_access access)
 {
 	struct emit *e = &w->e;
-	unsigned b = other_than(a);
-	unsigned c = JIT_A + JIT_B + JIT_C - a - b;
 	struct emit_mem last = { (uint8_t)a, X86_REG_NONE, 1, (int32_t)bytes - 1 };
 	struct emit_mem tag = { (uint8_t)b, X86_REG_NONE, 1, (int32_t)tag_of(access) };
-	struct emit_mem addend = { (uint8_t)b, X86_REG_NONE, 1,
-				   offsetof(struct cpu_tlb_entry, addend) };
 
 	shifted(w, b, a, TLB_SHIFT);
 	shifted(w, c, a, TLB_SHIFT + CPU_TLB_BITS);
@@ -172,13 +172,115 @@ void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access a
 	emit_imm(e, true, EMIT_IMM_AND, c, -(int32_t)CPU_PAGE_BYTES);
 	emit_gs(e, true, EMIT_ADD, b, offsetof(struct hosted_cpu, tlb));
 	emit_rm(e, true, EMIT_CMP, c, &tag);
-	uint8_t *miss = emit_jcc(e, EMIT_CC_NE, NULL);
-	emit_rm(e, true, EMIT_ADD, a, &addend);
-	unsigned site = jit_site(w, bytes, access);
+	return emit_jcc(e, EMIT_CC_NE, NULL);
+}
+
+static void miss_exit(struct jit_work *w, uint8_t *from, unsigned a, unsigned site)
+{
+	enum jit_thunk thunk = a == JIT_A   ? JIT_THUNK_MEM_A
+			       : a == JIT_B ? JIT_THUNK_MEM_B
+					    : JIT_THUNK_MEM_C;
+
 	w->sites[site].retry = !jit_is_tame(&w->insns[w->i]);
-	jit_exit(w, miss,
-		 a == JIT_A ? JIT_THUNK_MEM_A :
-		 a == JIT_B ? JIT_THUNK_MEM_B :
-			      JIT_THUNK_MEM_C,
-		 JIT_ARG_SITE, site);
+	jit_exit(w, from, thunk, JIT_ARG_SITE, site);
+}
+
+/* a: linear address in, host address out. */
+static void check_alone(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access)
+{
+	unsigned b = other_than(a);
+	unsigned c = JIT_A + JIT_B + JIT_C - a - b;
+	struct emit_mem addend = { (uint8_t)b, X86_REG_NONE, 1,
+				   offsetof(struct cpu_tlb_entry, addend) };
+
+	uint8_t *miss = look_up(w, a, b, c, bytes, access);
+	emit_rm(&w->e, true, EMIT_ADD, a, &addend);
+	miss_exit(w, miss, a, jit_site(w, bytes, access));
+}
+
+/* The first of a group: a is the linear address of the group's first byte. */
+static void check_group(struct jit_work *w, struct jit_group *g, unsigned a, unsigned bytes,
+			enum cpu_access access)
+{
+	unsigned b = other_than(a);
+	unsigned c = JIT_A + JIT_B + JIT_C - a - b;
+	struct emit_mem addend = { (uint8_t)b, X86_REG_NONE, 1,
+				   offsetof(struct cpu_tlb_entry, addend) };
+	unsigned range = (unsigned)(g->max - g->min);
+
+	uint8_t *miss = look_up(w, a, b, c, range, g->write ? CPU_WRITE : CPU_READ);
+	emit_rm(&w->e, true, EMIT_LOAD, b, &addend);
+	emit_gs(&w->e, true, EMIT_STORE, b, JIT_GS(group) + 8U * g->slot);
+	emit_rr(&w->e, true, EMIT_ADD, a, b);
+	unsigned site = jit_site(w, bytes, access);
+	w->sites[site].slot = g->slot;
+	w->sites[site].shift = (uint16_t)(g->first - g->min);
+	w->sites[site].range = (uint16_t)range;
+	w->sites[site].group_access = g->write ? CPU_WRITE : CPU_READ;
+	miss_exit(w, miss, a, site);
+	g->is_open = true;
+}
+
+static void linear(struct jit_work *w, const struct emit_mem *guest, unsigned a, int64_t shift)
+{
+	struct emit_mem at = { (uint8_t)a, X86_REG_NONE, 1, (int32_t)-shift };
+
+	if (guest) {
+		at = *guest;
+		at.disp -= (int32_t)shift;
+	} else {
+		jit_address(w, &w->insns[w->i], a);
+		if (!shift)
+			return;
+	}
+	emit_rm(&w->e, true, EMIT_LEA, a, &at);
+}
+
+/* A later one of a group: base and displacement as they are, the addend is the index. */
+static struct emit_mem member(struct jit_work *w, const struct jit_group *g,
+			      const struct emit_mem *guest, unsigned a)
+{
+	const struct x86_mem *mem = &w->insns[w->i].mem;
+	struct emit_mem at = { mem->base, (uint8_t)a, 1, (int32_t)mem->disp };
+
+	if (guest)
+		at = (struct emit_mem){ guest->base, (uint8_t)a, 1, guest->disp };
+	if (is_scratch(at.base)) {
+		struct emit_mem sum = { (uint8_t)a, X86_REG_NONE, 1, at.disp };
+		emit_gs(&w->e, true, EMIT_LOAD, a, JIT_REG(at.base));
+		emit_gs(&w->e, true, EMIT_ADD, a, JIT_GS(group) + 8U * g->slot);
+		return sum;
+	}
+	emit_gs(&w->e, true, EMIT_LOAD, a, JIT_GS(group) + 8U * g->slot);
+	if (!guest && mem->index != X86_REG_NONE) { /* three registers: two of them first */
+		emit_rm(&w->e, true, EMIT_LEA, a,
+			&(struct emit_mem){ mem->base, (uint8_t)a, 1, 0 });
+		return (struct emit_mem){ (uint8_t)a, mem->index, mem->scale, (int32_t)mem->disp };
+	}
+	return at;
+}
+
+struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, unsigned a,
+			    unsigned bytes, enum cpu_access access, uint32_t needed)
+{
+	unsigned at = w->group_at[w->i][guest ? JIT_STACK : JIT_OPERAND];
+	struct jit_group *g = at ? &w->groups[at - 1] : NULL;
+	struct emit_mem host = { (uint8_t)a, X86_REG_NONE, 1, 0 };
+	bool grouped = g && g->slot != JIT_NO_SLOT;
+
+	if (grouped && g->is_open &&
+	    !(needed && is_scratch(guest ? guest->base : w->insns[w->i].mem.base)))
+		return member(w, g, guest, a);
+	jit_flags_spare(w, needed, other_than(a));
+	if (grouped && g->is_open)
+		return member(w, g, guest, a);
+	if (grouped) {
+		host.disp = (int32_t)(g->first - g->min);
+		linear(w, guest, a, g->first - g->min);
+		check_group(w, g, a, bytes, access);
+	} else {
+		linear(w, guest, a, 0);
+		check_alone(w, a, bytes, access);
+	}
+	return host;
 }

@@ -9,6 +9,7 @@
  *   jit.c            entry; where to go on: look-ups, links, jump tables
  *   jit_cache.c      the code cache: regions, blocks and their index, invalidation
  *   jit_translate.c  a block: decoding, liveness of flags, committing it
+ *   jit_group.c      which memory accesses share a look-up
  *   jit_mem.c        memory operands: the inline look-up in the TLB
  *   jit_data.c       instructions that only compute
  *   jit_system.c     the hottest of the privileged ones
@@ -28,6 +29,12 @@
  * Flags. The guest's arithmetic flags are the host's. Where a look-up in the TLB would destroy flags that are still needed they are saved
  * (LAHF, SETO) to jit_gs.flags, and come back before the next instruction that reads or writes flags. Flags that nobody reads before
  * they are written again are not kept: a fault in between shows other values in the arithmetic flags of the frame it pushes.
+ *
+ * Memory. An operand's linear address is looked up in the TLB inline. Operands of a block at constant distances from one another make a
+ * group: its first one looks up all of the group's bytes, for writing if any is written, and the others take the addend from jit_gs.group.
+ * That holds to the block's end: what makes a translation go (a flush, another vcpu's mmu_protect()) happens between blocks, and STAC and
+ * CLAC end groups. Where a group's bytes lie on two pages, or may not all be accessed, C goes on in a second translation without groups
+ * (JIT_MODE_PLAIN). A page fault is only ever that of the access whose turn it is.
  *
  * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target. An edge
  * backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
@@ -52,19 +59,19 @@
 #include "engines/hosted/emit.h"
 #include "engines/hosted/jit.h"
 
-#define JIT_A	     X86_R10 /* scratch */
-#define JIT_B	     X86_R15
-#define JIT_C	     X86_R11
-#define JIT_SCRATCH  (1U << JIT_A | 1U << JIT_B | 1U << JIT_C)
-#define JIT_GS(m)    (offsetof(struct hosted_cpu, jit_gs) + offsetof(struct jit_gs, m))
-#define JIT_REG(n)   (offsetof(struct hosted_cpu, regs) + 8U * (n))
+#define JIT_A	    X86_R10 /* scratch */
+#define JIT_B	    X86_R15
+#define JIT_C	    X86_R11
+#define JIT_SCRATCH (1U << JIT_A | 1U << JIT_B | 1U << JIT_C)
+#define JIT_GS(m)   (offsetof(struct hosted_cpu, jit_gs) + offsetof(struct jit_gs, m))
+#define JIT_REG(n)  (offsetof(struct hosted_cpu, regs) + 8U * (n))
 
 #define JIT_REGIONS	16U
 #define JIT_REGION_MIN	(64U << 10)
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
 #define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
-#define JIT_TABLE_ROOM	(8U << 10) /* of which the tables */
+#define JIT_TABLE_ROOM	(8U << 10)  /* of which the tables */
 #define JIT_JUMPS_BITS	11U
 #define JIT_JUMPS	(1U << JIT_JUMPS_BITS)
 #define JIT_DOMAINS	8U
@@ -72,12 +79,14 @@
 /* Writes into a page beside its code that are borne before its code goes. */
 #define JIT_QUIET_MAX 32U
 
+/* PAUSE instructions before somebody else may have the CPU. */
+#define JIT_PAUSES 64U
 /* A stamp that is never in force. */
 #define JIT_STAMP_NONE	UINT32_MAX
 #define JIT_ENTRY_BYTES 8U /* at a block's entry, doing nothing */
 #define JIT_NO_PAGE	UINT64_MAX
-#define JIT_QUIETS    1024U
-#define JIT_PAGES     (1U << 20) /* hashed: exact up to 4 GiB of memory */
+#define JIT_QUIETS	1024U
+#define JIT_PAGES	(1U << 20) /* hashed: exact up to 4 GiB of memory */
 
 /* A place in a vcpu's cache: bytes from its start; 0: none. */
 typedef uint32_t jit_ref;
@@ -98,7 +107,8 @@ struct jit_domain {
 
 struct jit_block {
 	uint64_t rip, gpa;
-	uint64_t gpa2; /* its one instruction goes on in this page (JIT_NO_PAGE: it would, where nothing is); 0: none */
+	uint64_t
+		gpa2; /* its one instruction goes on in this page (JIT_NO_PAGE: it would, where nothing is); 0: none */
 	uint32_t mode;
 	uint16_t bytes;	      /* of guest code */
 	uint16_t ahead[2][2]; /* bytes in the same page that were looked at besides: [from, to) */
@@ -122,18 +132,21 @@ struct jit_link {
 	jit_ref stub;  /* where it goes unlinked */
 	jit_ref stamp; /* the 4 bytes compared; 0: same page */
 	bool stamp_negated;
-	jit_ref to;    /* block, 0: not linked */
-	jit_ref next;  /* among those incoming there */
+	jit_ref to;   /* block, 0: not linked */
+	jit_ref next; /* among those incoming there */
 };
 
 /* A place where code leaves in the middle. */
 struct jit_site {
 	jit_ref block;
-	jit_ref back; /* memory: where to go on with the host address */
-	uint16_t insn;	/* offset of the instruction from the block's rip */
-	uint8_t bytes;	/* memory: of the access */
-	uint8_t access; /* enum cpu_access */
-	bool retry;	/* a fault is for the interpreter to find: another may come before it, or the operand is masked */
+	jit_ref back;	       /* memory: where to go on with the host address */
+	uint16_t insn;	       /* offset of the instruction from the block's rip */
+	uint8_t bytes;	       /* memory: of the access */
+	uint8_t access;	       /* enum cpu_access */
+	uint8_t slot;	       /* memory: of a group, or JIT_NO_SLOT; then: */
+	uint16_t shift, range; /* the access is at address + shift; bytes from address on */
+	uint8_t group_access;
+	bool retry; /* a fault is for the interpreter to find: another may come before it, or the operand is masked */
 };
 
 /* Host code from here on (bytes from the block's code) belongs to the guest instruction at that offset. */
@@ -143,6 +156,25 @@ struct jit_trap {
 	bool saved; /* flags are in jit_gs.flags, or do not matter */
 };
 
+/* Accesses that share a look-up. The first one looks up all the bytes [min, max) from its value on; the others take the addend. */
+struct jit_group {
+	uint32_t origin,
+		index; /* numbers of the values of base and index register; index 0: none */
+	uint8_t scale;
+	int64_t min, max;
+	int64_t first; /* offset of the first one */
+	unsigned n;
+	bool write, is_open;
+	uint8_t slot; /* in jit_gs.group; JIT_NO_SLOT: each for itself */
+};
+enum jit_which { JIT_OPERAND, JIT_STACK, JIT_WHICH };
+#define JIT_GROUPS_MAX	24U
+#define JIT_GROUP_SLOTS 4U
+#define JIT_GROUP_BYTES 512
+#define JIT_NO_SLOT	0xffU
+/* In struct jit_block's mode: without groups, for where a group's bytes are on two pages. */
+#define JIT_MODE_PLAIN 0x80000000U
+
 struct jit_region {
 	jit_ref start, end;
 	jit_ref code;  /* free from here */
@@ -151,18 +183,19 @@ struct jit_region {
 };
 
 enum jit_thunk {
-	JIT_THUNK_ENTER,      /* void (*)(void): to jit_gs.target */
-	JIT_THUNK_EXIT,       /* rsp is jit_gs.host_sp: back to jit_run() */
-	JIT_THUNK_MEM_A,      /* arg: site; the address in JIT_A */
+	JIT_THUNK_ENTER, /* void (*)(void): to jit_gs.target */
+	JIT_THUNK_EXIT,	 /* rsp is jit_gs.host_sp: back to jit_run() */
+	JIT_THUNK_MEM_A, /* arg: site; the address in JIT_A */
 	JIT_THUNK_MEM_B,
-	JIT_THUNK_MEM_C,      /* arg in JIT_A */
-	JIT_THUNK_AGAIN,      /* arg: site; flags saved or dead. The instruction there is interpreted */
+	JIT_THUNK_MEM_C, /* arg in JIT_A */
+	JIT_THUNK_AGAIN, /* arg: site; flags saved or dead. The instruction there is interpreted */
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
-	JIT_THUNK_LINK,       /* arg: link */
-	JIT_THUNK_POLL,       /* arg: link */
-	JIT_THUNK_JUMP,       /* target in JIT_C, flags saved */
+	JIT_THUNK_LINK,	      /* arg: link */
+	JIT_THUNK_POLL,	      /* arg: link */
+	JIT_THUNK_JUMP,	      /* target in JIT_C, flags saved */
 	JIT_THUNK_POLL_JUMP,
-	JIT_THUNK_DEAD, /* arg: block */
+	JIT_THUNK_DEAD,	 /* arg: block */
+	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */
 	JIT_THUNKS,
 };
 
@@ -194,8 +227,12 @@ struct jit_work {
 	bool leaves;	    /* behind it comes one to be interpreted */
 	bool is_torn;	    /* behind it comes one that is on two pages */
 	bool long_mode;
+	bool plain;
+	uint8_t group_at[JIT_BLOCK_INSNS][JIT_WHICH]; /* 1 + index in groups; 0: none */
+	struct jit_group groups[JIT_GROUPS_MAX];
+	unsigned n_groups;
 	struct x86_insn insns[JIT_BLOCK_INSNS];
-	uint16_t at[JIT_BLOCK_INSNS];	 /* offsets from rip */
+	uint16_t at[JIT_BLOCK_INSNS];	  /* offsets from rip */
 	uint32_t needed[JIT_BLOCK_INSNS]; /* flags that are needed before it */
 	uint32_t needed_after;		  /* behind the last one */
 	uint16_t ahead[2][2];
@@ -233,6 +270,8 @@ struct jit_vcpu {
 	uint32_t last_stamp;
 	enum cpu_result result;
 	void (*enter)(void);
+	uint64_t pause_last; /* TSC at the last time in jit_slow_pause() */
+	unsigned pause_streak;
 	bool has_bmi2;
 	bool unserialized; /* code was written since this thread serialized */
 	void *memory;
@@ -245,7 +284,7 @@ struct jit_vm {
 	struct hosted_vm *vm;
 	uint8_t *rw;
 	const uint8_t *rx;
-	uint64_t bytes, share; /* of a vcpu */
+	uint64_t bytes, share;	   /* of a vcpu */
 	uint64_t *pages;	   /* JIT_PAGES bits; atomic */
 	uint8_t quiet[JIT_QUIETS]; /* writes beside code, by page, hashed; a hint */
 };
@@ -288,7 +327,8 @@ void jit_cache_init(struct jit_vcpu *jit);
 /* jit_room() - a region with room for a block: *e; evicts. Owner, without the lock. */
 void jit_room(struct jit_vcpu *jit, struct emit *e);
 /* jit_find() - a live block, or NULL. Owner, or under the lock. */
-struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint64_t gpa2, uint32_t mode);
+struct jit_block *jit_find(struct jit_vcpu *jit, uint64_t rip, uint64_t gpa, uint64_t gpa2,
+			   uint32_t mode);
 /* jit_insert() - under the lock. */
 void jit_insert(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_link() - patch an edge to go to block; jit_unlink_incoming() - all that go there go to their stubs again. Owner. */
@@ -310,11 +350,12 @@ void jit_page_set(struct jit_vcpu *jit, uint64_t gpa);
 struct jit_place {
 	uint64_t rip, gpa;
 	const uint8_t *page; /* that gpa is in */
-	uint64_t gpa2;	     /* of the next page, where the instruction may reach it; JIT_NO_PAGE: not mapped; 0: it cannot */
+	uint64_t
+		gpa2; /* of the next page, where the instruction may reach it; JIT_NO_PAGE: not mapped; 0: it cannot */
 	const uint8_t *page2;
 };
 /* jit_translate() - make a block. Return: NULL: a page lost its mark meanwhile; try again. */
-struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place);
+struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place, uint32_t mode);
 
 /* ---- jit_mem.c ---- */
 /* The registers that an instruction names in its fields, those in JIT_SCRATCH only. */
@@ -323,8 +364,15 @@ uint32_t jit_operands(const struct x86_insn *insn);
 unsigned jit_scratch(uint32_t taken);
 /* jit_address() - the linear address of the instruction's memory operand into a. */
 void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a);
-/* jit_check() - a: linear address in, host address out; the others of JIT_SCRATCH are lost. */
-void jit_check(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access);
+/*
+ * jit_operand() - a memory operand of the instruction under way, looked up where need be: how to address it on the host
+ * @guest: as the guest addresses it, JIT_STACK; NULL: the instruction's operand, JIT_OPERAND   @a: scratch, which the result uses;
+ * the other two are lost   @needed: flags that are spared where they are needed
+ */
+struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, unsigned a,
+			    unsigned bytes, enum cpu_access access, uint32_t needed);
+/* jit_plan() - find the groups. */
+void jit_plan(struct jit_work *w);
 /* jit_flags_spare() - before what destroys flags; jit_flags_back() - before what needs them: temp is lost. */
 void jit_flags_spare(struct jit_work *w, uint32_t needed, unsigned temp);
 void jit_flags_back(struct jit_work *w, unsigned temp);
@@ -357,7 +405,9 @@ unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access);
 /* ---- jit_thunk.c, jit_slow.c, jit.c ---- */
 void jit_thunks_make(struct jit_vcpu *jit);
 typedef const uint8_t *jit_fn(struct hosted_cpu *cpu, uint64_t arg);
-jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_poll, jit_slow_jump, jit_slow_poll_jump,
-	jit_slow_dead;
+jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_poll, jit_slow_jump,
+	jit_slow_poll_jump, jit_slow_dead, jit_slow_pause;
+/* jit_go_on_plain() - at cpu->rip, with flags saved or dead, without groups. NULL: jit->result. */
+const uint8_t *jit_go_on_plain(struct jit_vcpu *jit);
 /* jit_serialize() - before code that was written is executed. */
 void jit_serialize(struct jit_vcpu *jit);

@@ -60,7 +60,8 @@ int jit_vm_create(struct hosted_vm *vm, unsigned vcpus, uint64_t cache_bytes, st
 	vm->jit = jit;
 	if (jit->share < least) {
 		jit_vm_destroy(vm);
-		return err_say(err, EINVAL, "code cache: %llu bytes for each of %u vcpus are the least",
+		return err_say(err, EINVAL,
+			       "code cache: %llu bytes for each of %u vcpus are the least",
 			       (unsigned long long)least, vcpus);
 	}
 	jit->bytes = jit->share * (vcpus ? vcpus : 1);
@@ -151,6 +152,7 @@ int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 	jit->rw = vm->rw + at;
 	jit->rx = vm->rx + at;
 	jit->has_bmi2 = has_bmi2();
+	cpu->jit_gs.pauses = JIT_PAUSES;
 	jit_cache_init(jit);
 	jit_thunks_make(jit);
 	jit->enter = (void (*)(void))(uintptr_t)(jit->rx + jit->thunks[JIT_THUNK_ENTER]);

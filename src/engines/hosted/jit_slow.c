@@ -3,6 +3,7 @@
 #include "engines/hosted/jit_parts.h"
 
 #include <signal.h>
+#include <sys/syscall.h>
 #include <ucontext.h>
 
 /*
@@ -38,11 +39,28 @@ static bool is_canonical(uint64_t gva)
 	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
 }
 
+/* Whether the rest of a group is in the same page, and may be accessed; its addend is remembered. */
+static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint64_t gva,
+		       uint8_t *hva)
+{
+	uint64_t start = gva - site->shift, gpa;
+
+	if (start % CPU_PAGE_BYTES + site->range > CPU_PAGE_BYTES ||
+	    (start ^ gva) >= CPU_PAGE_BYTES)
+		return false;
+	if (site->group_access != site->access &&
+	    mmu_fill(cpu, gva, (enum cpu_access)site->group_access, &hva, &gpa) != CPU_OK)
+		return false; /* no fault yet: that access is not due */
+	cpu->jit_gs.group[site->slot] = (uintptr_t)hva - gva;
+	cpu->jit_gs.address = (uintptr_t)hva - site->shift;
+	return true;
+}
+
 const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 {
 	struct jit_vcpu *jit = cpu->jit;
 	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
-	uint64_t gva = cpu->jit_gs.address, gpa;
+	uint64_t gva = cpu->jit_gs.address + site->shift, gpa;
 	uint8_t *hva;
 
 	jit->stats.misses++;
@@ -51,6 +69,11 @@ const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 	if (gva % CPU_PAGE_BYTES + site->bytes > CPU_PAGE_BYTES || !is_canonical(gva))
 		return NULL;
 	enum cpu_result r = mmu_fill(cpu, gva, (enum cpu_access)site->access, &hva, &gpa);
+	if (r == CPU_OK && site->slot != JIT_NO_SLOT) {
+		if (!group_fill(cpu, site, gva, hva))
+			return jit_go_on_plain(jit);
+		return jit->rx + site->back;
+	}
 	if (r == CPU_OK) {
 		cpu->jit_gs.address = (uintptr_t)hva;
 		return jit->rx + site->back;
@@ -58,6 +81,52 @@ const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 	if (r == CPU_FAULT && !site->retry)
 		jit->result = CPU_FAULT;
 	return NULL;
+}
+
+/* ---- a vcpu that waits for another one ---- */
+
+#define PAUSE_YIELDS	   8U		       /* before it sleeps */
+#define PAUSE_STREAK	   (UINT64_C(1) << 20) /* ticks of the TSC: a longer while ago is another wait */
+#define PAUSE_NS	   50000
+#define FUTEX_WAIT_PRIVATE 128 /* Linux include/uapi/linux/futex.h */
+
+static void yield(void)
+{
+	long result = SYS_sched_yield;
+
+	__asm__ volatile("syscall" : "+a"(result) : : "rcx", "r11", "memory");
+}
+
+/* The CPU that the other vcpu waits for may be one of another machine's underneath: only an idle one is given away. */
+static void sleep_shortly(struct hosted_cpu *cpu)
+{
+	const int64_t timeout[2] = { 0, PAUSE_NS };
+	long result = SYS_futex;
+	register long value __asm__("rdx") = 0;
+	register const int64_t *at __asm__("r10") = timeout;
+
+	__asm__ volatile("syscall"
+			 : "+a"(result)
+			 : "D"(&cpu->poll), "S"(FUTEX_WAIT_PRIVATE), "r"(value), "r"(at)
+			 : "rcx", "r11", "memory");
+}
+
+const uint8_t *jit_slow_pause(struct hosted_cpu *cpu, uint64_t arg)
+{
+	struct jit_vcpu *jit = cpu->jit;
+	uint64_t now = __builtin_ia32_rdtsc();
+
+	cpu->jit_gs.pauses = JIT_PAUSES;
+	if (now - jit->pause_last > PAUSE_STREAK)
+		jit->pause_streak = 0;
+	if (jit->pause_streak < PAUSE_YIELDS) {
+		jit->pause_streak++;
+		yield();
+	} else {
+		sleep_shortly(cpu);
+	}
+	jit->pause_last = __builtin_ia32_rdtsc();
+	return jit->rx + jit_site_at(jit, (jit_ref)arg)->back;
 }
 
 /* ---- traps ---- */

@@ -2,13 +2,14 @@
 /* Privileged and virtualized instructions that kernels execute all the time, and need no C. 64-bit code. */
 #include "engines/hosted/jit_parts.h"
 
-#define RFLAGS_AC   0x40000
-#define RFLAGS_RF   0x10000
-#define RFLAGS_VM   0x20000
-#define CR4_SMAP    0x200000
-#define OF_SHIFT    11
-#define CPU_GS(m)   offsetof(struct hosted_cpu, m)
-#define SEG_GS(n,m) (CPU_GS(segs) + (n) * sizeof(struct x86_segment) + offsetof(struct x86_segment, m))
+#define RFLAGS_AC 0x40000
+#define RFLAGS_RF 0x10000
+#define RFLAGS_VM 0x20000
+#define CR4_SMAP  0x200000
+#define OF_SHIFT  11
+#define CPU_GS(m) offsetof(struct hosted_cpu, m)
+#define SEG_GS(n, m)                                                                               \
+	(CPU_GS(segs) + (n) * sizeof(struct x86_segment) + offsetof(struct x86_segment, m))
 
 static unsigned cpl_of(const struct jit_work *w)
 {
@@ -22,6 +23,8 @@ bool jit_can_system(const struct jit_work *w, const struct x86_insn *insn)
 	if (!w->long_mode)
 		return false;
 	switch (insn->op) {
+	case X86_OP_PAUSE:
+		return w->jit->vm->vm->n_cpus > 1;
 	case X86_OP_CLI:
 		return w->mode & CPU_MODE_IOPL_OK;
 	case X86_OP_SWAPGS:
@@ -109,6 +112,18 @@ static void mov_from_segment(struct jit_work *w, const struct x86_insn *insn)
 		emit_gs(&w->e, true, EMIT_STORE, JIT_A, JIT_REG(to));
 }
 
+/* A vcpu that waits for another one lets it have the CPU, now and then. */
+static void pause(struct jit_work *w)
+{
+	struct emit *e = &w->e;
+
+	emit_byte(e, 0xf3);
+	emit_byte(e, 0x90);
+	emit_gs_imm32(e, EMIT_IMM_ADD, JIT_GS(pauses), UINT32_MAX); /* - 1 */
+	uint8_t *out = emit_jcc(e, EMIT_CC_E, NULL);
+	jit_exit(w, out, JIT_THUNK_PAUSE, JIT_ARG_SITE, jit_site(w, 0, CPU_READ));
+}
+
 void jit_system(struct jit_work *w, const struct x86_insn *insn)
 {
 	struct emit *e = &w->e;
@@ -119,6 +134,9 @@ void jit_system(struct jit_work *w, const struct x86_insn *insn)
 	switch (insn->op) {
 	case X86_OP_CLI:
 		emit_gs_imm32(e, EMIT_IMM_AND, CPU_GS(rflags), ~X86_IF);
+		break;
+	case X86_OP_PAUSE:
+		pause(w);
 		break;
 	case X86_OP_CLD:
 		emit_gs_imm32(e, EMIT_IMM_AND, CPU_GS(rflags), ~X86_DF);

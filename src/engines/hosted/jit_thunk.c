@@ -61,7 +61,8 @@ struct thunk {
 /* fn(cpu, arg): where to go on, or NULL: leave. */
 static void call(struct jit_vcpu *jit, struct emit *e, const struct thunk *thunk)
 {
-	struct emit_mem down = { X86_RSP, X86_REG_NONE, 1, -8 }; /* six were pushed, and the return address */
+	struct emit_mem down = { X86_RSP, X86_REG_NONE, 1,
+				 -8 }; /* six were pushed, and the return address */
 
 	if (thunk->flags_live)
 		jit_flags_save(e, JIT_A);
@@ -99,6 +100,7 @@ static const struct thunk thunks[JIT_THUNKS] = {
 	[JIT_THUNK_POLL] = { jit_slow_poll, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_JUMP] = { jit_slow_jump, false, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_POLL_JUMP] = { jit_slow_poll_jump, false, JIT_C, X86_REG_NONE },
+	[JIT_THUNK_PAUSE] = { jit_slow_pause, false, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_DEAD] = { jit_slow_dead, true, JIT_C, X86_REG_NONE },
 };
 

@@ -6,7 +6,9 @@
 
 #define AHEAD_INSNS 6U
 #define ENTRY_ALIGN 8U
-#define CODE_ALIGN  16U
+#define CODE_ALIGN  8U
+#define SHORT_REACH 128 /* of a jump with one byte of displacement */
+#define JMP_SHORT   0xebU
 
 /* An instruction at an offset in the page; copied once, since the guest may change it meanwhile. Return: as x86_decode(). */
 static int decode(const struct jit_work *w, const uint8_t *page, unsigned at, struct x86_insn *ret)
@@ -156,14 +158,14 @@ static void prologue(struct jit_work *w, struct jit_block *block)
 	if (block->wants_flags) {
 		block->jump_entry = block->code;
 		jit_flags_load(e, JIT_A);
-		over = emit_jmp(e, NULL);
+		over = emit_short(e, JMP_SHORT);
 	}
 	while (((uintptr_t)e->at + 5) % ENTRY_ALIGN)
 		emit_byte(e, 0xcc);
 	emit_jmp(e, w->jit->rw + w->jit->thunks[JIT_THUNK_DEAD]);
 	block->entry = jit_ref_of(w->jit, e->at);
 	if (over)
-		emit_patch(e, over, e->at);
+		emit_patch_short(e, over);
 	else
 		block->jump_entry = block->entry;
 	emit_bytes(e, nop, sizeof(nop));
@@ -176,10 +178,10 @@ static void body(struct jit_work *w)
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
-		if (insn->class == X86_CLASS_DATA && insn->op != X86_OP_CLD)
-			jit_data(w, insn);
-		else if (jit_can_system(w, insn))
+		if (jit_can_system(w, insn))
 			jit_system(w, insn);
+		else if (insn->class == X86_CLASS_DATA)
+			jit_data(w, insn);
 		else if (insn->class == X86_CLASS_STACK)
 			jit_stack(w, insn);
 		else
@@ -203,17 +205,31 @@ static jit_ref arg_ref(struct jit_work *w, struct jit_block *block, const struct
 	return jit_ref_of(w->jit, &jit_sites(block)[out->arg]);
 }
 
+/* By way of a jump there that is near enough, if there is one. */
+static void jump_to_thunk(struct jit_work *w, unsigned thunk, uint8_t *jumps[JIT_THUNKS])
+{
+	struct emit *e = &w->e;
+
+	if (jumps[thunk] && e->at + 2 - jumps[thunk] <= SHORT_REACH) {
+		emit_byte(e, JMP_SHORT);
+		emit_byte(e, (uint8_t)(jumps[thunk] - (e->at + 1)));
+		return;
+	}
+	jumps[thunk] = e->at;
+	emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
+}
+
 /* "mov $arg, %r11d; jmp thunk", once for each (thunk, arg). */
 static void stubs(struct jit_work *w, struct jit_block *block)
 {
 	struct emit *e = &w->e;
+	uint8_t *jumps[JIT_THUNKS] = { NULL };
 
 	for (unsigned i = 0; i < w->n_exits; i++) {
 		struct jit_exit *out = &w->exits[i];
-		const uint8_t *thunk = w->jit->rw + w->jit->thunks[out->thunk];
 		struct jit_link *link = NULL;
 		if (out->arg_is == JIT_ARG_NONE) {
-			emit_patch(e, out->from, thunk);
+			emit_patch(e, out->from, w->jit->rw + w->jit->thunks[out->thunk]);
 			continue;
 		}
 		if (out->thunk == JIT_THUNK_LINK) {
@@ -227,16 +243,17 @@ static void stubs(struct jit_work *w, struct jit_block *block)
 		emit_patch(e, out->from, e->at);
 		emit_mov_imm(e, out->thunk == JIT_THUNK_MEM_C ? JIT_A : JIT_C,
 			     arg_ref(w, block, out));
-		emit_jmp(e, thunk);
+		jump_to_thunk(w, out->thunk, jumps);
 	}
 }
 
 static struct jit_block *tables(struct jit_work *w, const struct jit_block *made)
 {
 	struct jit_region *region = &w->jit->regions[w->jit->region];
-	uint32_t bytes = (uint32_t)(sizeof(struct jit_block) + w->n_links * sizeof(struct jit_link) +
-				    w->n_sites * sizeof(struct jit_site) +
-				    w->n_traps * sizeof(struct jit_trap));
+	uint32_t bytes =
+		(uint32_t)(sizeof(struct jit_block) + w->n_links * sizeof(struct jit_link) +
+			   w->n_sites * sizeof(struct jit_site) +
+			   w->n_traps * sizeof(struct jit_trap));
 	jit_ref ref = (region->table - bytes) & ~UINT32_C(15);
 	struct jit_block *block = jit_block(w->jit, ref);
 
@@ -286,6 +303,7 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 		made.bytes = (uint16_t)(w->guest_end + (w->leaves || !w->n ? X86_INSN_MAX : 0));
 		made.interpret = w->n == 0;
 		cpu_copy(made.ahead, w->ahead, sizeof(made.ahead));
+		jit_plan(w);
 		prologue(w, &made);
 		body(w);
 		struct jit_block *block = tables(w, &made);
@@ -306,7 +324,7 @@ static bool is_marked(const struct jit_vcpu *jit, const struct jit_place *place)
 	       (!place->page2 || jit_page_has_code(jit->vm->vm, place->gpa2));
 }
 
-struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place)
+struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *place, uint32_t mode)
 {
 	struct jit_work *w = &jit->work;
 	struct jit_block *block = NULL;
@@ -317,7 +335,8 @@ struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *pl
 	w->gpa = place->gpa;
 	w->gpa2 = place->gpa2;
 	w->page2 = place->page2;
-	w->mode = jit->cpu->mode;
+	w->mode = mode;
+	w->plain = mode & JIT_MODE_PLAIN;
 	w->code = w->mode & CPU_MODE_CODE;
 	w->long_mode = w->code == X86_CODE_64;
 	jit_room(jit, &w->e);

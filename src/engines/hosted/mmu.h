@@ -32,7 +32,7 @@
 #define MMU_WRITABLE   65536U /* hashed pages: exact up to 256 MiB of memory */
 #define MMU_SYNC_GPAS  8U
 #define MMU_DISPLACED  16384U /* half of them for each half of the address space */
-#define MMU_PHYS_BITS  40U /* until CPUID says */
+#define MMU_PHYS_BITS  40U    /* until CPUID says */
 #define MMU_CR4_PGE    UINT64_C(0x80)
 #define MMU_CR4_PSE    UINT64_C(0x10)
 #define MMU_CR4_PCIDE  UINT64_C(0x20000)
@@ -67,9 +67,11 @@ struct mmu_vcpu {
 	struct mmu_space spaces[CPU_TLB_SPACES];
 	uint64_t stamp;
 	uint8_t phys_bits;
-	uint64_t displaced[2][MMU_DISPLACED / 64]; /* pages whose exec tag made room, hashed: of supervisor, of user mode */
-	bool displaced_local;			   /* such a one of supervisor mode was not global */
-	void *memory;				/* of the TLBs */
+	uint64_t displaced
+		[2][MMU_DISPLACED /
+		    64]; /* pages whose exec tag made room, hashed: of supervisor, of user mode */
+	bool displaced_local; /* such a one of supervisor mode was not global */
+	void *memory;	      /* of the TLBs */
 
 	/* Other threads: atomic, or under sync_lock. */
 	uint64_t *writable; /* a bit for each page; owned */

@@ -37,9 +37,13 @@ static void tables_make(struct jit_rig *rig)
 
 static void registers_set(struct hosted_cpu *cpu)
 {
-	const struct x86_segment data = {
-		.limit = UINT32_MAX, .type = 3, .s = true, .present = true, .db = true, .g = true, .dpl = 3
-	};
+	const struct x86_segment data = { .limit = UINT32_MAX,
+					  .type = 3,
+					  .s = true,
+					  .present = true,
+					  .db = true,
+					  .g = true,
+					  .dpl = 3 };
 
 	for (unsigned i = 0; i < X86_SEGS; i++)
 		cpu->segs[i] = data;
@@ -145,7 +149,8 @@ enum cpu_result jit_rig_run(struct jit_rig *rig)
 	pthread_t thread;
 	bool kicks = rig->kick_after && pthread_create(&thread, NULL, kicker, rig) == 0;
 
-	(void)syscall(SYS_arch_prctl, ARCH_SET_GS, &rig->cpu); /* never fails with an address of ours */
+	(void)syscall(SYS_arch_prctl, ARCH_SET_GS,
+		      &rig->cpu); /* never fails with an address of ours */
 	mmu_enter(&rig->cpu);
 	enum cpu_result r = loop(rig);
 	mmu_leave(&rig->cpu);

@@ -7,12 +7,13 @@
  */
 #include "engines/hosted/jit.h"
 
-#define JIT_RIG_VA	UINT64_C(0x40000000)
-#define JIT_RIG_BYTES	UINT64_C(0x800000)
-#define JIT_RIG_TABLES	UINT64_C(0x7f0000) /* physical: page tables; the last one is of 4 KiB pages */
-#define JIT_RIG_CODE	JIT_RIG_VA
-#define JIT_RIG_DATA	(JIT_RIG_VA + 0x100000)
-#define JIT_RIG_STACK	(JIT_RIG_VA + 0x200000)
+#define JIT_RIG_VA    UINT64_C(0x40000000)
+#define JIT_RIG_BYTES UINT64_C(0x800000)
+#define JIT_RIG_TABLES                                                                             \
+	UINT64_C(0x7f0000) /* physical: page tables; the last one is of 4 KiB pages */
+#define JIT_RIG_CODE  JIT_RIG_VA
+#define JIT_RIG_DATA  (JIT_RIG_VA + 0x100000)
+#define JIT_RIG_STACK (JIT_RIG_VA + 0x200000)
 
 struct jit_rig {
 	struct guest_mem mem;
@@ -20,7 +21,8 @@ struct jit_rig {
 	struct hosted_cpu cpu;
 	uint8_t *ram;	/* JIT_RIG_BYTES, at JIT_RIG_VA in this process too */
 	uint64_t steps; /* instructions interpreted */
-	unsigned kick_after; /* the next jit_rig_run() is kicked after so many turns of another thread's; 0: it is not */
+	unsigned
+		kick_after; /* the next jit_rig_run() is kicked after so many turns of another thread's; 0: it is not */
 };
 
 /* jit_rig_create() - with a code cache of so many bytes. 0 or -errno. */

@@ -5,17 +5,19 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "jit_rig.h"
 
-#define HLT	0xf4
+#define HLT	  0xf4
 #define VECTOR_DE 0
 #define VECTOR_GP 13
 #define VECTOR_PF 14
-#define CACHE	(UINT64_C(4) << 20)
-#define PAGE	4096U
-#define PTE	UINT64_C(0x67)
+#define CACHE	  (UINT64_C(4) << 20)
+#define PAGE	  4096U
+#define PTE	  UINT64_C(0x67)
 
 static int setup_cache(void **state, uint64_t bytes)
 {
@@ -93,24 +95,24 @@ static void registers_in_memory_and_flags_are_kept(void **state)
 	struct jit_rig *rig = *state;
 	const uint64_t f = JIT_RIG_CODE + PAGE + 0x100;
 	int32_t to_f = (int32_t)(f - (JIT_RIG_CODE + 38));
-	uint8_t code[] = { 0x49, 0xba, 1, 2, 3, 4, 5, 6, 7, 8, /* mov r10, imm64 */
-			   0x4d, 0x89, 0xd3,		      /* mov r11, r10 */
-			   0x4d, 0x01, 0xd3,		      /* add r11, r10 */
-			   0x4c, 0x8d, 0x3f,		      /* lea r15, [rdi] */
-			   0x4d, 0x89, 0x1f,		      /* mov [r15], r11 */
-			   0x4d, 0x8b, 0x07,		      /* mov r8, [r15] */
-			   0x4f, 0x8d, 0x0c, 0x13,	      /* lea r9, [r11 + r10] */
-			   0x48, 0x83, 0xf9, 5,		      /* cmp rcx, 5 */
-			   0xe8, 0, 0, 0, 0,		      /* call f */
+	uint8_t code[] = { 0x49, 0xba, 1,    2,	   3, 4, 5, 6, 7, 8, /* mov r10, imm64 */
+			   0x4d, 0x89, 0xd3,			     /* mov r11, r10 */
+			   0x4d, 0x01, 0xd3,			     /* add r11, r10 */
+			   0x4c, 0x8d, 0x3f,			     /* lea r15, [rdi] */
+			   0x4d, 0x89, 0x1f,			     /* mov [r15], r11 */
+			   0x4d, 0x8b, 0x07,			     /* mov r8, [r15] */
+			   0x4f, 0x8d, 0x0c, 0x13,		     /* lea r9, [r11 + r10] */
+			   0x48, 0x83, 0xf9, 5,			     /* cmp rcx, 5 */
+			   0xe8, 0,    0,    0,	   0,		     /* call f */
 			   HLT };
 
 	memcpy(code + 34, &to_f, 4);
 	jit_rig_load(rig, JIT_RIG_CODE, code, sizeof(code));
-	LOAD(rig, f, 0x41, 0x57,	  /* push r15 */
-	     0x48, 0x8b, 0x17,		  /* mov rdx, [rdi] */
-	     0x41, 0x0f, 0x94, 0xc2,	  /* sete r10b: the flags of cmp */
-	     0x48, 0x83, 0xd2, 0,	  /* adc rdx, 0 */
-	     0x41, 0x5f,		  /* pop r15 */
+	LOAD(rig, f, 0x41, 0x57,     /* push r15 */
+	     0x48, 0x8b, 0x17,	     /* mov rdx, [rdi] */
+	     0x41, 0x0f, 0x94, 0xc2, /* sete r10b: the flags of cmp */
+	     0x48, 0x83, 0xd2, 0,    /* adc rdx, 0 */
+	     0x41, 0x5f,	     /* pop r15 */
 	     0xc3);
 	for (uint64_t rcx = 4; rcx <= 5; rcx++) {
 		rig->cpu.regs[X86_RDI] = JIT_RIG_DATA + 24;
@@ -225,9 +227,9 @@ static void flags_behind_a_jump_matter_when_its_target_changes(void **state)
 {
 	struct jit_rig *rig = *state;
 
-	LOAD(rig, JIT_RIG_CODE, 0x39, 0xc9, /* cmp ecx, ecx */
-	     0x48, 0x8b, 0x17,		    /* mov rdx, [rdi] */
-	     0xeb, 0x10);		    /* jmp 23 */
+	LOAD(rig, JIT_RIG_CODE, 0x39, 0xc9,		     /* cmp ecx, ecx */
+	     0x48, 0x8b, 0x17,				     /* mov rdx, [rdi] */
+	     0xeb, 0x10);				     /* jmp 23 */
 	LOAD(rig, JIT_RIG_CODE + 23, 0x31, 0xdb, 0x90, HLT); /* xor ebx, ebx */
 	rig->cpu.regs[X86_RDI] = JIT_RIG_DATA;
 	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 26);
@@ -246,7 +248,7 @@ static void a_page_of_code_that_leads_elsewhere(void **state)
 
 	memcpy(call + 1, &to_f, 4);
 	jit_rig_load(rig, JIT_RIG_CODE, call, sizeof(call));
-	LOAD(rig, f, 0xb8, 1, 0, 0, 0, 0xc3);		      /* mov eax, 1; ret */
+	LOAD(rig, f, 0xb8, 1, 0, 0, 0, 0xc3);			    /* mov eax, 1; ret */
 	LOAD(rig, JIT_RIG_CODE + 5 * PAGE, 0xb8, 2, 0, 0, 0, 0xc3); /* mov eax, 2; ret */
 	for (unsigned i = 0; i < 3; i++) {
 		run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 5);
@@ -264,9 +266,7 @@ static void an_endless_loop_looks_at_poll(void **state)
 {
 	struct jit_rig *rig = *state;
 	/* direct; by a register; by a return */
-	static const uint8_t loops[3][8] = { { 0xeb, 0xfe },
-					     { 0xff, 0xe0 },
-					     { 0x50, 0xc3 } };
+	static const uint8_t loops[3][8] = { { 0xeb, 0xfe }, { 0xff, 0xe0 }, { 0x50, 0xc3 } };
 
 	for (unsigned i = 0; i < 3; i++) {
 		jit_rig_load(rig, JIT_RIG_CODE, loops[i], sizeof(loops[i]));
@@ -290,11 +290,17 @@ static void a_cache_that_is_too_small_still_computes(void **state)
 
 	for (unsigned i = 0; i < n; i++) {
 		uint64_t at = JIT_RIG_CODE + (uint64_t)i * each;
-		uint8_t code[] = { 0x48, 0x83, 0xc0, 1, /* add rax, 1 */
-				   0x48, 0x89, 0x47, 8, /* mov [rdi + 8], rax */
-				   0x48, 0x03, 0x47, 8, /* add rax, [rdi + 8] */
-				   0x48, 0x2b, 0x47, 8, /* sub rax, [rdi + 8] */
-				   0xe9, (uint8_t)(each - 21), 0, 0, 0 };
+		uint8_t code[] = { 0x48, 0x83,
+				   0xc0, 1, /* add rax, 1 */
+				   0x48, 0x89,
+				   0x47, 8, /* mov [rdi + 8], rax */
+				   0x48, 0x03,
+				   0x47, 8, /* add rax, [rdi + 8] */
+				   0x48, 0x2b,
+				   0x47, 8, /* sub rax, [rdi + 8] */
+				   0xe9, (uint8_t)(each - 21),
+				   0,	 0,
+				   0 };
 		jit_rig_load(rig, at, code, sizeof(code));
 	}
 	LOAD(rig, JIT_RIG_CODE + (uint64_t)n * each, HLT);
@@ -315,9 +321,9 @@ static void data_beside_code_becomes_quick_again(void **state)
 
 	/* a loop that stores into its own page: after some stores its code goes, and is made again, not each time */
 	LOAD(rig, JIT_RIG_CODE, 0xb9, 0x10, 0x27, 0, 0, /* mov ecx, 10000 */
-	     0x89, 0x0f,			       /* 5: mov [rdi], ecx */
-	     0xff, 0xc9,			       /* dec ecx */
-	     0x75, 0xfa,			       /* jne 5 */
+	     0x89, 0x0f,				/* 5: mov [rdi], ecx */
+	     0xff, 0xc9,				/* dec ecx */
+	     0x75, 0xfa,				/* jne 5 */
 	     HLT);
 	rig->cpu.regs[X86_RDI] = JIT_RIG_CODE + 0x800;
 	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 11);
@@ -339,6 +345,147 @@ static void a_device_writes_code(void **state)
 		run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 5);
 		assert_int_equal(rig->cpu.regs[X86_RAX], i);
 		assert_true(jit_page_has_code(&rig->vm, 0));
+	}
+}
+
+/* push rbx, push r15, three fields, pop, pop: one look-up, wherever the stack is. */
+static void accesses_that_share_a_look_up(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+	struct jit_stats before, after;
+
+	LOAD(rig, JIT_RIG_CODE, 0x53,	/* push rbx */
+	     0x41, 0x57,		/* push r15 */
+	     0x48, 0x83, 0xec, 0x18,	/* sub rsp, 24 */
+	     0x48, 0x89, 0x7c, 0x24, 8, /* mov [rsp + 8], rdi */
+	     0x48, 0x01, 0x74, 0x24, 8, /* add [rsp + 8], rsi */
+	     0x48, 0x8b, 0x5c, 0x24, 8, /* mov rbx, [rsp + 8] */
+	     0x48, 0x89, 0xd8,		/* mov rax, rbx */
+	     0x48, 0x83, 0xc4, 0x18,	/* add rsp, 24 */
+	     0x41, 0x5f,		/* pop r15 */
+	     0x5b,			/* pop rbx */
+	     HLT);
+	jit_rig_map(rig, JIT_RIG_STACK - PAGE, 0x150000, PTE);
+	for (unsigned at = 0; at < 80;
+	     at += 8) { /* over a page's end, to one that is no neighbour */
+		for (unsigned i = 0; i < 2; i++) {
+			cpu->regs[X86_RSP] = JIT_RIG_STACK + 48 - at;
+			cpu->regs[X86_RBX] = 0x1234;
+			cpu->regs[X86_R15] = 0x5678;
+			cpu->regs[X86_RDI] = 100 + at;
+			cpu->regs[X86_RSI] = 11;
+			run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 32);
+			assert_int_equal(cpu->regs[X86_RAX], 111 + at);
+			assert_int_equal(cpu->regs[X86_RBX], 0x1234);
+			assert_int_equal(cpu->regs[X86_R15], 0x5678);
+			assert_int_equal(cpu->regs[X86_RSP], JIT_RIG_STACK + 48 - at);
+		}
+	}
+	jit_stats(cpu, &before);
+	cpu->regs[X86_RSP] = JIT_RIG_STACK - 64;
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 32);
+	jit_stats(cpu, &after);
+	assert_true(after.misses - before.misses <= 1);
+}
+
+/* The first access is allowed, the next one, of the same group, is not. */
+static void a_group_that_may_only_be_read(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+
+	LOAD(rig, JIT_RIG_CODE, 0x48, 0x8b, 0x07, /* mov rax, [rdi] */
+	     0x48, 0x89, 0x47, 8,		  /* 3: mov [rdi + 8], rax */
+	     HLT);
+	put64(rig, JIT_RIG_DATA + PAGE, 99);
+	jit_rig_map(rig, JIT_RIG_DATA + PAGE, 0x101000, PTE & ~UINT64_C(2));
+	cpu->regs[X86_RDI] = JIT_RIG_DATA + PAGE;
+	cpu->regs[X86_RAX] = 0;
+	cpu->rip = JIT_RIG_CODE;
+	assert_int_equal(jit_rig_run(rig), CPU_FAULT);
+	assert_int_equal(cpu->fault.vector, VECTOR_PF);
+	assert_int_equal(cpu->fault.error, 7);
+	assert_int_equal(cpu->fault.cr2, JIT_RIG_DATA + PAGE + 8);
+	assert_int_equal(cpu->rip, JIT_RIG_CODE + 3);
+	assert_int_equal(cpu->regs[X86_RAX], 99);
+	jit_rig_map(rig, JIT_RIG_DATA + PAGE, 0x101000, PTE);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 7);
+	assert_int_equal(get64(rig, JIT_RIG_DATA + PAGE + 8), 99);
+}
+
+static void an_instruction_on_two_pages(void **state)
+{
+	struct jit_rig *rig = *state;
+	const uint64_t at = JIT_RIG_CODE + PAGE - 3;
+	const uint8_t other[] = { 7, 0, HLT };
+
+	LOAD(rig, at - 3, 0xb0, 9, 0x90, 0xb8, 1, 2, 3, 0,
+	     HLT); /* mov al, 9; nop; mov eax, 0x30201 */
+	for (unsigned i = 0; i < 3; i++) {
+		run_to(rig, at - 3, at + 5);
+		assert_int_equal(rig->cpu.regs[X86_RAX], 0x30201);
+	}
+	assert_int_equal(rig->steps, 3); /* HLT only */
+	LOAD(rig, at + 3, 5);		 /* its second half changes */
+	run_to(rig, at - 3, at + 5);
+	assert_int_equal(rig->cpu.regs[X86_RAX], 0x50201);
+	jit_rig_load(rig, JIT_RIG_CODE + 7 * PAGE, other, sizeof(other)); /* and leads elsewhere */
+	jit_rig_map(rig, JIT_RIG_CODE + PAGE, 7 * PAGE, PTE);
+	run_to(rig, at - 3, at + 5);
+	assert_int_equal(rig->cpu.regs[X86_RAX], 0x70201);
+	jit_rig_map(rig, JIT_RIG_CODE + PAGE, 0, 0);
+	rig->cpu.rip = at - 3;
+	assert_int_equal(jit_rig_run(rig), CPU_FAULT);
+	assert_int_equal(rig->cpu.fault.cr2, JIT_RIG_CODE + PAGE);
+	assert_int_equal(rig->cpu.rip, at);
+}
+
+static void pushf_gives_all_flags(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+
+	LOAD(rig, JIT_RIG_CODE, 0xb0, 0x7f, /* mov al, 127 */
+	     0x04, 1,			    /* add al, 1: OF, SF, AF */
+	     0x9c, 0x5b,		    /* pushf; pop rbx */
+	     0x0f, 0x90, 0xc1,		    /* seto cl */
+	     HLT);
+	cpu->rflags |= UINT64_C(0x40000); /* AC */
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 9);
+	assert_int_equal(cpu->regs[X86_RBX], 0x40000 | 0x202 | X86_OF | X86_SF | X86_AF);
+	assert_int_equal(cpu->regs[X86_RCX] & 0xff, 1);
+}
+
+static void *writer(void *arg)
+{
+	struct jit_rig *rig = arg;
+
+	for (unsigned i = 0; i < 500; i++)
+		(void)sched_yield();
+	LOAD(rig, JIT_RIG_CODE + PAGE + 1, 2); /* mov eax, 2 */
+	return NULL;
+}
+
+/* Translated code runs round and round while another thread writes what it calls. */
+static void another_thread_writes_code(void **state)
+{
+	struct jit_rig *rig = *state;
+	int32_t to_f = (int32_t)(PAGE - 5);
+	uint8_t code[] = { 0xe8, 0,    0, 0, 0, /* call f */
+			   0x83, 0xf8, 1,	/* cmp eax, 1 */
+			   0x74, 0xf6,		/* je */
+			   HLT };
+
+	memcpy(code + 1, &to_f, 4);
+	jit_rig_load(rig, JIT_RIG_CODE, code, sizeof(code));
+	for (unsigned times = 0; times < 20; times++) {
+		pthread_t thread;
+		LOAD(rig, JIT_RIG_CODE + PAGE, 0xb8, 1, 0, 0, 0, 0xc3); /* f: mov eax, 1; ret */
+		assert_int_equal(pthread_create(&thread, NULL, writer, rig), 0);
+		run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 10);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(rig->cpu.regs[X86_RAX], 2);
 	}
 }
 
@@ -372,6 +519,11 @@ int main(void)
 						setup_tiny, teardown),
 		T(data_beside_code_becomes_quick_again),
 		T(a_device_writes_code),
+		T(accesses_that_share_a_look_up),
+		T(a_group_that_may_only_be_read),
+		T(an_instruction_on_two_pages),
+		T(pushf_gives_all_flags),
+		T(another_thread_writes_code),
 		cmocka_unit_test(cache_sizes_that_cannot_be),
 	};
 

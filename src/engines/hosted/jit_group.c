@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which memory accesses of a block share one look-up: those at constant distances from one another, on registers that are followed
+ * through additions of constants, copies, pushes and pops.
+ */
+#include "engines/hosted/jit_parts.h"
+
+#define SLOT	     8
+#define OPCODE_STORE 0x89U /* mov rm, reg */
+
+/* What a register holds: an unknown value that has a number, and a constant. */
+struct value {
+	uint32_t origin;
+	int64_t offset;
+};
+
+/* Where an access is: two values and a constant. */
+struct address {
+	uint32_t origin, index; /* index 0: none */
+	uint8_t scale;
+	int64_t offset;
+};
+
+struct plan {
+	struct jit_work *w;
+	struct value regs[X86_REGS];
+	uint32_t origins;
+};
+
+static void forget(struct plan *p, unsigned reg)
+{
+	p->regs[reg] = (struct value){ .origin = ++p->origins };
+}
+
+static void forget_all(struct plan *p)
+{
+	for (unsigned reg = 0; reg < X86_REGS; reg++)
+		forget(p, reg);
+}
+
+/* ---- groups ---- */
+
+static struct jit_group *group_of(struct jit_work *w, const struct address *at, int64_t to)
+{
+	for (unsigned i = 0; i < w->n_groups; i++) {
+		struct jit_group *g = &w->groups[i];
+		int64_t min = at->offset < g->min ? at->offset : g->min;
+		int64_t max = to > g->max ? to : g->max;
+		if (g->origin == at->origin && g->index == at->index && g->scale == at->scale &&
+		    max - min <= JIT_GROUP_BYTES)
+			return g;
+	}
+	return NULL;
+}
+
+static void note(struct plan *p, unsigned i, enum jit_which which, const struct address *at,
+		 unsigned bytes, bool write)
+{
+	struct jit_work *w = p->w;
+	int64_t to = at->offset + (int64_t)bytes;
+	struct jit_group *g = group_of(w, at, to);
+
+	if (!g) {
+		if (w->n_groups == JIT_GROUPS_MAX)
+			return;
+		g = &w->groups[w->n_groups++];
+		*g = (struct jit_group){
+			.origin = at->origin,
+			.index = at->index,
+			.scale = at->scale,
+			.min = at->offset,
+			.max = to,
+			.first = at->offset,
+			.slot = JIT_NO_SLOT,
+		};
+	}
+	g->min = at->offset < g->min ? at->offset : g->min;
+	g->max = to > g->max ? to : g->max;
+	g->write |= write;
+	g->n++;
+	w->group_at[i][which] = (uint8_t)(g - w->groups + 1);
+}
+
+/* With an index, both registers have to be where the host can take them from. */
+static bool is_followed(const struct x86_insn *insn)
+{
+	const struct x86_mem *mem = &insn->mem;
+
+	if (mem->is_rip || mem->is_moffs || mem->is_vsib || mem->bit_offset ||
+	    mem->base >= X86_REGS || mem->seg == X86_FS || mem->seg == X86_GS ||
+	    insn->addr_bytes != 8 || insn->op == X86_OP_XLAT)
+		return false;
+	return mem->index == X86_REG_NONE ||
+	       !((UINT32_C(1) << mem->base | UINT32_C(1) << mem->index) & JIT_SCRATCH);
+}
+
+static void note_operand(struct plan *p, unsigned i, const struct x86_insn *insn, unsigned bytes)
+{
+	const struct x86_mem *mem = &insn->mem;
+
+	if (!is_followed(insn))
+		return;
+	struct address at = { .origin = p->regs[mem->base].origin,
+			      .offset = p->regs[mem->base].offset + mem->disp };
+	if (mem->index != X86_REG_NONE) {
+		at.index = p->regs[mem->index].origin;
+		at.scale = mem->scale;
+		at.offset += p->regs[mem->index].offset * mem->scale;
+	}
+	note(p, i, JIT_OPERAND, &at, bytes, mem->is_written);
+}
+
+/* ---- following registers ---- */
+
+static void stack_move(struct plan *p, int64_t by)
+{
+	p->regs[X86_RSP].offset += by;
+}
+
+static void stack_note(struct plan *p, unsigned i, unsigned reg, int64_t offset, bool write)
+{
+	struct address at = { .origin = p->regs[reg].origin,
+			      .offset = p->regs[reg].offset + offset };
+
+	note(p, i, JIT_STACK, &at, SLOT, write);
+}
+
+/* Where the instruction gives one register another value that is known; false: it does not. */
+static bool follow_known(struct plan *p, const struct x86_insn *insn)
+{
+	const struct x86_mem *mem = &insn->mem;
+	bool whole = insn->op_bytes == 8 && insn->encoding == X86_ENC_LEGACY;
+	bool is_rm = whole && !insn->has_mem && insn->rm_field == X86_FIELD_GPR;
+
+	if (is_rm && insn->reg_field == X86_FIELD_NONE && insn->imm_len &&
+	    (insn->op == X86_OP_ADD || insn->op == X86_OP_SUB)) {
+		p->regs[insn->rm].offset += insn->op == X86_OP_ADD ? insn->imm : -insn->imm;
+		return true;
+	}
+	if (is_rm && insn->op == X86_OP_MOV && insn->reg_field == X86_FIELD_GPR) {
+		if (insn->opcode == OPCODE_STORE)
+			p->regs[insn->rm] = p->regs[insn->reg];
+		else
+			p->regs[insn->reg] = p->regs[insn->rm];
+		return true;
+	}
+	if (whole && insn->op == X86_OP_LEA && !mem->is_rip && insn->addr_bytes == 8 &&
+	    mem->base < X86_REGS && mem->index == X86_REG_NONE) {
+		struct value at = p->regs[mem->base];
+		at.offset += mem->disp;
+		p->regs[insn->reg] = at;
+		return true;
+	}
+	return false;
+}
+
+static void follow(struct plan *p, const struct x86_insn *insn)
+{
+	if (follow_known(p, insn))
+		return;
+	for (unsigned reg = 0; reg < X86_REGS; reg++) {
+		if (insn->gpr_written >> reg & 1)
+			forget(p, reg);
+	}
+}
+
+static void stack(struct plan *p, unsigned i, const struct x86_insn *insn)
+{
+	switch (insn->op) {
+	case X86_OP_PUSH:
+		if (insn->has_mem)
+			note_operand(p, i, insn, SLOT);
+		stack_note(p, i, X86_RSP, -SLOT, true);
+		stack_move(p, -SLOT);
+		break;
+	case X86_OP_PUSHF:
+		stack_note(p, i, X86_RSP, -SLOT, true);
+		stack_move(p, -SLOT);
+		break;
+	case X86_OP_POP:
+		stack_note(p, i, X86_RSP, 0, false);
+		stack_move(p, SLOT);
+		forget(p, insn->rm);
+		break;
+	default: /* LEAVE */
+		stack_note(p, i, X86_RBP, 0, false);
+		p->regs[X86_RSP] = p->regs[X86_RBP];
+		stack_move(p, SLOT);
+		forget(p, X86_RBP);
+		break;
+	}
+}
+
+static void branch(struct plan *p, unsigned i, const struct x86_insn *insn)
+{
+	if (insn->has_mem)
+		note_operand(p, i, insn, SLOT);
+	if (insn->op == X86_OP_CALL || insn->op == X86_OP_CALL_IND)
+		stack_note(p, i, X86_RSP, -SLOT, true);
+	else if (insn->op == X86_OP_RET)
+		stack_note(p, i, X86_RSP, 0, false);
+}
+
+static void plan_insn(struct plan *p, unsigned i)
+{
+	const struct x86_insn *insn = &p->w->insns[i];
+
+	if (insn->class == X86_CLASS_STACK) {
+		stack(p, i, insn);
+	} else if (insn->class == X86_CLASS_BRANCH) {
+		branch(p, i, insn);
+	} else if (insn->op == X86_OP_STAC || insn->op == X86_OP_CLAC) {
+		forget_all(p); /* the TLB is another one behind it */
+	} else {
+		if (insn->class == X86_CLASS_DATA && insn->has_mem && insn->op != X86_OP_LEA &&
+		    insn->op != X86_OP_NOP)
+			note_operand(p, i, insn, insn->mem.bytes);
+		follow(p, insn);
+	}
+}
+
+void jit_plan(struct jit_work *w)
+{
+	struct plan p = { .w = w };
+	unsigned slots = 0;
+
+	cpu_zero(w->group_at, sizeof(w->group_at));
+	w->n_groups = 0;
+	if (w->plain || !w->long_mode)
+		return;
+	forget_all(&p);
+	for (unsigned i = 0; i < w->n; i++)
+		plan_insn(&p, i);
+	for (unsigned i = 0; i < w->n_groups; i++) {
+		struct jit_group *g = &w->groups[i];
+		if (g->n > 1 && slots < JIT_GROUP_SLOTS)
+			g->slot = (uint8_t)slots++;
+	}
+}
