@@ -116,7 +116,8 @@ static int vm_code_cache(const struct args *args, json_t *vm, struct err *err)
 		return r;
 	if (bytes && (bytes < SPEC_VM_CODE_CACHE_MIN || bytes > SPEC_VM_CODE_CACHE_MAX))
 		return err_say(err, EINVAL,
-			       "--code-cache %s: between 1m and 1g, or 0 to translate nothing", text);
+			       "--code-cache %s: between 1m and 1g, or 0 to translate nothing",
+			       text);
 	return flag_set(vm, "code_cache_bytes", json_integer(bytes), err);
 }
 

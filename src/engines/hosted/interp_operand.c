@@ -58,8 +58,7 @@ enum cpu_result interp_linear(struct hosted_cpu *cpu, enum x86_seg seg, uint64_t
 
 uint8_t *interp_direct(struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool write)
 {
-	const struct cpu_tlb_entry *entry =
-		&cpu->tlb->entries[cpu_tlb_index(gva)];
+	const struct cpu_tlb_entry *entry = &cpu->tlb->entries[cpu_tlb_index(gva)];
 	uint64_t tag = write ? entry->write : entry->read;
 
 	if (((gva + len - 1) & -(uint64_t)CPU_PAGE_BYTES) != tag)
