@@ -98,6 +98,37 @@ has()
 	strata rm -f v1 c1 >/dev/null
 }
 
+# as_user ARGUMENT...: strata as an ordinary user, without capabilities, without /dev/kvm, with a store of his own
+as_user()
+{
+	# shellcheck disable=SC2016 # the inner shell's
+	unshare -m sh -c '
+		mount --make-rprivate / || exit 120
+		[ ! -e /dev/kvm ] || mount --bind /dev/null /dev/kvm || exit 120
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs \
+			env -i PATH=/usr/bin:/bin HOME="$LAB/home" XDG_RUNTIME_DIR="$LAB/home/run" "$0" "$@"
+	' "$REPO/build/strata" "$@"
+}
+
+@test "an ordinary user, without /dev/kvm: an image's command, exec, a signal, its limits, its end" {
+	install -d -o 65534 -g 65534 "$LAB/home" "$LAB/home/run"
+	tar c -C "$LAB/rootfs" . >"$LAB/demo.tar"
+	as_user image import "$LAB/demo.tar" demo
+	as_user image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb" -name '*.deb' | head -n 1)"
+	run --separate-stderr as_user run --rm --network none demo sh -c 'echo out; echo err >&2; id -u; exit 7'
+	[ "$status" = 7 ]
+	[ "$output" = "$(printf 'out\n0')" ]
+	[ "$stderr" = err ]
+	as_user run -d --name x --network none -m 256m --cpus 2 --virt hosted demo sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done' >/dev/null
+	[ "$(as_user exec x nproc)" = 2 ]
+	[ "$(as_user exec x sh -c 'grep MemTotal /proc/meminfo | tr -dc 0-9')" -lt 262144 ]
+	[ "$(as_user inspect x | jq -r '.[0].virt')" = hosted ]
+	as_user stop x >/dev/null
+	[ "$(as_user inspect x | jq '.[0].state.exit_code')" = 5 ]
+	as_user rm x
+	[ -z "$(as_user ps -aq)" ]
+}
+
 # boots KERNEL VCPUS: to its first process and off again
 boots()
 {
