@@ -29,7 +29,6 @@
 
 #define MMU_PAGE_MASK  UINT64_C(0xfff)
 #define MMU_LARGE_BITS 256U
-#define MMU_WRITABLE   65536U /* hashed pages: exact up to 256 MiB of memory */
 #define MMU_SYNC_GPAS  8U
 #define MMU_DISPLACED  16384U /* half of them for each half of the address space */
 #define MMU_PHYS_BITS  40U    /* until CPUID says */
