@@ -44,7 +44,10 @@ bench:
 fuzz:
 	@tools/setup build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test build fuzz
-	@DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} build/tests/test_engines_hosted_interp_diff
+	@for engine in interp jit; do \
+		DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} \
+		build/tests/test_engines_hosted_$${engine}_diff || exit 1; \
+	done
 
 ## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
 soak:
