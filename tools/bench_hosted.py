@@ -37,16 +37,25 @@ def make_initrd(lab):
     return path
 
 
-def commands(lab, kernel, initrd):
-    """How each side is started: the VMM itself, as a monitor would start it."""
-    path = f"{lab.dir}/hosted.json"
-    vm = {"kernel": kernel, "initrd": initrd, "append": APPEND, "memory_bytes": MEMORY_MIB << 20}
+def find_kernel(lab):
+    return guest_image.fetch_kernel(os.environ.get("STRATA_LAB_CACHE", f"{lab.build}/lab"))[0]
+
+
+def vmm_command(lab, kernel, initrd, append, vcpus=1):
+    """The VMM itself, as a monitor would start it."""
+    path = f"{lab.dir}/hosted{vcpus}.json"
+    vm = {"kernel": kernel, "initrd": initrd, "append": append, "memory_bytes": MEMORY_MIB << 20, "vcpus": vcpus}
     with open(path, "w", encoding="utf-8") as file:
         json.dump({**SPEC, "vm": vm}, file)
+    return [f"{lab.build}/strata-vmm", path]
+
+
+def commands(lab, kernel, initrd):
+    """How each side is started."""
     qemu = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", str(MEMORY_MIB), "-nodefaults",
             "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", kernel, "-initrd", initrd,
             "-append", APPEND]
-    return {"ours": [f"{lab.build}/strata-vmm", path], "tcg": qemu, "native": [f"{lab.build}/bench/guest_bench"]}
+    return {"ours": vmm_command(lab, kernel, initrd, APPEND), "tcg": qemu, "native": [f"{lab.build}/bench/guest_bench"]}
 
 
 def once(command):
@@ -85,8 +94,7 @@ def bench_hosted(lab, report):
     if not shutil.which("qemu-system-x86_64"):
         print("the software CPU is not measured: it takes qemu-system-x86_64 to compare with")
         return
-    kernel, _ = guest_image.fetch_kernel(os.environ.get("STRATA_LAB_CACHE", f"{lab.build}/lab"))
-    sides = commands(lab, kernel, make_initrd(lab))
+    sides = commands(lab, find_kernel(lab), make_initrd(lab))
     results = {side: [] for side in sides}
     for _ in range(RUNS):
         for side, command in sides.items():

@@ -21,7 +21,7 @@ setup_file()
 	python3 -c "import sys; sys.path.insert(0, '$REPO/tests/lab'); import guest_image; print(guest_image.fetch_kernel('$STRATA_LAB_CACHE')[0])" \
 		>"$LAB/kernel" || skip "there is no kernel package to be had"
 	strata image import "$LAB/rootfs" demo
-	strata image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb" -name '*.deb' | head -n 1)"
+	strata image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb/" -name '*.deb' | head -n 1)"
 	python3 - "$REPO/build/bench/guest_bench" "$LAB/initrd" <<-'END'
 		import os, stat, sys
 		sys.path.insert(0, os.path.join(os.environ["REPO"], "tests/lab"))
@@ -60,10 +60,8 @@ has()
 		[ "$output" = out ]
 		[ "$stderr" = err ]
 		[ "$(echo "from a pipe" | strata run --rm -i --virt $virt --network none demo cat)" = "from a pipe" ]
-		run strata run --rm --virt $virt --network none demo nosuch
-		[ "$status" = 127 ]
-		run strata run --rm --virt $virt --network none demo sh -c 'kill -9 $$; sleep 9'
-		[ "$status" = 137 ]
+		run -127 strata run --rm --virt $virt --network none demo nosuch
+		run -137 strata run --rm --virt $virt --network none demo sh -c 'sh -c "kill -9 \$\$"'
 		strata run -d --name x --virt $virt --network none --hostname box -e A=b -m 256m demo sh -c \
 			'trap "echo stopping; exit 5" TERM; trap "echo usr1" USR1; echo kept >/kept; while :; do sleep 0.1; done' >/dev/null
 		run strata exec x sh -c 'echo exec $(hostname) $A; exit 4'
@@ -114,7 +112,7 @@ as_user()
 	install -d -o 65534 -g 65534 "$LAB/home" "$LAB/home/run"
 	tar c -C "$LAB/rootfs" . >"$LAB/demo.tar"
 	as_user image import "$LAB/demo.tar" demo
-	as_user image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb" -name '*.deb' | head -n 1)"
+	as_user image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb/" -name '*.deb' | head -n 1)"
 	run --separate-stderr as_user run --rm --network none demo sh -c 'echo out; echo err >&2; id -u; exit 7'
 	[ "$status" = 7 ]
 	[ "$output" = "$(printf 'out\n0')" ]
