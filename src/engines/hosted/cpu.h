@@ -199,7 +199,7 @@ struct hosted_cpu {
 	/* MSRs that live here; others are in msr.c's table or the machine's */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip;
-	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type, xss;
+	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type;
 	uint64_t tsc_offset; /* guest TSC = host TSC + this */
 	uint64_t tsc_adjust;
 	uint32_t pvclock_version;		  /* even */
