@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <string.h>
 
+#include "engines/spec.h"
 #include "jit_rig.h"
 
 #define HLT	  0xf4
@@ -498,6 +499,11 @@ static void cache_sizes_that_cannot_be(void **state)
 	assert_int_equal(jit_vm_create(&vm, 4, 1U << 20, &err), -EINVAL);
 	assert_null(vm.jit);
 	assert_non_null(strstr(err.text, "code cache"));
+	/* 64 vcpus with the usual 64 MiB were refused. */
+	assert_int_equal(jit_vm_create(&vm, 64, SPEC_VM_CODE_CACHE, &err), 0);
+	jit_vm_destroy(&vm);
+	assert_int_equal(jit_vm_create(&vm, 1, SPEC_VM_CODE_CACHE_MIN, &err), 0);
+	jit_vm_destroy(&vm);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
