@@ -16,14 +16,6 @@
 #define ENTRIES_BITS_ALONE  12U
 #define ENTRIES_BITS_BESIDE 10U
 
-/* The numbers of exceptions: Intel SDM 3A, Exception and Interrupt Reference. */
-#define TRAP_DE 0
-#define TRAP_UD 6
-#define TRAP_GP 13
-#define TRAP_PF 14
-#define TRAP_MF 16
-#define TRAP_XM 19
-
 /* Where a stub that faulted goes on: the stack pointer is what interp_enter() had stored, eax the answer. */
 extern const char interp_enter_back[] __attribute__((visibility("hidden")));
 
@@ -58,13 +50,13 @@ static bool setup_is_ours(struct interp_vcpu *interp, const ucontext_t *context)
 	if (!interp || at - (uint64_t)interp->stubs_rx >= setup_stubs_bytes(interp))
 		return false;
 	switch (context->uc_mcontext.gregs[REG_TRAPNO]) {
-	case TRAP_DE:
-	case TRAP_UD:
-	case TRAP_GP:
-	case TRAP_MF:
-	case TRAP_XM:
+	case SYS_DE:
+	case SYS_UD:
+	case SYS_GP:
+	case SYS_MF:
+	case SYS_XM:
 		return true;
-	case TRAP_PF:
+	case SYS_PF:
 		return setup_is_window(interp, (uint64_t)context->uc_mcontext.gregs[REG_CR2]);
 	default:
 		return false;
