@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from bench_vm import private_kib
 from lab import TOP, LabError
 
 sys.path.insert(0, f"{TOP}/tests/lab")
@@ -103,6 +104,26 @@ def bench_hosted(lab, report):
                 raise LabError(f"{side}: the guest said nothing")
     check_sums(results)
     report_all(report, results)
+    bench_memory(lab, report)
+
+
+def resting_mib(lab, kernel, initrd, vcpus):
+    """The VMM's own memory beside the guest's and the code cache, once its guest waits."""
+    command = vmm_command(lab, kernel, initrd, APPEND + " bench=wait", vcpus)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as vmm:
+        try:
+            if not any(b"waits" in line for line in vmm.stdout):
+                raise LabError("the guest said nothing")
+            return private_kib(vmm.pid, MEMORY_MIB, "strata-code") / 1024
+        finally:
+            vmm.kill()
+
+
+def bench_memory(lab, report):
+    kernel, initrd = find_kernel(lab), make_initrd(lab)
+    one, four = resting_mib(lab, kernel, initrd, 1), resting_mib(lab, kernel, initrd, 4)
+    report.line("hosted: VMM's memory, one vcpu", one, None, 5, "MiB")
+    report.line("  each further vcpu", (four - one) / 3, None, 1, "MiB")
 
 
 def report_all(report, results):
