@@ -87,7 +87,7 @@ static enum cpu_result deliver(struct hosted_cpu *cpu)
 		return r;
 	cpu->halted = false;
 	if (is_nmi) {
-		cpu->nmi_pending = false;
+		cpu->nmi_pending--;
 		cpu->nmi_blocked = true;
 	} else {
 		cpu->irq_injected = false;

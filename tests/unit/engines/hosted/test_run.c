@@ -522,7 +522,8 @@ static void a_reset_forgets_what_was_due(void **state)
 	struct x86_state s;
 
 	assert_int_equal(run(cpu), VCPU_EXIT_PIO);
-	cpu->irq_injected = cpu->nmi_pending = cpu->nmi_blocked = true;
+	cpu->irq_injected = cpu->nmi_blocked = true;
+	cpu->nmi_pending = 1;
 	x86_state_reset(&s, false);
 	assert_int_equal(hosted_state_set(&cpu->vcpu, &s), 0);
 	assert_false(cpu->irq_injected || cpu->nmi_pending || cpu->nmi_blocked || cpu->io.pending);
@@ -541,7 +542,7 @@ static void setting_registers_keeps_what_is_due(void **state)
 	struct hosted_cpu *cpu = scene(*state, "..h");
 	struct x86_state s;
 
-	cpu->nmi_pending = true;
+	cpu->nmi_pending = 1;
 	assert_int_equal(hosted_state_get(&cpu->vcpu, &s), 0);
 	s.regs[X86_RAX] = 1;
 	assert_int_equal(hosted_state_set(&cpu->vcpu, &s), 0);
