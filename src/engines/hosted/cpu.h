@@ -214,7 +214,8 @@ struct hosted_cpu {
 	uint8_t io_data[8];
 
 	/* events */
-	bool nmi_pending, nmi_blocked;
+	uint8_t nmi_pending; /* how many: one to be served and, while none is, one latched behind it */
+	bool nmi_blocked;
 	bool irq_injected; /* irq_vector is to be delivered at the next opportunity: the machine was told it would be */
 	uint8_t irq_vector;
 	bool irq_window;
