@@ -38,7 +38,8 @@
  *
  * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target. An edge
  * backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
- * changes with every change of mappings. Flags are in the host's register at a direct edge. An indirect one (RET too) has
+ * changes with every change of mappings. At a direct edge flags are in the host's register, or saved already, or have to be
+ * saved for the comparison: then they stay in jit_gs.flags, for the target to take if it wants any. An indirect one (RET too) has
  * the target in R11 and flags in jit_gs.flags, and looks into the jump table in force, one for each (mode, address space).
  * So each way around a loop looks at poll: it has an edge backward or an indirect one.
  *
@@ -131,9 +132,9 @@ struct jit_link {
 	jit_ref jump;  /* the 4 bytes of displacement */
 	jit_ref stub;  /* where it goes unlinked */
 	jit_ref stamp; /* the 4 bytes compared; 0: same page */
-	bool stamp_negated;
-	jit_ref to;   /* block, 0: not linked */
-	jit_ref next; /* among those incoming there */
+	bool saved;    /* flags are in jit_gs.flags: it goes to the block's jump_entry */
+	jit_ref to;    /* block, 0: not linked */
+	jit_ref next;  /* among those incoming there */
 };
 
 /* A place where code leaves in the middle. */
@@ -165,7 +166,7 @@ struct jit_group {
 	int64_t first; /* offset of the first one */
 	unsigned n;
 	bool write, is_open;
-	uint8_t slot; /* in jit_gs.group; JIT_NO_SLOT: each for itself */
+	uint8_t slot;	  /* in jit_gs.group; JIT_NO_SLOT: each for itself */
 };
 enum jit_which { JIT_OPERAND, JIT_STACK, JIT_WHICH };
 #define JIT_GROUPS_MAX	24U
@@ -191,8 +192,10 @@ enum jit_thunk {
 	JIT_THUNK_AGAIN, /* arg: site; flags saved or dead. The instruction there is interpreted */
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
 	JIT_THUNK_LINK,	      /* arg: link */
+	JIT_THUNK_LINK_SAVED, /* the same, flags saved */
 	JIT_THUNK_POLL,	      /* arg: link */
-	JIT_THUNK_JUMP,	      /* target in JIT_C, flags saved */
+	JIT_THUNK_POLL_SAVED,
+	JIT_THUNK_JUMP, /* target in JIT_C, flags saved */
 	JIT_THUNK_POLL_JUMP,
 	JIT_THUNK_DEAD,	 /* arg: block */
 	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */

@@ -232,7 +232,7 @@ static void stubs(struct jit_work *w, struct jit_block *block)
 			emit_patch(e, out->from, w->jit->rw + w->jit->thunks[out->thunk]);
 			continue;
 		}
-		if (out->thunk == JIT_THUNK_LINK) {
+		if (out->thunk == JIT_THUNK_LINK || out->thunk == JIT_THUNK_LINK_SAVED) {
 			link = &jit_links(block)[out->arg];
 			if (link->stub) {
 				emit_patch(e, out->from, w->jit->rw + link->stub);
