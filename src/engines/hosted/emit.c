@@ -204,6 +204,14 @@ void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value)
 	}
 }
 
+void emit_cmp_imm(struct emit *e, const struct emit_mem *mem, int32_t value)
+{
+	rex(e, true, emit_rex_of(mem));
+	emit_byte(e, 0x81);
+	emit_modrm(e, EMIT_IMM_CMP, mem, false);
+	emit_u32(e, (uint32_t)value);
+}
+
 void emit_store_imm(struct emit *e, bool is64, const struct emit_mem *mem, int32_t value)
 {
 	rex(e, is64, emit_rex_of(mem));

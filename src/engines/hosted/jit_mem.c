@@ -95,8 +95,8 @@ static unsigned other_than(unsigned a)
 	return a == JIT_B ? JIT_C : JIT_B;
 }
 
-/* Within the segment, of addr_bytes. */
-static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigned a)
+/* Within the segment, of addr_bytes; less shift, where that is not 0. */
+static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigned a, int32_t shift)
 {
 	const struct x86_mem *mem = &insn->mem;
 	bool is64 = insn->addr_bytes == 8;
@@ -117,7 +117,8 @@ static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigne
 		   (mem->base == X86_REG_NONE && mem->index == X86_REG_NONE)) {
 		emit_mov_imm(&w->e, a, value);
 	} else {
-		struct emit_mem ea = { mem->base, mem->index, mem->scale, (int32_t)mem->disp };
+		struct emit_mem ea = { mem->base, mem->index, mem->scale,
+				       (int32_t)mem->disp - shift };
 		address_register(w, mem->base);
 		if (mem->index != mem->base)
 			address_register(w, mem->index);
@@ -129,7 +130,7 @@ void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
 {
 	unsigned b = other_than(a);
 
-	offset_into(w, insn, a);
+	offset_into(w, insn, a, 0);
 	if (insn->mem.seg != X86_FS && insn->mem.seg != X86_GS)
 		return; /* base 0: CPU_MODE_FLAT */
 	struct emit_mem sum = { (uint8_t)a, (uint8_t)b, 1, 0 };
@@ -221,19 +222,71 @@ static void check_group(struct jit_work *w, struct jit_group *g, unsigned a, uns
 	g->is_open = true;
 }
 
+/* a: the linear address less shift (at most JIT_GROUP_BYTES), or what is not canonical either way. */
 static void linear(struct jit_work *w, const struct emit_mem *guest, unsigned a, int64_t shift)
 {
 	struct emit_mem at = { (uint8_t)a, X86_REG_NONE, 1, (int32_t)-shift };
+	const struct x86_insn *insn = &w->insns[w->i];
 
 	if (guest) {
 		at = *guest;
 		at.disp -= (int32_t)shift;
+	} else if (shift && insn->mem.disp >= INT32_MIN + JIT_GROUP_BYTES) {
+		offset_into(w, insn, a,
+			    (int32_t)shift); /* of a group: base and index, no segment */
+		return;
 	} else {
-		jit_address(w, &w->insns[w->i], a);
+		jit_address(w, insn, a);
 		if (!shift)
 			return;
 	}
 	emit_rm(&w->e, true, EMIT_LEA, a, &at);
+}
+
+/* The first access to a page that is known: a becomes the addend, without the other two. */
+static void check_constant(struct jit_work *w, struct jit_group *g, int32_t gva, unsigned a,
+			   unsigned bytes, enum cpu_access access)
+{
+	enum cpu_access whole = g->write ? CPU_WRITE : CPU_READ;
+	int32_t entry =
+		(int32_t)(cpu_tlb_index((uint64_t)(int64_t)gva) * sizeof(struct cpu_tlb_entry));
+	struct emit_mem tag = { (uint8_t)a, X86_REG_NONE, 1, entry + (int32_t)tag_of(whole) };
+	struct emit_mem addend = { (uint8_t)a, X86_REG_NONE, 1,
+				   entry + (int32_t)offsetof(struct cpu_tlb_entry, addend) };
+	struct emit *e = &w->e;
+
+	emit_gs(e, true, EMIT_LOAD, a, offsetof(struct hosted_cpu, tlb));
+	emit_cmp_imm(e, &tag, gva & -(int32_t)CPU_PAGE_BYTES);
+	uint8_t *miss = emit_jcc(e, EMIT_CC_NE, NULL);
+	emit_rm(e, true, EMIT_LOAD, a, &addend);
+	if (g->slot != JIT_NO_SLOT)
+		emit_gs(e, true, EMIT_STORE, a, JIT_GS(group) + 8U * g->slot);
+	unsigned site = jit_site(w, bytes, access);
+	w->sites[site].is_constant = true;
+	w->sites[site].gva = gva;
+	w->sites[site].slot = g->slot;
+	w->sites[site].shift = (uint16_t)(gva - g->min);
+	w->sites[site].range = (uint16_t)(g->max - g->min);
+	w->sites[site].group_access = (uint8_t)whole;
+	miss_exit(w, miss, a, site);
+	g->is_open = true;
+}
+
+static struct emit_mem constant(struct jit_work *w, struct jit_group *g, unsigned a, unsigned bytes,
+				enum cpu_access access, uint32_t needed)
+{
+	const struct x86_insn *insn = &w->insns[w->i];
+	int64_t gva = insn->mem.disp;
+
+	if (insn->mem.is_rip)
+		gva += (int64_t)(w->rip + w->at[w->i] + insn->len);
+	if (g->is_open && g->slot != JIT_NO_SLOT) {
+		emit_gs(&w->e, true, EMIT_LOAD, a, JIT_GS(group) + 8U * g->slot);
+	} else {
+		jit_flags_spare(w, needed, other_than(a));
+		check_constant(w, g, (int32_t)gva, a, bytes, access);
+	}
+	return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, (int32_t)gva };
 }
 
 /* A later one of a group: base and displacement as they are, the addend is the index. */
@@ -268,6 +321,8 @@ struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, un
 	struct emit_mem host = { (uint8_t)a, X86_REG_NONE, 1, 0 };
 	bool grouped = g && g->slot != JIT_NO_SLOT;
 
+	if (g && g->is_constant)
+		return constant(w, g, a, bytes, access, needed);
 	if (grouped && g->is_open &&
 	    !(needed && is_scratch(guest ? guest->base : w->insns[w->i].mem.base)))
 		return member(w, g, guest, a);

@@ -147,6 +147,8 @@ struct jit_site {
 	uint8_t slot;	       /* memory: of a group, or JIT_NO_SLOT; then: */
 	uint16_t shift, range; /* the access is at address + shift; bytes from address on */
 	uint8_t group_access;
+	bool is_constant; /* memory: the address is this; back goes the addend: */
+	int32_t gva;
 	bool retry; /* a fault is for the interpreter to find: another may come before it, or the operand is masked */
 };
 
@@ -166,11 +168,12 @@ struct jit_group {
 	int64_t first; /* offset of the first one */
 	unsigned n;
 	bool write, is_open;
+	bool is_constant; /* offsets are addresses */
 	uint8_t slot;	  /* in jit_gs.group; JIT_NO_SLOT: each for itself */
 };
 enum jit_which { JIT_OPERAND, JIT_STACK, JIT_WHICH };
 #define JIT_GROUPS_MAX	24U
-#define JIT_GROUP_SLOTS 4U
+#define JIT_GROUP_SLOTS 8U
 #define JIT_GROUP_BYTES 512
 #define JIT_NO_SLOT	0xffU
 /* In struct jit_block's mode: without groups, for where a group's bytes are on two pages. */
