@@ -17,6 +17,8 @@
 struct emit {
 	uint8_t *at, *end;
 	bool full;
+	uint32_t
+		written; /* registers that these functions wrote (emit_insn() apart); cleared by who wants to know */
 };
 
 /* Operations of the form "reg, r/m": opcode bytes of the 32- and 64-bit forms. */

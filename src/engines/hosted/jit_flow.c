@@ -28,6 +28,7 @@ unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
 		w->e.full = true;
 		return 0;
 	}
+	w->e.written |= JIT_SCRATCH; /* who comes back here has lost them */
 	w->sites[w->n_sites] = (struct jit_site){
 		.back = jit_ref_of(w->jit, w->e.at),
 		.insn = w->at[w->i],

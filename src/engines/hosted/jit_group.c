@@ -26,6 +26,7 @@ struct plan {
 	struct jit_work *w;
 	struct value regs[X86_REGS];
 	uint32_t origins;
+	uint32_t era; /* of known addresses: they are looked up anew where the TLB is another */
 };
 
 static void forget(struct plan *p, unsigned reg)
@@ -53,11 +54,10 @@ static struct jit_group *group_of(struct jit_work *w, const struct address *at, 
 		struct jit_group *g = &w->groups[i];
 		int64_t min = at->offset < g->min ? at->offset : g->min;
 		int64_t max = to > g->max ? to : g->max;
-		if (g->is_constant != at->is_constant)
-			continue;
-		if (at->is_constant ? same_page(min, max)
-				    : g->origin == at->origin && g->index == at->index &&
-					      g->scale == at->scale && max - min <= JIT_GROUP_BYTES)
+		bool same_base = g->origin == at->origin && g->index == at->index &&
+				 g->scale == at->scale && g->is_constant == at->is_constant;
+		if (same_base &&
+		    (at->is_constant ? same_page(min, max) : max - min <= JIT_GROUP_BYTES))
 			return g;
 	}
 	return NULL;
@@ -125,7 +125,7 @@ static bool is_constant(const struct plan *p, unsigned i, const struct x86_insn 
 static void note_operand(struct plan *p, unsigned i, const struct x86_insn *insn, unsigned bytes)
 {
 	const struct x86_mem *mem = &insn->mem;
-	struct address known = { .is_constant = true };
+	struct address known = { .origin = p->era, .is_constant = true };
 
 	if (is_constant(p, i, insn, bytes, &known.offset)) {
 		note(p, i, JIT_OPERAND, &known, bytes, mem->is_written);
@@ -244,6 +244,7 @@ static void plan_insn(struct plan *p, unsigned i)
 		branch(p, i, insn);
 	} else if (insn->op == X86_OP_STAC || insn->op == X86_OP_CLAC) {
 		forget_all(p); /* the TLB is another one behind it */
+		p->era++;
 	} else {
 		if (insn->class == X86_CLASS_DATA && insn->has_mem && insn->op != X86_OP_LEA &&
 		    insn->op != X86_OP_NOP)

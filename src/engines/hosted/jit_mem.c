@@ -140,6 +140,35 @@ void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
 	emit_rm(&w->e, w->long_mode, EMIT_LEA, a, &sum);
 }
 
+/* ---- an addend at hand ---- */
+
+static void hand_set(struct jit_work *w, uint8_t slot)
+{
+	w->at_hand = slot;
+	w->e.written &= ~(UINT32_C(1) << JIT_C);
+}
+
+static bool is_at_hand(const struct jit_work *w, uint8_t slot)
+{
+	return w->at_hand == slot && !(w->e.written >> JIT_C & 1);
+}
+
+/* The register that holds the addend now: JIT_C, where the instruction needs that for nothing else, or a. */
+static unsigned addend_of(struct jit_work *w, const struct jit_group *g, bool is_stack, unsigned a)
+{
+	bool named = !is_stack && (jit_operands(&w->insns[w->i]) >> JIT_C & 1);
+	unsigned to = named ? a : JIT_C;
+
+	if (to == JIT_C && is_at_hand(w, g->slot))
+		return JIT_C;
+	emit_gs(&w->e, true, EMIT_LOAD, to, JIT_GS(group) + 8U * g->slot);
+	if (to == JIT_C)
+		hand_set(w, g->slot);
+	return to;
+}
+
+/* ---- look-ups ---- */
+
 static size_t tag_of(enum cpu_access access)
 {
 	return access == CPU_WRITE ? offsetof(struct cpu_tlb_entry, write)
@@ -210,15 +239,18 @@ static void check_group(struct jit_work *w, struct jit_group *g, unsigned a, uns
 	unsigned range = (unsigned)(g->max - g->min);
 
 	uint8_t *miss = look_up(w, a, b, c, range, g->write ? CPU_WRITE : CPU_READ);
-	emit_rm(&w->e, true, EMIT_LOAD, b, &addend);
-	emit_gs(&w->e, true, EMIT_STORE, b, JIT_GS(group) + 8U * g->slot);
-	emit_rr(&w->e, true, EMIT_ADD, a, b);
+	unsigned to = a == JIT_C ? b : JIT_C;
+	emit_rm(&w->e, true, EMIT_LOAD, to, &addend);
+	emit_gs(&w->e, true, EMIT_STORE, to, JIT_GS(group) + 8U * g->slot);
+	emit_rr(&w->e, true, EMIT_ADD, a, to);
 	unsigned site = jit_site(w, bytes, access);
 	w->sites[site].slot = g->slot;
 	w->sites[site].shift = (uint16_t)(g->first - g->min);
 	w->sites[site].range = (uint16_t)range;
 	w->sites[site].group_access = g->write ? CPU_WRITE : CPU_READ;
 	miss_exit(w, miss, a, site);
+	if (to == JIT_C)
+		hand_set(w, g->slot); /* the thunk sets it too */
 	g->is_open = true;
 }
 
@@ -281,10 +313,14 @@ static struct emit_mem constant(struct jit_work *w, struct jit_group *g, unsigne
 	if (insn->mem.is_rip)
 		gva += (int64_t)(w->rip + w->at[w->i] + insn->len);
 	if (g->is_open && g->slot != JIT_NO_SLOT) {
-		emit_gs(&w->e, true, EMIT_LOAD, a, JIT_GS(group) + 8U * g->slot);
+		a = addend_of(w, g, false, a);
 	} else {
+		bool keep = g->slot != JIT_NO_SLOT && !(jit_operands(insn) >> JIT_C & 1);
+		a = keep ? JIT_C : a;
 		jit_flags_spare(w, needed, other_than(a));
 		check_constant(w, g, (int32_t)gva, a, bytes, access);
+		if (keep)
+			hand_set(w, g->slot);
 	}
 	return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, (int32_t)gva };
 }
@@ -294,20 +330,21 @@ static struct emit_mem member(struct jit_work *w, const struct jit_group *g,
 			      const struct emit_mem *guest, unsigned a)
 {
 	const struct x86_mem *mem = &w->insns[w->i].mem;
-	struct emit_mem at = { mem->base, (uint8_t)a, 1, (int32_t)mem->disp };
+	unsigned addend = addend_of(w, g, guest != NULL, a);
+	struct emit_mem at = { mem->base, (uint8_t)addend, 1, (int32_t)mem->disp };
 
 	if (guest)
-		at = (struct emit_mem){ guest->base, (uint8_t)a, 1, guest->disp };
-	if (is_scratch(at.base)) {
-		struct emit_mem sum = { (uint8_t)a, X86_REG_NONE, 1, at.disp };
+		at = (struct emit_mem){ guest->base, (uint8_t)addend, 1, guest->disp };
+	if (is_scratch(at.base) && addend != a) {
 		emit_gs(&w->e, true, EMIT_LOAD, a, JIT_REG(at.base));
-		emit_gs(&w->e, true, EMIT_ADD, a, JIT_GS(group) + 8U * g->slot);
-		return sum;
+		at.base = (uint8_t)a;
+	} else if (is_scratch(at.base)) {
+		emit_gs(&w->e, true, EMIT_ADD, a, JIT_REG(at.base));
+		return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, at.disp };
 	}
-	emit_gs(&w->e, true, EMIT_LOAD, a, JIT_GS(group) + 8U * g->slot);
 	if (!guest && mem->index != X86_REG_NONE) { /* three registers: two of them first */
 		emit_rm(&w->e, true, EMIT_LEA, a,
-			&(struct emit_mem){ mem->base, (uint8_t)a, 1, 0 });
+			&(struct emit_mem){ mem->base, (uint8_t)addend, 1, 0 });
 		return (struct emit_mem){ (uint8_t)a, mem->index, mem->scale, (int32_t)mem->disp };
 	}
 	return at;

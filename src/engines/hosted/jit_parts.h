@@ -32,6 +32,7 @@
  *
  * Memory. An operand's linear address is looked up in the TLB inline. Operands of a block at constant distances from one another make a
  * group: its first one looks up all of the group's bytes, for writing if any is written, and the others take the addend from jit_gs.group.
+ * JIT_C keeps an addend until something else needs that register.
  * That holds to the block's end: what makes a translation go (a flush, another vcpu's mmu_protect()) happens between blocks, and STAC and
  * CLAC end groups. Where a group's bytes lie on two pages, or may not all be accessed, C goes on in a second translation without groups
  * (JIT_MODE_PLAIN). A page fault is only ever that of the access whose turn it is.
@@ -243,6 +244,7 @@ struct jit_work {
 	uint32_t needed_after;		  /* behind the last one */
 	uint16_t ahead[2][2];
 	enum jit_flags flags;
+	uint8_t at_hand; /* the group whose addend is in JIT_C, as long as nothing writes that; JIT_NO_SLOT: none */
 	unsigned i; /* the one that is emitted */
 
 	struct jit_link links[JIT_LINKS_MAX];

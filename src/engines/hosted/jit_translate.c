@@ -175,6 +175,7 @@ static void body(struct jit_work *w)
 {
 	w->start = w->e.at;
 	w->flags = JIT_FLAGS_HOST;
+	w->at_hand = JIT_NO_SLOT;
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
