@@ -45,7 +45,7 @@ enum cpu_result {
 /* ---- memory ---- */
 
 #define CPU_PAGE_BYTES 4096U
-#define CPU_TLB_BITS   10
+#define CPU_TLB_BITS   11
 #define CPU_TLB_SIZE   (1U << CPU_TLB_BITS)
 /* A tag that equals no page address. */
 #define CPU_TLB_NONE UINT64_C(1)

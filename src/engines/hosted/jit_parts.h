@@ -74,7 +74,7 @@
 #define JIT_BLOCK_INSNS 64U
 #define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
 #define JIT_TABLE_ROOM	(8U << 10)  /* of which the tables */
-#define JIT_JUMPS_BITS	11U
+#define JIT_JUMPS_BITS	12U
 #define JIT_JUMPS	(1U << JIT_JUMPS_BITS)
 #define JIT_DOMAINS	8U
 #define JIT_NO_RIP	UINT64_C(0x8000000000000001) /* not canonical: no code is there */
