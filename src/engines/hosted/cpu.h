@@ -45,7 +45,7 @@ enum cpu_result {
 /* ---- memory ---- */
 
 #define CPU_PAGE_BYTES 4096U
-#define CPU_TLB_BITS   10
+#define CPU_TLB_BITS   11
 #define CPU_TLB_SIZE   (1U << CPU_TLB_BITS)
 /* A tag that equals no page address. */
 #define CPU_TLB_NONE UINT64_C(1)
@@ -168,7 +168,8 @@ struct jit_gs {
 	uint64_t jumps;	  /* struct jit_jump[JIT_JUMPS] in force */
 	uint64_t address; /* of a memory operand on its way to C: linear, and back: host */
 	uint64_t temp;
-	uint64_t group[4]; /* addends of pages that a block has looked up */
+	uint64_t addend;   /* of what C looked up for a group */
+	uint64_t group[8]; /* addends of pages that a block has looked up */
 	uint32_t pauses;   /* PAUSE instructions until C is asked */
 	uint32_t stamp;	   /* links to other pages are good while theirs equals this */
 };
@@ -214,7 +215,8 @@ struct hosted_cpu {
 	uint8_t io_data[8];
 
 	/* events */
-	bool nmi_pending, nmi_blocked;
+	uint8_t nmi_pending; /* how many: one to be served and, while none is, one latched behind it */
+	bool nmi_blocked;
 	bool irq_injected; /* irq_vector is to be delivered at the next opportunity: the machine was told it would be */
 	uint8_t irq_vector;
 	bool irq_window;

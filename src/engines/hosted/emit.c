@@ -71,6 +71,12 @@ void emit_modrm(struct emit *e, unsigned reg, const struct emit_mem *mem, bool l
 		emit_u32(e, (uint32_t)mem->disp);
 }
 
+static void note_op(struct emit *e, enum emit_op op, unsigned reg)
+{
+	if (op != EMIT_STORE && op != EMIT_CMP)
+		e->written |= UINT32_C(1) << reg;
+}
+
 static void rex(struct emit *e, bool is64, unsigned bits)
 {
 	if (is64 || bits)
@@ -79,6 +85,9 @@ static void rex(struct emit *e, bool is64, unsigned bits)
 
 void emit_rr(struct emit *e, bool is64, enum emit_op op, unsigned reg, unsigned rm)
 {
+	note_op(e, op, reg);
+	if (op == EMIT_STORE)
+		e->written |= UINT32_C(1) << rm;
 	rex(e, is64, (reg >= 8 ? REX_R : 0) | (rm >= 8 ? REX_B : 0));
 	emit_byte(e, op);
 	emit_byte(e, 0xc0 | (reg & 7) << 3 | (rm & 7));
@@ -86,6 +95,7 @@ void emit_rr(struct emit *e, bool is64, enum emit_op op, unsigned reg, unsigned 
 
 void emit_rm(struct emit *e, bool is64, enum emit_op op, unsigned reg, const struct emit_mem *mem)
 {
+	note_op(e, op, reg);
 	rex(e, is64, (reg >= 8 ? REX_R : 0) | emit_rex_of(mem));
 	emit_byte(e, op);
 	emit_modrm(e, reg, mem, false);
@@ -100,6 +110,7 @@ static void gs_modrm(struct emit *e, unsigned reg, size_t offset)
 
 void emit_gs(struct emit *e, bool is64, enum emit_op op, unsigned reg, size_t offset)
 {
+	note_op(e, op, reg);
 	emit_byte(e, PREFIX_GS);
 	rex(e, is64, reg >= 8 ? REX_R : 0);
 	emit_byte(e, op);
@@ -133,6 +144,7 @@ void emit_gs_test32(struct emit *e, size_t offset, uint32_t value)
 
 void emit_gs_movzx16(struct emit *e, unsigned reg, size_t offset)
 {
+	e->written |= UINT32_C(1) << reg;
 	emit_byte(e, PREFIX_GS);
 	rex(e, false, reg >= 8 ? REX_R : 0);
 	emit_byte(e, 0x0f);
@@ -157,6 +169,7 @@ void emit_imm(struct emit *e, bool is64, enum emit_imm op, unsigned rm, int32_t 
 {
 	bool is_byte = value >= -128 && value <= 127;
 
+	e->written |= UINT32_C(1) << rm;
 	rex(e, is64, rm >= 8 ? REX_B : 0);
 	emit_byte(e, is_byte ? 0x83 : 0x81);
 	emit_byte(e, 0xc0 | (unsigned)op << 3 | (rm & 7));
@@ -168,6 +181,7 @@ void emit_imm(struct emit *e, bool is64, enum emit_imm op, unsigned rm, int32_t 
 
 void emit_shift(struct emit *e, bool is64, enum emit_shift op, unsigned rm, unsigned count)
 {
+	e->written |= UINT32_C(1) << rm;
 	rex(e, is64, rm >= 8 ? REX_B : 0);
 	emit_byte(e, 0xc1);
 	emit_byte(e, 0xc0 | (unsigned)op << 3 | (rm & 7));
@@ -176,6 +190,7 @@ void emit_shift(struct emit *e, bool is64, enum emit_shift op, unsigned rm, unsi
 
 void emit_rorx(struct emit *e, unsigned reg, unsigned rm, unsigned count)
 {
+	e->written |= UINT32_C(1) << reg;
 	emit_byte(e, 0xc4);
 	emit_byte(e, (reg & 8 ? 0 : 0x80U) | 0x40 | (rm & 8 ? 0 : 0x20U) | X86_MAP_0F3A);
 	emit_byte(e, 0xfb); /* W, no vvvv, F2 */
@@ -188,6 +203,7 @@ void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value)
 {
 	unsigned b = reg >= 8 ? REX_B : 0;
 
+	e->written |= UINT32_C(1) << reg;
 	if (value <= UINT32_MAX) {
 		rex(e, false, b);
 		emit_byte(e, 0xb8 | (reg & 7));
@@ -202,6 +218,14 @@ void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value)
 		emit_byte(e, 0xb8 | (reg & 7));
 		emit_u64(e, value);
 	}
+}
+
+void emit_cmp_imm(struct emit *e, const struct emit_mem *mem, int32_t value)
+{
+	rex(e, true, emit_rex_of(mem));
+	emit_byte(e, 0x81);
+	emit_modrm(e, EMIT_IMM_CMP, mem, false);
+	emit_u32(e, (uint32_t)value);
 }
 
 void emit_store_imm(struct emit *e, bool is64, const struct emit_mem *mem, int32_t value)

@@ -17,6 +17,8 @@
 struct emit {
 	uint8_t *at, *end;
 	bool full;
+	uint32_t
+		written; /* registers that these functions wrote (emit_insn() apart); cleared by who wants to know */
 };
 
 /* Operations of the form "reg, r/m": opcode bytes of the 32- and 64-bit forms. */
@@ -80,6 +82,8 @@ void emit_imm(struct emit *e, bool is64, enum emit_imm op, unsigned rm, int32_t 
 void emit_shift(struct emit *e, bool is64, enum emit_shift op, unsigned rm, unsigned count);
 void emit_rorx(struct emit *e, unsigned reg, unsigned rm,
 	       unsigned count); /* BMI2, 8 bytes; no flags */
+void emit_cmp_imm(struct emit *e, const struct emit_mem *mem,
+		  int32_t value); /* 8 bytes, sign-extended */
 void emit_mov_imm(struct emit *e, unsigned reg, uint64_t value);
 void emit_store_imm(struct emit *e, bool is64, const struct emit_mem *mem, int32_t value);
 

@@ -93,16 +93,15 @@ static void point_jump(struct jit_vcpu *jit, const struct jit_link *link, jit_re
 
 void jit_link(struct jit_vcpu *jit, struct jit_link *link, struct jit_block *block)
 {
-	if (link->stamp) {
-		uint32_t stamp = jit->domain->stamp;
-		le32_store(jit->rw + link->stamp, link->stamp_negated ? 0 - stamp : stamp);
-	}
+	if (link->stamp)
+		le32_store(jit->rw + link->stamp, jit->domain->stamp);
+
 	if (link->to != jit_ref_of(jit, block)) {
 		link->to = jit_ref_of(jit, block);
 		link->next = block->incoming;
 		block->incoming = jit_ref_of(jit, link);
 	}
-	point_jump(jit, link, block->entry);
+	point_jump(jit, link, link->saved ? block->jump_entry : block->entry);
 	jit->stats.links++;
 }
 

@@ -151,12 +151,12 @@ static void with_memory(struct jit_work *w, const struct x86_insn *insn)
 	uint32_t needed = w->needed[w->i];
 	uint32_t operands = jit_operands(insn);
 	unsigned a = jit_scratch(operands);
-	unsigned b = a == JIT_B ? JIT_C : JIT_B;
+	unsigned temp = a == JIT_A ? JIT_B : JIT_A; /* JIT_C may be a part of the address */
 	struct emit_mem at = jit_operand(w, NULL, a, insn->mem.bytes,
 					 insn->mem.is_written ? CPU_WRITE : CPU_READ, needed);
 
 	if (needed && ((insn->flags_read | insn->flags_written) & X86_FLAGS_ARITH))
-		jit_flags_back(w, b);
+		jit_flags_back(w, temp);
 	load_operands(w, operands);
 	note_trap(w, insn);
 	if (insn->op == X86_OP_XLAT) {

@@ -28,6 +28,7 @@ unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
 		w->e.full = true;
 		return 0;
 	}
+	w->e.written |= JIT_SCRATCH; /* who comes back here has lost them */
 	w->sites[w->n_sites] = (struct jit_site){
 		.back = jit_ref_of(w->jit, w->e.at),
 		.insn = w->at[w->i],
@@ -60,52 +61,50 @@ static unsigned new_link(struct jit_work *w, uint64_t target)
 	return w->n_links++;
 }
 
-/* Flags are needed behind it: RCX tells instead. Falls through where the value at offset is `value`. */
-static uint8_t *compare_softly(struct emit *e, size_t offset, uint32_t value)
+/* How an edge hands over the flags. */
+enum hand_over {
+	HAND_NOTHING, /* nobody reads them */
+	HAND_HOST,    /* in the host's */
+	HAND_SAVED,   /* in jit_gs.flags: the target takes them from there if it wants any */
+};
+
+/* Nothing to do falls through; RCX tells, since flags are needed. */
+static uint8_t *poll_softly(struct emit *e)
 {
 	emit_rr(e, true, EMIT_LOAD, JIT_C, X86_RCX);
-	emit_gs(e, false, EMIT_LOAD, X86_RCX, offset);
-	if (value) { /* lea ecx, [rcx - value], with four bytes of displacement whatever it is: it is patched */
-		emit_byte(e, EMIT_LEA);
-		emit_byte(e, 0x89);
-		emit_u32(e, 0 - value);
-	}
-	uint8_t *equal = emit_short(e, JRCXZ);
+	emit_gs(e, false, EMIT_LOAD, X86_RCX, offsetof(struct hosted_cpu, poll));
+	uint8_t *nothing = emit_short(e, JRCXZ);
 	emit_rr(e, true, EMIT_LOAD, X86_RCX, JIT_C);
-	uint8_t *differs = emit_jmp(e, NULL);
-	emit_patch_short(e, equal);
+	uint8_t *out = emit_jmp(e, NULL);
+	emit_patch_short(e, nothing);
 	emit_rr(e, true, EMIT_LOAD, X86_RCX, JIT_C);
-	return differs;
+	return out;
 }
 
-static void poll(struct jit_work *w, unsigned link, uint32_t needed)
+static void poll(struct jit_work *w, unsigned link, enum hand_over how)
 {
 	uint8_t *from;
 
-	if (needed) {
-		from = compare_softly(&w->e, offsetof(struct hosted_cpu, poll), 0);
+	if (how == HAND_HOST) {
+		from = poll_softly(&w->e);
 	} else {
 		emit_gs_cmp32_zero(&w->e, offsetof(struct hosted_cpu, poll));
 		from = emit_jcc(&w->e, EMIT_CC_NE, NULL);
 	}
-	jit_exit(w, from, JIT_THUNK_POLL, JIT_ARG_LINK, link);
+	jit_exit(w, from, how == HAND_SAVED ? JIT_THUNK_POLL_SAVED : JIT_THUNK_POLL, JIT_ARG_LINK,
+		 link);
 }
 
-static void check_stamp(struct jit_work *w, unsigned link, uint32_t needed)
+static enum jit_thunk link_thunk(enum hand_over how)
 {
-	uint8_t *from;
+	return how == HAND_SAVED ? JIT_THUNK_LINK_SAVED : JIT_THUNK_LINK;
+}
 
-	if (needed) {
-		from = compare_softly(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
-		/* lea's displacement, -stamp: before jrcxz (2), mov (3), jmp (5), mov (3) */
-		w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 13 - 4);
-		w->links[link].stamp_negated = true;
-	} else {
-		emit_gs_cmp32(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
-		w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 4);
-		from = emit_jcc(&w->e, EMIT_CC_NE, NULL);
-	}
-	jit_exit(w, from, JIT_THUNK_LINK, JIT_ARG_LINK, link);
+static void check_stamp(struct jit_work *w, unsigned link, enum hand_over how)
+{
+	emit_gs_cmp32(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
+	w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 4);
+	jit_exit(w, emit_jcc(&w->e, EMIT_CC_NE, NULL), link_thunk(how), JIT_ARG_LINK, link);
 }
 
 static bool is_same_page(const struct jit_work *w, uint64_t target)
@@ -113,19 +112,25 @@ static bool is_same_page(const struct jit_work *w, uint64_t target)
 	return (target ^ w->rip) < CPU_PAGE_BYTES;
 }
 
+/* A short loop that needs its flags keeps them where they are; what compares stamps, or has saved them, leaves them saved. */
 static void edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed, bool torn)
 {
 	unsigned link = new_link(w, target);
+	bool stamped = torn || !is_same_page(w, target);
+	enum hand_over how = HAND_NOTHING;
 
 	if (needed)
-		jit_flags_back(w, JIT_C);
+		how = stamped || w->flags == JIT_FLAGS_SAVED ? HAND_SAVED : HAND_HOST;
+	if (how == HAND_SAVED)
+		jit_flags_spare(w, needed, JIT_A);
+	w->links[link].saved = how == HAND_SAVED;
 	if (target <= from)
-		poll(w, link, needed);
-	if (torn || !is_same_page(w, target))
-		check_stamp(w, link, needed);
+		poll(w, link, how);
+	if (stamped)
+		check_stamp(w, link, how);
 	uint8_t *jump = emit_jmp(&w->e, NULL);
 	w->links[link].jump = jit_ref_of(w->jit, jump);
-	jit_exit(w, jump, JIT_THUNK_LINK, JIT_ARG_LINK, link);
+	jit_exit(w, jump, link_thunk(how), JIT_ARG_LINK, link);
 }
 
 void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed)

@@ -19,12 +19,14 @@ struct address {
 	uint32_t origin, index; /* index 0: none */
 	uint8_t scale;
 	int64_t offset;
+	bool is_constant;
 };
 
 struct plan {
 	struct jit_work *w;
 	struct value regs[X86_REGS];
 	uint32_t origins;
+	uint32_t era; /* of known addresses: they are looked up anew where the TLB is another */
 };
 
 static void forget(struct plan *p, unsigned reg)
@@ -40,14 +42,22 @@ static void forget_all(struct plan *p)
 
 /* ---- groups ---- */
 
+/* Of the same page, whatever is between them: which page is known. */
+static bool same_page(int64_t min, int64_t max)
+{
+	return ((min ^ (max - 1)) & ~(int64_t)(CPU_PAGE_BYTES - 1)) == 0;
+}
+
 static struct jit_group *group_of(struct jit_work *w, const struct address *at, int64_t to)
 {
 	for (unsigned i = 0; i < w->n_groups; i++) {
 		struct jit_group *g = &w->groups[i];
 		int64_t min = at->offset < g->min ? at->offset : g->min;
 		int64_t max = to > g->max ? to : g->max;
-		if (g->origin == at->origin && g->index == at->index && g->scale == at->scale &&
-		    max - min <= JIT_GROUP_BYTES)
+		bool same_base = g->origin == at->origin && g->index == at->index &&
+				 g->scale == at->scale && g->is_constant == at->is_constant;
+		if (same_base &&
+		    (at->is_constant ? same_page(min, max) : max - min <= JIT_GROUP_BYTES))
 			return g;
 	}
 	return NULL;
@@ -68,6 +78,7 @@ static void note(struct plan *p, unsigned i, enum jit_which which, const struct 
 			.origin = at->origin,
 			.index = at->index,
 			.scale = at->scale,
+			.is_constant = at->is_constant,
 			.min = at->offset,
 			.max = to,
 			.first = at->offset,
@@ -94,10 +105,32 @@ static bool is_followed(const struct x86_insn *insn)
 	       !((UINT32_C(1) << mem->base | UINT32_C(1) << mem->index) & JIT_SCRATCH);
 }
 
+/* An operand at a known address, which fits a displacement and is in one page. */
+static bool is_constant(const struct plan *p, unsigned i, const struct x86_insn *insn,
+			unsigned bytes, int64_t *ret)
+{
+	const struct x86_mem *mem = &insn->mem;
+	bool is_absolute = mem->base == X86_REG_NONE && mem->index == X86_REG_NONE;
+
+	if (mem->is_moffs || mem->is_vsib || mem->bit_offset || mem->seg == X86_FS ||
+	    mem->seg == X86_GS || insn->addr_bytes != 8 || insn->op == X86_OP_XLAT ||
+	    !(mem->is_rip || is_absolute))
+		return false;
+	*ret = mem->disp;
+	if (mem->is_rip)
+		*ret += (int64_t)(p->w->rip + p->w->at[i] + insn->len);
+	return *ret == (int32_t)*ret && same_page(*ret, *ret + (int64_t)bytes);
+}
+
 static void note_operand(struct plan *p, unsigned i, const struct x86_insn *insn, unsigned bytes)
 {
 	const struct x86_mem *mem = &insn->mem;
+	struct address known = { .origin = p->era, .is_constant = true };
 
+	if (is_constant(p, i, insn, bytes, &known.offset)) {
+		note(p, i, JIT_OPERAND, &known, bytes, mem->is_written);
+		return;
+	}
 	if (!is_followed(insn))
 		return;
 	struct address at = { .origin = p->regs[mem->base].origin,
@@ -211,6 +244,7 @@ static void plan_insn(struct plan *p, unsigned i)
 		branch(p, i, insn);
 	} else if (insn->op == X86_OP_STAC || insn->op == X86_OP_CLAC) {
 		forget_all(p); /* the TLB is another one behind it */
+		p->era++;
 	} else {
 		if (insn->class == X86_CLASS_DATA && insn->has_mem && insn->op != X86_OP_LEA &&
 		    insn->op != X86_OP_NOP)

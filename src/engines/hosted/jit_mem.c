@@ -95,8 +95,8 @@ static unsigned other_than(unsigned a)
 	return a == JIT_B ? JIT_C : JIT_B;
 }
 
-/* Within the segment, of addr_bytes. */
-static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigned a)
+/* Within the segment, of addr_bytes; less shift, where that is not 0. */
+static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigned a, int32_t shift)
 {
 	const struct x86_mem *mem = &insn->mem;
 	bool is64 = insn->addr_bytes == 8;
@@ -117,7 +117,8 @@ static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigne
 		   (mem->base == X86_REG_NONE && mem->index == X86_REG_NONE)) {
 		emit_mov_imm(&w->e, a, value);
 	} else {
-		struct emit_mem ea = { mem->base, mem->index, mem->scale, (int32_t)mem->disp };
+		struct emit_mem ea = { mem->base, mem->index, mem->scale,
+				       (int32_t)mem->disp - shift };
 		address_register(w, mem->base);
 		if (mem->index != mem->base)
 			address_register(w, mem->index);
@@ -129,7 +130,7 @@ void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
 {
 	unsigned b = other_than(a);
 
-	offset_into(w, insn, a);
+	offset_into(w, insn, a, 0);
 	if (insn->mem.seg != X86_FS && insn->mem.seg != X86_GS)
 		return; /* base 0: CPU_MODE_FLAT */
 	struct emit_mem sum = { (uint8_t)a, (uint8_t)b, 1, 0 };
@@ -138,6 +139,35 @@ void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
 			offsetof(struct x86_segment, base));
 	emit_rm(&w->e, w->long_mode, EMIT_LEA, a, &sum);
 }
+
+/* ---- an addend at hand ---- */
+
+static void hand_set(struct jit_work *w, uint8_t slot)
+{
+	w->at_hand = slot;
+	w->e.written &= ~(UINT32_C(1) << JIT_C);
+}
+
+static bool is_at_hand(const struct jit_work *w, uint8_t slot)
+{
+	return w->at_hand == slot && !(w->e.written >> JIT_C & 1);
+}
+
+/* The register that holds the addend now: JIT_C, where the instruction needs that for nothing else, or a. */
+static unsigned addend_of(struct jit_work *w, const struct jit_group *g, bool is_stack, unsigned a)
+{
+	bool named = !is_stack && (jit_operands(&w->insns[w->i]) >> JIT_C & 1);
+	unsigned to = named ? a : JIT_C;
+
+	if (to == JIT_C && is_at_hand(w, g->slot))
+		return JIT_C;
+	emit_gs(&w->e, true, EMIT_LOAD, to, JIT_GS(group) + 8U * g->slot);
+	if (to == JIT_C)
+		hand_set(w, g->slot);
+	return to;
+}
+
+/* ---- look-ups ---- */
 
 static size_t tag_of(enum cpu_access access)
 {
@@ -209,31 +239,90 @@ static void check_group(struct jit_work *w, struct jit_group *g, unsigned a, uns
 	unsigned range = (unsigned)(g->max - g->min);
 
 	uint8_t *miss = look_up(w, a, b, c, range, g->write ? CPU_WRITE : CPU_READ);
-	emit_rm(&w->e, true, EMIT_LOAD, b, &addend);
-	emit_gs(&w->e, true, EMIT_STORE, b, JIT_GS(group) + 8U * g->slot);
-	emit_rr(&w->e, true, EMIT_ADD, a, b);
+	unsigned to = a == JIT_C ? b : JIT_C;
+	emit_rm(&w->e, true, EMIT_LOAD, to, &addend);
+	emit_gs(&w->e, true, EMIT_STORE, to, JIT_GS(group) + 8U * g->slot);
+	emit_rr(&w->e, true, EMIT_ADD, a, to);
 	unsigned site = jit_site(w, bytes, access);
 	w->sites[site].slot = g->slot;
 	w->sites[site].shift = (uint16_t)(g->first - g->min);
 	w->sites[site].range = (uint16_t)range;
 	w->sites[site].group_access = g->write ? CPU_WRITE : CPU_READ;
 	miss_exit(w, miss, a, site);
+	if (to == JIT_C)
+		hand_set(w, g->slot); /* the thunk sets it too */
 	g->is_open = true;
 }
 
+/* a: the linear address less shift (at most JIT_GROUP_BYTES), or what is not canonical either way. */
 static void linear(struct jit_work *w, const struct emit_mem *guest, unsigned a, int64_t shift)
 {
 	struct emit_mem at = { (uint8_t)a, X86_REG_NONE, 1, (int32_t)-shift };
+	const struct x86_insn *insn = &w->insns[w->i];
 
 	if (guest) {
 		at = *guest;
 		at.disp -= (int32_t)shift;
+	} else if (shift && insn->mem.disp >= INT32_MIN + JIT_GROUP_BYTES) {
+		offset_into(w, insn, a,
+			    (int32_t)shift); /* of a group: base and index, no segment */
+		return;
 	} else {
-		jit_address(w, &w->insns[w->i], a);
+		jit_address(w, insn, a);
 		if (!shift)
 			return;
 	}
 	emit_rm(&w->e, true, EMIT_LEA, a, &at);
+}
+
+/* The first access to a page that is known: a becomes the addend, without the other two. */
+static void check_constant(struct jit_work *w, struct jit_group *g, int32_t gva, unsigned a,
+			   unsigned bytes, enum cpu_access access)
+{
+	enum cpu_access whole = g->write ? CPU_WRITE : CPU_READ;
+	int32_t entry =
+		(int32_t)(cpu_tlb_index((uint64_t)(int64_t)gva) * sizeof(struct cpu_tlb_entry));
+	struct emit_mem tag = { (uint8_t)a, X86_REG_NONE, 1, entry + (int32_t)tag_of(whole) };
+	struct emit_mem addend = { (uint8_t)a, X86_REG_NONE, 1,
+				   entry + (int32_t)offsetof(struct cpu_tlb_entry, addend) };
+	struct emit *e = &w->e;
+
+	emit_gs(e, true, EMIT_LOAD, a, offsetof(struct hosted_cpu, tlb));
+	emit_cmp_imm(e, &tag, gva & -(int32_t)CPU_PAGE_BYTES);
+	uint8_t *miss = emit_jcc(e, EMIT_CC_NE, NULL);
+	emit_rm(e, true, EMIT_LOAD, a, &addend);
+	if (g->slot != JIT_NO_SLOT)
+		emit_gs(e, true, EMIT_STORE, a, JIT_GS(group) + 8U * g->slot);
+	unsigned site = jit_site(w, bytes, access);
+	w->sites[site].is_constant = true;
+	w->sites[site].gva = gva;
+	w->sites[site].slot = g->slot;
+	w->sites[site].shift = (uint16_t)(gva - g->min);
+	w->sites[site].range = (uint16_t)(g->max - g->min);
+	w->sites[site].group_access = (uint8_t)whole;
+	miss_exit(w, miss, a, site);
+	g->is_open = true;
+}
+
+static struct emit_mem constant(struct jit_work *w, struct jit_group *g, unsigned a, unsigned bytes,
+				enum cpu_access access, uint32_t needed)
+{
+	const struct x86_insn *insn = &w->insns[w->i];
+	int64_t gva = insn->mem.disp;
+
+	if (insn->mem.is_rip)
+		gva += (int64_t)(w->rip + w->at[w->i] + insn->len);
+	if (g->is_open && g->slot != JIT_NO_SLOT) {
+		a = addend_of(w, g, false, a);
+	} else {
+		bool keep = g->slot != JIT_NO_SLOT && !(jit_operands(insn) >> JIT_C & 1);
+		a = keep ? JIT_C : a;
+		jit_flags_spare(w, needed, other_than(a));
+		check_constant(w, g, (int32_t)gva, a, bytes, access);
+		if (keep)
+			hand_set(w, g->slot);
+	}
+	return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, (int32_t)gva };
 }
 
 /* A later one of a group: base and displacement as they are, the addend is the index. */
@@ -241,20 +330,21 @@ static struct emit_mem member(struct jit_work *w, const struct jit_group *g,
 			      const struct emit_mem *guest, unsigned a)
 {
 	const struct x86_mem *mem = &w->insns[w->i].mem;
-	struct emit_mem at = { mem->base, (uint8_t)a, 1, (int32_t)mem->disp };
+	unsigned addend = addend_of(w, g, guest != NULL, a);
+	struct emit_mem at = { mem->base, (uint8_t)addend, 1, (int32_t)mem->disp };
 
 	if (guest)
-		at = (struct emit_mem){ guest->base, (uint8_t)a, 1, guest->disp };
-	if (is_scratch(at.base)) {
-		struct emit_mem sum = { (uint8_t)a, X86_REG_NONE, 1, at.disp };
+		at = (struct emit_mem){ guest->base, (uint8_t)addend, 1, guest->disp };
+	if (is_scratch(at.base) && addend != a) {
 		emit_gs(&w->e, true, EMIT_LOAD, a, JIT_REG(at.base));
-		emit_gs(&w->e, true, EMIT_ADD, a, JIT_GS(group) + 8U * g->slot);
-		return sum;
+		at.base = (uint8_t)a;
+	} else if (is_scratch(at.base)) {
+		emit_gs(&w->e, true, EMIT_ADD, a, JIT_REG(at.base));
+		return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, at.disp };
 	}
-	emit_gs(&w->e, true, EMIT_LOAD, a, JIT_GS(group) + 8U * g->slot);
 	if (!guest && mem->index != X86_REG_NONE) { /* three registers: two of them first */
 		emit_rm(&w->e, true, EMIT_LEA, a,
-			&(struct emit_mem){ mem->base, (uint8_t)a, 1, 0 });
+			&(struct emit_mem){ mem->base, (uint8_t)addend, 1, 0 });
 		return (struct emit_mem){ (uint8_t)a, mem->index, mem->scale, (int32_t)mem->disp };
 	}
 	return at;
@@ -268,6 +358,8 @@ struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, un
 	struct emit_mem host = { (uint8_t)a, X86_REG_NONE, 1, 0 };
 	bool grouped = g && g->slot != JIT_NO_SLOT;
 
+	if (g && g->is_constant)
+		return constant(w, g, a, bytes, access, needed);
 	if (grouped && g->is_open &&
 	    !(needed && is_scratch(guest ? guest->base : w->insns[w->i].mem.base)))
 		return member(w, g, guest, a);

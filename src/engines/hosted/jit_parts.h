@@ -32,13 +32,15 @@
  *
  * Memory. An operand's linear address is looked up in the TLB inline. Operands of a block at constant distances from one another make a
  * group: its first one looks up all of the group's bytes, for writing if any is written, and the others take the addend from jit_gs.group.
+ * JIT_C keeps an addend until something else needs that register.
  * That holds to the block's end: what makes a translation go (a flush, another vcpu's mmu_protect()) happens between blocks, and STAC and
  * CLAC end groups. Where a group's bytes lie on two pages, or may not all be accessed, C goes on in a second translation without groups
  * (JIT_MODE_PLAIN). A page fault is only ever that of the access whose turn it is.
  *
  * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target. An edge
  * backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
- * changes with every change of mappings. Flags are in the host's register at a direct edge. An indirect one (RET too) has
+ * changes with every change of mappings. At a direct edge flags are in the host's register, or saved already, or have to be
+ * saved for the comparison: then they stay in jit_gs.flags, for the target to take if it wants any. An indirect one (RET too) has
  * the target in R11 and flags in jit_gs.flags, and looks into the jump table in force, one for each (mode, address space).
  * So each way around a loop looks at poll: it has an edge backward or an indirect one.
  *
@@ -72,7 +74,7 @@
 #define JIT_BLOCK_INSNS 64U
 #define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
 #define JIT_TABLE_ROOM	(8U << 10)  /* of which the tables */
-#define JIT_JUMPS_BITS	11U
+#define JIT_JUMPS_BITS	12U
 #define JIT_JUMPS	(1U << JIT_JUMPS_BITS)
 #define JIT_DOMAINS	8U
 #define JIT_NO_RIP	UINT64_C(0x8000000000000001) /* not canonical: no code is there */
@@ -131,9 +133,9 @@ struct jit_link {
 	jit_ref jump;  /* the 4 bytes of displacement */
 	jit_ref stub;  /* where it goes unlinked */
 	jit_ref stamp; /* the 4 bytes compared; 0: same page */
-	bool stamp_negated;
-	jit_ref to;   /* block, 0: not linked */
-	jit_ref next; /* among those incoming there */
+	bool saved;    /* flags are in jit_gs.flags: it goes to the block's jump_entry */
+	jit_ref to;    /* block, 0: not linked */
+	jit_ref next;  /* among those incoming there */
 };
 
 /* A place where code leaves in the middle. */
@@ -146,6 +148,8 @@ struct jit_site {
 	uint8_t slot;	       /* memory: of a group, or JIT_NO_SLOT; then: */
 	uint16_t shift, range; /* the access is at address + shift; bytes from address on */
 	uint8_t group_access;
+	bool is_constant; /* memory: the address is this; back goes the addend: */
+	int32_t gva;
 	bool retry; /* a fault is for the interpreter to find: another may come before it, or the operand is masked */
 };
 
@@ -165,11 +169,12 @@ struct jit_group {
 	int64_t first; /* offset of the first one */
 	unsigned n;
 	bool write, is_open;
-	uint8_t slot; /* in jit_gs.group; JIT_NO_SLOT: each for itself */
+	bool is_constant; /* offsets are addresses */
+	uint8_t slot;	  /* in jit_gs.group; JIT_NO_SLOT: each for itself */
 };
 enum jit_which { JIT_OPERAND, JIT_STACK, JIT_WHICH };
 #define JIT_GROUPS_MAX	24U
-#define JIT_GROUP_SLOTS 4U
+#define JIT_GROUP_SLOTS 8U
 #define JIT_GROUP_BYTES 512
 #define JIT_NO_SLOT	0xffU
 /* In struct jit_block's mode: without groups, for where a group's bytes are on two pages. */
@@ -191,8 +196,10 @@ enum jit_thunk {
 	JIT_THUNK_AGAIN, /* arg: site; flags saved or dead. The instruction there is interpreted */
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
 	JIT_THUNK_LINK,	      /* arg: link */
+	JIT_THUNK_LINK_SAVED, /* the same, flags saved */
 	JIT_THUNK_POLL,	      /* arg: link */
-	JIT_THUNK_JUMP,	      /* target in JIT_C, flags saved */
+	JIT_THUNK_POLL_SAVED,
+	JIT_THUNK_JUMP, /* target in JIT_C, flags saved */
 	JIT_THUNK_POLL_JUMP,
 	JIT_THUNK_DEAD,	 /* arg: block */
 	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */
@@ -237,6 +244,7 @@ struct jit_work {
 	uint32_t needed_after;		  /* behind the last one */
 	uint16_t ahead[2][2];
 	enum jit_flags flags;
+	uint8_t at_hand; /* the group whose addend is in JIT_C, as long as nothing writes that; JIT_NO_SLOT: none */
 	unsigned i; /* the one that is emitted */
 
 	struct jit_link links[JIT_LINKS_MAX];

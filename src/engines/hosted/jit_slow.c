@@ -51,8 +51,10 @@ static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint
 	if (site->group_access != site->access &&
 	    mmu_fill(cpu, gva, (enum cpu_access)site->group_access, &hva, &gpa) != CPU_OK)
 		return false; /* no fault yet: that access is not due */
-	cpu->jit_gs.group[site->slot] = (uintptr_t)hva - gva;
-	cpu->jit_gs.address = (uintptr_t)hva - site->shift;
+	cpu->jit_gs.addend = (uintptr_t)hva - gva;
+	if (site->slot != JIT_NO_SLOT)
+		cpu->jit_gs.group[site->slot] = cpu->jit_gs.addend;
+	cpu->jit_gs.address = site->is_constant ? cpu->jit_gs.addend : (uintptr_t)hva - site->shift;
 	return true;
 }
 
@@ -60,7 +62,9 @@ const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 {
 	struct jit_vcpu *jit = cpu->jit;
 	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
-	uint64_t gva = cpu->jit_gs.address + site->shift, gpa;
+	uint64_t gva = site->is_constant ? (uint64_t)(int64_t)site->gva
+					 : cpu->jit_gs.address + site->shift;
+	uint64_t gpa;
 	uint8_t *hva;
 
 	jit->stats.misses++;
@@ -69,7 +73,7 @@ const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 	if (gva % CPU_PAGE_BYTES + site->bytes > CPU_PAGE_BYTES || !is_canonical(gva))
 		return NULL;
 	enum cpu_result r = mmu_fill(cpu, gva, (enum cpu_access)site->access, &hva, &gpa);
-	if (r == CPU_OK && site->slot != JIT_NO_SLOT) {
+	if (r == CPU_OK && (site->slot != JIT_NO_SLOT || site->is_constant)) {
 		if (!group_fill(cpu, site, gva, hva))
 			return jit_go_on_plain(jit);
 		return jit->rx + site->back;

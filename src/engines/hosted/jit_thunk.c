@@ -80,6 +80,8 @@ static void call(struct jit_vcpu *jit, struct emit *e, const struct thunk *thunk
 	uint8_t *none = emit_jcc(e, EMIT_CC_E, NULL);
 	emit_gs(e, true, EMIT_STORE, X86_RAX, JIT_GS(target));
 	if (thunk->address != X86_REG_NONE) { /* flags are saved or dead */
+		if (thunk->address != JIT_C)
+			emit_gs(e, true, EMIT_LOAD, JIT_C, JIT_GS(addend));
 		emit_gs(e, true, EMIT_LOAD, thunk->address, JIT_GS(address));
 		registers(e, EMIT_LOAD);
 		emit_jmp_gs(e, JIT_GS(target));
@@ -97,6 +99,8 @@ static const struct thunk thunks[JIT_THUNKS] = {
 	[JIT_THUNK_AGAIN] = { jit_slow_again, false, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_AGAIN_LIVE] = { jit_slow_again, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_LINK] = { jit_slow_link, true, JIT_C, X86_REG_NONE },
+	[JIT_THUNK_LINK_SAVED] = { jit_slow_link, false, JIT_C, X86_REG_NONE },
+	[JIT_THUNK_POLL_SAVED] = { jit_slow_poll, false, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_POLL] = { jit_slow_poll, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_JUMP] = { jit_slow_jump, false, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_POLL_JUMP] = { jit_slow_poll_jump, false, JIT_C, X86_REG_NONE },

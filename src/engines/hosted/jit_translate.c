@@ -175,6 +175,7 @@ static void body(struct jit_work *w)
 {
 	w->start = w->e.at;
 	w->flags = JIT_FLAGS_HOST;
+	w->at_hand = JIT_NO_SLOT;
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
@@ -232,7 +233,7 @@ static void stubs(struct jit_work *w, struct jit_block *block)
 			emit_patch(e, out->from, w->jit->rw + w->jit->thunks[out->thunk]);
 			continue;
 		}
-		if (out->thunk == JIT_THUNK_LINK) {
+		if (out->thunk == JIT_THUNK_LINK || out->thunk == JIT_THUNK_LINK_SAVED) {
 			link = &jit_links(block)[out->arg];
 			if (link->stub) {
 				emit_patch(e, out->from, w->jit->rw + link->stub);

@@ -83,7 +83,7 @@ static enum cpu_result deliver(struct hosted_cpu *cpu)
 		return r;
 	cpu->halted = false;
 	if (is_nmi) {
-		cpu->nmi_pending = false;
+		cpu->nmi_pending--;
 		cpu->nmi_blocked = true;
 	} else {
 		cpu->irq_injected = false;
@@ -93,13 +93,12 @@ static enum cpu_result deliver(struct hosted_cpu *cpu)
 
 static void poll_take(struct hosted_cpu *cpu)
 {
-	uint32_t poll = __atomic_load_n(&cpu->poll, __ATOMIC_SEQ_CST);
+	/* In one step: a kick that came between a look and the clearing would be lost. */
+	uint32_t poll = __atomic_fetch_and(&cpu->poll, ~(CPU_POLL_KICK | CPU_POLL_EVENT),
+					   __ATOMIC_SEQ_CST);
 
 	if (poll & CPU_POLL_SYNC)
 		mmu_sync(cpu);
-	if (poll & (CPU_POLL_KICK | CPU_POLL_EVENT))
-		(void)__atomic_fetch_and(&cpu->poll, ~(CPU_POLL_KICK | CPU_POLL_EVENT),
-					 __ATOMIC_SEQ_CST);
 	/* The task priority fell: what it held back may be due now, which the machine's LAPIC knows. */
 	if ((poll & CPU_POLL_KICK) || cpu->cr8 < cpu->cr8_told)
 		cpu->kicked = true;

@@ -390,6 +390,36 @@ static void accesses_that_share_a_look_up(void **state)
 	assert_true(after.misses - before.misses <= 1);
 }
 
+/* One look-up for all of a page that RIP-relative operands are in; a fault is that of the access whose turn it is. */
+static void known_addresses_share_a_look_up(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+	struct jit_stats before, after;
+
+	LOAD(rig, JIT_RIG_CODE, 0x48, 0x8b, 0x05, 0xf9, 0xff, 0x0f, 0, /* mov rax, [DATA] */
+	     0x48, 0x03, 0x05, 0xf2, 0xff, 0x0f, 0,		       /* 7: add rax, [DATA] */
+	     0x48, 0x89, 0x05, 0xe3, 0x0f, 0x10, 0, /* 14: mov [DATA + 4088], rax */
+	     0x4c, 0x8b, 0x15, 0xdc, 0x0f, 0x10, 0, /* 21: mov r10, [DATA + 4088] */
+	     HLT);
+	put64(rig, JIT_RIG_DATA, 33);
+	jit_rig_map(rig, JIT_RIG_DATA, 0x100000, PTE & ~UINT64_C(2));
+	cpu->rip = JIT_RIG_CODE;
+	assert_int_equal(jit_rig_run(rig), CPU_FAULT);
+	assert_int_equal(cpu->fault.cr2, JIT_RIG_DATA + 4088);
+	assert_int_equal(cpu->rip, JIT_RIG_CODE + 14);
+	assert_int_equal(cpu->regs[X86_RAX], 66);
+	jit_rig_map(rig, JIT_RIG_DATA, 0x100000, PTE);
+	jit_stats(cpu, &before);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 28);
+	jit_stats(cpu, &after);
+	assert_int_equal(cpu->regs[X86_R10], 66);
+	assert_int_equal(after.misses - before.misses, 1);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 28);
+	jit_stats(cpu, &before);
+	assert_int_equal(before.misses, after.misses);
+}
+
 /* The first access is allowed, the next one, of the same group, is not. */
 static void a_group_that_may_only_be_read(void **state)
 {
@@ -526,6 +556,7 @@ int main(void)
 		T(data_beside_code_becomes_quick_again),
 		T(a_device_writes_code),
 		T(accesses_that_share_a_look_up),
+		T(known_addresses_share_a_look_up),
 		T(a_group_that_may_only_be_read),
 		T(an_instruction_on_two_pages),
 		T(pushf_gives_all_flags),
