@@ -94,8 +94,8 @@ static enum cpu_result deliver(struct hosted_cpu *cpu)
 static void poll_take(struct hosted_cpu *cpu)
 {
 	/* In one step: a kick that came between a look and the clearing would be lost. */
-	uint32_t poll = __atomic_fetch_and(&cpu->poll, ~(CPU_POLL_KICK | CPU_POLL_EVENT),
-					   __ATOMIC_SEQ_CST);
+	uint32_t poll =
+		__atomic_fetch_and(&cpu->poll, ~(CPU_POLL_KICK | CPU_POLL_EVENT), __ATOMIC_SEQ_CST);
 
 	if (poll & CPU_POLL_SYNC)
 		mmu_sync(cpu);
