@@ -45,6 +45,7 @@ fuzz:
 	@tools/setup build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test build fuzz
 	@DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} build/tests/test_engines_hosted_interp_diff
+	@RANDOM_CASES=$${RANDOM_CASES:-100000} RANDOM_ROUNDS=20000 RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} build/tests/test_engines_hosted_jit_random
 
 ## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
 soak:
