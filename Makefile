@@ -48,6 +48,7 @@ fuzz:
 		DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} \
 		build/tests/test_engines_hosted_$${engine}_diff || exit 1; \
 	done
+	@RANDOM_CASES=$${RANDOM_CASES:-100000} RANDOM_ROUNDS=20000 RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} build/tests/test_engines_hosted_jit_random
 
 ## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
 soak:
