@@ -189,7 +189,8 @@ static const uint8_t *go_on(struct jit_vcpu *jit, struct jit_block **ret)
 	if (__atomic_load_n(&jit->cpu->poll, __ATOMIC_RELAXED))
 		return NULL;
 	jit->result = block_here(jit, jit->cpu->mode, &block);
-	if (jit->result == CPU_OK && block->interpret)
+	if (jit->result == CPU_OK && block->interpret &&
+	    block->gpa2) /* it may be another one soon */
 		jit->result = CPU_AGAIN;
 	if (jit->result != CPU_OK)
 		return NULL;

@@ -117,7 +117,7 @@ struct jit_block {
 	uint8_t n_links;
 	uint16_t n_sites, n_traps;
 	bool dead;
-	bool interpret; /* its first instruction is not for translation */
+	bool interpret; /* its first instruction is not for translation: all it does is to have it interpreted */
 	bool wants_flags;
 	jit_ref entry, jump_entry; /* the second one: flags in jit_gs.flags */
 	jit_ref code;

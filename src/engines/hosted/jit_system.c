@@ -2,12 +2,13 @@
 /* Privileged and virtualized instructions that kernels execute all the time, and need no C. 64-bit code. */
 #include "engines/hosted/jit_parts.h"
 
-#define RFLAGS_AC 0x40000
-#define RFLAGS_RF 0x10000
-#define RFLAGS_VM 0x20000
-#define CR4_SMAP  0x200000
-#define OF_SHIFT  11
-#define CPU_GS(m) offsetof(struct hosted_cpu, m)
+#define RFLAGS_AC      0x40000
+#define RFLAGS_RF      0x10000
+#define RFLAGS_VM      0x20000
+#define CR4_SMAP       0x200000
+#define OF_SHIFT       11
+#define WAITS_INJECTED 0xff0000U /* irq_injected, of the 4 bytes from nmi_pending on */
+#define CPU_GS(m)      offsetof(struct hosted_cpu, m)
 #define SEG_GS(n, m)                                                                               \
 	(CPU_GS(segs) + (n) * sizeof(struct x86_segment) + offsetof(struct x86_segment, m))
 
@@ -26,6 +27,7 @@ bool jit_can_system(const struct jit_work *w, const struct x86_insn *insn)
 	case X86_OP_PAUSE:
 		return w->jit->vm->vm->n_cpus > 1;
 	case X86_OP_CLI:
+	case X86_OP_STI:
 		return w->mode & CPU_MODE_IOPL_OK;
 	case X86_OP_SWAPGS:
 	case X86_OP_RDTSC:
@@ -52,6 +54,27 @@ static void leave_without(struct jit_work *w, uint32_t cr4)
 	emit_gs_test32(&w->e, CPU_GS(cr4), cr4);
 	jit_exit(w, emit_jcc(&w->e, EMIT_CC_E, NULL), JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 }
+
+/*
+ * No interrupt comes before the next instruction has retired: it is in this block, and what polls does so behind it. HLT, say, is
+ * not: then the interpreter does both. So does it where an interrupt waits already.
+ */
+static void sti(struct jit_work *w)
+{
+	if (w->i + 1 == w->n) {
+		jit_leave(w, w->at[w->i], w->needed[w->i]);
+		return;
+	}
+	unsigned site = jit_site(w, 0, CPU_READ);
+	emit_gs_test32(&w->e, CPU_GS(nmi_pending), WAITS_INJECTED);
+	jit_exit(w, emit_jcc(&w->e, EMIT_CC_NE, NULL), JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
+	emit_gs_test32(&w->e, CPU_GS(irq_window), UINT8_MAX);
+	jit_exit(w, emit_jcc(&w->e, EMIT_CC_NE, NULL), JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
+	emit_gs_imm32(&w->e, EMIT_IMM_OR, CPU_GS(rflags), X86_IF);
+}
+_Static_assert(offsetof(struct hosted_cpu, irq_injected) ==
+		       offsetof(struct hosted_cpu, nmi_pending) + 2,
+	       "WAITS_INJECTED is its byte");
 
 static void swapgs(struct emit *e)
 {
@@ -134,6 +157,9 @@ void jit_system(struct jit_work *w, const struct x86_insn *insn)
 	switch (insn->op) {
 	case X86_OP_CLI:
 		emit_gs_imm32(e, EMIT_IMM_AND, CPU_GS(rflags), ~X86_IF);
+		break;
+	case X86_OP_STI:
+		sti(w);
 		break;
 	case X86_OP_PAUSE:
 		pause(w);

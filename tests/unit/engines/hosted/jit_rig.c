@@ -125,7 +125,6 @@ loop(struct jit_rig *rig)
 		r = jit_run(cpu);
 		if (r != CPU_AGAIN)
 			break;
-		rig->steps++;
 		r = interp_step(cpu);
 		if (r == CPU_OK)
 			r = CPU_AGAIN;

@@ -19,8 +19,7 @@ struct jit_rig {
 	struct guest_mem mem;
 	struct hosted_vm vm;
 	struct hosted_cpu cpu;
-	uint8_t *ram;	/* JIT_RIG_BYTES, at JIT_RIG_VA in this process too */
-	uint64_t steps; /* instructions interpreted */
+	uint8_t *ram; /* JIT_RIG_BYTES, at JIT_RIG_VA in this process too */
 	unsigned
 		kick_after; /* the next jit_rig_run() is kicked after so many turns of another thread's; 0: it is not */
 };

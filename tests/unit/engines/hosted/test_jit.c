@@ -89,7 +89,7 @@ static void a_loop_is_translated_and_linked(void **state)
 	     HLT);
 	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 14);
 	assert_int_equal(rig->cpu.regs[X86_RAX], 500500);
-	assert_int_equal(rig->steps, 1); /* HLT */
+	assert_int_equal(rig->cpu.insns, 1); /* HLT */
 	jit_stats(&rig->cpu, &stats);
 	assert_true(stats.links >= 2);
 }
@@ -335,9 +335,9 @@ static void data_beside_code_becomes_quick_again(void **state)
 	assert_int_equal(get64(rig, JIT_RIG_CODE + 0x800), 1);
 	LOAD(rig, JIT_RIG_CODE + PAGE, 0xb9, 0x10, 0x27, 0, 0, 0x89, 0x0f, 0xff, 0xc9, 0x75, 0xfa,
 	     HLT);
-	rig->steps = 0;
+	rig->cpu.insns = 0;
 	run_to(rig, JIT_RIG_CODE + PAGE, JIT_RIG_CODE + PAGE + 11);
-	assert_true(rig->steps < 100); /* the first page has no code any more */
+	assert_true(rig->cpu.insns < 100); /* the first page has no code any more */
 }
 
 static void a_device_writes_code(void **state)
@@ -461,8 +461,8 @@ static void an_instruction_on_two_pages(void **state)
 		run_to(rig, at - 3, at + 5);
 		assert_int_equal(rig->cpu.regs[X86_RAX], 0x30201);
 	}
-	assert_int_equal(rig->steps, 3); /* HLT only */
-	LOAD(rig, at + 3, 5);		 /* its second half changes */
+	assert_int_equal(rig->cpu.insns, 3); /* HLT only */
+	LOAD(rig, at + 3, 5);		     /* its second half changes */
 	run_to(rig, at - 3, at + 5);
 	assert_int_equal(rig->cpu.regs[X86_RAX], 0x50201);
 	jit_rig_load(rig, JIT_RIG_CODE + 7 * PAGE, other, sizeof(other)); /* and leads elsewhere */
