@@ -246,6 +246,8 @@ struct hosted_cpu {
 	uint64_t xsave_mask; /* components that host and guest share */
 	uint32_t xsave_bytes;
 
+	uint64_t insns; /* interpreted: by tests, what is translated shows */
+
 	/* run.c */
 	uint8_t under_way;   /* what the journal belongs to: enum in run.c */
 	uint64_t cr8_told;   /* what the machine knows of it */

@@ -192,6 +192,7 @@ static enum cpu_result interp_entry_run(struct hosted_cpu *cpu, struct interp_en
 {
 	const struct x86_insn *insn = &entry->insn;
 
+	cpu->insns++;
 	if (cpu->mode & entry->deny) {
 		enum cpu_result result = interp_check(cpu, insn);
 		if (result != CPU_OK)
