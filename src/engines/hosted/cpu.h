@@ -223,7 +223,10 @@ struct hosted_cpu {
 	bool kicked; /* owner's copy of CPU_POLL_KICK */
 	/* cpu_ops.debug_set */
 	bool debug_step, debug_software, debug_hardware;
-	uint64_t debug_dr[4];
+	uint64_t debug_dr[DEBUG_POINTS]; /* where to stop before an instruction; 0: nowhere */
+	struct debug_point debug_watch[DEBUG_POINTS]; /* data; len 0: none */
+	bool debug_watches;			      /* any: CPU_MODE_TRAP */
+	uint8_t debug_met;     /* of debug_watch, by the instruction under way: DR6 bits */
 	bool debug_pending_bp; /* inject_breakpoint() */
 
 	/* mmu.c */

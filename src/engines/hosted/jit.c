@@ -233,13 +233,33 @@ const uint8_t *jit_slow_link(struct hosted_cpu *cpu, uint64_t arg)
 	return host;
 }
 
-const uint8_t *jit_slow_jump(struct hosted_cpu *cpu, uint64_t target)
+/*
+ * An indirect branch is to be done: where it leads is in jit_gs.address. To an address that is none (#GP at the branch itself: SDM 1,
+ * Canonical Addressing) it has not been begun.
+ */
+static bool jump_take(struct hosted_cpu *cpu, uint64_t arg)
+{
+	const struct jit_site *site = jit_site_at(cpu->jit, (jit_ref)arg);
+	bool is_address = is_canonical(cpu->jit_gs.address);
+
+	cpu->rip = cpu->jit_gs.address;
+	if (is_address)
+		return true;
+	cpu->rip = jit_block(cpu->jit, site->block)->rip + site->insn;
+	cpu->regs[X86_RSP] -= (uint64_t)(int64_t)site->moved;
+	return false;
+}
+
+const uint8_t *jit_slow_jump(struct hosted_cpu *cpu, uint64_t arg)
 {
 	struct jit_vcpu *jit = cpu->jit;
 	struct jit_block *block;
 
-	cpu->rip = target;
 	jit->stats.jump_misses++;
+	if (!jump_take(cpu, arg)) {
+		jit->result = CPU_AGAIN;
+		return NULL;
+	}
 	const uint8_t *host = go_on(jit, &block);
 	if (host)
 		jump_remember(jit, block);
@@ -267,9 +287,9 @@ const uint8_t *jit_slow_poll(struct hosted_cpu *cpu, uint64_t arg)
 	return NULL;
 }
 
-const uint8_t *jit_slow_poll_jump(struct hosted_cpu *cpu, uint64_t target)
+const uint8_t *jit_slow_poll_jump(struct hosted_cpu *cpu, uint64_t arg)
 {
-	cpu->rip = target;
+	(void)jump_take(cpu, arg);
 	cpu->jit->result = CPU_OK;
 	return NULL;
 }

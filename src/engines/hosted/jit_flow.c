@@ -143,22 +143,27 @@ void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed)
 	edge(w, target, w->rip, needed, true);
 }
 
-/* The target is in JIT_C. */
-static void indirect(struct jit_work *w)
+/*
+ * The target is in JIT_C. The stack pointer has moved by that much: an address that is none faults at the branch, which is begun again
+ * then (jit_slow_jump()).
+ */
+static void indirect(struct jit_work *w, int32_t moved)
 {
+	unsigned site = jit_site(w, 0, CPU_EXEC);
 	struct emit *e = &w->e;
 	struct emit_mem slot = { JIT_A, X86_REG_NONE, 1, 0 };
 	struct emit_mem host = { JIT_A, X86_REG_NONE, 1, offsetof(struct jit_jump, host) };
 
+	w->sites[site].moved = moved;
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_B);
 	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
-	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_POLL_JUMP, JIT_ARG_NONE, 0);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_POLL_JUMP, JIT_ARG_SITE, site);
 	emit_rr(e, false, EMIT_LOAD, JIT_A, JIT_C);
 	emit_shift(e, false, EMIT_SHL, JIT_A, 4);
 	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << 4));
 	emit_gs(e, true, EMIT_ADD, JIT_A, JIT_GS(jumps));
 	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
-	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_JUMP, JIT_ARG_NONE, 0);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_JUMP, JIT_ARG_SITE, site);
 	emit_jmp_mem(e, &host);
 }
 _Static_assert(sizeof(struct jit_jump) == 1U << 4, "indirect() shifts by that");
@@ -297,7 +302,7 @@ static void call_indirect(struct jit_work *w, const struct x86_insn *insn, uint6
 	push_value(w, next);
 	move_stack(w, -(int32_t)SLOT);
 	emit_gs(&w->e, true, EMIT_LOAD, JIT_C, JIT_GS(temp));
-	indirect(w);
+	indirect(w, -(int32_t)SLOT);
 }
 
 static void ret(struct jit_work *w, const struct x86_insn *insn)
@@ -306,7 +311,7 @@ static void ret(struct jit_work *w, const struct x86_insn *insn)
 	struct emit_mem at = slot_at(w, X86_RSP, 0, CPU_READ);
 	emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &at);
 	move_stack(w, (int32_t)(SLOT + (uint16_t)insn->imm));
-	indirect(w);
+	indirect(w, (int32_t)(SLOT + (uint16_t)insn->imm));
 }
 
 /* A conditional branch: skip is where the way not taken begins. */
@@ -385,7 +390,7 @@ void jit_branch(struct jit_work *w, const struct x86_insn *insn)
 	case X86_OP_JMP_IND:
 		jit_flags_spare(w, X86_FLAGS_ARITH, JIT_A);
 		load_target(w, insn);
-		indirect(w);
+		indirect(w, 0);
 		break;
 	case X86_OP_CALL_IND:
 		call_indirect(w, insn, next);

@@ -142,6 +142,7 @@ struct jit_link {
 struct jit_site {
 	jit_ref block;
 	jit_ref back;	       /* memory: where to go on with the host address */
+	int32_t moved;	       /* indirect branch: by how much the stack pointer did */
 	uint16_t insn;	       /* offset of the instruction from the block's rip */
 	uint8_t bytes;	       /* memory: of the access */
 	uint8_t access;	       /* enum cpu_access */
@@ -199,7 +200,7 @@ enum jit_thunk {
 	JIT_THUNK_LINK_SAVED, /* the same, flags saved */
 	JIT_THUNK_POLL,	      /* arg: link */
 	JIT_THUNK_POLL_SAVED,
-	JIT_THUNK_JUMP, /* target in JIT_C, flags saved */
+	JIT_THUNK_JUMP,	      /* arg: site, in JIT_A; target in JIT_C, flags saved */
 	JIT_THUNK_POLL_JUMP,
 	JIT_THUNK_DEAD,	 /* arg: block */
 	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */

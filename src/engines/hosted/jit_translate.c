@@ -206,6 +206,12 @@ static jit_ref arg_ref(struct jit_work *w, struct jit_block *block, const struct
 	return jit_ref_of(w->jit, &jit_sites(block)[out->arg]);
 }
 
+/* JIT_C has something else for it. */
+static bool thunk_has_c(unsigned thunk)
+{
+	return thunk == JIT_THUNK_MEM_C || thunk == JIT_THUNK_JUMP || thunk == JIT_THUNK_POLL_JUMP;
+}
+
 /* By way of a jump there that is near enough, if there is one. */
 static void jump_to_thunk(struct jit_work *w, unsigned thunk, uint8_t *jumps[JIT_THUNKS])
 {
@@ -242,8 +248,7 @@ static void stubs(struct jit_work *w, struct jit_block *block)
 			link->stub = jit_ref_of(w->jit, e->at);
 		}
 		emit_patch(e, out->from, e->at);
-		emit_mov_imm(e, out->thunk == JIT_THUNK_MEM_C ? JIT_A : JIT_C,
-			     arg_ref(w, block, out));
+		emit_mov_imm(e, thunk_has_c(out->thunk) ? JIT_A : JIT_C, arg_ref(w, block, out));
 		jump_to_thunk(w, out->thunk, jumps);
 	}
 }

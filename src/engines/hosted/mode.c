@@ -52,7 +52,7 @@ static uint32_t mode_vectors(const struct hosted_cpu *cpu)
 
 static bool mode_traps(const struct hosted_cpu *cpu)
 {
-	return (cpu->rflags & SYS_FL_TF) || (cpu->dr[7] & DR7_ENABLED);
+	return (cpu->rflags & SYS_FL_TF) || (cpu->dr[7] & DR7_ENABLED) || cpu->debug_watches;
 }
 
 void cpu_mode_update(struct hosted_cpu *cpu)
@@ -169,6 +169,19 @@ uint64_t debug_data(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, bo
 	bool kinds[4] = { [DR7_WRITE] = is_write, [DR7_ACCESS] = true };
 
 	return cpu->dr[7] & DR7_ENABLED ? debug_match(cpu, gva, len, kinds) : 0;
+}
+
+uint8_t debug_watched(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write)
+{
+	uint8_t hits = 0;
+
+	for (unsigned i = 0; i < DEBUG_POINTS; i++) {
+		const struct debug_point *point = &cpu->debug_watch[i];
+		if (point->len && (is_write || point->access == DEBUG_READ_WRITE) &&
+		    gva < point->gva + point->len && point->gva < gva + len)
+			hits |= (uint8_t)(1U << i);
+	}
+	return hits;
 }
 
 uint64_t debug_port(const struct hosted_cpu *cpu, uint16_t port, unsigned len)

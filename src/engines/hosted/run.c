@@ -109,7 +109,7 @@ static void poll_take(struct hosted_cpu *cpu)
 
 static bool is_debugged(const struct hosted_cpu *cpu)
 {
-	return cpu->debug_step || cpu->debug_software || cpu->debug_hardware;
+	return cpu->debug_step || cpu->debug_software || cpu->debug_hardware || cpu->debug_watches;
 }
 
 static enum cpu_result debug_exit(struct hosted_cpu *cpu, uint32_t exception, uint64_t dr6)
@@ -146,6 +146,15 @@ static enum cpu_result debug_before(struct hosted_cpu *cpu)
 	if (cpu_fetch(cpu, at, bytes, &n) == CPU_OK && bytes[0] == INT3)
 		return debug_exit(cpu, SYS_BP, 0);
 	return CPU_OK; /* and if it cannot be fetched, the instruction will say so */
+}
+
+/* What it has behind the instruction that retired. */
+static enum cpu_result debug_after(struct hosted_cpu *cpu)
+{
+	uint64_t dr6 = DR6_FIXED | cpu->debug_met | (cpu->debug_step ? DR6_STEP : 0);
+
+	cpu->debug_met = 0;
+	return debug_exit(cpu, VECTOR_DB, dr6);
 }
 
 /* ---- the loop ---- */
@@ -208,16 +217,18 @@ static enum vcpu_exit loop(struct hosted_cpu *cpu)
 		if (__atomic_load_n(&cpu->poll, __ATOMIC_RELAXED))
 			poll_take(cpu);
 		enum cpu_result r = next(cpu);
-		if (r == CPU_FAULT)
+		if (r == CPU_FAULT) {
+			cpu->debug_met = 0;
 			r = except_deliver(cpu);
+		}
 		if (cpu->io.pending)
 			return cpu->exit;
 		io_retire(cpu);
 		cpu->under_way = DOES_NOTHING;
 		if (cpu->halted)
 			r = halt(cpu);
-		if (r == CPU_OK && cpu->debug_step)
-			r = debug_exit(cpu, SYS_DB, DR6_FIXED | DR6_STEP);
+		if (r == CPU_OK && (cpu->debug_step || cpu->debug_met))
+			r = debug_after(cpu);
 		if (r == CPU_EXIT)
 			return cpu->exit;
 	}

@@ -156,18 +156,19 @@ int hosted_debug_set(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
 {
 	struct hosted_cpu *cpu = hosted_cpu(vcpu);
 
-	/* Data is watched by nobody here: the debugger is told so, and steps. */
-	for (unsigned i = 0; points && i < DEBUG_POINTS; i++) {
-		if (points[i].len && points[i].access != DEBUG_EXECUTE)
-			return -ENOTSUP;
-	}
 	cpu->debug_step = single_step;
 	cpu->debug_software = sw_breakpoints;
-	cpu->debug_hardware = false;
+	cpu->debug_hardware = cpu->debug_watches = false;
+	cpu->debug_met = 0;
 	for (unsigned i = 0; i < DEBUG_POINTS; i++) {
-		cpu->debug_dr[i] = points && points[i].len ? points[i].gva : 0;
+		const struct debug_point point = points ? points[i] : (struct debug_point){ 0 };
+		bool is_data = point.len && point.access != DEBUG_EXECUTE;
+		cpu->debug_dr[i] = is_data || !point.len ? 0 : point.gva;
+		cpu->debug_watch[i] = is_data ? point : (struct debug_point){ 0 };
 		cpu->debug_hardware |= cpu->debug_dr[i] != 0;
+		cpu->debug_watches |= is_data;
 	}
+	cpu_mode_update(cpu);
 	return 0;
 }
 

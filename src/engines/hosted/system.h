@@ -150,6 +150,8 @@ void sys_set_cpl(struct hosted_cpu *cpu, uint8_t cpl);
 enum cpu_result debug_fetch(struct hosted_cpu *cpu, uint64_t gva);
 /* debug_data() - DR6 bits of enabled data breakpoints that an access meets; for except_debug() once the instruction has retired. */
 uint64_t debug_data(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write);
+/* debug_watched() - the same for what cpu_ops.debug_set() has. */
+uint8_t debug_watched(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write);
 /* debug_port() - the same for an I/O port (CR4.DE). */
 uint64_t debug_port(const struct hosted_cpu *cpu, uint16_t port, unsigned len);
 

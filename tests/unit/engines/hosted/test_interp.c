@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The interpreter: control flow, the stack, what goes on between instructions. What computes is in test_interp_diff.c. */
+#include "engines/hosted/run.h"
 #include "interp_rig.h"
 
 #include <cpuid.h>
@@ -184,6 +185,37 @@ static void enter_carried_into_the_upper_half_of_a_16_bit_stack(void **state)
 	assert_int_equal(get(DIFF_DATA + 0xff8, 4), 0x1fffc);
 }
 
+/* cpu_ops.debug_set: reads do not meet what watches writes, bytes beside it neither; a fault forgets. */
+static void what_a_debugger_watches_is_met(void **state)
+{
+	const struct debug_point points[DEBUG_POINTS] = {
+		{ DIFF_DATA + 64, 8, DEBUG_WRITE },
+		{ DIFF_DATA + 128, 1, DEBUG_READ_WRITE },
+	};
+
+	(void)state;
+	assert_int_equal(hosted_debug_set(&cpu.vcpu, false, false, points), 0);
+	cpu.regs[X86_RBX] = DIFF_DATA + 64;
+	assert_done("\x48\x8b\x03"); /* mov rax, [rbx] */
+	assert_int_equal(cpu.debug_met, 0);
+	assert_done("\x88\x43\x08"); /* mov [rbx+8], al */
+	assert_int_equal(cpu.debug_met, 0);
+	assert_done("\x88\x43\x07");
+	assert_int_equal(cpu.debug_met, 1);
+	assert_done("\x8a\x43\x40"); /* mov al, [rbx+64] */
+	assert_int_equal(cpu.debug_met, 3);
+	cpu.debug_met = 0;
+	cpu.regs[X86_RDI] = DIFF_DATA + 60;
+	cpu.regs[X86_RCX] = 2;
+	assert_int_equal(STEP("\xf3\xab"), CPU_OK); /* rep stosd: one, then the other */
+	assert_int_equal(cpu.debug_met, 0);
+	assert_done("\xf3\xab");
+	assert_int_equal(cpu.debug_met, 1);
+	assert_int_equal(hosted_debug_set(&cpu.vcpu, false, false, NULL), 0);
+	assert_int_equal(cpu.debug_met, 0);
+	assert_false(cpu.mode & CPU_MODE_TRAP);
+}
+
 static void a_16_bit_stack_wraps(void **state)
 {
 	(void)state;
@@ -349,6 +381,7 @@ int main(void)
 		TEST(all_registers),
 		TEST(frames),
 		TEST(enter_carried_into_the_upper_half_of_a_16_bit_stack),
+		TEST(what_a_debugger_watches_is_met),
 		TEST(a_16_bit_stack_wraps),
 		TEST(a_shadow_lasts_for_one_instruction),
 		TEST(single_steps),

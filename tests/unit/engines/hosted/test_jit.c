@@ -542,6 +542,35 @@ static void cache_sizes_that_cannot_be(void **state)
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+/* SDM 1, Canonical Addressing: the branch faults, and has done nothing. */
+static void a_branch_to_no_address_faulted_at_its_target(void **state)
+{
+	static const struct {
+		uint8_t code[6];
+		unsigned at; /* of the branch */
+	} rows[] = {
+		{ { 0x90, 0xff, 0xe3, HLT }, 1 },	/* jmp rbx */
+		{ { 0x90, 0xff, 0xd3, HLT }, 1 },	/* call rbx */
+		{ { 0x53, 0xc3, HLT }, 1 },		/* push rbx; ret */
+		{ { 0x53, 0xc2, 0x20, 0x00, HLT }, 1 }, /* push rbx; ret 32 */
+		{ { 0x53, 0xff, 0x24, 0x24, HLT }, 1 }, /* push rbx; jmp [rsp] */
+	};
+	struct jit_rig *rig = *state;
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		uint64_t at = JIT_RIG_CODE + 64 * i;
+		jit_rig_load(rig, at, rows[i].code, sizeof(rows[i].code));
+		rig->cpu.regs[X86_RBX] = UINT64_C(0x123456789abcdef0);
+		rig->cpu.regs[X86_RSP] = JIT_RIG_STACK;
+		rig->cpu.rip = at;
+		assert_int_equal(jit_rig_run(rig), CPU_FAULT);
+		assert_int_equal(rig->cpu.fault.vector, VECTOR_GP);
+		assert_int_equal(rig->cpu.rip, at + rows[i].at);
+		assert_int_equal(rig->cpu.regs[X86_RSP],
+				 JIT_RIG_STACK - (rows[i].code[0] == 0x53 ? 8 : 0));
+	}
+}
+
 /* The child's end: 0x0f, 0x0b are UD2, where a block was. */
 static void break_and_run(struct jit_rig *rig, int error)
 {
@@ -598,6 +627,7 @@ int main(void)
 		T(an_access_across_pages_that_are_no_neighbours),
 		cmocka_unit_test(division_by_zero_is_the_guests_own),
 		cmocka_unit_test(a_fault_of_our_own_died_without_a_word),
+		T(a_branch_to_no_address_faulted_at_its_target),
 		T(code_that_changes_itself),
 		T(flags_behind_a_jump_matter_when_its_target_changes),
 		T(a_page_of_code_that_leads_elsewhere),

@@ -36,8 +36,6 @@ static uint64_t setting(const char *name, uint64_t usual)
 /* ---- one that runs ---- */
 
 struct outcome {
-	struct vcpu *vcpu;
-	const struct guest_mem *mem;
 	bool is_kicked; /* it would have gone on: nothing to compare */
 	enum vcpu_exit exit;
 	unsigned accesses;
@@ -141,8 +139,6 @@ static void run_one(struct random_rig *rig, struct watch *watch, const struct x8
 	size_t n = sizeof(ret->xsave);
 
 	memset(ret, 0, sizeof(*ret));
-	ret->vcpu = vcpu;
-	ret->mem = &rig->mem;
 	assert_int_equal(hosted_cpu_ops.state_set(vcpu, state), 0);
 	watch_set(watch, vcpu);
 	do {
@@ -250,28 +246,8 @@ static void print_difference(uint64_t number, const struct x86_state *start,
 	}
 }
 
-/*
- * An indirect jump to an address that is none faults at the jump; translated code has it fault at the target, the stack pointer moved.
- */
-static bool is_wild_jump(const struct x86_state *start, const struct outcome *b)
-{
-	uint64_t rip = 0, sp = b->state.regs[X86_RSP] + 8;
-	gpa_t gpa;
-
-	if (!start->segs[X86_CS].l || b->exit != VCPU_EXIT_PIO)
-		return false;
-	for (unsigned i = 0; i < 8; i++, sp++) {
-		if (hosted_cpu_ops.translate(b->vcpu, sp, &gpa) < 0)
-			return false;
-		uint8_t byte = 0;
-		(void)mem_read(b->mem, gpa, &byte, 1);
-		rip |= (uint64_t)byte << 8 * i;
-	}
-	return (uint64_t)((int64_t)(rip << 16) >> 16) != rip;
-}
-
 struct totals {
-	unsigned cases, kicked, wild, differences;
+	unsigned cases, kicked, differences;
 };
 
 /* A pair of machines, until they are no longer alike. */
@@ -299,10 +275,6 @@ static void pair_run(struct diff_rng *rng, struct watch *watch, uint64_t first, 
 		xsave_normalize(a.xsave);
 		xsave_normalize(b.xsave);
 		flags_forgive(&interp, &jit, &a, &b);
-		if (is_wild_jump(&state, &b)) {
-			totals->wild++;
-			break;
-		}
 		if (is_same(&a, &b) && memcmp(jit.ram, interp.ram, RANDOM_RAM_BYTES) == 0)
 			continue;
 		if (totals->differences++ < 10) {
@@ -325,12 +297,12 @@ static void both_engines_do_the_same(void **state)
 	random_thread();
 	watch_start(&watch);
 	for (uint64_t i = 0; i < cases; i += CASES_MACHINE) {
-		struct diff_rng rng = { .state = seed * UINT64_C(0x9e3779b97f4a7c15) + i };
+		struct diff_rng rng = { .state = seed * UINT64_C(0xd1342543de82ef95) + i };
 		pair_run(&rng, &watch, i, CASES_MACHINE, &totals);
 	}
 	watch_end(&watch);
-	print_message("%u cases, %u without an end, %u jumps to no address, %u differences\n",
-		      totals.cases, totals.kicked, totals.wild, totals.differences);
+	print_message("%u cases, %u without an end, %u differences\n", totals.cases, totals.kicked,
+		      totals.differences);
 	assert_int_equal(totals.differences, 0);
 	assert_true(totals.cases > totals.kicked);
 }
