@@ -44,7 +44,11 @@ bench:
 fuzz:
 	@tools/setup build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test build fuzz
-	@DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} build/tests/test_engines_hosted_interp_diff
+	@for engine in interp jit; do \
+		DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} \
+		build/tests/test_engines_hosted_$${engine}_diff || exit 1; \
+	done
+	@RANDOM_CASES=$${RANDOM_CASES:-100000} RANDOM_ROUNDS=20000 RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} build/tests/test_engines_hosted_jit_random
 
 ## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
 soak:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from bench_vm import private_kib
 from lab import TOP, LabError
 
 sys.path.insert(0, f"{TOP}/tests/lab")
@@ -37,16 +38,25 @@ def make_initrd(lab):
     return path
 
 
-def commands(lab, kernel, initrd):
-    """How each side is started: the VMM itself, as a monitor would start it."""
-    path = f"{lab.dir}/hosted.json"
-    vm = {"kernel": kernel, "initrd": initrd, "append": APPEND, "memory_bytes": MEMORY_MIB << 20}
+def find_kernel(lab):
+    return guest_image.fetch_kernel(os.environ.get("STRATA_LAB_CACHE", f"{lab.build}/lab"))[0]
+
+
+def vmm_command(lab, kernel, initrd, append, vcpus=1):
+    """The VMM itself, as a monitor would start it."""
+    path = f"{lab.dir}/hosted{vcpus}.json"
+    vm = {"kernel": kernel, "initrd": initrd, "append": append, "memory_bytes": MEMORY_MIB << 20, "vcpus": vcpus}
     with open(path, "w", encoding="utf-8") as file:
         json.dump({**SPEC, "vm": vm}, file)
+    return [f"{lab.build}/strata-vmm", path]
+
+
+def commands(lab, kernel, initrd):
+    """How each side is started."""
     qemu = ["qemu-system-x86_64", "-M", "q35", "-accel", "tcg", "-cpu", "max", "-m", str(MEMORY_MIB), "-nodefaults",
             "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", kernel, "-initrd", initrd,
             "-append", APPEND]
-    return {"ours": [f"{lab.build}/strata-vmm", path], "tcg": qemu, "native": [f"{lab.build}/bench/guest_bench"]}
+    return {"ours": vmm_command(lab, kernel, initrd, APPEND), "tcg": qemu, "native": [f"{lab.build}/bench/guest_bench"]}
 
 
 def once(command):
@@ -85,8 +95,7 @@ def bench_hosted(lab, report):
     if not shutil.which("qemu-system-x86_64"):
         print("the software CPU is not measured: it takes qemu-system-x86_64 to compare with")
         return
-    kernel, _ = guest_image.fetch_kernel(os.environ.get("STRATA_LAB_CACHE", f"{lab.build}/lab"))
-    sides = commands(lab, kernel, make_initrd(lab))
+    sides = commands(lab, find_kernel(lab), make_initrd(lab))
     results = {side: [] for side in sides}
     for _ in range(RUNS):
         for side, command in sides.items():
@@ -95,6 +104,26 @@ def bench_hosted(lab, report):
                 raise LabError(f"{side}: the guest said nothing")
     check_sums(results)
     report_all(report, results)
+    bench_memory(lab, report)
+
+
+def resting_mib(lab, kernel, initrd, vcpus):
+    """The VMM's own memory beside the guest's and the code cache, once its guest waits."""
+    command = vmm_command(lab, kernel, initrd, APPEND + " bench=wait", vcpus)
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as vmm:
+        try:
+            if not any(b"waits" in line for line in vmm.stdout):
+                raise LabError("the guest said nothing")
+            return private_kib(vmm.pid, MEMORY_MIB, "strata-code") / 1024
+        finally:
+            vmm.kill()
+
+
+def bench_memory(lab, report):
+    kernel, initrd = find_kernel(lab), make_initrd(lab)
+    one, four = resting_mib(lab, kernel, initrd, 1), resting_mib(lab, kernel, initrd, 4)
+    report.line("hosted: VMM's memory, one vcpu", one, None, 5, "MiB")
+    report.line("  each further vcpu", (four - one) / 3, None, 1, "MiB")
 
 
 def report_all(report, results):

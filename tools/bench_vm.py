@@ -23,15 +23,15 @@ def vm_command(lab, name, kernel, **more):
     return [f"{lab.build}/strata-vmm", path]
 
 
-def private_kib(pid, guest_mib):
-    """What a process alone has in memory, but for the guest's own: the mapping that is as large as the guest."""
+def private_kib(pid, guest_mib, but=None):
+    """What a process alone has in memory, but for the guest's own: the mapping that is as large as the guest; and those named @but."""
     total, guest = 0, False
     with open(f"/proc/{pid}/smaps", encoding="ascii", errors="replace") as lines:
         for line in lines:
             words = line.split()
             if "-" in words[0] and not words[0].endswith(":"):
                 low, high = (int(x, 16) for x in words[0].split("-"))
-                guest = high - low == guest_mib << 20
+                guest = high - low == guest_mib << 20 or (but and but in line)
             elif words[0] in ("Private_Clean:", "Private_Dirty:") and not guest:
                 total += int(words[1])
     return total

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * guest_bench [ITEM...]: a line for each item, "ITEM GROUP NANOSECONDS SUM". As process 1 the first line is "init NANOSECONDS" since the
- * kernel began, items come from the kernel's command line (bench=a,b), and the machine is switched off at the end.
+ * kernel began, items come from the kernel's command line (bench=a,b), and the machine is switched off at the end; bench=wait: it
+ * waits for ever, to be looked at.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -75,6 +76,11 @@ int main(int argc, char **argv)
 	if (is_init) {
 		printf("init %" PRIu64 "\n", now_ns(CLOCK_BOOTTIME));
 		list = init_list(line, sizeof(line));
+		if (list && !strncmp(list, "wait", 4)) {
+			printf("waits\n");
+			for (;;)
+				(void)pause();
+		}
 	}
 	run_items(items_compute, list);
 	run_items(items_floating, list);

@@ -116,7 +116,14 @@ static int vm_code_cache(const struct args *args, json_t *vm, struct err *err)
 		return r;
 	if (bytes && (bytes < SPEC_VM_CODE_CACHE_MIN || bytes > SPEC_VM_CODE_CACHE_MAX))
 		return err_say(err, EINVAL,
-			       "--code-cache %s: between 1m and 1g, or 0 to translate nothing", text);
+			       "--code-cache %s: between 1m and 1g, or 0 to translate nothing",
+			       text);
+	const json_t *vcpus = json_object_get(vm, "vcpus"); /* vm_vcpus() was first */
+	if (bytes && vcpus && bytes < SPEC_VM_CODE_CACHE_MIN * json_integer_value(vcpus))
+		return err_say(err, EINVAL,
+			       "--code-cache %s: at least 1m for each of %lld vcpus, or 0 to "
+			       "translate nothing",
+			       text, (long long)json_integer_value(vcpus));
 	return flag_set(vm, "code_cache_bytes", json_integer(bytes), err);
 }
 

@@ -144,6 +144,6 @@ extern const struct engine_ops *const engines[]; /* NULL-ended */
 /*
  * engine_find() - by name; NULL for one that this build does not have
  * @machine: what "auto" is asked for: a kernel or a disk (hybrid where KVM has hardware assistance, else hosted; measures it), else
- * an image (OS level)
+ * an image (OS level; hosted for a user who may not have containers)
  */
 const struct engine_ops *engine_find(const char *name, bool machine);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
+#include <unistd.h>
 
 #include "engines/engine.h"
 #include "engines/hosted/hosted.h"
@@ -19,10 +20,22 @@ static const struct engine_ops *engine_of_machine(void)
 								   : &hosted_engine;
 }
 
+/* An image is a container's, where this user may have one. */
+static const struct engine_ops *engine_of_image(void)
+{
+	struct engine_report report = {
+		.available = geteuid() == 0
+	}; /* root's start does not wait for a probe */
+
+	if (!report.available)
+		oslevel_engine.probe(&report);
+	return report.available ? &oslevel_engine : &hosted_engine;
+}
+
 const struct engine_ops *engine_find(const char *name, bool machine)
 {
 	if (!strcmp(name, "auto"))
-		return machine ? engine_of_machine() : &oslevel_engine;
+		return machine ? engine_of_machine() : engine_of_image();
 	for (size_t i = 0; engines[i]; i++) {
 		if (!strcmp(engines[i]->name, name))
 			return engines[i];

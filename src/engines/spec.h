@@ -94,7 +94,7 @@ struct spec_disk {
 #define SPEC_VM_MEMORY (INT64_C(512) << 20) /* bytes, where none were asked for */
 /* Of translated code, bytes. */
 #define SPEC_VM_CODE_CACHE     (INT64_C(64) << 20)
-#define SPEC_VM_CODE_CACHE_MIN (INT64_C(1) << 20)
+#define SPEC_VM_CODE_CACHE_MIN (INT64_C(1) << 20) /* for each vcpu */
 #define SPEC_VM_CODE_CACHE_MAX (INT64_C(1) << 30)
 
 /* A virtual machine: what runs in it and how large it is. Without a kernel there is none. */

@@ -52,8 +52,9 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->vcpus = (unsigned)spec_int(&in, "vcpus", 1, VM_VCPUS_MAX, 1);
 	int64_t cache =
 		spec_int(&in, "code_cache_bytes", 0, SPEC_VM_CODE_CACHE_MAX, SPEC_VM_CODE_CACHE);
-	if (cache && cache < SPEC_VM_CODE_CACHE_MIN)
-		spec_fail(&in, "code_cache_bytes", "must be 0, or at least %" PRId64,
+	if (cache && cache < SPEC_VM_CODE_CACHE_MIN * vm->vcpus)
+		spec_fail(&in, "code_cache_bytes",
+			  "must be 0, or at least %" PRId64 " for each vcpu",
 			  SPEC_VM_CODE_CACHE_MIN);
 	vm->code_cache_bytes = (uint64_t)cache;
 	vm->gdb = spec_str(&in, "gdb", NULL);

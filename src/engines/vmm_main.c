@@ -54,7 +54,11 @@ static int main_engine(const struct spec *spec, struct vmm_engine *ret, struct e
 	if (r < 0)
 		return r;
 	if (cpu == HYBRID_CPU_SOFTWARE) {
-		*ret = (struct vmm_engine){ .cpu = &hosted_cpu_ops };
+		*ret = (struct vmm_engine){
+			.cpu = &hosted_cpu_ops,
+			.vcpu_calls = hosted_vcpu_calls,
+			.n_vcpu_calls = HOSTED_VCPU_CALLS,
+		};
 		return 0;
 	}
 	const struct kvm_requests vcpu = kvm_sealed_requests(KVM_THREAD_VCPU);

@@ -183,6 +183,17 @@ void lapic_event_set(struct lapic *lapic, uint32_t set)
 	lapic_wake(lapic);
 }
 
+/*
+ * A CPU that serves no NMI takes one and latches another (SDM 3A, Handling Multiple NMIs): two that come before the vcpu looks are
+ * both its own to count.
+ */
+void lapic_nmi_set(struct lapic *lapic)
+{
+	if (__atomic_fetch_or(&lapic->events, EVENT_NMI, __ATOMIC_SEQ_CST) & EVENT_NMI)
+		__atomic_fetch_or(&lapic->events, EVENT_NMI_SECOND, __ATOMIC_SEQ_CST);
+	lapic_wake(lapic);
+}
+
 /* An error is reported once until the guest has read it, so an error of the error's own entry ends there. */
 void lapic_error(struct lapic *lapic, uint32_t error)
 {
@@ -196,7 +207,8 @@ enum lapic_event lapic_event_take(struct lapic *lapic, uint8_t *ret_vector)
 
 	if (events & EVENT_INIT) {
 		/* A SIPI that is there came after it, or is one too early that does no harm. */
-		__atomic_fetch_and(&lapic->events, ~(EVENT_INIT | EVENT_NMI | EVENT_EXTINT),
+		__atomic_fetch_and(&lapic->events,
+				   ~(EVENT_INIT | EVENT_NMI | EVENT_NMI_SECOND | EVENT_EXTINT),
 				   __ATOMIC_SEQ_CST);
 		lapic_init_registers(lapic);
 		lapic->wait_sipi = lapic->index != 0;
@@ -211,8 +223,9 @@ enum lapic_event lapic_event_take(struct lapic *lapic, uint8_t *ret_vector)
 			return LAPIC_EVENT_SIPI;
 		}
 	}
-	if (events & EVENT_NMI && !lapic->wait_sipi) {
-		__atomic_fetch_and(&lapic->events, ~EVENT_NMI, __ATOMIC_SEQ_CST);
+	if (events & EVENT_NMIS && !lapic->wait_sipi) {
+		uint32_t one = events & EVENT_NMI_SECOND ? EVENT_NMI_SECOND : EVENT_NMI;
+		__atomic_fetch_and(&lapic->events, ~one, __ATOMIC_SEQ_CST);
 		return LAPIC_EVENT_NMI;
 	}
 	return LAPIC_EVENT_NONE;
@@ -245,7 +258,7 @@ bool lapic_has_work(const struct lapic *lapic)
 
 	if (lapic->wait_sipi)
 		return events & (EVENT_INIT | EVENT_SIPI);
-	return events & (EVENT_INIT | EVENT_NMI) || lapic_highest(lapic) >= 0 ||
+	return events & (EVENT_INIT | EVENT_NMIS) || lapic_highest(lapic) >= 0 ||
 	       lapic_extint(lapic);
 }
 
@@ -283,7 +296,7 @@ void lapic_local(struct lapic *lapic, enum lapic_lvt source)
 		(void)lapic_post(lapic, lvt & LVT_VECTOR, false);
 		break;
 	case LAPIC_NMI:
-		lapic_event_set(lapic, EVENT_NMI);
+		lapic_nmi_set(lapic);
 		break;
 	case LAPIC_INIT:
 		lapic_event_set(lapic, EVENT_INIT);
@@ -328,7 +341,7 @@ void lapic_lint(struct lapic *lapic, unsigned pin, bool level)
 		if (pin == 0)
 			lapic_wake(lapic);
 		else
-			lapic_event_set(lapic, EVENT_NMI);
+			lapic_nmi_set(lapic);
 	} else if (rises && !(lvt & LVT_MASKED)) {
 		if (lvt_delivery(lvt) == LAPIC_EXTINT)
 			lapic_wake(lapic);

@@ -91,7 +91,7 @@ static bool deliver_one(struct lapic *lapic, const struct lapic_msg *msg)
 	case LAPIC_LOWEST:
 		return lapic_post(lapic, msg->vector, msg->is_level);
 	case LAPIC_NMI:
-		lapic_event_set(lapic, EVENT_NMI);
+		lapic_nmi_set(lapic);
 		return true;
 	case LAPIC_INIT:
 		post_init(lapic);

@@ -55,6 +55,9 @@ enum {
 #define EVENT_INIT	  0x200U
 #define EVENT_NMI	  0x400U
 #define EVENT_EXTINT	  0x800U
+#define EVENT_NMI_SECOND                                                                           \
+	0x1000U /* with EVENT_NMI: one to be served, one that is latched meanwhile */
+#define EVENT_NMIS (EVENT_NMI | EVENT_NMI_SECOND)
 
 #define VECTOR_LOWEST 16U /* those below are illegal: Valid Interrupt Vectors */
 
@@ -105,6 +108,7 @@ uint8_t lapic_ppr(const struct lapic *lapic);		 /* Task and Processor Priorities
 void lapic_eoi(struct lapic *lapic);			 /* owner */
 void lapic_error(struct lapic *lapic, uint32_t error);	 /* any thread */
 void lapic_event_set(struct lapic *lapic, uint32_t set); /* any thread */
+void lapic_nmi_set(struct lapic *lapic);		 /* any thread */
 void lapic_init_registers(struct lapic *lapic);		 /* as INIT does; owner */
 void lapic_lvt_set(struct lapic *lapic, enum lapic_lvt source, uint32_t value); /* owner */
 

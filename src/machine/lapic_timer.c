@@ -180,17 +180,20 @@ uint64_t lapic_timer_deadline(struct lapic *lapic)
 	return tsc;
 }
 
+/* A deadline that has passed fires here: a guest that writes one is to be interrupted by the next instruction. */
 void lapic_timer_deadline_set(struct lapic *lapic, uint64_t tsc)
 {
+	bool due = false;
+
 	lock_acquire(&lapic->lock);
 	if (timer_mode(lapic) == LVT_TSC_DEADLINE) {
-		lapic->tsc_deadline = tsc;
-		lapic->deadline_ns = 0;
-		if (tsc) {
-			uint64_t ns = lapic->bus->ops->tsc_to_ns(lapic->bus, lapic->index, tsc);
-			lapic->deadline_ns = ns ? ns : 1;
-		}
+		uint64_t ns = tsc ? lapic->bus->ops->tsc_to_ns(lapic->bus, lapic->index, tsc) : 0;
+		due = tsc && ns <= timer_now(lapic);
+		lapic->tsc_deadline = due ? 0 : tsc;
+		lapic->deadline_ns = due ? 0 : ns;
 		timer_arm(lapic);
 	}
 	lock_release(&lapic->lock);
+	if (due)
+		lapic_local(lapic, LVT_TIMER);
 }

@@ -639,9 +639,10 @@ static int create_engine(const json_t *config, const struct engine_ops **ret, st
 	const struct engine_ops *engine = engine_find(virt, machine);
 
 	if (!engine)
-		return err_say(err, ENOTSUP,
-			       "--virt %s: this build runs os-level, hosted and hybrid; see 'strata info'",
-			       virt);
+		return err_say(
+			err, ENOTSUP,
+			"--virt %s: this build runs os-level, hosted and hybrid; see 'strata info'",
+			virt);
 	const char *network = json_str(json_object_get(config, "network"), "mode", "");
 	if (!engine->machines && !strcmp(network, "passt"))
 		return err_say(

@@ -24,7 +24,9 @@
 #define PASST_WAIT_MS	10000
 #define PASST_WORDS_MAX 65536
 #define PASST_ITS_MAC	"02:53:0a:00:02:02" /* else it would show the host's */
-#define PASST_ARGS_MAX	256
+#define PASST_PORTS_MAX 112
+#define PASST_ARGS_MAX                                                                             \
+	(24 + 2 * PASST_PORTS_MAX) /* the fixed ones, a flag without ports, the end */
 
 /* RFC 826: the whole of an ARP packet for IPv4 over Ethernet, behind an Ethernet header. */
 #define ARP_BYTES   42
@@ -38,6 +40,11 @@
 /* passt(1), --tcp-ports: what is asked of a port is asked of it on every address. */
 static int ports_check(const struct passt_port *ports, size_t n, struct err *err)
 {
+	if (n > PASST_PORTS_MAX)
+		return err_say(
+			err, E2BIG,
+			"--publish: %zu ports are too many for --network passt, which takes %u", n,
+			PASST_PORTS_MAX);
 	for (size_t i = 0; i < n; i++) {
 		for (size_t j = 0; j < i; j++) {
 			if (ports[i].udp != ports[j].udp || ports[i].host != ports[j].host ||
@@ -54,7 +61,7 @@ static int ports_check(const struct passt_port *ports, size_t n, struct err *err
 
 struct passt_args {
 	const char *argv[PASST_ARGS_MAX];
-	char *texts[PASST_ARGS_MAX / 2]; /* owned */
+	char *texts[PASST_PORTS_MAX]; /* owned */
 	size_t n, n_texts;
 };
 
@@ -74,11 +81,6 @@ static int args_ports(struct passt_args *args, const struct passt_port *ports, s
 		char *text;
 		if (ports[i].udp != udp)
 			continue;
-		if (args->n + 3 > PASST_ARGS_MAX || args->n_texts == ARRAY_SIZE(args->texts))
-			return err_say(
-				err, E2BIG,
-				"--publish: more than %zu ports are too many for --network passt",
-				(size_t)PASST_ARGS_MAX / 2 - 16);
 		if (asprintf(&text, "%s%s%u:%u", ports[i].host_ip ? ports[i].host_ip : "",
 			     ports[i].host_ip ? "/" : "", ports[i].host, ports[i].guest) < 0)
 			return err_set(err, ENOMEM, "start passt");
@@ -105,6 +107,7 @@ static int args_fill(struct passt_args *args, const struct passt_port *ports, si
 	};
 	int r = ports_check(ports, n, err);
 
+	_Static_assert(ARRAY_SIZE(fixed) + 2 * PASST_PORTS_MAX + 3 <= PASST_ARGS_MAX, "room");
 	memcpy(args->argv, fixed, sizeof(fixed));
 	args->n = ARRAY_SIZE(fixed);
 	if (r == 0)
@@ -147,7 +150,6 @@ static int passt_spawn(const char *const *argv, int wire, int words, pid_t *ret)
 	return -r;
 }
 
-/* Above what becomes its standard streams and its socket. */
 static int passt_pairs(int wire[2], int words[2])
 {
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, wire) < 0)

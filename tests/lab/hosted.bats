@@ -21,7 +21,7 @@ setup_file()
 	python3 -c "import sys; sys.path.insert(0, '$REPO/tests/lab'); import guest_image; print(guest_image.fetch_kernel('$STRATA_LAB_CACHE')[0])" \
 		>"$LAB/kernel" || skip "there is no kernel package to be had"
 	strata image import "$LAB/rootfs" demo
-	strata image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb" -name '*.deb' | head -n 1)"
+	strata image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb/" -name '*.deb' | head -n 1)"
 	python3 - "$REPO/build/bench/guest_bench" "$LAB/initrd" <<-'END'
 		import os, stat, sys
 		sys.path.insert(0, os.path.join(os.environ["REPO"], "tests/lab"))
@@ -60,10 +60,8 @@ has()
 		[ "$output" = out ]
 		[ "$stderr" = err ]
 		[ "$(echo "from a pipe" | strata run --rm -i --virt $virt --network none demo cat)" = "from a pipe" ]
-		run strata run --rm --virt $virt --network none demo nosuch
-		[ "$status" = 127 ]
-		run strata run --rm --virt $virt --network none demo sh -c 'kill -9 $$; sleep 9'
-		[ "$status" = 137 ]
+		run -127 strata run --rm --virt $virt --network none demo nosuch
+		run -137 strata run --rm --virt $virt --network none demo sh -c 'sh -c "kill -9 \$\$"'
 		strata run -d --name x --virt $virt --network none --hostname box -e A=b -m 256m demo sh -c \
 			'trap "echo stopping; exit 5" TERM; trap "echo usr1" USR1; echo kept >/kept; while :; do sleep 0.1; done' >/dev/null
 		run strata exec x sh -c 'echo exec $(hostname) $A; exit 4'
@@ -96,6 +94,37 @@ has()
 	strata exec v1 ping -c 1 -q c1
 	strata exec c1 ping -c 1 -q v1
 	strata rm -f v1 c1 >/dev/null
+}
+
+# as_user ARGUMENT...: strata as an ordinary user, without capabilities, without /dev/kvm, with a store of his own
+as_user()
+{
+	# shellcheck disable=SC2016 # the inner shell's
+	unshare -m sh -c '
+		mount --make-rprivate / || exit 120
+		[ ! -e /dev/kvm ] || mount --bind /dev/null /dev/kvm || exit 120
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups --inh-caps=-all --bounding-set=-all --no-new-privs \
+			env -i PATH=/usr/bin:/bin HOME="$LAB/home" XDG_RUNTIME_DIR="$LAB/home/run" "$0" "$@"
+	' "$REPO/build/strata" "$@"
+}
+
+@test "an ordinary user, without /dev/kvm: an image's command, exec, a signal, its limits, its end" {
+	install -d -o 65534 -g 65534 "$LAB/home" "$LAB/home/run"
+	tar c -C "$LAB/rootfs" . >"$LAB/demo.tar"
+	as_user image import "$LAB/demo.tar" demo
+	as_user image kernel fetch --from "$(find "$STRATA_LAB_CACHE/deb/" -name '*.deb' | head -n 1)"
+	run --separate-stderr as_user run --rm --network none demo sh -c 'echo out; echo err >&2; id -u; exit 7'
+	[ "$status" = 7 ]
+	[ "$output" = "$(printf 'out\n0')" ]
+	[ "$stderr" = err ]
+	as_user run -d --name x --network none -m 256m --cpus 2 --virt hosted demo sh -c 'trap "exit 5" TERM; while :; do sleep 0.1; done' >/dev/null
+	[ "$(as_user exec x nproc)" = 2 ]
+	[ "$(as_user exec x sh -c 'grep MemTotal /proc/meminfo | tr -dc 0-9')" -lt 262144 ]
+	[ "$(as_user inspect x | jq -r '.[0].virt')" = hosted ]
+	as_user stop x >/dev/null
+	[ "$(as_user inspect x | jq '.[0].state.exit_code')" = 5 ]
+	as_user rm x
+	[ -z "$(as_user ps -aq)" ]
 }
 
 # boots KERNEL VCPUS: to its first process and off again

@@ -43,7 +43,7 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --file "$build/tests/vsock_peer:$bin/vsock_peer" "${EXTRA[@]}" --program mkfs.erofs --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program passt --program setpriv --program ip --program "$build/strata-archive" -- "$1"
+		--file "$build/tests/guest:/guests" --file "$build/tests/vsock_peer:$bin/vsock_peer" "${EXTRA[@]}" --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program passt --program setpriv --program ip --program "$build/strata-archive" -- "$1"
 	echo "$output"
 }
 

@@ -1,13 +1,14 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
-# The guest programs of tests/guest on the whole machine, once with KVM's interrupt controllers and once with the
-# machine's own. What each says is in its source.
+# The guest programs of tests/guest on the whole machine: on KVM with its interrupt controllers, on KVM with the machine's own,
+# on the software CPU, and there interpreted, with nothing translated. What each says is in its source.
 bats_require_minimum_version 1.5.0
 load helper
 
 setup() {
-	if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then
-		skip "there is no usable /dev/kvm here"
+	PLACES="software interpreted"
+	if [ -r /dev/kvm ] && [ -w /dev/kvm ]; then
+		PLACES="engine machine $PLACES"
 	fi
 	PROGRAMS=$(dirname "$STRATA_BIN")/tests/guest
 	DISK=$SCRATCH/disk.img
@@ -19,15 +20,25 @@ teardown() {
 	PEER=
 }
 
+# flags PLACE: of `strata run`
+flags() {
+	case $1 in
+	engine | machine) echo "--virt hybrid --irqchip $1" ;;
+	software) echo "--virt hosted" ;;
+	interpreted) echo "--virt hosted --code-cache 0" ;;
+	esac
+}
+
 # guest PROGRAM [FLAG...]: it ends with 1, as isa-debug-exit has it for "all is well" (2 * 0 + 1)
 guest() {
 	local program=$1 chip append
 	shift
-	for chip in engine machine; do
-		echo "-- irqchip $chip"
+	for chip in $PLACES; do
+		echo "-- $chip"
 		append=
-		[ "$chip" = machine ] || append=$(in_service)
-		run timeout 100 strata run --rm --virt hybrid --network "${NETWORK:-none}" --memory 128M --irqchip "$chip" "$@" \
+		[ "$chip" != engine ] || append=$(in_service)
+		# shellcheck disable=SC2046 # words
+		run timeout 100 strata run --rm --network "${NETWORK:-none}" --memory 128M $(flags "$chip") "$@" \
 			--append "$append" --kernel "$PROGRAMS/guest_$program"
 		echo "$output"
 		[ "$status" = 1 ]
@@ -36,11 +47,20 @@ guest() {
 	done
 }
 
-# by_hand PROGRAM CHIP MEMBERS: strata-vmm with a spec of its own, for what no flag of `strata run` asks for
+# members PLACE: of a spec, as flags
+members() {
+	case $1 in
+	engine | machine) echo "\"virt\":\"hybrid\",\"vm\":{\"irqchip\":\"$1\"" ;;
+	software) echo '"virt":"hosted","vm":{"irqchip":"machine"' ;;
+	interpreted) echo '"virt":"hosted","vm":{"code_cache_bytes":0' ;;
+	esac
+}
+
+# by_hand PROGRAM PLACE MEMBERS: strata-vmm with a spec of its own, for what no flag of `strata run` asks for
 by_hand() {
 	local id
 	id=$(printf '%064d' 1)
-	echo "{\"id\":\"$id\",\"name\":\"t\",\"virt\":\"hybrid\",\"args\":[\"x\"],\"vm\":{\"memory_bytes\":67108864,\"irqchip\":\"$2\"," \
+	echo "{\"id\":\"$id\",\"name\":\"t\",\"args\":[\"x\"],$(members "$2"),\"memory_bytes\":67108864," \
 		"\"kernel\":\"$PROGRAMS/guest_$1\",$3}}" >"$SCRATCH/spec.json"
 	timeout 100 "$(dirname "$STRATA_BIN")/strata-vmm" "$SCRATCH/spec.json"
 }
@@ -106,9 +126,11 @@ in_service() {
 }
 
 @test "the devices of kvm-unit-tests" {
-	local chip
-	for chip in engine machine; do
-		run -1 by_hand testdev "$chip" '"test_devices":true' </dev/null
+	local chip append
+	for chip in $PLACES; do
+		append=
+		case $chip in software | interpreted) append=bells=0 ;; esac # the software CPU's writes are all exits
+		run -1 by_hand testdev "$chip" '"test_devices":true,"append":"'$append'"' </dev/null
 		echo "$output" >"$SCRATCH/said"
 		passed "$SCRATCH/said"
 	done
@@ -125,7 +147,7 @@ in_service() {
 	# More than one buffer holds, on one line.
 	head -c 3000 /dev/urandom | od -An -v -tx1 | tr -d ' \n' >"$SCRATCH/in"
 	echo >>"$SCRATCH/in"
-	for chip in engine machine; do
+	for chip in $PLACES; do
 		run -1 --separate-stderr by_hand console "$chip" '"agent":true,"console":true,"append":"agent=1"' <"$SCRATCH/in"
 		echo "$stderr" >"$SCRATCH/said"
 		[ "$output" = "$(cat "$SCRATCH/in")" ]
@@ -137,7 +159,7 @@ in_service() {
 @test "vsock, to which the host connects" {
 	local chip status
 	mkdir "$SCRATCH/machine"
-	for chip in engine machine; do
+	for chip in $PLACES; do
 		by_hand vsock "$chip" '"agent":true,"console":true,"append":"listen_port=7 listen_bytes=100000"' \
 			</dev/null 2>"$SCRATCH/said" 3>&- 5<"$SCRATCH/machine" &
 		PEER=$!

@@ -129,20 +129,11 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	run u run --rm --virt os-level demo true
 	[ "$status" = 125 ]
 	one_line_error 'os-level needs root'
+	# So an image is a virtual machine's, which wants a kernel.
 	run u run --rm demo true
 	[ "$status" = 125 ]
-	one_line_error 'os-level needs root'
+	one_line_error 'strata image kernel fetch'
 	[ -z "$(u ps -a -q)" ]
-	u image rm demo
-}
-
-@test "an image in a machine, or why not here" {
-	needs_kvm
-	u info | grep -q "without hardware assistance" || skip "tests/lab has it where there is hardware"
-	u image import "$SCRATCH/demo.tar" demo
-	run u run --rm --virt hybrid demo true
-	[ "$status" = 125 ]
-	one_line_error 'no hardware assistance'
 	u image rm demo
 }
 

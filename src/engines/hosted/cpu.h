@@ -103,16 +103,36 @@ enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
 #define CPU_MODE_NO_AVX512 0x200U
 #define CPU_MODE_TRAP                                                                              \
 	0x400U /* EFLAGS.TF, or a debug register is armed: one instruction at a time, interpreted */
-#define CPU_MODE_ALIGN	    0x800U /* CR0.AM, EFLAGS.AC, CPL 3: alignment is checked; interpreted */
-#define CPU_MODE_VM86	    0x1000U
-#define CPU_MODE_REAL	    0x2000U
-#define CPU_MODE_SYSCALL_OK 0x4000U /* reserved for translated system calls: long mode, EFER.SCE */
-#define CPU_MODE_IOPL_OK    0x8000U /* CPL <= IOPL: CLI and STI are allowed */
+#define CPU_MODE_ALIGN	 0x800U /* CR0.AM, EFLAGS.AC, CPL 3: alignment is checked; interpreted */
+#define CPU_MODE_VM86	 0x1000U
+#define CPU_MODE_REAL	 0x2000U
+#define CPU_MODE_IOPL_OK 0x4000U /* CPL <= IOPL: CLI and STI are allowed */
 
 /* ---- events ---- */
 
+/* Exceptions. Source: SDM 3A, Exception and Interrupt Reference. */
+enum sys_vector {
+	SYS_DE = 0,
+	SYS_DB = 1,
+	SYS_NMI = 2,
+	SYS_BP = 3,
+	SYS_OF = 4,
+	SYS_BR = 5,
+	SYS_UD = 6,
+	SYS_NM = 7,
+	SYS_DF = 8,
+	SYS_TS = 10,
+	SYS_NP = 11,
+	SYS_SS = 12,
+	SYS_GP = 13,
+	SYS_PF = 14,
+	SYS_MF = 16,
+	SYS_AC = 17,
+	SYS_XM = 19,
+};
+
 struct cpu_fault {
-	uint8_t vector;
+	uint8_t vector; /* enum sys_vector */
 	bool has_error;
 	uint32_t error;
 	uint64_t cr2; /* with vector 14 */
@@ -122,8 +142,7 @@ struct cpu_fault {
 #define CPU_POLL_KICK  0x1U /* cpu_ops.kick() */
 #define CPU_POLL_EVENT 0x2U /* an interrupt, NMI or window may be due: look at event fields */
 #define CPU_POLL_SYNC                                                                              \
-	0x4U /* another vcpu waits until this one has flushed what `sync_wanted` says */
-#define CPU_POLL_UNLINK 0x8U /* links of blocks are stale: jit.c */
+	0x4U /* another vcpu waits until this one may no longer write to some pages: mmu_sync() */
 
 /* Accesses to devices of the instruction under way: done ones are answered from here when it is executed again. */
 #define CPU_IO_MAX 16U /* an instruction's most: a repeated one retires element by element */
@@ -182,7 +201,7 @@ struct hosted_cpu {
 	/* MSRs that live here; others are in msr.c's table or the machine's */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip;
-	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type, xss;
+	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type;
 	uint64_t tsc_offset; /* guest TSC = host TSC + this */
 	uint64_t tsc_adjust;
 	uint32_t pvclock_version;		  /* even */
@@ -197,7 +216,8 @@ struct hosted_cpu {
 	uint8_t io_data[8];
 
 	/* events */
-	bool nmi_pending, nmi_blocked;
+	uint8_t nmi_pending; /* how many: one to be served and, while none is, one latched behind it */
+	bool nmi_blocked;
 	bool irq_injected; /* irq_vector is to be delivered at the next opportunity: the machine was told it would be */
 	uint8_t irq_vector;
 	bool irq_window;
@@ -227,7 +247,7 @@ struct hosted_cpu {
 	uint64_t xsave_mask; /* components that host and guest share */
 	uint32_t xsave_bytes;
 
-	uint64_t insns; /* interpreted, for statistics */
+	uint64_t insns; /* interpreted: by tests, what is translated shows */
 
 	/* run.c */
 	uint8_t under_way;   /* what the journal belongs to: enum in run.c */
@@ -272,7 +292,7 @@ enum cpu_result mmu_fill(struct hosted_cpu *cpu, uint64_t gva, enum cpu_access a
  */
 enum cpu_result cpu_load(struct hosted_cpu *cpu, uint64_t gva, void *ret, unsigned len);
 enum cpu_result cpu_store(struct hosted_cpu *cpu, uint64_t gva, const void *data, unsigned len);
-/* The same as the CPU itself does for descriptor tables, TSS and interrupt stacks' tables: supervisor, whatever CPL, no SMAP. */
+/* The same as the CPU itself does for descriptor tables and task state segments: supervisor, whatever CPL, no SMAP. */
 enum cpu_result cpu_load_system(struct hosted_cpu *cpu, uint64_t gva, void *ret, unsigned len);
 enum cpu_result cpu_store_system(struct hosted_cpu *cpu, uint64_t gva, const void *data,
 				 unsigned len);
@@ -288,7 +308,7 @@ enum cpu_result cpu_probe(struct hosted_cpu *cpu, uint64_t gva, unsigned len,
 /* cpu_fetch() - instruction bytes at cs:rip for the decoder, across the page's end where both are mapped; *ret_len >= 1. */
 enum cpu_result cpu_fetch(struct hosted_cpu *cpu, uint64_t gva, uint8_t ret[X86_INSN_MAX],
 			  unsigned *ret_len);
-/* cpu_fetch_gpa() - where the code page at gva is: its physical page and host address, for the translator. -> CPU_EXIT: not memory. */
+/* cpu_fetch_page() - where the code page at gva is: its physical page and host address, for the translator. -> CPU_EXIT: not memory. */
 enum cpu_result cpu_fetch_page(struct hosted_cpu *cpu, uint64_t gva, uint64_t *ret_gpa,
 			       const uint8_t **ret_hva);
 /*
@@ -333,7 +353,7 @@ enum cpu_result system_execute(struct hosted_cpu *cpu, const struct x86_insn *in
 enum cpu_result except_deliver(struct hosted_cpu *cpu);
 /* except_interrupt() - an external interrupt or NMI through the IDT. */
 enum cpu_result except_interrupt(struct hosted_cpu *cpu, uint8_t vector);
-/* except_trap() - #DB after an instruction: single step (dr6_bits) or data breakpoints. */
+/* except_debug() - #DB after an instruction: single step (dr6_bits) or data breakpoints. */
 enum cpu_result except_debug(struct hosted_cpu *cpu, uint64_t dr6_bits);
 /* Faults: set cpu->fault and return CPU_FAULT. */
 enum cpu_result fault_raise(struct hosted_cpu *cpu, uint8_t vector);
@@ -360,8 +380,6 @@ void interp_vcpu_destroy(struct hosted_cpu *cpu);
  * least one. On CPU_OK rip is the next instruction's. Handles the interrupt shadow; does not deliver faults.
  */
 enum cpu_result interp_step(struct hosted_cpu *cpu);
-/* interp_execute() - one that is decoded already (cpu->rip is its address). */
-enum cpu_result interp_execute(struct hosted_cpu *cpu, const struct x86_insn *insn);
 
 /* Device accesses of interpreter and mmu, through the journal. len 1, 2, 4, 8 (ports: to 4). */
 enum cpu_result io_access(struct hosted_cpu *cpu, bool is_port, bool is_write, uint64_t addr,
@@ -386,8 +404,7 @@ struct hosted_vm {
 	struct guest_mem *mem;
 	unsigned n_cpus;
 	struct hosted_cpu *cpus[64];
-	/* One bit per guest physical page of RAM slots (index by mem.c's order): holds translated code. atomic words; NULL without translator */
-	struct jit_vm *jit;
+	struct jit_vm *jit; /* NULL: everything is interpreted */
 	int lock_split; /* interp_data.c: locked accesses that cannot be one of the host's; a spin lock */
 	struct hosted_clock clock;
 	struct hosted_host host;

@@ -27,7 +27,7 @@ struct shown {
 	 BIT(25) | BIT(26) | BIT(28) | BIT(29) | BIT(30))
 /* PCID, x2APIC and the TSC deadline (the machine's, if it has them), hypervisor */
 #define ECX_1_SET (BIT(17) | BIT(21) | BIT(24) | BIT(31))
-/* FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 SS HTT. No VME: it is not emulated. */
+/* FPU DE PSE TSC MSR PAE MCE CX8 APIC SEP MTRR PGE MCA CMOV PAT PSE36 CLFSH MMX FXSR SSE SSE2 SS HTT. VME is not shown. */
 #define EDX_1	  UINT32_C(0x1f8bfbfd)
 #define EDX_1_SET UINT32_C(0x0003fbfc) /* what is not the FPU's or an instruction's */
 /* BMI1 AVX2 FDP_EXCPTN_ONLY BMI2 ERMS ZERO_FCS_FDS AVX512 F DQ, RDSEED ADX IFMA CLFLUSHOPT CLWB, AVX512 CD, SHA, AVX512 BW VL */

@@ -6,16 +6,9 @@
 
 #include "engines/hosted/system.h"
 
-#define VECTOR_UD   6
-#define VECTOR_NM   7
-#define VECTOR_GP   13
-#define DR6_BS	    UINT64_C(0x4000) /* SDM 3B, Debug Status Register (DR6) */
-#define HASH	    UINT64_C(0x9e3779b97f4a7c15)
-#define CR4_OSXSAVE UINT64_C(0x40000)
-#define XCR0_AVX    UINT64_C(0x6)
-#define XCR0_AVX512 UINT64_C(0xe6)
-#define DENY_8086   (CPU_MODE_VM86 | CPU_MODE_REAL)
-#define FPU_MODES   (CPU_MODE_NO_FPU | CPU_MODE_NO_SSE | CPU_MODE_NO_AVX | CPU_MODE_NO_AVX512)
+#define DR6_BS	  UINT64_C(0x4000) /* SDM 3B, Debug Status Register (DR6) */
+#define HASH	  UINT64_C(0x9e3779b97f4a7c15)
+#define DENY_8086 (CPU_MODE_VM86 | CPU_MODE_REAL)
 
 /* ---- what a mode forbids ---- */
 
@@ -44,8 +37,8 @@ static bool interp_is_off(const struct hosted_cpu *cpu, const struct x86_insn *i
 	if (insn->encoding != X86_ENC_LEGACY && (cpu->mode & DENY_8086))
 		return true;
 	if (avx512 || (insn->uses & X86_USES_AVX)) {
-		uint64_t needed = avx512 ? XCR0_AVX512 : XCR0_AVX;
-		return !(cpu->cr4 & CR4_OSXSAVE) || (cpu->xcr0 & needed) != needed;
+		uint64_t needed = avx512 ? SYS_XCR0_AVX512 : SYS_XCR0_AVX;
+		return !(cpu->cr4 & SYS_CR4_OSXSAVE) || (cpu->xcr0 & needed) != needed;
 	}
 	if (insn->uses & X86_USES_SSE)
 		return (cpu->cr0 & X86_CR0_EM) || !(cpu->cr4 & X86_CR4_OSFXSR);
@@ -57,13 +50,13 @@ static enum cpu_result interp_check(struct hosted_cpu *cpu, const struct x86_ins
 	const uint64_t wait = X86_CR0_MP | X86_CR0_TS;
 
 	if (insn->op == X86_OP_FWAIT)
-		return (cpu->cr0 & wait) == wait ? fault_raise(cpu, VECTOR_NM) : CPU_OK;
+		return (cpu->cr0 & wait) == wait ? fault_raise(cpu, SYS_NM) : CPU_OK;
 	if (interp_is_off(cpu, insn))
-		return fault_raise(cpu, VECTOR_UD);
+		return fault_raise(cpu, SYS_UD);
 	bool no_device = cpu->cr0 & X86_CR0_TS;
 	if (insn->uses & X86_USES_X87)
 		no_device = no_device || (cpu->cr0 & X86_CR0_EM);
-	return no_device && insn->uses ? fault_raise(cpu, VECTOR_NM) : CPU_OK;
+	return no_device && insn->uses ? fault_raise(cpu, SYS_NM) : CPU_OK;
 }
 
 /* ---- the cache of decoded instructions ---- */
@@ -143,7 +136,7 @@ static enum cpu_result interp_decode(struct hosted_cpu *cpu, uint64_t gva, unsig
 		/* another vcpu has mapped it meanwhile: once more, from the start */
 		return result == CPU_OK ? CPU_AGAIN : result;
 	}
-	return length == -E2BIG ? fault_error(cpu, VECTOR_GP, 0) : fault_raise(cpu, VECTOR_UD);
+	return length == -E2BIG ? fault_error(cpu, SYS_GP, 0) : fault_raise(cpu, SYS_UD);
 }
 
 static enum cpu_result interp_fetch_slow(struct hosted_cpu *cpu, uint64_t gva, const uint8_t *hva,
@@ -217,11 +210,6 @@ static enum cpu_result interp_entry_run(struct hosted_cpu *cpu, struct interp_en
 	default:
 		return system_execute(cpu, insn);
 	}
-}
-
-enum cpu_result interp_execute(struct hosted_cpu *cpu, const struct x86_insn *insn)
-{
-	return interp_entry_run(cpu, interp_entry_of(cpu, insn));
 }
 
 /* Those after which TF counts as they leave it: they end with the handler's, not the program's next instruction. */

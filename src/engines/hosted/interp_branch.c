@@ -2,8 +2,6 @@
 /* Near control flow. A target is checked before anything is pushed or set. */
 #include "engines/hosted/interp.h"
 
-#define VECTOR_GP 13
-
 /* Intel SDM 2, Jcc; the low bit of the condition code inverts. */
 bool interp_condition(uint64_t rflags, unsigned cc)
 {
@@ -48,9 +46,9 @@ static enum cpu_result branch_check(struct hosted_cpu *cpu, const struct x86_ins
 	if (insn->code == X86_CODE_64) {
 		unsigned unused = cpu->cr4 & UINT64_C(0x1000) ? 64 - 57 : 64 - 48;
 		if ((uint64_t)((int64_t)(to << unused) >> unused) != to)
-			return fault_error(cpu, VECTOR_GP, 0);
+			return fault_error(cpu, SYS_GP, 0);
 	} else if (to > cpu->segs[X86_CS].limit) {
-		return fault_error(cpu, VECTOR_GP, 0);
+		return fault_error(cpu, SYS_GP, 0);
 	}
 	*target = to;
 	return CPU_OK;

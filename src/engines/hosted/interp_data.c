@@ -2,12 +2,6 @@
 /* Class DATA: by a stub, on the guest's memory itself where that is one plain piece, else on a copy of it. */
 #include "engines/hosted/interp.h"
 
-#define VECTOR_DE 0
-#define VECTOR_UD 6
-#define VECTOR_GP 13
-#define VECTOR_PF 14
-#define VECTOR_XM 19
-
 enum interp_how interp_how(const struct x86_insn *insn)
 {
 	if (insn->class != X86_CLASS_DATA)
@@ -40,7 +34,7 @@ enum cpu_result interp_run_stub(struct hosted_cpu *cpu, struct interp_entry *ent
 		uint8_t code[INTERP_STUB_BYTES];
 		unsigned n = interp_stub_build(&entry->insn, code);
 		if (n == 0)
-			return fault_raise(cpu, VECTOR_UD);
+			return fault_raise(cpu, SYS_UD);
 		interp_stub_write(interp, slot, code, n);
 		entry->has_stub = true;
 	}
@@ -51,12 +45,11 @@ enum cpu_result interp_run_stub(struct hosted_cpu *cpu, struct interp_entry *ent
 		return CPU_OK;
 	}
 	unsigned vector = (unsigned)trap - 1;
-	if (vector == VECTOR_PF) /* only interp_window() gives an operand that can */
+	if (vector == SYS_PF) /* only interp_window() gives an operand that can */
 		return CPU_AGAIN;
-	if (vector == VECTOR_XM && !(cpu->cr4 & X86_CR4_OSXMMEXCPT))
-		vector = VECTOR_UD;
-	return vector == VECTOR_GP ? fault_error(cpu, VECTOR_GP, 0)
-				   : fault_raise(cpu, (uint8_t)vector);
+	if (vector == SYS_XM && !(cpu->cr4 & X86_CR4_OSXMMEXCPT))
+		vector = SYS_UD;
+	return vector == SYS_GP ? fault_error(cpu, SYS_GP, 0) : fault_raise(cpu, (uint8_t)vector);
 }
 
 /* BT and kin with a register: what its upper bits add to the address, which the stub's instruction adds as well. */
@@ -157,7 +150,7 @@ static enum cpu_result data_divisor(struct hosted_cpu *cpu, const struct x86_ins
 		cpu_copy(&divisor, mem, insn->op_bytes);
 	else
 		divisor = interp_reg(cpu, insn->rm, insn->op_bytes);
-	return interp_divides(cpu, insn, divisor) ? CPU_OK : fault_raise(cpu, VECTOR_DE);
+	return interp_divides(cpu, insn, divisor) ? CPU_OK : fault_raise(cpu, SYS_DE);
 }
 
 /* A divisor that another vcpu changes between check and division must not surprise: it is copied. */
@@ -287,7 +280,7 @@ enum cpu_result interp_data(struct hosted_cpu *cpu, struct interp_entry *entry)
 		interp_vzero(cpu, insn);
 		break;
 	default:
-		return fault_raise(cpu, VECTOR_UD);
+		return fault_raise(cpu, SYS_UD);
 	}
 	if (result == CPU_OK)
 		cpu->rip = interp_next(cpu, insn);

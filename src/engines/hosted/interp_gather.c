@@ -6,7 +6,6 @@
  */
 #include "engines/hosted/interp.h"
 
-#define VECTOR_UD	6
 #define XSAVE_XMM	160U
 #define XSAVE_HEADER	512U
 #define XSAVE_YMM	2U /* components */
@@ -193,7 +192,7 @@ enum cpu_result interp_gather(struct hosted_cpu *cpu, const struct x86_insn *ins
 	bool any = false;
 
 	if (!gather_plan(&g))
-		return fault_raise(cpu, VECTOR_UD);
+		return fault_raise(cpu, SYS_UD);
 	gather_xsave(cpu, g.image, false);
 	for (unsigned i = 0; i < g.n && result == CPU_OK; i++) {
 		if (gather_wanted(&g, i)) {

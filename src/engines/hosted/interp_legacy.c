@@ -2,10 +2,6 @@
 /* DATA in C: what 64-bit code has no encoding for, what reads its own flags in ways that are quicker so, and what must be checked. */
 #include "engines/hosted/interp.h"
 
-#define VECTOR_DE 0
-#define VECTOR_BR 5
-#define VECTOR_GP 13
-
 static void legacy_flags(struct hosted_cpu *cpu, uint64_t mask, uint64_t set)
 {
 	cpu->rflags = (cpu->rflags & ~mask) | (set & mask);
@@ -65,7 +61,7 @@ static enum cpu_result legacy_aam(struct hosted_cpu *cpu, uint8_t base)
 	uint8_t al = (uint8_t)cpu->regs[X86_RAX];
 
 	if (base == 0)
-		return fault_raise(cpu, VECTOR_DE);
+		return fault_raise(cpu, SYS_DE);
 	interp_set_reg(cpu, X86_RAX, 2, (uint64_t)(al / base) << 8 | al % base);
 	legacy_flags(cpu, X86_FLAGS_ARITH, legacy_result_flags(al % base));
 	return CPU_OK;
@@ -94,7 +90,7 @@ static enum cpu_result legacy_bound(struct hosted_cpu *cpu, const struct x86_ins
 	unsigned shift = 64 - 8 * bytes;
 	int64_t value = (int64_t)(interp_reg(cpu, insn->reg, bytes) << shift);
 	if (value < (int64_t)(low << shift) || value > (int64_t)(high << shift))
-		return fault_raise(cpu, VECTOR_BR);
+		return fault_raise(cpu, SYS_BR);
 	return CPU_OK;
 }
 
@@ -116,7 +112,7 @@ static enum cpu_result legacy_ldmxcsr(struct hosted_cpu *cpu, const struct x86_i
 	if (result != CPU_OK)
 		return result;
 	if (value & ~(uint64_t)cpu->interp->mxcsr_mask)
-		return fault_error(cpu, VECTOR_GP, 0);
+		return fault_error(cpu, SYS_GP, 0);
 	uint32_t mxcsr = (uint32_t)value;
 	__asm__ volatile("ldmxcsr %0" : : "m"(mxcsr));
 	return CPU_OK;

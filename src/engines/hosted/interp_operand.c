@@ -3,8 +3,6 @@
 #include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
-#define VECTOR_AC 17
-
 /* x86 Instruction Format, Memory-Addressing: wrapped to the address size. */
 uint64_t interp_ea(const struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
@@ -49,7 +47,7 @@ enum cpu_result interp_linear(struct hosted_cpu *cpu, enum x86_seg seg, uint64_t
 	}
 	if (cpu->mode & (CPU_MODE_ALIGN | CPU_MODE_TRAP)) {
 		if ((cpu->mode & CPU_MODE_ALIGN) && operand_misaligned(gva, len))
-			return fault_error(cpu, VECTOR_AC, 0);
+			return fault_error(cpu, SYS_AC, 0);
 		cpu->interp->debug_hits |= debug_data(cpu, gva, len, write);
 	}
 	*ret = gva;
@@ -58,8 +56,7 @@ enum cpu_result interp_linear(struct hosted_cpu *cpu, enum x86_seg seg, uint64_t
 
 uint8_t *interp_direct(struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool write)
 {
-	const struct cpu_tlb_entry *entry =
-		&cpu->tlb->entries[cpu_tlb_index(gva)];
+	const struct cpu_tlb_entry *entry = &cpu->tlb->entries[cpu_tlb_index(gva)];
 	uint64_t tag = write ? entry->write : entry->read;
 
 	if (((gva + len - 1) & -(uint64_t)CPU_PAGE_BYTES) != tag)

@@ -16,14 +16,6 @@
 #define ENTRIES_BITS_ALONE  12U
 #define ENTRIES_BITS_BESIDE 10U
 
-/* The numbers of exceptions: Intel SDM 3A, Exception and Interrupt Reference. */
-#define TRAP_DE 0
-#define TRAP_UD 6
-#define TRAP_GP 13
-#define TRAP_PF 14
-#define TRAP_MF 16
-#define TRAP_XM 19
-
 /* Where a stub that faulted goes on: the stack pointer is what interp_enter() had stored, eax the answer. */
 extern const char interp_enter_back[] __attribute__((visibility("hidden")));
 
@@ -58,22 +50,57 @@ static bool setup_is_ours(struct interp_vcpu *interp, const ucontext_t *context)
 	if (!interp || at - (uint64_t)interp->stubs_rx >= setup_stubs_bytes(interp))
 		return false;
 	switch (context->uc_mcontext.gregs[REG_TRAPNO]) {
-	case TRAP_DE:
-	case TRAP_UD:
-	case TRAP_GP:
-	case TRAP_MF:
-	case TRAP_XM:
+	case SYS_DE:
+	case SYS_UD:
+	case SYS_GP:
+	case SYS_MF:
+	case SYS_XM:
 		return true;
-	case TRAP_PF:
+	case SYS_PF:
 		return setup_is_window(interp, (uint64_t)context->uc_mcontext.gregs[REG_CR2]);
 	default:
 		return false;
 	}
 }
 
+static size_t setup_hex(char *to, uint64_t value)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (unsigned i = 0; i < 16; i++)
+		to[i] = digits[value >> (60 - 4 * i) & 0xf];
+	return 16;
+}
+
+static size_t setup_text(char *to, const char *text)
+{
+	size_t n = strlen(text);
+
+	memcpy(to, text, n);
+	return n;
+}
+
+/* The last words of a process whose own code is wrong: by write(2) alone, for the signal may have come anywhere. */
+static void setup_last_words(const struct interp_vcpu *interp, const ucontext_t *context)
+{
+	const greg_t *regs = context->uc_mcontext.gregs;
+	char line[192];
+	size_t n = setup_text(line, "strata-vmm: the software CPU failed: host exception ");
+
+	n += setup_hex(line + n, (uint64_t)regs[REG_TRAPNO]);
+	n += setup_text(line + n, " at ");
+	n += setup_hex(line + n, (uint64_t)regs[REG_RIP]);
+	n += setup_text(line + n, ", guest instruction near ");
+	n += setup_hex(line + n, interp ? interp->cpu->rip : 0);
+	n += setup_text(line + n, "\n");
+	ssize_t written = write(STDERR_FILENO, line, n);
+	(void)written; /* nobody is left to be told */
+}
+
 /*
  * Any of the three signals. Not a stub's: the default action comes back, and the instruction raises it again. In a thread that is
- * not in run(), GS base is 0 and looking there ends the process too, which is what a fault of our own is to do.
+ * not in run(), GS base is 0 and looking there ends the process too, which is what a fault of our own is to do. So does signal() where the
+ * process is sealed.
  */
 static void setup_signal(int number, siginfo_t *info, void *arg)
 {
@@ -84,6 +111,7 @@ static void setup_signal(int number, siginfo_t *info, void *arg)
 	if (!setup_is_ours(interp, context)) {
 		if (interp && jit_trap(interp->cpu, context))
 			return;
+		setup_last_words(interp, context);
 		(void)signal(number, SIG_DFL);
 		return;
 	}

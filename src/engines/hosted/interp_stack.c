@@ -131,7 +131,7 @@ static enum cpu_result stack_enter(struct hosted_cpu *cpu, const struct x86_insn
 	if (result != CPU_OK)
 		return result;
 	sp -= bytes;
-	uint64_t frame = sp;
+	uint64_t frame = (cpu->regs[X86_RSP] & ~mask) | (sp & mask); /* as PUSH leaves it */
 	result = interp_store(cpu, X86_SS, sp & mask, bytes, bp);
 	for (unsigned i = 1; i < level && result == CPU_OK; i++) {
 		uint64_t value;

@@ -70,7 +70,7 @@
 #define JIT_REG(n)  (offsetof(struct hosted_cpu, regs) + 8U * (n))
 
 #define JIT_REGIONS	16U
-#define JIT_REGION_MIN	(64U << 10)
+#define JIT_REGION_MIN	(60U << 10) /* so that 1 MiB is enough: spec.h */
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
 #define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */

@@ -10,7 +10,7 @@
  * reach), tlb_user[n] (CPL 3, one for each of the address spaces last used, by PCID). The supervisor's two hold what is global and
  * what is the current space's, which goes when the space does. An entry is one 4 KiB page, whatever the size of the mapping.
  *
- * Flushes. Each TLB logs which of its entries are in use, those of global pages apart: a flush walks a log, not 1024 entries. Which
+ * Flushes. Each TLB logs which of its entries are in use, those of global pages apart: a flush walks a log, not all entries. Which
  * regions have entries that came of large pages is known by a few hashed bits, so that INVLPG rarely has to look further than at
  * one entry of each TLB.
  *
@@ -29,7 +29,6 @@
 
 #define MMU_PAGE_MASK  UINT64_C(0xfff)
 #define MMU_LARGE_BITS 256U
-#define MMU_WRITABLE   65536U /* hashed pages: exact up to 256 MiB of memory */
 #define MMU_SYNC_GPAS  8U
 #define MMU_DISPLACED  16384U /* half of them for each half of the address space */
 #define MMU_PHYS_BITS  40U    /* until CPUID says */

@@ -8,7 +8,6 @@
 
 #define PCID_MASK    UINT64_C(0xfff)
 #define CR3_NO_FLUSH (UINT64_C(1) << 63)
-#define VECTOR_GP    13U
 #define INVPCID_MAX  3U
 
 static void changed(struct hosted_cpu *cpu)
@@ -184,7 +183,7 @@ enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid
 
 	if (type > INVPCID_MAX || pcid > PCID_MASK ||
 	    (by_pcid && pcid && !(cpu->cr4 & MMU_CR4_PCIDE)) || (type == 0 && !is_canonical(gva)))
-		return fault_error(cpu, VECTOR_GP, 0);
+		return fault_error(cpu, SYS_GP, 0);
 	switch (type) {
 	case 0:
 		flush_pcid_page(cpu, (unsigned)pcid, gva);

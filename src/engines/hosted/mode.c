@@ -3,9 +3,6 @@
 #include "engines/hosted/interp.h"
 #include "engines/hosted/system.h"
 
-#define XCR0_AVX    UINT64_C(0x6)
-#define XCR0_AVX512 UINT64_C(0xe6)
-
 #define DR6_BD	    UINT64_C(0x2000)
 #define DR7_ENABLED UINT64_C(0xff)
 #define DR7_FIXED   UINT64_C(0x400)
@@ -46,9 +43,9 @@ static uint32_t mode_vectors(const struct hosted_cpu *cpu)
 		mode |= CPU_MODE_NO_FPU;
 	if (ts || em || !(cpu->cr4 & SYS_CR4_OSFXSR))
 		mode |= CPU_MODE_NO_SSE;
-	if (!avx || (cpu->xcr0 & XCR0_AVX) != XCR0_AVX)
+	if (!avx || (cpu->xcr0 & SYS_XCR0_AVX) != SYS_XCR0_AVX)
 		mode |= CPU_MODE_NO_AVX;
-	if (!avx || (cpu->xcr0 & XCR0_AVX512) != XCR0_AVX512)
+	if (!avx || (cpu->xcr0 & SYS_XCR0_AVX512) != SYS_XCR0_AVX512)
 		mode |= CPU_MODE_NO_AVX512;
 	return mode;
 }
@@ -76,8 +73,6 @@ void cpu_mode_update(struct hosted_cpu *cpu)
 		mode |= CPU_MODE_VM86;
 	if (!sys_is_protected(cpu))
 		mode |= CPU_MODE_REAL;
-	if (sys_is_long(cpu) && (cpu->efer & X86_EFER_SCE))
-		mode |= CPU_MODE_SYSCALL_OK;
 	if (cpu->cpl <= sys_iopl(cpu))
 		mode |= CPU_MODE_IOPL_OK;
 	cpu->mode = mode;

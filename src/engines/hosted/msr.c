@@ -8,8 +8,6 @@
 #include "engines/hosted/io.h"
 #include "engines/hosted/mmu.h"
 
-#define VECTOR_GP 13U
-
 #define MSR_APIC_BASE	 0x1bU
 #define MSR_CAPABILITIES 0x10aU /* IA32_ARCH_CAPABILITIES */
 #define MSR_DEADLINE	 0x6e0U
@@ -132,7 +130,7 @@ static enum cpu_result ask(struct hosted_cpu *cpu, bool is_write, uint32_t index
 	bool is_fault = false;
 	enum cpu_result r = io_msr(cpu, is_write, index, value, &is_fault);
 
-	return r == CPU_OK && is_fault ? fault_error(cpu, VECTOR_GP, 0) : r;
+	return r == CPU_OK && is_fault ? fault_error(cpu, SYS_GP, 0) : r;
 }
 
 enum cpu_result msr_read(struct hosted_cpu *cpu, uint32_t index, uint64_t *ret)
@@ -146,7 +144,7 @@ enum cpu_result msr_read(struct hosted_cpu *cpu, uint32_t index, uint64_t *ret)
 	case MSR_MACHINE:
 		return ask(cpu, false, index, ret);
 	default:
-		return fault_error(cpu, VECTOR_GP, 0);
+		return fault_error(cpu, SYS_GP, 0);
 	}
 }
 
@@ -158,7 +156,7 @@ enum cpu_result msr_write(struct hosted_cpu *cpu, uint32_t index, uint64_t value
 	case MSR_MACHINE:
 		return ask(cpu, true, index, &value);
 	default:
-		return fault_error(cpu, VECTOR_GP, 0);
+		return fault_error(cpu, SYS_GP, 0);
 	}
 }
 

@@ -33,10 +33,6 @@ uint64_t clock_hz(struct hosted_clock *clock);
 /* clock_scale() - how pvclock turns TSC ticks into ns: (ticks << shift) * mul >> 32; a negative shift is to the right. */
 void clock_scale(uint64_t hz, uint32_t *ret_mul, int8_t *ret_shift);
 
-static inline bool msr_is_canonical(uint64_t address)
-{
-	return (uint64_t)((int64_t)(address << 16) >> 16) == address;
-}
 static inline uint64_t clock_rdtsc(void)
 {
 	uint32_t low, high;

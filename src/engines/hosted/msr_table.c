@@ -6,6 +6,7 @@
 #include "base/core/macros.h"
 #include "engines/hosted/msr.h"
 #include "engines/hosted/mmu.h"
+#include "engines/hosted/system.h"
 
 enum check {
 	CHECK_BITS,	 /* arg: reserved ones: #GP if set */
@@ -152,7 +153,7 @@ static bool is_allowed(const struct hosted_cpu *cpu, const struct row *row, uint
 	case CHECK_BITS:
 		return !(value & row->arg);
 	case CHECK_CANONICAL:
-		return msr_is_canonical(value);
+		return sys_is_canonical(value);
 	case CHECK_PAT:
 		return types_are_good(value, TYPES_PAT);
 	case CHECK_FIXED_MTRR:

@@ -7,13 +7,9 @@
 #include "engines/hosted/io.h"
 #include "engines/hosted/jit.h"
 
-#define ARCH_SET_GS 0x1001 /* arch_prctl(2) */
-#define INT3	    0xccU
-#define VECTOR_DB   1U
-#define VECTOR_NMI  2U
-#define VECTOR_BP   3U
-#define DR6_FIXED   UINT64_C(0xffff0ff0)
-#define DR6_STEP    UINT64_C(0x4000) /* BS: SDM 3B, Debug Status Register (DR6) */
+#define INT3	  0xccU
+#define DR6_FIXED UINT64_C(0xffff0ff0)
+#define DR6_STEP  UINT64_C(0x4000) /* BS: SDM 3B, Debug Status Register (DR6) */
 
 /* What is being done, and is done again with the journal's answers if the machine is needed for it. */
 enum under_way { DOES_NOTHING, DOES_INSN, DOES_NMI, DOES_IRQ };
@@ -81,13 +77,13 @@ static bool irq_is_due(const struct hosted_cpu *cpu)
 static enum cpu_result deliver(struct hosted_cpu *cpu)
 {
 	bool is_nmi = cpu->under_way == DOES_NMI;
-	enum cpu_result r = except_interrupt(cpu, is_nmi ? VECTOR_NMI : cpu->irq_vector);
+	enum cpu_result r = except_interrupt(cpu, is_nmi ? SYS_NMI : cpu->irq_vector);
 
 	if (r == CPU_EXIT)
 		return r;
 	cpu->halted = false;
 	if (is_nmi) {
-		cpu->nmi_pending = false;
+		cpu->nmi_pending--;
 		cpu->nmi_blocked = true;
 	} else {
 		cpu->irq_injected = false;
@@ -97,13 +93,12 @@ static enum cpu_result deliver(struct hosted_cpu *cpu)
 
 static void poll_take(struct hosted_cpu *cpu)
 {
-	uint32_t poll = __atomic_load_n(&cpu->poll, __ATOMIC_SEQ_CST);
+	/* In one step: a kick that came between a look and the clearing would be lost. */
+	uint32_t poll =
+		__atomic_fetch_and(&cpu->poll, ~(CPU_POLL_KICK | CPU_POLL_EVENT), __ATOMIC_SEQ_CST);
 
 	if (poll & CPU_POLL_SYNC)
 		mmu_sync(cpu);
-	if (poll & (CPU_POLL_KICK | CPU_POLL_EVENT))
-		(void)__atomic_fetch_and(&cpu->poll, ~(CPU_POLL_KICK | CPU_POLL_EVENT),
-					 __ATOMIC_SEQ_CST);
 	/* The task priority fell: what it held back may be due now, which the machine's LAPIC knows. */
 	if ((poll & CPU_POLL_KICK) || cpu->cr8 < cpu->cr8_told)
 		cpu->kicked = true;
@@ -142,14 +137,14 @@ static enum cpu_result debug_before(struct hosted_cpu *cpu)
 
 	for (unsigned i = 0; cpu->debug_hardware && !cpu->debug_step && i < 4; i++) {
 		if (cpu->debug_dr[i] && cpu->debug_dr[i] == at)
-			return debug_exit(cpu, VECTOR_DB, DR6_FIXED | UINT64_C(1) << i);
+			return debug_exit(cpu, SYS_DB, DR6_FIXED | UINT64_C(1) << i);
 	}
 	bool skip = cpu->debug_pending_bp;
 	cpu->debug_pending_bp = false;
 	if (!cpu->debug_software || skip)
 		return CPU_OK;
 	if (cpu_fetch(cpu, at, bytes, &n) == CPU_OK && bytes[0] == INT3)
-		return debug_exit(cpu, VECTOR_BP, 0);
+		return debug_exit(cpu, SYS_BP, 0);
 	return CPU_OK; /* and if it cannot be fetched, the instruction will say so */
 }
 
@@ -222,7 +217,7 @@ static enum vcpu_exit loop(struct hosted_cpu *cpu)
 		if (cpu->halted)
 			r = halt(cpu);
 		if (r == CPU_OK && cpu->debug_step)
-			r = debug_exit(cpu, VECTOR_DB, DR6_FIXED | DR6_STEP);
+			r = debug_exit(cpu, SYS_DB, DR6_FIXED | DR6_STEP);
 		if (r == CPU_EXIT)
 			return cpu->exit;
 	}

@@ -4,6 +4,9 @@
 /* The slots of hosted_cpu_ops, documented in machine/cpu_ops.h, and what their files share. */
 #include "engines/hosted/cpu.h"
 
+/* arch_prctl(2): Linux arch/x86/include/uapi/asm/prctl.h */
+#define ARCH_SET_GS 0x1001
+
 /* Kernels of guests with more were never tried here. */
 #define HOSTED_VCPUS_MAX 64U
 /* Bytes of XSAVE's legacy region and header (SDM 1, XSAVE Area). */

@@ -58,7 +58,8 @@ static void events_forget(struct hosted_cpu *cpu, const struct x86_state *state)
 	if (state->rip != cpu->rip || is_reset)
 		cpu->shadow = 0;
 	if (is_reset) {
-		cpu->nmi_pending = cpu->nmi_blocked = false;
+		cpu->nmi_pending = 0;
+		cpu->nmi_blocked = false;
 		cpu->irq_injected = cpu->irq_window = false;
 	}
 }
@@ -123,7 +124,10 @@ int hosted_inject(struct vcpu *vcpu, uint8_t vector)
 
 int hosted_inject_nmi(struct vcpu *vcpu)
 {
-	hosted_cpu(vcpu)->nmi_pending = true;
+	struct hosted_cpu *cpu = hosted_cpu(vcpu);
+
+	if (cpu->nmi_pending < (cpu->nmi_blocked ? 1 : 2))
+		cpu->nmi_pending++;
 	return 0;
 }
 

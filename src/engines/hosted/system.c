@@ -5,7 +5,7 @@
 
 static system_fn system_nothing, system_undefined, system_clear_ts;
 
-/* What has no line here is undefined: 0F 0B and its kin, virtualization, MONITOR, protection keys: nothing of that is shown. */
+/* What has no line here is undefined: 0F 0B and its kin, virtualization, MONITOR, protection keys, XSAVES: nothing of that is shown. */
 static system_fn *const system_table[X86_OP_MAX] = {
 	[X86_OP_PUSHF] = system_pushf,
 	[X86_OP_POPF] = system_popf,
@@ -80,9 +80,7 @@ static system_fn *const system_table[X86_OP_MAX] = {
 	[X86_OP_XSAVE] = system_xsave,
 	[X86_OP_XSAVEOPT] = system_xsave,
 	[X86_OP_XSAVEC] = system_xsave,
-	[X86_OP_XSAVES] = system_xsave,
 	[X86_OP_XRSTOR] = system_xrstor,
-	[X86_OP_XRSTORS] = system_xrstor,
 	[X86_OP_FSAVE] = system_fsave,
 	[X86_OP_FRSTOR] = system_frstor,
 	[X86_OP_FSTENV] = system_fstenv,

@@ -15,23 +15,6 @@
  */
 #include "engines/hosted/cpu.h"
 
-enum sys_vector {
-	SYS_DE = 0,
-	SYS_DB = 1,
-	SYS_NMI = 2,
-	SYS_BP = 3,
-	SYS_OF = 4,
-	SYS_UD = 6,
-	SYS_NM = 7,
-	SYS_DF = 8,
-	SYS_TS = 10,
-	SYS_NP = 11,
-	SYS_SS = 12,
-	SYS_GP = 13,
-	SYS_PF = 14,
-	SYS_MF = 16,
-};
-
 /* Bits of a selector error code. Source: SDM 3A, Error Code. */
 #define SYS_ERR_EXT 1U
 #define SYS_ERR_IDT 2U
@@ -51,6 +34,10 @@ enum sys_vector {
 #define SYS_FL_ARITH	  UINT64_C(0x8d5)
 /* What a 32-bit pop can bring; all else reads as 0, bit 1 as 1. */
 #define SYS_FL_ALL UINT64_C(0x3f7fd5)
+
+/* XCR0: all that a feature takes. Source: SDM 1, Enabling the XSAVE Feature Set. */
+#define SYS_XCR0_AVX	UINT64_C(0x6)
+#define SYS_XCR0_AVX512 UINT64_C(0xe6)
 
 #define SYS_CR4_VME	   UINT64_C(0x1)
 #define SYS_CR4_PVI	   UINT64_C(0x2)

@@ -111,7 +111,7 @@ void system_cpuid(const struct hosted_cpu *cpu, uint32_t function, uint32_t inde
 	if (leaf->function == CPUID_XSAVE && leaf->index == 0)
 		ret[CPUID_EBX] = xsave_bytes(cpu, cpu->xcr0, false);
 	if (leaf->function == CPUID_XSAVE && leaf->index == 1 && (leaf->eax & 0xa))
-		ret[CPUID_EBX] = xsave_bytes(cpu, cpu->xcr0 | cpu->xss, true);
+		ret[CPUID_EBX] = xsave_bytes(cpu, cpu->xcr0, true);
 }
 
 enum cpu_result system_cpuid_insn(struct hosted_cpu *cpu, const struct x86_insn *insn)

@@ -4,7 +4,7 @@
  *
  * The guest's state is live in the host's registers: the host's own instruction saves it to a scratch area, cpu->xsave, which nobody
  * else uses while run() is under way, in the standard format; what the guest's instruction writes is copied from there. Back it is the same,
- * with everything checked that could make the host's XRSTOR fault. XSAVES and XRSTORS have no supervisor states to tell of.
+ * with everything checked that could make the host's XRSTOR fault.
  * Addresses of x87 instructions and operands are the host's: the guest reads 0 in their place.
  *
  * Source: SDM 1, Managing State Using the XSAVE Feature Set.
@@ -225,11 +225,6 @@ static enum cpu_result family_check(struct hosted_cpu *cpu, const struct x86_ins
 	case X86_OP_XSAVEC:
 		bit = 1;
 		break;
-	case X86_OP_XSAVES:
-	case X86_OP_XRSTORS:
-		if (!system_has(cpu, CPUID_XSAVE, 1, CPUID_EAX, 3))
-			return sys_raise(cpu, SYS_UD);
-		return cpu->cpl == 0 ? CPU_OK : sys_gp(cpu, 0);
 	default:
 		return CPU_OK;
 	}
@@ -274,7 +269,7 @@ static enum cpu_result save_pieces(const struct area *area, uint64_t components,
 
 enum cpu_result system_xsave(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	bool compact = insn->op == X86_OP_XSAVEC || insn->op == X86_OP_XSAVES;
+	bool compact = insn->op == X86_OP_XSAVEC;
 	struct area area = { .cpu = cpu,
 			     .mask = requested(cpu),
 			     .is_64 = insn->code == X86_CODE_64 };
@@ -303,11 +298,10 @@ enum cpu_result system_xsave(struct hosted_cpu *cpu, const struct x86_insn *insn
 /* ---- restoring ---- */
 
 /* The header is what it must be, or #GP. *ret: XSTATE_BV. */
-static enum cpu_result restore_header(const struct x86_insn *insn, struct area *area, uint64_t *ret)
+static enum cpu_result restore_header(struct area *area, uint64_t *ret)
 {
 	struct hosted_cpu *cpu = area->cpu;
 	uint64_t header[8], others = 0;
-	bool is_s = insn->op == X86_OP_XRSTORS;
 	enum cpu_result r = cpu_load(cpu, area->gva + HEADER_AT, header, sizeof(header));
 
 	if (r != CPU_OK)
@@ -316,11 +310,10 @@ static enum cpu_result restore_header(const struct x86_insn *insn, struct area *
 	for (unsigned i = 2; i < (compact ? 8 : 3); i++)
 		others |= header[i];
 	uint64_t layout = header[1] & ~COMPACT;
-	uint64_t allowed = is_s ? cpu->xcr0 | cpu->xss : cpu->xcr0;
-	bool good = !others && (!is_s || compact);
+	bool good = !others;
 	if (compact)
 		good = good && system_has(cpu, CPUID_XSAVE, 1, CPUID_EAX, 1) &&
-		       !(layout & ~allowed) && !(header[0] & ~layout);
+		       !(layout & ~cpu->xcr0) && !(header[0] & ~layout);
 	else
 		good = good && !layout && !(header[0] & ~cpu->xcr0);
 	if (!good)
@@ -385,11 +378,9 @@ enum cpu_result system_xrstor(struct hosted_cpu *cpu, const struct x86_insn *ins
 	enum cpu_result r = area_check(cpu, insn);
 
 	if (r == CPU_OK)
-		r = family_check(cpu, insn);
-	if (r == CPU_OK)
 		r = area_at(insn, &area, false);
 	if (r == CPU_OK)
-		r = restore_header(insn, &area, &used);
+		r = restore_header(&area, &used);
 	if (r != CPU_OK)
 		return r;
 	/* Registers that this code does not have keep what they hold. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 
 #include "base/core/macros.h"
 #include "engines/hosted/hosted_cpu.h"
@@ -17,6 +18,10 @@
 #define HWCAP2_FSGS	2U /* Linux arch/x86/include/uapi/asm/hwcap2.h */
 #define PHYS_BITS_LEAST 36U
 #define PHYS_BITS_MOST	52U
+
+static const uint32_t vm_arch_codes[] = { ARCH_SET_GS };
+const struct seal_call hosted_vcpu_calls[HOSTED_VCPU_CALLS] = { { SYS_arch_prctl, 0, vm_arch_codes,
+								  ARRAY_SIZE(vm_arch_codes) } };
 
 const struct cpu_ops hosted_cpu_ops = {
 	.name = "the software CPU",

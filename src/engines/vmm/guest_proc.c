@@ -253,7 +253,9 @@ int vmm_guest_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct
 	do {
 		r = poll(&ended, 1, PROC_WAIT_MS);
 	} while (r < 0 && errno == EINTR);
-	return r == 0 ? err_say(err, ETIMEDOUT, "process %d of a dead monitor does not end",
+	return r == 0 ? err_say(err, ETIMEDOUT,
+				"process %d of a dead monitor was killed and does not end: it holds "
+				"the machine's disks, try again later",
 				(int)pid)
 		      : 0;
 }

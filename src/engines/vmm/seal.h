@@ -41,8 +41,6 @@ struct seal_call {
 	unsigned n_values;
 };
 
-#define SEAL_LISTS 8
-
 /* vmm_seal_thread() - the calling thread makes these calls from now on, and none else: it would be killed. */
 int vmm_seal_thread(const struct seal_call *const *lists, const size_t *counts, unsigned n,
 		    struct err *err);

@@ -7,6 +7,7 @@
 #include "base/core/err.h"
 #include "engines/spec.h"
 #include "engines/vmm/seal.h"
+#include "engines/vmm/sync.h"
 #include "machine/cpu_ops.h"
 
 /* Request numbers of ioctl(2). */
@@ -25,12 +26,12 @@ struct vmm_engine {
 
 /* What the process was handed; -EBADF: none. vmm_run() owns them. */
 struct vmm_fds {
-	int in, out, err; /* the guest's standard streams */
-	int sync;	  /* engines/vmm/sync.h; -EBADF: nobody waits for words, it just runs */
-	int run;	  /* O_PATH of the instance's run directory */
-	int tap;	  /* or the socket to passt */
-	int home;	  /* engines/vmm/sync.h */
-	int joins[12];	  /* v1 cgroups to join, first of all */
+	int in, out, err;     /* the guest's standard streams */
+	int sync;	      /* engines/vmm/sync.h; -EBADF: nobody waits for words, it just runs */
+	int run;	      /* O_PATH of the instance's run directory */
+	int tap;	      /* or the socket to passt */
+	int home;	      /* engines/vmm/sync.h */
+	int joins[VMM_JOINS]; /* v1 cgroups to join, first of all */
 	unsigned n_joins;
 };
 

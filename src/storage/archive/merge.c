@@ -229,7 +229,9 @@ static int merge_other(struct merge *m, struct archive_entry *entry, const struc
 			  &inode);
 	if (r == 0)
 		r = merge_meta(m, entry, inode);
-	if (r == 0 && type == AE_IFLNK)
+	if (r < 0)
+		return r;
+	if (type == AE_IFLNK)
 		return merge_target(m, entry, inode);
 	if (type == AE_IFREG) {
 		int64_t size = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
@@ -240,7 +242,7 @@ static int merge_other(struct merge *m, struct archive_entry *entry, const struc
 		inode->major = (uint32_t)archive_entry_rdevmajor(entry);
 		inode->minor = (uint32_t)archive_entry_rdevminor(entry);
 	}
-	return r;
+	return 0;
 }
 
 /* OCI image specification, layer.md, "Whiteouts": of lower layers only. */

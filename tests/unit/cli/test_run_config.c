@@ -84,6 +84,8 @@ static void virtual_machines(void **state)
 	      "\"initrd\":\"/dev/zero\",\"vcpus\":2,\"irqchip\":\"machine\"}}");
 	gives("--kernel 6.1 demo", "{\"image\":\"demo\",\"vm\":{\"kernel_name\":\"6.1\"}}");
 	gives("-m 128m demo", "{\"image\":\"demo\",\"limits\":{\"memory_bytes\":134217728}}");
+	refused("--kernel /dev/null --vcpus 4 --code-cache 2m", EINVAL,
+		"--code-cache 2m: at least 1m for each of 4 vcpus");
 	refused("--kernel /nonexistent", ENOENT, "--kernel /nonexistent");
 	refused("--kernel /dev/null --initrd /nonexistent", ENOENT, "--initrd");
 	refused("--initrd /dev/null demo", EINVAL, "--initrd");

@@ -156,6 +156,28 @@ static void software_disable_refuses_vectors_and_masks_sources(void **state)
 	assert_int_equal(get(a, LINT1), 0x10400); /* and the mask stays until it is */
 }
 
+/* Multiple NMIs: one is served, one is latched; more are lost, as with a CPU's pin. */
+static void the_second_of_two_nmis_at_once_was_lost(void **state)
+{
+	const struct lapic_msg nmi = { .delivery = LAPIC_NMI };
+	struct apics s;
+	struct lapic *a = &s.lapic[0];
+	uint8_t vector;
+
+	(void)state;
+	apics_init(&s);
+	for (unsigned sent = 0; sent < 4; sent++) {
+		for (unsigned i = 0; i < sent; i++)
+			assert_int_equal(lapic_bus_send(&s.bus, &nmi), 1);
+		for (unsigned i = 0; i < sent && i < 2; i++) {
+			assert_true(lapic_has_work(a));
+			assert_int_equal(lapic_event_take(a, &vector), LAPIC_EVENT_NMI);
+		}
+		assert_int_equal(lapic_event_take(a, &vector), LAPIC_EVENT_NONE);
+		assert_false(lapic_has_work(a));
+	}
+}
+
 static void start_up_of_an_application_processor(void **state)
 {
 	struct apics s;
@@ -443,6 +465,7 @@ int main(void)
 		cmocka_unit_test(a_pending_vector_wakes_once),
 		cmocka_unit_test(level_interrupts_tell_the_ioapic_of_their_end),
 		cmocka_unit_test(software_disable_refuses_vectors_and_masks_sources),
+		cmocka_unit_test(the_second_of_two_nmis_at_once_was_lost),
 		cmocka_unit_test(start_up_of_an_application_processor),
 		cmocka_unit_test(init_and_sipi_before_the_target_looks),
 		cmocka_unit_test(nmi_waits_for_the_start),

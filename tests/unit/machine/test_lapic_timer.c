@@ -236,9 +236,6 @@ static void tsc_deadline(void **state)
 	assert_int_equal(lapic_msr_read(a, MSR_TSC_DEADLINE, &value), 0);
 	assert_int_equal(value, 0);
 
-	assert_int_equal(lapic_msr_write(a, MSR_TSC_DEADLINE, 1), 0); /* past: at once */
-	fake_clock_advance(&s.clock, 0);
-	assert_true(came(a, 0x43));
 	assert_int_equal(lapic_msr_write(a, MSR_TSC_DEADLINE, 10000), 0);
 	assert_int_equal(lapic_msr_write(a, MSR_TSC_DEADLINE, 0), 0); /* taken back */
 	assert_int_equal(fake_clock_advance(&s.clock, 100000), 0);
@@ -246,6 +243,30 @@ static void tsc_deadline(void **state)
 	put(a, TIMER, 0x43); /* leaving the mode disarms */
 	assert_int_equal(fake_clock_advance(&s.clock, 1000000), 0);
 	assert_false(came(a, 0x43));
+}
+
+/* The clock's thread came too late for a guest that looks at once. */
+static void a_deadline_in_the_past_waited_for_the_clock(void **state)
+{
+	struct apics s;
+	struct lapic *a = &s.lapic[0];
+	uint64_t value = 1;
+
+	(void)state;
+	apics_init(&s);
+	put(a, TIMER, 0x40043);
+	fake_clock_advance(&s.clock, 2500);
+	assert_int_equal(lapic_msr_write(a, MSR_TSC_DEADLINE, 5000), 0); /* this moment */
+	assert_true(came(a, 0x43));
+	assert_int_equal(lapic_msr_read(a, MSR_TSC_DEADLINE, &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(lapic_msr_write(a, MSR_TSC_DEADLINE, 1), 0);
+	assert_true(came(a, 0x43));
+	put(a, TIMER, 0x50043); /* masked: nothing comes, now or when it is unmasked */
+	assert_int_equal(lapic_msr_write(a, MSR_TSC_DEADLINE, 1), 0);
+	put(a, TIMER, 0x40043);
+	assert_false(came(a, 0x43));
+	assert_int_equal(fake_clock_advance(&s.clock, 1000000), 0);
 }
 
 static void without_a_conversion_there_is_no_deadline_mode(void **state)
@@ -326,6 +347,7 @@ int main(void)
 		cmocka_unit_test(one_shot_and_periodic_share_the_count),
 		cmocka_unit_test(a_new_divider_changes_the_pace_not_the_count),
 		cmocka_unit_test(tsc_deadline),
+		cmocka_unit_test(a_deadline_in_the_past_waited_for_the_clock),
 		cmocka_unit_test(without_a_conversion_there_is_no_deadline_mode),
 		cmocka_unit_test(reset_and_fini_stop_it),
 		cmocka_unit_test(fires_on_another_thread),

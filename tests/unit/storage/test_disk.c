@@ -15,6 +15,7 @@
 #include "base/os/fd.h"
 #include "erofs_read.h"
 #include "storage/archive/disk.h"
+#include "storage/archive/merge.h"
 
 #define ID     "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define LAYERS 4
@@ -645,6 +646,32 @@ static void no_layers_are_an_empty_root(void **state)
 	assert_int_equal(seen_at(rig->disk, "").mode, S_IFDIR | 0755);
 }
 
+/* An archive's last file was written to where no inode was. */
+static void names_past_the_bound_of_memory_are_refused(void **state)
+{
+	struct rig *rig = *state;
+	struct tree tree;
+	struct merge merge = { .tree = &tree };
+	struct reader *reader;
+	struct tar tar;
+	void *rest;
+
+	tar_open(&tar, ARCHIVE_FILTER_NONE);
+	tar_add(&tar, tar_entry("file", AE_IFREG, 0644), "data", 4);
+	layer(rig, &tar);
+	assert_int_equal(tree_init(&tree, &rig->err), 0);
+	tree.pool_bytes = TREE_POOL_MAX;
+	while (tree_alloc(&tree, 16, &rest) == 0)
+		;
+	int fd = openat(rig->blobs, rig->hex[0], O_RDONLY | O_CLOEXEC);
+	assert_int_equal(reader_open(fd, "layer", &reader, &rig->err), 0);
+	assert_int_equal(merge_layer(&merge, reader, &rig->err), -E2BIG);
+	assert_non_null(strstr(rig->err.text, "more files than fit into 1024 MiB"));
+	reader_free(reader);
+	fd_close(fd);
+	tree_fini(&tree);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -668,6 +695,7 @@ int main(void)
 		T(a_size_past_sixteen_tebibytes_is_refused),
 		T(what_is_no_tar_or_is_not_there_is_refused),
 		T(no_layers_are_an_empty_root),
+		T(names_past_the_bound_of_memory_are_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

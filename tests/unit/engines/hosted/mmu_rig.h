@@ -44,7 +44,7 @@ struct rig {
 	uint8_t code[(RIG_RAM_BYTES >> 12) + 1]; /* pages that have code; atomic */
 	unsigned wrote;				 /* jit_wrote() calls */
 	uint64_t wrote_gpa, wrote_len;
-	unsigned changed; /* jit_mapping_changed() calls */
+	unsigned changed; /* calls of jit_mapping_changed() and jit_space_changed() */
 	enum cpu_result (*step)(struct hosted_cpu *cpu);
 	enum cpu_result (*jit)(struct hosted_cpu *cpu);
 	enum cpu_result (*interrupt)(struct hosted_cpu *cpu, uint8_t vector);

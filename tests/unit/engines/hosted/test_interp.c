@@ -166,6 +166,24 @@ static void frames(void **state)
 	assert_int_equal(cpu.regs[X86_RSP], STACK);
 }
 
+/* SDM 2A, ENTER: what becomes the frame pointer is the whole ESP as PUSH left it, whose upper half a 16-bit stack keeps. */
+static void enter_carried_into_the_upper_half_of_a_16_bit_stack(void **state)
+{
+	(void)state;
+	code_is(X86_CODE_32);
+	cpu.segs[X86_SS].db = false;
+	cpu.segs[X86_SS].base = DIFF_DATA - 0xf000;
+	cpu.segs[X86_SS].limit = 0xffff;
+	cpu_mode_update(&cpu);
+	cpu.regs[X86_RSP] = 0x10000;
+	cpu.regs[X86_RBP] = 0x5678;
+	assert_done("\xc8\x04\x00\x01"); /* enter 4, 1 */
+	assert_int_equal(cpu.regs[X86_RBP], 0x1fffc);
+	assert_int_equal(cpu.regs[X86_RSP], 0x1fff4);
+	assert_int_equal(get(DIFF_DATA + 0xffc, 4), 0x5678);
+	assert_int_equal(get(DIFF_DATA + 0xff8, 4), 0x1fffc);
+}
+
 static void a_16_bit_stack_wraps(void **state)
 {
 	(void)state;
@@ -330,6 +348,7 @@ int main(void)
 		TEST(pushes_and_pops),
 		TEST(all_registers),
 		TEST(frames),
+		TEST(enter_carried_into_the_upper_half_of_a_16_bit_stack),
 		TEST(a_16_bit_stack_wraps),
 		TEST(a_shadow_lasts_for_one_instruction),
 		TEST(single_steps),

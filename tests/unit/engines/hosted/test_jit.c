@@ -7,8 +7,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "engines/hosted/jit_parts.h"
+#include "engines/spec.h"
 #include "jit_rig.h"
 
 #define HLT	  0xf4
@@ -566,9 +571,60 @@ static void cache_sizes_that_cannot_be(void **state)
 	assert_int_equal(jit_vm_create(&vm, 4, 1U << 20, &err), -EINVAL);
 	assert_null(vm.jit);
 	assert_non_null(strstr(err.text, "code cache"));
+	/* 64 vcpus with the usual 64 MiB were refused. */
+	assert_int_equal(jit_vm_create(&vm, 64, SPEC_VM_CODE_CACHE, &err), 0);
+	jit_vm_destroy(&vm);
+	assert_int_equal(jit_vm_create(&vm, 1, SPEC_VM_CODE_CACHE_MIN, &err), 0);
+	jit_vm_destroy(&vm);
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+/* The child's end: 0x0f, 0x0b are UD2, where a block was. */
+static void break_and_run(struct jit_rig *rig, int error)
+{
+	struct jit_vcpu *jit = rig->cpu.jit;
+
+	(void)dup2(error, STDERR_FILENO);
+	for (unsigned i = 0; i < JIT_REGIONS; i++) {
+		jit_ref ref = jit->regions[i].blocks;
+		for (; ref; ref = jit_block(jit, ref)->next_region) {
+			struct jit_block *block = jit_block(jit, ref);
+			for (uint32_t k = 0; k + 1 < block->code_bytes; k += 2)
+				memcpy(jit->rw + block->code + k, "\x0f\x0b", 2);
+		}
+	}
+	rig->cpu.rip = JIT_RIG_CODE;
+	(void)jit_rig_run(rig);
+	_exit(0);
+}
+
+static void a_fault_of_our_own_died_without_a_word(void **state)
+{
+	static const char words[] =
+		"strata-vmm: the software CPU failed: host exception 0000000000000006";
+	static struct jit_rig own; /* made here: its handlers, not cmocka's */
+	struct jit_rig *rig = &own;
+	char text[256] = { 0 };
+	int ends[2], status;
+
+	(void)state;
+	assert_int_equal(jit_rig_create(rig, CACHE), 0);
+	LOAD(rig, JIT_RIG_CODE, 0x31, 0xc0, HLT);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 2);
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+	if (child == 0)
+		break_and_run(rig, ends[1]);
+	(void)close(ends[1]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(read(ends[0], text, sizeof(text) - 1) > 0);
+	(void)close(ends[0]);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(WTERMSIG(status), SIGILL);
+	assert_int_equal(strncmp(text, words, sizeof(words) - 1), 0);
+	jit_rig_destroy(rig);
+}
 
 int main(void)
 {
@@ -579,6 +635,7 @@ int main(void)
 		T(a_push_that_faults_leaves_the_stack_pointer),
 		T(an_access_across_pages_that_are_no_neighbours),
 		cmocka_unit_test(division_by_zero_is_the_guests_own),
+		cmocka_unit_test(a_fault_of_our_own_died_without_a_word),
 		T(code_that_changes_itself),
 		T(flags_behind_a_jump_matter_when_its_target_changes),
 		T(a_page_of_code_that_leads_elsewhere),

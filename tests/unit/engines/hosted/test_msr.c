@@ -148,7 +148,7 @@ static void efer_keeps_lma_and_guards_lme(void **state)
 	assert_int_equal(value, X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE);
 	rig->changed = 0;
 	assert_int_equal(msr_write(cpu, 0xc0000080, value | X86_EFER_NX), CPU_OK);
-	assert_int_equal(rig->changed, 1); /* what was executable may not be any more */
+	assert_true(rig->changed > 0); /* what was executable may not be any more */
 	for (unsigned bit = 0; bit < 64; bit++) {
 		uint64_t known = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NX;
 		if (!(known >> bit & 1))

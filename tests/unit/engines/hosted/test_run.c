@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -138,6 +140,56 @@ static void a_kick_is_never_lost(void **state)
 	assert_int_equal(cpu->rip, 3);
 	assert_int_equal(run(cpu), VCPU_EXIT_HLT);
 	assert_int_equal(cpu->rip, 6);
+}
+
+/* Another thread that kicks, and waits for the run() to end; and an instruction that wants to be looked at itself, as STI does. */
+#define KICKS	       10000U
+#define STEPS_TOO_MANY 1000U /* with a kick that nobody saw */
+
+static struct {
+	unsigned sent, seen; /* atomic */
+	unsigned steps;	     /* since one was sent that was not seen yet */
+	bool lost;
+} kicks;
+
+static void *kick_often(void *arg)
+{
+	for (unsigned i = 0; i < KICKS; i++) {
+		hosted_kick(arg);
+		__atomic_store_n(&kicks.sent, i + 1, __ATOMIC_RELEASE);
+		while (__atomic_load_n(&kicks.seen, __ATOMIC_ACQUIRE) <= i)
+			(void)sched_yield();
+	}
+	return NULL;
+}
+
+static enum cpu_result step_event(struct hosted_cpu *cpu)
+{
+	(void)__atomic_fetch_or(&cpu->poll, CPU_POLL_EVENT, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&kicks.sent, __ATOMIC_ACQUIRE) <= kicks.seen)
+		kicks.steps = 0;
+	else if (++kicks.steps > STEPS_TOO_MANY)
+		kicks.lost = true;
+	if (kicks.lost)
+		hosted_kick(&cpu->vcpu);
+	return CPU_OK;
+}
+
+static void a_kick_was_lost_that_came_while_another_event_was_taken(void **state)
+{
+	struct rig *rig = *state;
+	struct hosted_cpu *cpu = scene(rig, ".");
+	pthread_t thread;
+
+	memset(&kicks, 0, sizeof(kicks));
+	rig->step = step_event;
+	assert_int_equal(pthread_create(&thread, NULL, kick_often, &cpu->vcpu), 0);
+	while (kicks.seen < KICKS) {
+		assert_int_equal(run(cpu), VCPU_EXIT_KICKED);
+		(void)__atomic_add_fetch(&kicks.seen, 1, __ATOMIC_RELEASE);
+	}
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_false(kicks.lost);
 }
 
 static void io_completes_in_the_next_run(void **state)
@@ -470,7 +522,8 @@ static void a_reset_forgets_what_was_due(void **state)
 	struct x86_state s;
 
 	assert_int_equal(run(cpu), VCPU_EXIT_PIO);
-	cpu->irq_injected = cpu->nmi_pending = cpu->nmi_blocked = true;
+	cpu->irq_injected = cpu->nmi_blocked = true;
+	cpu->nmi_pending = 1;
 	x86_state_reset(&s, false);
 	assert_int_equal(hosted_state_set(&cpu->vcpu, &s), 0);
 	assert_false(cpu->irq_injected || cpu->nmi_pending || cpu->nmi_blocked || cpu->io.pending);
@@ -489,7 +542,7 @@ static void setting_registers_keeps_what_is_due(void **state)
 	struct hosted_cpu *cpu = scene(*state, "..h");
 	struct x86_state s;
 
-	cpu->nmi_pending = true;
+	cpu->nmi_pending = 1;
 	assert_int_equal(hosted_state_get(&cpu->vcpu, &s), 0);
 	s.regs[X86_RAX] = 1;
 	assert_int_equal(hosted_state_set(&cpu->vcpu, &s), 0);
@@ -634,6 +687,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(a_kick_is_never_lost),
+		T(a_kick_was_lost_that_came_while_another_event_was_taken),
 		T(io_completes_in_the_next_run),
 		T(an_instruction_is_settled_by_a_kicked_run),
 		T(no_interrupt_between_an_access_and_its_instructions_end),

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <asm/prctl.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sys/ioctl.h>
@@ -19,6 +20,7 @@
 #include <cmocka.h>
 
 #include "base/core/macros.h"
+#include "engines/hosted/hosted_cpu.h"
 #include "engines/vmm/seal.h"
 
 static const uint32_t allowed_requests[] = { FIONREAD };
@@ -59,6 +61,33 @@ static void anything_else_kills(void **state)
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
 	status = sealed(SYS_ioctl, 0, TIOCSTI, 0);
 	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+}
+
+/* The software CPU's vcpus were killed where the kernel has no FSGSBASE. */
+static int sealed_vcpu(long code)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		const struct seal_call *const lists[] = { first, hosted_vcpu_calls };
+		const size_t counts[] = { ARRAY_SIZE(first), HOSTED_VCPU_CALLS };
+		if (vmm_seal_thread(lists, counts, 2, NULL) < 0)
+			_exit(99);
+		long r = syscall(SYS_arch_prctl, code, 0x1000);
+		syscall(SYS_exit_group, r == 0 ? 0 : 98);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static void a_vcpu_may_set_its_gs_and_nothing_else_of_it(void **state)
+{
+	int status = sealed_vcpu(ARCH_SET_FS);
+
+	(void)state;
+	assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS);
+	assert_int_equal(sealed_vcpu(ARCH_SET_GS), 0);
 }
 
 #define SEALED_BITS                                                                                \
@@ -111,6 +140,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_listed_goes_through),
 		cmocka_unit_test(anything_else_kills),
+		cmocka_unit_test(a_vcpu_may_set_its_gs_and_nothing_else_of_it),
 		cmocka_unit_test(a_sealed_root_process_has_nothing_left),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

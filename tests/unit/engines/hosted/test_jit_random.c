@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Hostile guests: random code on both engines, which have to do the same; and several vcpus that write into each other's code and page
+ * tables, which have to come back when they are kicked. RANDOM_CASES, RANDOM_SEED: another walk.
+ */
+#include "random_rig.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#define CACHE_BYTES   (UINT64_C(2) << 20)
+#define ACCESSES_MAX  64U /* of devices, in one case */
+#define CASES_MACHINE 64U /* before another begins */
+#define PATIENCE_US   20000U
+#define XSAVE_BYTES   16384U
+#define JOIN_SECONDS  120
+#define ARITHMETIC    0x8d5U
+#define FRAME_BYTES   48U
+
+static uint64_t setting(const char *name, uint64_t usual)
+{
+	const char *text = getenv(name);
+
+	return text ? strtoull(text, NULL, 0) : usual;
+}
+
+/* ---- one that runs ---- */
+
+struct outcome {
+	struct vcpu *vcpu;
+	const struct guest_mem *mem;
+	bool is_kicked; /* it would have gone on: nothing to compare */
+	enum vcpu_exit exit;
+	unsigned accesses;
+	uint64_t last; /* of the device accesses: a sum */
+	struct x86_state state;
+	uint64_t xcr0;
+	uint8_t xsave[XSAVE_BYTES];
+};
+
+/* Kicks a vcpu that runs for too long. */
+struct watch {
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	struct vcpu *vcpu;
+	uint64_t round;
+	bool over;
+};
+
+static void *watch_main(void *arg)
+{
+	struct watch *w = arg;
+
+	(void)pthread_mutex_lock(&w->lock);
+	while (!w->over) {
+		uint64_t round = w->round;
+		struct timespec at;
+		(void)clock_gettime(CLOCK_REALTIME, &at);
+		at.tv_nsec += PATIENCE_US * 1000L;
+		at.tv_sec += at.tv_nsec / 1000000000L;
+		at.tv_nsec %= 1000000000L;
+		(void)pthread_cond_timedwait(&w->changed, &w->lock, &at);
+		if (w->vcpu && w->round == round)
+			hosted_cpu_ops.kick(w->vcpu);
+	}
+	(void)pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static void watch_set(struct watch *w, struct vcpu *vcpu)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->vcpu = vcpu;
+	w->round++;
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+static void watch_start(struct watch *w)
+{
+	memset(w, 0, sizeof(*w));
+	(void)pthread_mutex_init(&w->lock, NULL);
+	(void)pthread_cond_init(&w->changed, NULL);
+	assert_int_equal(pthread_create(&w->thread, NULL, watch_main, w), 0);
+}
+
+static void watch_end(struct watch *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->over = true;
+	(void)pthread_cond_signal(&w->changed);
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)pthread_join(w->thread, NULL);
+}
+
+static uint64_t sum_of(enum vcpu_exit exit, const struct vcpu_io *io, uint64_t sum)
+{
+	uint64_t data = 0;
+
+	if (exit == VCPU_EXIT_PIO) {
+		memcpy(&data, io->pio.data, io->pio.is_write ? io->pio.len : 0);
+		data += (uint64_t)io->pio.port << 40 | io->pio.is_write;
+	} else if (exit == VCPU_EXIT_MMIO) {
+		memcpy(&data, io->mmio.data, io->mmio.is_write ? io->mmio.len : 0);
+		data &= ~(uint64_t)ARITHMETIC; /* it may be a frame: below */
+		data += io->mmio.gpa << 8 | io->mmio.len;
+	} else if (exit == VCPU_EXIT_MSR_READ || exit == VCPU_EXIT_MSR_WRITE) {
+		data = io->msr.index;
+	}
+	return sum * 31 + data + exit;
+}
+
+/* What a VMM does before it looks at registers: the access under way is completed, and no more. */
+static void settle(struct vcpu *vcpu, struct vcpu_io *io)
+{
+	enum vcpu_exit exit;
+
+	for (unsigned i = 0; i < ACCESSES_MAX; i++) {
+		hosted_cpu_ops.kick(vcpu);
+		exit = hosted_cpu_ops.run(vcpu, io);
+		if (exit != VCPU_EXIT_PIO && exit != VCPU_EXIT_MMIO)
+			return;
+		(void)random_answer(exit, io);
+	}
+}
+
+static void run_one(struct random_rig *rig, struct watch *watch, const struct x86_state *state,
+		    struct outcome *ret)
+{
+	struct vcpu *vcpu = rig->vcpus[0];
+	struct vcpu_io io = { 0 };
+	size_t n = sizeof(ret->xsave);
+
+	memset(ret, 0, sizeof(*ret));
+	ret->vcpu = vcpu;
+	ret->mem = &rig->mem;
+	assert_int_equal(hosted_cpu_ops.state_set(vcpu, state), 0);
+	watch_set(watch, vcpu);
+	do {
+		ret->exit = hosted_cpu_ops.run(vcpu, &io);
+		ret->last = sum_of(ret->exit, &io, ret->last);
+	} while (random_answer(ret->exit, &io) && ++ret->accesses < ACCESSES_MAX);
+	watch_set(watch, NULL);
+	ret->is_kicked = ret->exit == VCPU_EXIT_KICKED;
+	settle(vcpu, &io);
+	(void)hosted_cpu_ops.state_get(vcpu, &ret->state);
+	assert_int_equal(hosted_cpu_ops.xsave_get(vcpu, &ret->xcr0, ret->xsave, &n), 0);
+}
+
+/* ---- both engines ---- */
+
+/* Components in their initial state are so whatever the image has: SDM 1, XSAVE-Managed State. Whether one is told is the CPU's affair. */
+static void xsave_normalize(uint8_t image[XSAVE_BYTES])
+{
+	uint64_t present;
+
+	memcpy(&present, image + 512, 8);
+	if (!(present & 1))
+		memset(image, 0, 6);
+	memset(image + 6, 0, 18); /* where the last x87 instruction was: the host's affair */
+	if (!(present & 1))
+		memset(image + 32, 0, 128);
+	if (!(present & 2))
+		memset(image + 160, 0, 256);
+	if (!(present & 4))
+		memset(image + 576, 0, 256);
+	memset(image + 512, 0, 8);
+}
+
+/*
+ * Arithmetic flags that nobody reads before they are written again are not kept by translated code (jit_parts.h, Flags): the frame of a
+ * fault in between may show others, and so may the handler's own.
+ */
+static void flags_forgive(const struct random_rig *interp, struct random_rig *jit,
+			  const struct outcome *a, struct outcome *b)
+{
+	const struct x86_segment *ss = &b->state.segs[X86_SS];
+	uint64_t sp = ss->base + b->state.regs[X86_RSP];
+	gpa_t gpa;
+
+	if (a->exit != VCPU_EXIT_PIO || b->exit != VCPU_EXIT_PIO)
+		return;
+	b->state.rflags = (b->state.rflags & ~ARITHMETIC) | (a->state.rflags & ARITHMETIC);
+	for (unsigned i = 0; i < FRAME_BYTES; i += 2) {
+		uint16_t x, y;
+		if (hosted_cpu_ops.translate(jit->vcpus[0], sp + i, &gpa) < 0 ||
+		    gpa > RANDOM_RAM_BYTES - 2)
+			continue;
+		memcpy(&x, interp->ram + gpa, 2);
+		memcpy(&y, jit->ram + gpa, 2);
+		if (((x ^ y) & ~ARITHMETIC) == 0)
+			memcpy(jit->ram + gpa, &x, 2);
+	}
+}
+
+static bool is_same(const struct outcome *a, const struct outcome *b)
+{
+	if (a->exit != b->exit || a->last != b->last || a->accesses != b->accesses)
+		return false;
+	if (a->exit == VCPU_EXIT_SHUTDOWN || a->exit == VCPU_EXIT_FAIL)
+		return true;
+	return memcmp(&a->state, &b->state, sizeof(a->state)) == 0 &&
+	       memcmp(a->xsave, b->xsave, sizeof(a->xsave)) == 0;
+}
+
+static void print_memory(const char *name, const struct random_rig *a, const struct random_rig *b)
+{
+	unsigned shown = 0;
+
+	for (uint32_t i = 0; i < RANDOM_RAM_BYTES && shown < 8; i++) {
+		if (a->ram[i] != b->ram[i] && ++shown)
+			print_message("  %s memory 0x%x: %02x %02x\n", name, i, a->ram[i],
+				      b->ram[i]);
+	}
+}
+
+static void print_difference(uint64_t number, const struct x86_state *start,
+			     const struct outcome *a, const struct outcome *b)
+{
+	const uint64_t *x = (const uint64_t *)&a->state, *y = (const uint64_t *)&b->state;
+
+	print_message(
+		"case %llu: from cs base 0x%llx rip 0x%llx cr0 0x%llx efer 0x%llx flags 0x%llx cpl %u\n",
+		(unsigned long long)number, (unsigned long long)start->segs[X86_CS].base,
+		(unsigned long long)start->rip, (unsigned long long)start->cr0,
+		(unsigned long long)start->efer, (unsigned long long)start->rflags,
+		start->segs[X86_SS].dpl);
+	print_message("  exit %d %d, accesses %u %u, sum %llx %llx\n", a->exit, b->exit,
+		      a->accesses, b->accesses, (unsigned long long)a->last,
+		      (unsigned long long)b->last);
+	for (size_t i = 0; i < sizeof(a->state) / 8; i++) {
+		if (x[i] != y[i])
+			print_message("  state word %zu: 0x%llx 0x%llx\n", i,
+				      (unsigned long long)x[i], (unsigned long long)y[i]);
+	}
+	for (size_t i = 0; i < sizeof(a->xsave); i++) {
+		if (a->xsave[i] != b->xsave[i]) {
+			print_message("  xsave byte %zu: %02x %02x\n", i, a->xsave[i], b->xsave[i]);
+			break;
+		}
+	}
+}
+
+/*
+ * An indirect jump to an address that is none faults at the jump; translated code has it fault at the target, the stack pointer moved.
+ */
+static bool is_wild_jump(const struct x86_state *start, const struct outcome *b)
+{
+	uint64_t rip = 0, sp = b->state.regs[X86_RSP] + 8;
+	gpa_t gpa;
+
+	if (!start->segs[X86_CS].l || b->exit != VCPU_EXIT_PIO)
+		return false;
+	for (unsigned i = 0; i < 8; i++, sp++) {
+		if (hosted_cpu_ops.translate(b->vcpu, sp, &gpa) < 0)
+			return false;
+		uint8_t byte = 0;
+		(void)mem_read(b->mem, gpa, &byte, 1);
+		rip |= (uint64_t)byte << 8 * i;
+	}
+	return (uint64_t)((int64_t)(rip << 16) >> 16) != rip;
+}
+
+struct totals {
+	unsigned cases, kicked, wild, differences;
+};
+
+/* A pair of machines, until they are no longer alike. */
+static void pair_run(struct diff_rng *rng, struct watch *watch, uint64_t first, uint64_t n,
+		     struct totals *totals)
+{
+	static struct random_rig interp, jit;
+	static struct outcome a, b;
+
+	random_rig_create(&interp, 1, 0);
+	random_rig_create(&jit, 1, CACHE_BYTES);
+	random_memory(rng, &interp, false);
+	memcpy(jit.ram, interp.ram, RANDOM_RAM_BYTES);
+	memcpy(jit.rom, interp.rom, RANDOM_ROM_BYTES);
+	for (uint64_t i = 0; i < n; i++) {
+		struct x86_state state;
+		random_state(rng, &state);
+		run_one(&interp, watch, &state, &a);
+		run_one(&jit, watch, &state, &b);
+		totals->cases++;
+		if (a.is_kicked || b.is_kicked) {
+			totals->kicked++;
+			break;
+		}
+		xsave_normalize(a.xsave);
+		xsave_normalize(b.xsave);
+		flags_forgive(&interp, &jit, &a, &b);
+		if (is_wild_jump(&state, &b)) {
+			totals->wild++;
+			break;
+		}
+		if (is_same(&a, &b) && memcmp(jit.ram, interp.ram, RANDOM_RAM_BYTES) == 0)
+			continue;
+		if (totals->differences++ < 10) {
+			print_difference(first + i, &state, &a, &b);
+			print_memory("interpreter's, translator's", &interp, &jit);
+		}
+		break;
+	}
+	random_rig_destroy(&interp);
+	random_rig_destroy(&jit);
+}
+
+static void both_engines_do_the_same(void **state)
+{
+	const uint64_t cases = setting("RANDOM_CASES", 1500), seed = setting("RANDOM_SEED", 3);
+	struct totals totals = { 0 };
+	struct watch watch;
+
+	(void)state;
+	random_thread();
+	watch_start(&watch);
+	for (uint64_t i = 0; i < cases; i += CASES_MACHINE) {
+		struct diff_rng rng = { .state = seed * UINT64_C(0x9e3779b97f4a7c15) + i };
+		pair_run(&rng, &watch, i, CASES_MACHINE, &totals);
+	}
+	watch_end(&watch);
+	print_message("%u cases, %u without an end, %u jumps to no address, %u differences\n",
+		      totals.cases, totals.kicked, totals.wild, totals.differences);
+	assert_int_equal(totals.differences, 0);
+	assert_true(totals.cases > totals.kicked);
+}
+
+/* ---- several vcpus at each other ---- */
+
+struct racer {
+	struct random_rig *rig;
+	unsigned index;
+	uint64_t seed;
+	uint32_t *over; /* atomic */
+	uint64_t runs;
+};
+
+static void *racer_main(void *arg)
+{
+	struct racer *r = arg;
+	struct diff_rng rng = { .state = r->seed };
+	struct vcpu *vcpu = r->rig->vcpus[r->index];
+
+	random_thread();
+	while (!__atomic_load_n(r->over, __ATOMIC_ACQUIRE)) {
+		struct vcpu_io io = { 0 };
+		struct x86_state state;
+		enum vcpu_exit exit;
+		random_state(&rng, &state);
+		(void)hosted_cpu_ops.state_set(vcpu, &state);
+		unsigned accesses = 0;
+		do {
+			exit = hosted_cpu_ops.run(vcpu, &io);
+		} while (random_answer(exit, &io) && ++accesses < ACCESSES_MAX);
+		(void)__atomic_add_fetch(&r->runs, 1, __ATOMIC_RELEASE);
+	}
+	return NULL;
+}
+
+/* A device that writes into code, and who else has an errand. */
+static void disturb(struct diff_rng *rng, struct random_rig *rig, unsigned rounds)
+{
+	uint8_t bytes[256];
+
+	for (unsigned i = 0; i < rounds; i++) {
+		const struct timespec pause = { .tv_nsec = 200000 };
+		uint64_t at = diff_random(rng) % (RANDOM_RAM_BYTES - RANDOM_CODE - sizeof(bytes));
+		random_code(rng, bytes, sizeof(bytes));
+		(void)mem_write(&rig->mem, RANDOM_CODE + at, bytes, sizeof(bytes));
+		hosted_cpu_ops.kick(rig->vcpus[diff_random(rng) % rig->n]);
+		(void)clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+		if (i % 64 == 63)
+			random_memory(rng, rig, true);
+	}
+}
+
+static void race(unsigned n, uint64_t seed, unsigned rounds, uint64_t cache_bytes)
+{
+	struct random_rig rig;
+	struct diff_rng rng = { .state = seed };
+	struct racer racers[RANDOM_VCPUS];
+	pthread_t threads[RANDOM_VCPUS];
+	uint32_t over = 0;
+	struct timespec deadline;
+
+	random_rig_create(&rig, n, cache_bytes);
+	random_memory(&rng, &rig, true);
+	for (unsigned i = 0; i < n; i++) {
+		racers[i] = (struct racer){ &rig, i, seed + i + 1, &over, 0 };
+		assert_int_equal(pthread_create(&threads[i], NULL, racer_main, &racers[i]), 0);
+	}
+	disturb(&rng, &rig, rounds);
+	for (unsigned i = 0; i < n; i++) { /* a busy host may not have let it begin */
+		while (!__atomic_load_n(&racers[i].runs, __ATOMIC_ACQUIRE)) {
+			hosted_cpu_ops.kick(rig.vcpus[i]);
+			(void)sched_yield();
+		}
+	}
+	__atomic_store_n(&over, 1, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < n; i++)
+		hosted_cpu_ops.kick(rig.vcpus[i]);
+	(void)clock_gettime(CLOCK_REALTIME, &deadline);
+	deadline.tv_sec += JOIN_SECONDS;
+	uint64_t runs = 0;
+	for (unsigned i = 0; i < n; i++) {
+		assert_int_equal(pthread_timedjoin_np(threads[i], NULL, &deadline), 0);
+		runs += racers[i].runs;
+	}
+	print_message("%u vcpus: %llu runs\n", n, (unsigned long long)runs);
+	assert_true(runs >= n);
+	random_rig_destroy(&rig);
+}
+
+static void vcpus_that_rewrite_one_another_come_back(void **state)
+{
+	const unsigned rounds = (unsigned)setting("RANDOM_ROUNDS", 200);
+	const uint64_t seed = setting("RANDOM_SEED", 1);
+
+	(void)state;
+	race(1, seed + 1000, rounds, 0);
+	race(1, seed + 2000, rounds, CACHE_BYTES);
+	race(2, seed + 3000, rounds, 2 * CACHE_BYTES);
+	race(4, seed + 4000, rounds, 4 * CACHE_BYTES);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(both_engines_do_the_same),
+		cmocka_unit_test(vcpus_that_rewrite_one_another_come_back),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
