@@ -52,7 +52,8 @@ enum cpu_result {
 
 /*
  * One translation of a 4 KiB page, at cpu_tlb_index(). A tag is the page's linear address where that kind of access may
- * go straight to memory, else CPU_TLB_NONE. An access of n bytes at gva hits when ((gva + n - 1) & -4096) == tag: what crosses a page misses.
+ * go straight to memory, else CPU_TLB_NONE. An access of n bytes at gva hits when ((gva + n - 1) & -4096) == tag: what crosses a page misses
+ * (mmu.c sees to it that the page after one is never at the same index).
  * write: only where the page's dirty bit is set, no translated code is in it, and it is no ROM.
  */
 struct cpu_tlb_entry {

@@ -250,6 +250,11 @@ static void plan_insn(struct plan *p, unsigned i)
 		    insn->op != X86_OP_NOP)
 			note_operand(p, i, insn, insn->mem.bytes);
 		follow(p, insn);
+		if (insn->class == X86_CLASS_STRING) {
+			forget(p, X86_RSI);
+			forget(p, X86_RDI);
+			forget(p, X86_RCX);
+		}
 	}
 }
 

@@ -186,23 +186,44 @@ static void shifted(struct jit_work *w, unsigned to, unsigned from, unsigned cou
 	}
 }
 
-/* The index is cpu_tlb_index()'s. Return: displacement of the jump for a miss; b is the entry's address. */
-static uint8_t *look_up(struct jit_work *w, unsigned a, unsigned b, unsigned c, unsigned bytes,
-			enum cpu_access access)
+/* The index is cpu_tlb_index()'s. last: of the last byte. Return: displacement of the jump for a miss; b is the entry's address. */
+static uint8_t *look_up_to(struct jit_work *w, unsigned a, unsigned b, unsigned c,
+			   const struct emit_mem *last, enum cpu_access access)
 {
 	struct emit *e = &w->e;
-	struct emit_mem last = { (uint8_t)a, X86_REG_NONE, 1, (int32_t)bytes - 1 };
 	struct emit_mem tag = { (uint8_t)b, X86_REG_NONE, 1, (int32_t)tag_of(access) };
 
 	shifted(w, b, a, TLB_SHIFT);
 	shifted(w, c, a, TLB_SHIFT + CPU_TLB_BITS);
 	emit_rr(e, true, EMIT_XOR, b, c);
-	emit_rm(e, true, EMIT_LEA, c, &last);
+	emit_rm(e, true, EMIT_LEA, c, last);
 	emit_imm(e, false, EMIT_IMM_AND, b, (int32_t)TLB_MASK);
 	emit_imm(e, true, EMIT_IMM_AND, c, -(int32_t)CPU_PAGE_BYTES);
 	emit_gs(e, true, EMIT_ADD, b, offsetof(struct hosted_cpu, tlb));
 	emit_rm(e, true, EMIT_CMP, c, &tag);
 	return emit_jcc(e, EMIT_CC_NE, NULL);
+}
+
+static uint8_t *look_up(struct jit_work *w, unsigned a, unsigned b, unsigned c, unsigned bytes,
+			enum cpu_access access)
+{
+	struct emit_mem last = { (uint8_t)a, X86_REG_NONE, 1, (int32_t)bytes - 1 };
+
+	return look_up_to(w, a, b, c, &last, access);
+}
+
+void jit_elements(struct jit_work *w, unsigned reg, unsigned bytes, bool repeats,
+		  enum cpu_access access, unsigned site)
+{
+	struct emit_mem last = { JIT_A, X86_REG_NONE, 1, (int32_t)bytes - 1 };
+	struct emit_mem addend = { JIT_B, X86_REG_NONE, 1, offsetof(struct cpu_tlb_entry, addend) };
+
+	if (repeats)
+		last = (struct emit_mem){ JIT_A, X86_RCX, (uint8_t)bytes, -1 };
+	emit_rr(&w->e, true, EMIT_LOAD, JIT_A, reg);
+	uint8_t *miss = look_up_to(w, JIT_A, JIT_B, JIT_C, &last, access);
+	emit_rm(&w->e, true, EMIT_ADD, JIT_A, &addend);
+	jit_exit(w, miss, JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 }
 
 static void miss_exit(struct jit_work *w, uint8_t *from, unsigned a, unsigned site)

@@ -13,6 +13,7 @@
  *   jit_mem.c        memory operands: the inline look-up in the TLB
  *   jit_data.c       instructions that only compute
  *   jit_system.c     the hottest of the privileged ones
+ *   jit_string.c     MOVS and STOS
  *   jit_flow.c       branches, calls, returns, the stack; exits
  *   jit_thunk.c      the ways in and out, made once per vcpu
  *   jit_slow.c       what those call: TLB misses, traps of the host's CPU
@@ -380,6 +381,12 @@ void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a);
  */
 struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, unsigned a,
 			    unsigned bytes, enum cpu_access access, uint32_t needed);
+/*
+ * jit_elements() - JIT_A: where the elements at reg are on the host, one or RCX of them (no more than a page's), all in a page
+ * Else the instruction is interpreted: site. The other scratch registers are lost, and flags.
+ */
+void jit_elements(struct jit_work *w, unsigned reg, unsigned bytes, bool repeats,
+		  enum cpu_access access, unsigned site);
 /* jit_plan() - find the groups. */
 void jit_plan(struct jit_work *w);
 /* jit_flags_spare() - before what destroys flags; jit_flags_back() - before what needs them: temp is lost. */
@@ -398,6 +405,9 @@ void jit_stack(struct jit_work *w, const struct x86_insn *insn);
 /* jit_can_system(), jit_system() - of classes SYSTEM and others, those that jit_system.c does. */
 bool jit_can_system(const struct jit_work *w, const struct x86_insn *insn);
 void jit_system(struct jit_work *w, const struct x86_insn *insn);
+/* jit_can_string(), jit_string() - MOVS and STOS. Flags are spared. */
+bool jit_can_string(const struct x86_insn *insn);
+void jit_string(struct jit_work *w, const struct x86_insn *insn);
 /* jit_push_temp() - jit_gs.temp onto the stack. */
 void jit_push_temp(struct jit_work *w);
 void jit_branch(struct jit_work *w, const struct x86_insn *insn);

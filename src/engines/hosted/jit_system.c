@@ -39,6 +39,9 @@ bool jit_can_system(const struct jit_work *w, const struct x86_insn *insn)
 		return insn->op_bytes == 8;
 	case X86_OP_MOV_FROM_SEG:
 		return !insn->has_mem && insn->op_bytes >= 4;
+	case X86_OP_MOVS:
+	case X86_OP_STOS:
+		return jit_can_string(insn);
 	default:
 		return false;
 	}
@@ -157,6 +160,10 @@ void jit_system(struct jit_work *w, const struct x86_insn *insn)
 	switch (insn->op) {
 	case X86_OP_CLI:
 		emit_gs_imm32(e, EMIT_IMM_AND, CPU_GS(rflags), ~X86_IF);
+		break;
+	case X86_OP_MOVS:
+	case X86_OP_STOS:
+		jit_string(w, insn);
 		break;
 	case X86_OP_STI:
 		sti(w);

@@ -6,7 +6,6 @@
 
 #define AHEAD_INSNS 6U
 #define ENTRY_ALIGN 8U
-#define CODE_ALIGN  8U
 #define SHORT_REACH 128 /* of a jump with one byte of displacement */
 #define JMP_SHORT   0xebU
 
@@ -136,12 +135,6 @@ static void liveness(struct jit_work *w, const uint8_t *page)
 }
 
 /* ---- host code ---- */
-
-static void align(struct emit *e, unsigned to)
-{
-	while ((uintptr_t)e->at % to && !e->full)
-		emit_byte(e, 0xcc); /* never executed */
-}
 
 /*
  * [flags_load, jmp entry: the entry of indirect edges, where flags matter], jmp to the thunk of dead blocks, and the entry: 8 bytes
@@ -284,7 +277,6 @@ static void commit(struct jit_work *w, struct jit_block *block)
 {
 	struct jit_region *region = &w->jit->regions[w->jit->region];
 
-	align(&w->e, CODE_ALIGN);
 	region->code = jit_ref_of(w->jit, w->e.at);
 	region->table = jit_ref_of(w->jit, block);
 	block->code_bytes = region->code - block->code;

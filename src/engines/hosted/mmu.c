@@ -59,6 +59,15 @@ static bool may_write(const struct hosted_cpu *cpu, const struct mmu_class *clas
 	return walk->dirty && (walk->writable || (!class->is_user && !(cpu->cr0 & X86_CR0_WP)));
 }
 
+/*
+ * A page at the index of the page before it, as one in some millions is: an access that crosses into it would find its tag, and
+ * take all of its bytes from there. It gets no tags: every access to it is looked up by C.
+ */
+static bool is_twin(uint64_t page)
+{
+	return cpu_tlb_index(page) == cpu_tlb_index(page - CPU_PAGE_BYTES);
+}
+
 static void fill(struct hosted_cpu *cpu, const struct mmu_class *class, const struct mmu_walk *walk,
 		 struct mmu_page *at)
 {
@@ -78,6 +87,11 @@ static void fill(struct hosted_cpu *cpu, const struct mmu_class *class, const st
 	}
 	if (walk->access == CPU_EXEC || (e->exec == page && e->addend == addend))
 		new.exec = page;
+	if (is_twin(page)) {
+		if (walk->access == CPU_EXEC)
+			displace(cpu->mmu, class, page, walk->global);
+		new.read = new.write = new.exec = CPU_TLB_NONE;
+	}
 	bool same_page = e->exec == page && new.exec == page;
 	uint64_t gone = e->exec != CPU_TLB_NONE && !same_page ? e->exec : CPU_TLB_NONE;
 	bool moved = same_page && e->addend != addend;

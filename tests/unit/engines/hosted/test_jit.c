@@ -449,6 +449,44 @@ static void a_group_that_may_only_be_read(void **state)
 	assert_int_equal(get64(rig, JIT_RIG_DATA + PAGE + 8), 99);
 }
 
+/* Forwards and in a page: by the host's own. Over a page's end, backwards: interpreted, with the same result. */
+static void strings_are_moved_in_place(void **state)
+{
+	static const struct {
+		uint64_t count, at;
+		unsigned interpreted; /* HLT too */
+	} cases[] = {
+		{ 100, 8, 1 }, { 0, 8, 1 }, { 512, 0, 1 }, { 100, PAGE - 400, 2 }, { 600, 0, 2 }
+	};
+	struct jit_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+
+	LOAD(rig, JIT_RIG_CODE, 0xf3, 0x48, 0xab, /* rep stosq */
+	     0x48, 0x89, 0xd1,			  /* mov rcx, rdx */
+	     0x4c, 0x89, 0xd7,			  /* mov rdi, r10 */
+	     0xf3, 0x48, 0xa5,			  /* rep movsq */
+	     HLT);
+	jit_rig_map(rig, JIT_RIG_DATA + PAGE, 0x150000, PTE);
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint64_t bytes = cases[i].count * 8, from = JIT_RIG_DATA + cases[i].at;
+		for (unsigned again = 0; again < 2; again++) { /* first the TLB is filled */
+			cpu->insns = 0;
+			cpu->regs[X86_RDI] = cpu->regs[X86_RSI] = from;
+			cpu->regs[X86_RCX] = cpu->regs[X86_RDX] = cases[i].count;
+			cpu->regs[X86_RAX] = 0x1111111111111111U * (i + 1);
+			cpu->regs[X86_R10] = JIT_RIG_DATA + 4 * PAGE;
+			run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 12);
+			assert_int_equal(cpu->regs[X86_RCX], 0);
+			assert_int_equal(cpu->regs[X86_RSI], from + bytes);
+			assert_int_equal(cpu->regs[X86_RDI], JIT_RIG_DATA + 4 * PAGE + bytes);
+		}
+		assert_int_equal(cpu->insns > 1, cases[i].interpreted > 1);
+		if (bytes)
+			assert_int_equal(get64(rig, JIT_RIG_DATA + 4 * PAGE + bytes - 8),
+					 cpu->regs[X86_RAX]);
+	}
+}
+
 static void an_instruction_on_two_pages(void **state)
 {
 	struct jit_rig *rig = *state;
@@ -639,6 +677,7 @@ int main(void)
 		T(accesses_that_share_a_look_up),
 		T(known_addresses_share_a_look_up),
 		T(a_group_that_may_only_be_read),
+		T(strings_are_moved_in_place),
 		T(an_instruction_on_two_pages),
 		T(pushf_gives_all_flags),
 		T(another_thread_writes_code),

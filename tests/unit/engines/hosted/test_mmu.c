@@ -92,6 +92,29 @@ static void map_same(struct rig *rig, uint8_t byte, uint64_t bits)
 	rig_map(rig, 2, SAME & ~0x1fffffULL, gpa, PWU, PW | bits);
 }
 
+/* The page before is at the same index: what crosses between them is no hit of the second one's. */
+static void an_access_across_pages_of_one_index(void **state)
+{
+	const uint64_t at = 1ULL << (12 + 2 * CPU_TLB_BITS - 1);
+	struct rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpus[0];
+	uint8_t bytes[8];
+
+	assert_int_equal(cpu_tlb_index(at), cpu_tlb_index(at - 1));
+	start(rig, 0);
+	map(rig, at - 0x1000, 8, PW);
+	map(rig, at, 1, PW);
+	assert_int_equal(peek(cpu, at), 1);
+	assert_int_equal(cpu_load(cpu, at - 4, bytes, 8), CPU_OK);
+	assert_memory_equal(bytes, "\10\10\10\10\1\1\1\1", 8);
+	memset(bytes, 0x77, 8);
+	assert_int_equal(cpu_store(cpu, at, bytes, 1), CPU_OK);
+	assert_int_equal(cpu_store(cpu, at - 2, bytes, 4), CPU_OK);
+	assert_int_equal(peek(cpu, at - 2), 0x77);
+	assert_int_equal(peek(cpu, at + 1), 0x77);
+	assert_int_equal(rig->ram[0x100000 + 0xfff], 0); /* before the second one's frame */
+}
+
 /* An index that was a local page's and is a global one's now, and the other way round. */
 static void an_entry_that_changes_sides_is_flushed_rightly(void **state)
 {
@@ -435,6 +458,7 @@ int main(void)
 		T(more_spaces_than_there_is_room_for),
 		T(a_supervisors_pages_are_not_another_spaces),
 		T(without_pcid_each_cr3_write_flushes),
+		T(an_access_across_pages_of_one_index),
 		T(invlpg_leaves_other_spaces_but_for_global_pages),
 		T(invpcid_flushes_what_it_says),
 		T(invpcid_refuses_what_it_must),
