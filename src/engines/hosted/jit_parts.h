@@ -201,7 +201,7 @@ enum jit_thunk {
 	JIT_THUNK_LINK_SAVED, /* the same, flags saved */
 	JIT_THUNK_POLL,	      /* arg: link */
 	JIT_THUNK_POLL_SAVED,
-	JIT_THUNK_JUMP,	      /* arg: site, in JIT_A; target in JIT_C, flags saved */
+	JIT_THUNK_JUMP, /* arg: site, in JIT_A; target in JIT_C, flags saved */
 	JIT_THUNK_POLL_JUMP,
 	JIT_THUNK_DEAD,	 /* arg: block */
 	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */
