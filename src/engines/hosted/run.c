@@ -154,7 +154,7 @@ static enum cpu_result debug_after(struct hosted_cpu *cpu)
 	uint64_t dr6 = DR6_FIXED | cpu->debug_met | (cpu->debug_step ? DR6_STEP : 0);
 
 	cpu->debug_met = 0;
-	return debug_exit(cpu, VECTOR_DB, dr6);
+	return debug_exit(cpu, SYS_DB, dr6);
 }
 
 /* ---- the loop ---- */

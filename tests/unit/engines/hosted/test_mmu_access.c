@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Accesses: across pages, devices, ROM, pages with code; and what other vcpus may still write. */
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -379,6 +380,17 @@ static uint64_t page_of(unsigned i)
 	return 0x1000 * (1 + i);
 }
 
+/* A store by C is told after its bytes are there: the other vcpu is given the time for that. */
+static bool stays_code(const struct rig *rig, unsigned page)
+{
+	for (unsigned i = 0; i < 1000; i++) {
+		if (__atomic_load_n(&rig->code[page], __ATOMIC_SEQ_CST) != 2)
+			return false;
+		(void)sched_yield();
+	}
+	return true;
+}
+
 /*
  * One of two vcpus at once, in run(): it stores into both pages, as translated code would, by the write tag alone; and takes now the one,
  * now the other page's code for translated, protects it, and looks whether the byte that it saw then stays.
@@ -408,8 +420,7 @@ static void *writer_main(void *arg)
 		mmu_protect(&w->rig->vm, cpu, page * 0x1000ULL);
 		uint8_t seen = *mine;
 		for (unsigned k = 0; k < 50; k++)
-			w->straight += *mine != seen &&
-				       __atomic_load_n(&w->rig->code[page], __ATOMIC_SEQ_CST) == 2;
+			w->straight += *mine != seen && stays_code(w->rig, page);
 	}
 	mmu_leave(cpu);
 	return NULL;
