@@ -61,7 +61,7 @@ has()
 		[ "$stderr" = err ]
 		[ "$(echo "from a pipe" | strata run --rm -i --virt $virt --network none demo cat)" = "from a pipe" ]
 		run -127 strata run --rm --virt $virt --network none demo nosuch
-		run -137 strata run --rm --virt $virt --network none demo sh -c 'sh -c "kill -9 \$\$"'
+		run -137 strata run --rm --virt $virt --network none demo sh -c 'sh -c "kill -9 \$\$"; exit $?'
 		strata run -d --name x --virt $virt --network none --hostname box -e A=b -m 256m demo sh -c \
 			'trap "echo stopping; exit 5" TERM; trap "echo usr1" USR1; echo kept >/kept; while :; do sleep 0.1; done' >/dev/null
 		run strata exec x sh -c 'echo exec $(hostname) $A; exit 4'
