@@ -63,7 +63,7 @@ has()
 		run -127 strata run --rm --virt $virt --network none demo nosuch
 		run -137 strata run --rm --virt $virt --network none demo sh -c 'sh -c "kill -9 \$\$"; exit $?'
 		strata run -d --name x --virt $virt --network none --hostname box -e A=b -m 256m demo sh -c \
-			'trap "echo stopping; exit 5" TERM; trap "echo usr1" USR1; echo kept >/kept; while :; do sleep 0.1; done' >/dev/null
+			'trap "echo stopping; exit 5" TERM; trap "echo usr1" USR1; [ -e /kept ] || echo kept >/kept; while :; do sleep 0.1; done' >/dev/null
 		run strata exec x sh -c 'echo exec $(hostname) $A; exit 4'
 		[ "$status" = 4 ]
 		[ "$output" = "exec box b" ]

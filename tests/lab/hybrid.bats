@@ -82,7 +82,7 @@ has()
 		strata run --rm --virt $virt --network none demo nosuch 2>/dev/null; echo "$virt nosuch $?"
 		strata run --rm --virt $virt --network none demo sh -c "kill -9 \$\$; sleep 9" 2>/dev/null; echo "$virt killed $?"
 		strata run -d --name x --virt $virt --network none --hostname box -e A=b demo sh -c \
-			"trap \"echo stopping; exit 5\" TERM; echo kept >/kept; while :; do sleep 0.1; done" >/dev/null
+			"trap \"echo stopping; exit 5\" TERM; [ -e /kept ] || echo kept >/kept; while :; do sleep 0.1; done" >/dev/null
 		strata exec x sh -c "echo exec \$(hostname) \$A; exit 4"; echo "$virt exec $?"
 		echo "$virt $(strata exec x cat /kept)"
 		strata stop x >/dev/null; echo "$virt stopped $(strata inspect x | grep -c "\"exit_code\": 5")"
