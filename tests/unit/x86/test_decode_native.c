@@ -18,6 +18,7 @@
 
 #include "base/core/macros.h"
 #include "x86/insn.h"
+#include "scratch.h"
 
 #define PAGE	 4096U
 #define CODE_END (UINT64_C(0x10000000) + PAGE) /* a page that may be executed, then nothing */
@@ -260,7 +261,7 @@ static void legacy_instructions_are_as_the_cpu_has_them(void **state)
 	struct walk walk = { 0 };
 
 	if (SANITIZED)
-		skip();
+		SKIP("the sanitizers take the signals");
 	signals_take();
 	for (unsigned i = 0; i < 4 * ARRAY_SIZE(prefixes) * 256; i++) {
 		unsigned opcode = i & 255, map = i >> 8 & 3, n = 0;
@@ -286,7 +287,7 @@ static void vex_instructions_are_as_the_cpu_has_them(void **state)
 	struct walk walk = { 0 };
 
 	if (SANITIZED || !__builtin_cpu_supports("avx2"))
-		skip();
+		SKIP("no AVX2, or the sanitizers take the signals");
 	signals_take();
 	/* i: opcode, pp, L, W, map, vvvv */
 	for (unsigned i = 0; i < 256 * 16 * 3 * 2; i++) {
@@ -306,7 +307,7 @@ static void evex_instructions_are_as_the_cpu_has_them(void **state)
 	struct walk walk = { 0 };
 
 	if (SANITIZED || !__builtin_cpu_supports("avx512bw"))
-		skip();
+		SKIP("no AVX-512, or the sanitizers take the signals");
 	signals_take();
 	/* i: opcode, pp, W, L, b, map, vvvv */
 	for (unsigned i = 0; i < 256 * 64 * 3 * 2; i++) {

@@ -17,6 +17,7 @@
 
 #include "engines/hosted/hosted_cpu.h"
 #include "x86/state.h"
+#include "scratch.h"
 
 #define RAM_BYTES   0xf0000U
 #define ROM_BYTES   0x10000U
@@ -125,7 +126,7 @@ static void rom_test(bool interpret_only)
 	struct rom_rig rig = { 0 };
 
 	if (!rom_load(&rig)) {
-		skip();
+		SKIP("STRATA_TEST386 names no ROM of test386.asm");
 		return;
 	}
 	assert_int_equal(sigaltstack(&alternate, NULL), 0);
