@@ -275,6 +275,37 @@ static inline void cpu_zero(void *to, size_t n)
 	__asm__ volatile("rep stosb" : "+D"(to), "+c"(n) : "a"(0) : "memory");
 }
 
+/*
+ * Code was written at another linear address than it is executed at: a serializing instruction comes between the two
+ * (Intel SDM 3A, Handling Self- and Cross-Modifying Code). IRET to the next instruction is one, and needs no privilege.
+ */
+static inline void cpu_serialize(void)
+{
+	uint64_t scratch;
+
+	__asm__ volatile("mov %%ss, %k0\n\t"
+			 "lea -128(%%rsp), %%rsp\n\t"
+			 "push %q0\n\t"
+			 "lea 136(%%rsp), %q0\n\t"
+			 "push %q0\n\t"
+			 "pushfq\n\t"
+			 "mov %%cs, %k0\n\t"
+			 "push %q0\n\t"
+			 "lea 1f(%%rip), %q0\n\t"
+			 "push %q0\n\t"
+			 "iretq\n"
+			 "1:"
+			 : "=&r"(scratch)
+			 :
+			 : "memory", "cc");
+}
+
+/* With 4-level paging, the only one that is shown: bits 63 to 47 are equal. */
+static inline bool sys_is_canonical(uint64_t gva)
+{
+	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
+}
+
 /* ---- mmu.c: by linear address; the segment's part is done ---- */
 
 /* mmu_vcpu_create(), mmu_vcpu_destroy() - the TLBs of a vcpu. 0 or -ENOMEM. */

@@ -117,15 +117,6 @@ void emit_gs(struct emit *e, bool is64, enum emit_op op, unsigned reg, size_t of
 	gs_modrm(e, reg, offset);
 }
 
-void emit_gs_store_imm(struct emit *e, size_t offset, int32_t value)
-{
-	emit_byte(e, PREFIX_GS);
-	emit_byte(e, REX_W);
-	emit_byte(e, 0xc7);
-	gs_modrm(e, 0, offset);
-	emit_u32(e, (uint32_t)value);
-}
-
 void emit_gs_imm32(struct emit *e, enum emit_imm op, size_t offset, uint32_t value)
 {
 	emit_byte(e, PREFIX_GS);

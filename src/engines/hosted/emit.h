@@ -71,7 +71,6 @@ void emit_rr(struct emit *e, bool is64, enum emit_op op, unsigned reg, unsigned 
 void emit_rm(struct emit *e, bool is64, enum emit_op op, unsigned reg, const struct emit_mem *mem);
 /* With %gs:offset. */
 void emit_gs(struct emit *e, bool is64, enum emit_op op, unsigned reg, size_t offset);
-void emit_gs_store_imm(struct emit *e, size_t offset, int32_t value); /* 8 bytes, sign-extended */
 void emit_gs_imm32(struct emit *e, enum emit_imm op, size_t offset,
 		   uint32_t value); /* 4 bytes in memory */
 void emit_gs_test32(struct emit *e, size_t offset, uint32_t value);

@@ -5,11 +5,10 @@
  */
 #include "engines/hosted/emit.h"
 
-#define REX	 0x40U
-#define REX_R	 4U
-#define OPSIZE	 0x66U
-#define LOCK	 0xf0U
-#define MOFFS_AL 0xa0U
+#define REX    0x40U
+#define REX_R  4U
+#define OPSIZE 0x66U
+#define LOCK   0xf0U
 
 static bool is_segment_or_size(uint8_t byte)
 {

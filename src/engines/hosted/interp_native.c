@@ -28,33 +28,8 @@ __asm__(".text\n"
 	"	ret\n"
 	".size interp_enter, . - interp_enter\n");
 
-/*
- * The code was written by another linear address than it is executed at: a serializing instruction comes between the two
- * (Intel SDM 3A, Handling Self- and Cross-Modifying Code). IRET to the next instruction is one, and needs no privilege.
- */
-static void native_serialize(void)
-{
-	uint64_t scratch;
-
-	__asm__ volatile("mov %%ss, %k0\n\t"
-			 "lea -128(%%rsp), %%rsp\n\t"
-			 "push %q0\n\t"
-			 "lea 136(%%rsp), %q0\n\t"
-			 "push %q0\n\t"
-			 "pushfq\n\t"
-			 "mov %%cs, %k0\n\t"
-			 "push %q0\n\t"
-			 "lea 1f(%%rip), %q0\n\t"
-			 "push %q0\n\t"
-			 "iretq\n"
-			 "1:"
-			 : "=&r"(scratch)
-			 :
-			 : "memory", "cc");
-}
-
 void interp_stub_write(struct interp_vcpu *interp, unsigned slot, const uint8_t *code, unsigned n)
 {
 	cpu_copy(interp->stubs_rw + (size_t)slot * INTERP_STUB_BYTES, code, n);
-	native_serialize();
+	cpu_serialize();
 }

@@ -116,11 +116,6 @@ static bool is_translated(const struct hosted_cpu *cpu)
 	return (cpu->mode & CPU_MODE_CODE) == X86_CODE_64 && !(cpu->mode & never);
 }
 
-static bool is_canonical(uint64_t gva)
-{
-	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
-}
-
 /* Where the bytes at cpu->rip are. CPU_AGAIN: not in memory. */
 static enum cpu_result place_here(struct hosted_cpu *cpu, struct jit_place *ret)
 {
@@ -149,7 +144,7 @@ static enum cpu_result block_here(struct jit_vcpu *jit, uint32_t mode, struct ji
 	struct jit_block *block = NULL;
 	struct jit_place place;
 
-	if (!is_translated(cpu) || !is_canonical(cpu->rip))
+	if (!is_translated(cpu) || !sys_is_canonical(cpu->rip))
 		return CPU_AGAIN;
 	while (!block) {
 		enum cpu_result r = place_here(cpu, &place);
@@ -240,7 +235,7 @@ const uint8_t *jit_slow_link(struct hosted_cpu *cpu, uint64_t arg)
 static bool jump_take(struct hosted_cpu *cpu, uint64_t arg)
 {
 	const struct jit_site *site = jit_site_at(cpu->jit, (jit_ref)arg);
-	bool is_address = is_canonical(cpu->jit_gs.address);
+	bool is_address = sys_is_canonical(cpu->jit_gs.address);
 
 	cpu->rip = cpu->jit_gs.address;
 	if (is_address)

@@ -6,37 +6,12 @@
 #include <sys/syscall.h>
 #include <ucontext.h>
 
-/*
- * The code was written at another linear address than it is executed at: a serializing instruction comes between the two
- * (Intel SDM 3A, Handling Self- and Cross-Modifying Code). IRET to the next instruction is one, and needs no privilege.
- */
 void jit_serialize(struct jit_vcpu *jit)
 {
-	uint64_t scratch;
-
 	if (!jit->unserialized)
 		return;
 	jit->unserialized = false;
-	__asm__ volatile("mov %%ss, %k0\n\t"
-			 "lea -128(%%rsp), %%rsp\n\t"
-			 "push %q0\n\t"
-			 "lea 136(%%rsp), %q0\n\t"
-			 "push %q0\n\t"
-			 "pushfq\n\t"
-			 "mov %%cs, %k0\n\t"
-			 "push %q0\n\t"
-			 "lea 1f(%%rip), %q0\n\t"
-			 "push %q0\n\t"
-			 "iretq\n"
-			 "1:"
-			 : "=&r"(scratch)
-			 :
-			 : "memory", "cc");
-}
-
-static bool is_canonical(uint64_t gva)
-{
-	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
+	cpu_serialize();
 }
 
 /* Whether the rest of a group is in the same page, and may be accessed; its addend is remembered. */
@@ -70,7 +45,7 @@ const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 	jit->stats.misses++;
 	cpu->rip = jit_block(jit, site->block)->rip + site->insn;
 	jit->result = CPU_AGAIN;
-	if (gva % CPU_PAGE_BYTES + site->bytes > CPU_PAGE_BYTES || !is_canonical(gva))
+	if (gva % CPU_PAGE_BYTES + site->bytes > CPU_PAGE_BYTES || !sys_is_canonical(gva))
 		return NULL;
 	enum cpu_result r = mmu_fill(cpu, gva, (enum cpu_access)site->access, &hva, &gpa);
 	if (r == CPU_OK && (site->slot != JIT_NO_SLOT || site->is_constant)) {

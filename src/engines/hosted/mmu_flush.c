@@ -172,17 +172,13 @@ static void flush_spaces(struct hosted_cpu *cpu)
 	kernel_flush_local(cpu);
 }
 
-static bool is_canonical(uint64_t gva)
-{
-	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
-}
-
 enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid, uint64_t gva)
 {
 	bool by_pcid = type < 2;
 
 	if (type > INVPCID_MAX || pcid > PCID_MASK ||
-	    (by_pcid && pcid && !(cpu->cr4 & MMU_CR4_PCIDE)) || (type == 0 && !is_canonical(gva)))
+	    (by_pcid && pcid && !(cpu->cr4 & MMU_CR4_PCIDE)) ||
+	    (type == 0 && !sys_is_canonical(gva)))
 		return fault_error(cpu, SYS_GP, 0);
 	switch (type) {
 	case 0:

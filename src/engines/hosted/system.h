@@ -101,10 +101,6 @@ static inline unsigned sys_iopl(const struct hosted_cpu *cpu)
 {
 	return (unsigned)(cpu->rflags >> SYS_FL_IOPL_SHIFT) & 3;
 }
-static inline bool sys_is_canonical(uint64_t gva)
-{
-	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
-}
 static inline bool sys_is_null(uint16_t selector)
 {
 	return !(selector & 0xfffc);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "machine/mem.h"
+#include "user_registers.h"
 
 #define RAM_BYTES   UINT64_C(0x20000)
 #define ARCH_SET_GS 0x1001
@@ -57,32 +58,6 @@ static void *page_of(struct hosted_cpu *cpu, enum machine_page page)
 	return mem_hva(cpu->vm->mem, (gpa_t)page * DIFF_PAGE, DIFF_PAGE);
 }
 
-static void registers_set(struct hosted_cpu *cpu)
-{
-	const struct x86_segment data = { .limit = UINT32_MAX,
-					  .type = 3,
-					  .s = true,
-					  .present = true,
-					  .db = true,
-					  .g = true,
-					  .dpl = 3 };
-
-	for (unsigned i = 0; i < X86_SEGS; i++)
-		cpu->segs[i] = data;
-	cpu->segs[X86_CS].type = 11;
-	cpu->segs[X86_CS].l = true;
-	cpu->segs[X86_CS].db = false;
-	cpu->cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_PG;
-	cpu->cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | UINT64_C(0x40000);
-	cpu->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_NX;
-	cpu->cr3 = PAGE_PML4 * DIFF_PAGE;
-	cpu->xcr0 = cpu->xsave_mask;
-	cpu->cpl = 3;
-	cpu->rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
-	cpu_mode_update(cpu);
-	mmu_cr3_write(cpu, cpu->cr3);
-}
-
 int diff_machine_create(struct hosted_vm *vm, struct hosted_cpu *cpu)
 {
 	static struct guest_mem mem;
@@ -107,7 +82,7 @@ int diff_machine_create(struct hosted_vm *vm, struct hosted_cpu *cpu)
 	cpu->vm = vm;
 	if (!cpu->xsave || mmu_vcpu_create(cpu, &err) != 0 || interp_vcpu_create(cpu, &err) != 0)
 		return -ENOMEM;
-	registers_set(cpu);
+	user_registers_set(cpu, PAGE_PML4 * DIFF_PAGE);
 	return 0;
 }
 

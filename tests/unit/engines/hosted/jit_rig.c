@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jit_rig.h"
+#include "user_registers.h"
 
 #include <cpuid.h>
 #include <errno.h>
@@ -35,34 +36,6 @@ static void tables_make(struct jit_rig *rig)
 	}
 }
 
-static void registers_set(struct hosted_cpu *cpu)
-{
-	const struct x86_segment data = { .limit = UINT32_MAX,
-					  .type = 3,
-					  .s = true,
-					  .present = true,
-					  .db = true,
-					  .g = true,
-					  .dpl = 3 };
-
-	for (unsigned i = 0; i < X86_SEGS; i++)
-		cpu->segs[i] = data;
-	cpu->segs[X86_CS].type = 11;
-	cpu->segs[X86_CS].l = true;
-	cpu->segs[X86_CS].db = false;
-	cpu->cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_PG;
-	cpu->cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | UINT64_C(0x40000);
-	cpu->efer = X86_EFER_LME | X86_EFER_LMA | X86_EFER_NX;
-	cpu->cr3 = JIT_RIG_TABLES;
-	cpu->xcr0 = cpu->xsave_mask;
-	cpu->cpl = 3;
-	cpu->rflags = X86_RFLAGS_FIXED | X86_RFLAGS_IF;
-	cpu_mode_update(cpu);
-	mmu_cr3_write(cpu, cpu->cr3);
-	cpu->rip = JIT_RIG_CODE;
-	cpu->regs[X86_RSP] = JIT_RIG_STACK;
-}
-
 int jit_rig_create(struct jit_rig *rig, uint64_t cache_bytes)
 {
 	unsigned a, b, c, d;
@@ -86,7 +59,9 @@ int jit_rig_create(struct jit_rig *rig, uint64_t cache_bytes)
 	if (!cpu->xsave || mmu_vcpu_create(cpu, &err) != 0 || interp_vcpu_create(cpu, &err) != 0 ||
 	    jit_vm_create(&rig->vm, 1, cache_bytes, &err) != 0 || jit_vcpu_create(cpu, &err) != 0)
 		return -ENOMEM;
-	registers_set(cpu);
+	user_registers_set(cpu, JIT_RIG_TABLES);
+	cpu->rip = JIT_RIG_CODE;
+	cpu->regs[X86_RSP] = JIT_RIG_STACK;
 	return 0;
 }
 
