@@ -163,6 +163,8 @@ static void step(struct rig *rig, const uint8_t op[OP_BYTES], bool *stale)
 	uint8_t before[TABLES_BYTES];
 	memcpy(before, rig->ram + RIG_TABLES, sizeof(before));
 	struct answer with = access_one(&rig->cpus[0], op, gva);
+	/* A store may have changed what the other is to walk. */
+	memcpy(rig->ram + RIG_TABLES, before, sizeof(before));
 	mmu_flush_all(&rig->cpus[1]);
 	struct answer without = access_one(&rig->cpus[1], op, gva);
 	if (!*stale && !same(&with, &without))
