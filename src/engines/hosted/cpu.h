@@ -229,6 +229,11 @@ struct hosted_cpu {
 	bool debug_watches;			      /* any: CPU_MODE_TRAP */
 	uint8_t debug_met;     /* of debug_watch, by the instruction under way: DR6 bits */
 	bool debug_pending_bp; /* inject_breakpoint() */
+	/*
+	 * Data breakpoints of the guest's own that the instruction, or the delivery of an event, under way has met: DR6 bits. Not 0 between
+	 * two instructions: #DB is due, unless MOV SS holds it back.
+	 */
+	uint64_t debug_hits;
 
 	/* mmu.c */
 	struct cpu_tlb
