@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compare/column.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "compare/columns.h"
+
+/* A further architecture is one entry here: COLUMN_STRATA (columns.h) is all that one of ours takes. */
+const struct column_ops *const columns[] = {
+	&column_host,
+	&column_os_level,
+	&column_hybrid,
+	&column_hosted,
+	NULL,
+};
+
+/* PID 1 of a container has no default for SIGTERM, and a shell that waits is told at once. */
+const char *const column_idle[] = { "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done", NULL };
+
+void outcome_fini(struct outcome *outcome)
+{
+	free(outcome->out);
+	free(outcome->err_line);
+	*outcome = (struct outcome){ 0 };
+}
+
+const struct column_ops *column_find(const char *id)
+{
+	for (size_t i = 0; columns[i]; i++) {
+		if (!strcmp(columns[i]->id, id))
+			return columns[i];
+	}
+	return NULL;
+}
+
+int column_session(struct column *column, struct err *err)
+{
+	if (column->running)
+		return 0;
+	if (!column->ops->start)
+		return err_say(err, ENOTSUP, "%s keeps no instance", column->ops->title);
+	int r = column->ops->start(column, err);
+	column->running = r == 0;
+	return r;
+}
+
+int column_stop(struct column *column, struct err *err)
+{
+	if (!column->running)
+		return 0;
+	column->running = false;
+	return column->ops->stop(column, err);
+}
+
+int column_inside(struct column *column, const char *const *argv, unsigned timeout,
+		  struct outcome *ret, struct err *err)
+{
+	if (!column->ops->exec)
+		return column->ops->run(column, argv, timeout, ret, err);
+	int r = column_session(column, err);
+	return r < 0 ? r : column->ops->exec(column, argv, timeout, ret, err);
+}
