@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <math.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,12 +112,6 @@ int parse_stress_ng(const char *text, size_t n, double *ret)
 {
 	(void)n;
 	return figure_after(text, "bogo-ops-per-second-real-time:", ret);
-}
-
-int parse_stress_ng_stream(const char *text, size_t n, double *ret)
-{
-	(void)n;
-	return figure_after(text, "memory-rate-mb-per-sec:", ret);
 }
 
 int parse_perf(const char *text, size_t n, double *ret)

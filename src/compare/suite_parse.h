@@ -16,9 +16,8 @@ int parse_sysbench_memory(const char *text, size_t n, double *ret);
 int parse_7zip(const char *text, size_t n, double *ret);
 /* openssl speed -mr of one cipher at one size: bytes per second, given as MB/s */
 int parse_openssl(const char *text, size_t n, double *ret);
-/* stress-ng --metrics --yaml FILE of one stressor: operations per second by the wall clock; of stream: MB/s read */
+/* stress-ng --metrics --yaml FILE of one stressor: operations per second by the wall clock */
 int parse_stress_ng(const char *text, size_t n, double *ret);
-int parse_stress_ng_stream(const char *text, size_t n, double *ret);
 /* perf bench: microseconds per operation */
 int parse_perf(const char *text, size_t n, double *ret);
 /* cyclictest -h US --json=FILE: microseconds; what lies beyond the histogram counts as the maximum */

@@ -68,18 +68,16 @@ int parse_fio_iops(const char *text, size_t n, double *ret)
 
 int parse_fio_p99(const char *text, size_t n, double *ret)
 {
-	static const char *const path[] = { "jobs",    "#0",	     "read",
-					    "clat_ns", "percentile", "99.000000",
-					    NULL };
+	static const char *const path[] = { "jobs",	  "#0",	       "read", "clat_ns",
+					    "percentile", "99.000000", NULL };
 
 	return number_at(text, n, path, 1e-3, ret);
 }
 
 int parse_fio_fsync(const char *text, size_t n, double *ret)
 {
-	static const char *const path[] = { "jobs",   "#0",	    "sync",
-					    "lat_ns", "percentile", "50.000000",
-					    NULL };
+	static const char *const path[] = { "jobs",	  "#0",	       "sync", "lat_ns",
+					    "percentile", "50.000000", NULL };
 
 	return number_at(text, n, path, 1e-3, ret);
 }
@@ -160,7 +158,8 @@ int parse_cyclictest_p99(const char *text, size_t n, double *ret)
 	json_t *histogram = json_object_get(thread, "histogram");
 	double cycles, max;
 
-	if (!json_is_object(histogram) || number_of(json_object_get(thread, "cycles"), 1, &cycles) < 0 ||
+	if (!json_is_object(histogram) ||
+	    number_of(json_object_get(thread, "cycles"), 1, &cycles) < 0 ||
 	    number_of(json_object_get(thread, "max"), 1, &max) < 0)
 		return -ENODATA;
 	return histogram_p99(histogram, cycles, max, ret);
