@@ -18,12 +18,12 @@ extern const struct metric metric_cpu_sysbench, metric_cpu_7zip, metric_cpu_open
 extern const struct metric metric_disk_read, metric_disk_write, metric_disk_random,
 	metric_disk_random_p99, metric_disk_fsync, metric_network_stream, metric_network_latency,
 	metric_network_p99, metric_service_http, metric_service_http_p99, metric_service_set,
-	metric_service_get, metric_job_compile;
+	metric_service_get, metric_job_tcc, metric_job_gcc;
 #define SUITE_IO_METRICS                                                                           \
 	&metric_disk_read, &metric_disk_write, &metric_disk_random, &metric_disk_random_p99,       \
 		&metric_disk_fsync, &metric_network_stream, &metric_network_latency,               \
 		&metric_network_p99, &metric_service_http, &metric_service_http_p99,               \
-		&metric_service_set, &metric_service_get, &metric_job_compile
+		&metric_service_set, &metric_service_get, &metric_job_tcc, &metric_job_gcc
 
 /* suite_isolation.c */
 extern const struct metric metric_isolation_kernel, metric_isolation_syscalls,

@@ -10,20 +10,24 @@
 #define FIO(what)                                                                                  \
 	"fio --output-format=json --eta=never --thread --name=x --filename=/var/tmp/fio.dat "      \
 	"--size=64M --time_based " what
-/* Until the server on @port answers; 5 s at most. */
-#define WAIT(port)                                                                                 \
-	"for i in $(seq 100); do busybox nc -z -w 1 127.0.0.1 " port " && break; sleep 0.05; done; "
+/* A server that goes into the background listens a moment later: its client is tried until it works, 10 s at least. */
+#define TRY(client, file)                                                                          \
+	"for i in $(seq 100); do " client " >" file                                                \
+	" 2>/dev/null && break; sleep 0.1; done; cat " file
+#define IPERF3                                                                                     \
+	"iperf3 -s -1 -D -p 5299 >/dev/null; " TRY("iperf3 -c 127.0.0.1 -p 5299 -t 1 -J",          \
+						   "/tmp/iperf3.json")
 #define SOCKPERF                                                                                   \
-	"sockperf server --tcp -i 127.0.0.1 -p 5298 >/dev/null 2>&1 & p=$!; sleep 0.5; "           \
-	"sockperf ping-pong --tcp -i 127.0.0.1 -p 5298 -t 1; r=$?; kill $p; exit $r"
+	"sockperf server --tcp -i 127.0.0.1 -p 5298 >/dev/null 2>&1 & " TRY(                       \
+		"sockperf ping-pong --tcp -i 127.0.0.1 -p 5298 -t 1", "/tmp/sockperf") "; kill $!"
+/* nginx listens before it leaves for the background. */
 #define HTTP                                                                                       \
-	"nginx -c /etc/bench-nginx.conf; " WAIT(                                                   \
-		"8080") "wrk -t1 -c8 -d1 --latency "                                               \
-			"http://127.0.0.1:8080/; r=$?; kill $(cat /run/nginx.pid); exit $r"
+	"nginx -c /etc/bench-nginx.conf && wrk -t1 -c8 -d1 --latency http://127.0.0.1:8080/; "     \
+	"kill $(cat /run/nginx.pid)"
 #define REDIS                                                                                      \
-	"redis-server --port 6399 --save '' --daemonize yes >/dev/null; " WAIT(                    \
-		"6399") "redis-benchmark -p 6399 -t set,get -n 3000 -c 10 --csv 2>/dev/null; "     \
-			"r=$?; redis-cli -p 6399 shutdown nosave; exit $r"
+	"redis-server --port 6399 --save '' --daemonize yes >/dev/null; " TRY(                     \
+		"redis-cli -p 6399 ping",                                                          \
+		"/tmp/redis") "; redis-benchmark -p 6399 -t set,get -n 3000 -c 10 --csv 2>/dev/null; redis-cli -p 6399 shutdown nosave"
 
 const struct metric metric_disk_read = {
 	.id = "disk.read",
@@ -93,8 +97,7 @@ const struct metric metric_network_stream = {
 	.better = BETTER_HIGH,
 	.level = COMPARE_STANDARD,
 	.seconds = 2,
-	.command =
-		"iperf3 -s -1 -D -p 5299 >/dev/null; sleep 0.3; iperf3 -c 127.0.0.1 -p 5299 -t 1 -J",
+	.command = IPERF3,
 	.parse = parse_iperf3,
 };
 
@@ -170,16 +173,30 @@ const struct metric metric_service_get = {
 	.parse = parse_redis_get,
 };
 
-const struct metric metric_job_compile = {
-	.id = "job.compile",
-	.title = "compiling Lua 5.4.4 from source, two jobs at a time",
+#define COMPILE(how)                                                                               \
+	"cd /var/tmp && rm -rf lua && mkdir lua && tar -xzf /usr/share/strata-bench/lua.tar.gz "   \
+	"-C lua --strip-components 1 && cd lua/src && exec 2>&1 && time -p make -s -j2 generic " how
+
+const struct metric metric_job_tcc = {
+	.id = "job.tcc",
+	.title = "compiling Lua 5.4.4 from source, two jobs at a time, with a small compiler",
+	.unit = "s",
+	.source = "tcc 0.9.27, make 4.3",
+	.better = BETTER_LOW,
+	.level = COMPARE_STANDARD,
+	.seconds = 1,
+	.command = COMPILE("CC='tcc -w' CFLAGS='-DLUA_COMPAT_5_3'"),
+	.parse = parse_time,
+};
+
+const struct metric metric_job_gcc = {
+	.id = "job.gcc",
+	.title = "compiling Lua 5.4.4 from source, two jobs at a time, with a large compiler",
 	.unit = "s",
 	.source = "GCC 12.2.0, make 4.3",
 	.better = BETTER_LOW,
-	.level = COMPARE_STANDARD,
+	.level = COMPARE_FULL,
 	.seconds = 8,
-	.command =
-		"cd /var/tmp && rm -rf lua && mkdir lua && tar -xzf /usr/share/strata-bench/lua.tar.gz -C lua --strip-components 1 && cd lua/src && "
-		"exec 2>&1 && time -p make -s -j2 generic CFLAGS='-O1 -w -std=gnu99 -DLUA_COMPAT_5_3'",
+	.command = COMPILE("CFLAGS='-O1 -w -std=gnu99 -DLUA_COMPAT_5_3'"),
 	.parse = parse_time,
 };

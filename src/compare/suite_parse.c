@@ -15,8 +15,6 @@ static int figure_at(const char *p, double *ret, const char **ret_end)
 	if (*p < '0' || *p > '9' || (p[0] == '0' && (p[1] == 'x' || p[1] == 'X')))
 		return -ENODATA;
 	double value = strtod(p, &end);
-	if (!isfinite(value))
-		return -ENODATA;
 	*ret = value;
 	if (ret_end)
 		*ret_end = end;
@@ -25,19 +23,26 @@ static int figure_at(const char *p, double *ret, const char **ret_end)
 
 static int figure_more_than_0(int r, double value, double *ret)
 {
-	if (r < 0 || !(value > 0))
+	if (r < 0 || !isfinite(value) || !(value > 0))
 		return -ENODATA;
 	*ret = value;
 	return 0;
 }
 
+/* A figure at @p, which is more than 0. */
+static int figure_here(const char *p, double *ret)
+{
+	double value = 0;
+	int r = figure_at(p, &value, NULL);
+
+	return figure_more_than_0(r, value, ret);
+}
+
 static int figure_after(const char *text, const char *mark, double *ret)
 {
 	const char *p = strstr(text, mark);
-	double value = 0;
 
-	return p ? figure_more_than_0(figure_at(p + strlen(mark), &value, NULL), value, ret)
-		 : -ENODATA;
+	return p ? figure_here(p + strlen(mark), ret) : -ENODATA;
 }
 
 /* The line that begins so (blanks aside), behind that beginning; NULL. */
@@ -57,7 +62,6 @@ static const char *line_of(const char *text, const char *start)
 static int figure_before(const char *text, const char *mark, double *ret)
 {
 	const char *p = strstr(text, mark);
-	double value = 0;
 
 	if (!p)
 		return -ENODATA;
@@ -65,7 +69,7 @@ static int figure_before(const char *text, const char *mark, double *ret)
 		p--;
 	while (p > text && strchr("0123456789.", p[-1]))
 		p--;
-	return figure_more_than_0(figure_at(p, &value, NULL), value, ret);
+	return figure_here(p, ret);
 }
 
 int parse_sysbench_cpu(const char *text, size_t n, double *ret)
