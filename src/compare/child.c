@@ -96,7 +96,8 @@ static int child_hear(int sync, struct child_word *ret)
 }
 
 /* Made and ready, but not let go. */
-static int child_fork(const struct child *child, int out, int errout, pid_t *ret, int *ret_sync, struct err *err)
+static int child_fork(const struct child *child, int out, int errout, pid_t *ret, int *ret_sync,
+		      struct err *err)
 {
 	struct child_word word = { 0 };
 	int pair[2];
@@ -106,7 +107,8 @@ static int child_fork(const struct child *child, int out, int errout, pid_t *ret
 		return err_set(err, errno, "run %s", child->argv[0]);
 	pid_t pid = fork();
 	if (pid == 0)
-		child_main(child, pair[1], null, out >= 0 ? out : null, errout >= 0 ? errout : null);
+		child_main(child, pair[1], null, out >= 0 ? out : null,
+			   errout >= 0 ? errout : null);
 	int code = errno;
 	fd_close(pair[1]);
 	int r = pid < 0 ? -code : child_hear(pair[0], &word);
@@ -117,7 +119,8 @@ static int child_fork(const struct child *child, int out, int errout, pid_t *ret
 	if (r < 0) {
 		fd_close(pair[0]);
 		word.text[sizeof(word.text) - 1] = '\0';
-		return word.text[0] ? err_say(err, -r, "%s", word.text) : err_set(err, -r, "run %s", child->argv[0]);
+		return word.text[0] ? err_say(err, -r, "%s", word.text)
+				    : err_set(err, -r, "run %s", child->argv[0]);
 	}
 	*ret = pid;
 	*ret_sync = pair[0];
@@ -180,7 +183,8 @@ static void child_watch(const struct child *child, struct child_running *c)
 		if (n > 0 && polls[0].revents)
 			c->end_ns = now;
 		c->stopped = n > 0 && polls[3].revents && !c->end_ns;
-		c->timed_out = !c->end_ns && now - c->begin_ns >= (int64_t)child->timeout * NS_PER_S;
+		c->timed_out =
+			!c->end_ns && now - c->begin_ns >= (int64_t)child->timeout * NS_PER_S;
 		if (polls[1].revents)
 			(void)child_read(&c->out, &c->out_text, OUTCOME_MAX);
 		if (polls[2].revents)
@@ -217,7 +221,8 @@ static char *child_last_line(const struct buf *buf)
 	while (end && (unsigned char)text[end - 1] <= ' ')
 		end--;
 	size_t start = end;
-	while (start && text[start - 1] != '\n' && text[start - 1] != '\r' && end - start < CHILD_LINE_MAX)
+	while (start && text[start - 1] != '\n' && text[start - 1] != '\r' &&
+	       end - start < CHILD_LINE_MAX)
 		start--;
 	char *line = strndup(text + start, end - start);
 	for (char *c = line; c && *c; c++)
@@ -229,7 +234,9 @@ static void child_outcome(struct child_running *c, int status, struct outcome *r
 {
 	int64_t end = c->end_ns ? c->end_ns : clock_mono_ns();
 
-	*ret = (struct outcome){ .status = status, .timed_out = c->timed_out, .cpu = NAN, .memory = NAN };
+	*ret = (struct outcome){
+		.status = status, .timed_out = c->timed_out, .cpu = NAN, .memory = NAN
+	};
 	ret->elapsed = (double)(end - c->begin_ns) / NS_PER_MS;
 	ret->first_byte = c->first_ns ? (double)(c->first_ns - c->begin_ns) / NS_PER_MS : NAN;
 	ret->out_n = c->out_text.len > OUTCOME_MAX ? OUTCOME_MAX : c->out_text.len;
@@ -249,7 +256,8 @@ static void child_never_ran(const struct child *child, int code, struct outcome 
 {
 	char text[CHILD_LINE_MAX];
 
-	(void)snprintf(text, sizeof(text), "%.120s: %s", child->argv[0], strerror(code)); /* cut: still telling */
+	(void)snprintf(text, sizeof(text), "%.120s: %s", child->argv[0],
+		       strerror(code)); /* cut: still telling */
 	free(ret->err_line);
 	ret->err_line = strdup(text);
 	ret->status = code == ENOENT ? 127 : 126;
@@ -264,7 +272,8 @@ static void child_running_fini(struct child_running *c)
 	buf_fini(&c->err_text);
 }
 
-static int child_go(const struct child *child, struct child_running *c, int sync, struct outcome *ret, struct err *err)
+static int child_go(const struct child *child, struct child_running *c, int sync,
+		    struct outcome *ret, struct err *err)
 {
 	struct child_word word = { 0 };
 
@@ -274,6 +283,7 @@ static int child_go(const struct child *child, struct child_running *c, int sync
 		(void)child_reap(c->pid); /* only to be rid of it */
 		return err_set(err, -c->pidfd, "watch %s", child->argv[0]);
 	}
+	group_begin(child->group);
 	c->begin_ns = clock_mono_ns();
 	(void)!send(sync, "", 1, MSG_NOSIGNAL); /* one that died is seen to end */
 	child_watch(child, c);
@@ -318,7 +328,8 @@ int child_run(const struct child *child, struct outcome *ret, struct err *err)
 	return r;
 }
 
-int child_start(const struct child *child, int out, pid_t *ret, int64_t *ret_begin_ns, struct err *err)
+int child_start(const struct child *child, int out, pid_t *ret, int64_t *ret_begin_ns,
+		struct err *err)
 {
 	struct child_word word = { 0 };
 	int sync;

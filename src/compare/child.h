@@ -16,9 +16,10 @@
 struct group;
 
 struct child {
-	const char *const *argv; /* NULL-ended; argv[0] is looked up in PATH, env's where there is one */
-	const char *const *env;	 /* NULL: this process's own */
-	const struct group *group; /* or NULL: nowhere special */
+	const char *const
+		*argv; /* NULL-ended; argv[0] is looked up in PATH, env's where there is one */
+	const char *const *env; /* NULL: this process's own */
+	struct group *group;	/* or NULL: nowhere special */
 	/* In the child, before it becomes the program: 0, or -errno with err, which the parent then has. May be NULL. */
 	int (*enter)(void *arg, struct err *err);
 	void *arg;
@@ -39,10 +40,11 @@ int child_run(const struct child *child, struct outcome *ret, struct err *err);
  * child_start() - one that goes on, and is killed with this process
  * @out: an fd for its standard output and error, or -EBADF: to nowhere   @ret_begin_ns: when it was let go, CLOCK_MONOTONIC
  */
-int child_start(const struct child *child, int out, pid_t *ret, int64_t *ret_begin_ns, struct err *err);
+int child_start(const struct child *child, int out, pid_t *ret, int64_t *ret_begin_ns,
+		struct err *err);
 /* child_kill() - and reap; 0 is a no-op. */
 void child_kill(pid_t *pid);
 /* child_wait() - reap within so many ms: whether it ended. */
 bool child_wait(pid_t *pid, unsigned ms);
-/* child_tree() - the pid and all that descend from it, the caller's to free(). */
-int child_tree(pid_t pid, pid_t **ret, size_t *ret_n);
+/* child_tree() - these and all that descend from them, the caller's to free(). */
+int child_tree(const pid_t *roots, size_t n_roots, pid_t **ret, size_t *ret_n);

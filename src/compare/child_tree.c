@@ -68,7 +68,8 @@ static size_t tree_read(struct tree_process *list, size_t max)
 	while (dir && n < max && (entry = readdir(dir))) {
 		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
 		if (pid > 0)
-			list[n++] = (struct tree_process){ .pid = pid, .parent = tree_parent(entry->d_name) };
+			list[n++] = (struct tree_process){ .pid = pid,
+							   .parent = tree_parent(entry->d_name) };
 	}
 	return n;
 }
@@ -82,15 +83,25 @@ static bool tree_has(const struct tree_process *list, size_t n, pid_t pid)
 	return false;
 }
 
+static bool tree_is(const pid_t *roots, size_t n, pid_t pid)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (roots[i] == pid)
+			return true;
+	}
+	return false;
+}
+
 /* Until no more come: a child may be listed before its parent. */
-static size_t tree_mark(struct tree_process *list, size_t n, pid_t root)
+static size_t tree_mark(struct tree_process *list, size_t n, const pid_t *roots, size_t n_roots)
 {
 	size_t marked = 0, before;
 
 	do {
 		before = marked;
 		for (size_t i = 0; i < n; i++) {
-			if (list[i].in || (list[i].pid != root && !tree_has(list, n, list[i].parent)))
+			if (list[i].in || (!tree_is(roots, n_roots, list[i].pid) &&
+					   !tree_has(list, n, list[i].parent)))
 				continue;
 			list[i].in = true;
 			marked++;
@@ -99,11 +110,11 @@ static size_t tree_mark(struct tree_process *list, size_t n, pid_t root)
 	return marked;
 }
 
-int child_tree(pid_t pid, pid_t **ret, size_t *ret_n)
+int child_tree(const pid_t *roots, size_t n_roots, pid_t **ret, size_t *ret_n)
 {
 	struct tree_process *list = calloc(TREE_MAX, sizeof(*list));
 	size_t n = list ? tree_read(list, TREE_MAX) : 0;
-	size_t marked = tree_mark(list, n, pid), at = 0;
+	size_t marked = tree_mark(list, n, roots, n_roots), at = 0;
 	pid_t *pids = calloc(marked + 1, sizeof(*pids));
 
 	for (size_t i = 0; pids && i < n; i++) {

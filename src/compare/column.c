@@ -9,15 +9,13 @@
 
 /* A further architecture is one entry here: COLUMN_STRATA (columns.h) is all that one of ours takes. */
 const struct column_ops *const columns[] = {
-	&column_host,
-	&column_os_level,
-	&column_hybrid,
-	&column_hosted,
-	NULL,
+	&column_host, &column_os_level, &column_hybrid, &column_hosted, NULL,
 };
 
 /* PID 1 of a container has no default for SIGTERM, and a shell that waits is told at once. */
-const char *const column_idle[] = { "sh", "-c", "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done", NULL };
+const char *const column_idle[] = { "sh", "-c",
+				    "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done",
+				    NULL };
 
 void outcome_fini(struct outcome *outcome)
 {

@@ -21,14 +21,16 @@ struct column_setup {
 	const char *self; /* this program's path, to run itself with root and run_root */
 	const char *root, *run_root;
 	const char *image;
-	const char *layers; /* the image's layers below <root>/layers as overlayfs wants them: "TOP:...:LOWEST" */
+	const char *
+		layers; /* the image's layers below <root>/layers as overlayfs wants them: "TOP:...:LOWEST" */
 	const char *const *env; /* what the image asks for, and PATH; NULL-ended */
-	const char *cwd, *user;	/* likewise; "/", "" */
+	const char *cwd, *user; /* likewise; "/", "" */
 	uint64_t memory;	/* bytes */
 	unsigned cpus;		/* how many; pinned to the same host CPUs everywhere */
-	const char *scratch;	/* a directory of this comparison's own, on the file system of <root> */
-	unsigned density_max;	/* instances at most */
-	int stop;		/* readable: end early, with -EINTR; or -EBADF */
+	const char
+		*scratch; /* a directory of this comparison's own, on the file system of <root> */
+	unsigned density_max; /* instances at most */
+	int stop;	      /* readable: end early, with -EINTR; or -EBADF */
 };
 
 /* How one command ended. */
@@ -52,7 +54,7 @@ struct column {
 	const struct column_ops *ops;
 	const struct column_setup *setup;
 	void *state;
-	bool running; /* there is a session: column_session() */
+	bool running;	  /* there is a session: column_session() */
 	unsigned started; /* how many instances it has made, for their names */
 };
 
@@ -82,7 +84,7 @@ struct column_ops {
 	int (*pause)(struct column *column, struct err *err);
 	int (*resume)(struct column *column, struct err *err);
 	int (*stop)(struct column *column, struct err *err);
-	/* The host's processes that run the session (monitor, VMM, workload): pids; free(). */
+	/* The host's processes that run the session, and what add() made (monitor, VMM, workload): pids; free(). */
 	int (*processes)(struct column *column, pid_t **ret, size_t *ret_n, struct err *err);
 	/* More idle instances beside the session, for density. */
 	int (*add)(struct column *column, struct err *err);

@@ -31,12 +31,15 @@ struct host {
 static bool host_probe(const struct column_setup *setup, char how[240], char why[240])
 {
 	(void)setup;
-	(void)snprintf(how, 240, "plain process in the image's files, the host's kernel"); /* fits */
-	(void)snprintf(why, 240, "entering the image's files takes root: run it with sudo"); /* fits */
+	(void)snprintf(how, 240,
+		       "plain process in the image's files, the host's kernel"); /* fits */
+	(void)snprintf(why, 240,
+		       "entering the image's files takes root: run it with sudo"); /* fits */
 	return geteuid() == 0;
 }
 
-static void host_surroundings(struct column *column, struct rootfs *rootfs, struct group *group, int *ret, struct err *err)
+static void host_surroundings(struct column *column, struct rootfs *rootfs, struct group *group,
+			      int *ret, struct err *err)
 {
 	const struct column_setup *setup = column->setup;
 	const struct spec_limits limits = { .memory_bytes = (int64_t)setup->memory,
@@ -60,7 +63,8 @@ static int host_open(struct column *column, struct err *err)
 	return column->state ? 0 : err_set(err, ENOMEM, "column %s", column->ops->id);
 }
 
-static int host_run(struct column *column, const char *const *argv, unsigned timeout, struct outcome *ret, struct err *err)
+static int host_run(struct column *column, const char *const *argv, unsigned timeout,
+		    struct outcome *ret, struct err *err)
 {
 	struct rootfs rootfs = { 0 };
 	struct group group;
@@ -68,8 +72,13 @@ static int host_run(struct column *column, const char *const *argv, unsigned tim
 	int r;
 
 	host_surroundings(column, &rootfs, &group, &r, err);
-	const struct child child = { .argv = argv, .env = column->setup->env, .group = &group, .enter = host_enter,
-				     .arg = &rootfs, .timeout = timeout, .stop = column->setup->stop };
+	const struct child child = { .argv = argv,
+				     .env = column->setup->env,
+				     .group = &group,
+				     .enter = host_enter,
+				     .arg = &rootfs,
+				     .timeout = timeout,
+				     .stop = column->setup->stop };
 	if (r == 0)
 		r = child_run(&child, ret, err);
 	group_kill(&group); /* what the command left behind ends with it, as in a container */
@@ -97,8 +106,11 @@ static int host_keep(struct column *column, struct host_idle *idle, struct err *
 	int r;
 
 	host_surroundings(column, &idle->rootfs, &idle->group, &r, err);
-	const struct child child = { .argv = column_idle, .env = column->setup->env, .group = &idle->group,
-				     .enter = host_enter, .arg = &idle->rootfs };
+	const struct child child = { .argv = column_idle,
+				     .env = column->setup->env,
+				     .group = &idle->group,
+				     .enter = host_enter,
+				     .arg = &idle->rootfs };
 	if (r == 0)
 		r = child_start(&child, -EBADF, &idle->pid, &begin, err);
 	if (r < 0)
@@ -115,7 +127,8 @@ static int host_start(struct column *column, struct err *err)
 }
 
 /* Beside the idle one, in files of its own: a plain process is not inside of anything. */
-static int host_exec(struct column *column, const char *const *argv, unsigned timeout, struct outcome *ret, struct err *err)
+static int host_exec(struct column *column, const char *const *argv, unsigned timeout,
+		     struct outcome *ret, struct err *err)
 {
 	return host_run(column, argv, timeout, ret, err);
 }
@@ -155,8 +168,11 @@ static int host_stop(struct column *column, struct err *err)
 static int host_processes(struct column *column, pid_t **ret, size_t *ret_n, struct err *err)
 {
 	const struct host *h = column->state;
-	int r = h->session.pid > 0 ? child_tree(h->session.pid, ret, ret_n) : -ESRCH;
+	pid_t roots[HOST_ADDED + 1] = { h->session.pid };
 
+	for (unsigned i = 0; i < h->n_added; i++)
+		roots[i + 1] = h->added[i].pid;
+	int r = child_tree(roots, h->n_added + 1, ret, ret_n);
 	return r < 0 ? err_set(err, -r, "the idle process") : 0;
 }
 

@@ -13,11 +13,11 @@
 #include "manager/manager.h"
 #include "storage/kernel.h"
 
-#define STRATA_WORDS	40 /* of ours, before a command */
-#define STRATA_VERB_S	60 /* for verbs that have no workload to wait for */
-#define STRATA_START_S	300 /* the first start of a machine makes its disk */
-#define STRATA_ADDED	256
-#define STRATA_NAME	80
+#define STRATA_WORDS   40  /* of ours, before a command */
+#define STRATA_VERB_S  60  /* for verbs that have no workload to wait for */
+#define STRATA_START_S 300 /* the first start of a machine makes its disk */
+#define STRATA_ADDED   256
+#define STRATA_NAME    80
 
 struct strata {
 	char session[STRATA_NAME];
@@ -40,12 +40,15 @@ static void strata_line_fini(struct strata_line *line)
 }
 
 /* @more: how many words come at the end */
-static int strata_line(const struct column *column, size_t more, struct strata_line *ret, struct err *err)
+static int strata_line(const struct column *column, size_t more, struct strata_line *ret,
+		       struct err *err)
 {
 	const struct column_setup *setup = column->setup;
-	const char *const first[] = { setup->self, "--root", setup->root, "--run-root", setup->run_root };
+	const char *const first[] = { setup->self, "--root", setup->root, "--run-root",
+				      setup->run_root };
 
-	*ret = (struct strata_line){ .words = calloc(STRATA_WORDS + more + 1, sizeof(*ret->words)) };
+	*ret = (struct strata_line){ .words =
+					     calloc(STRATA_WORDS + more + 1, sizeof(*ret->words)) };
 	if (!ret->words)
 		return err_set(err, ENOMEM, "run %s", setup->self);
 	for (size_t i = 0; i < ARRAY_SIZE(first); i++)
@@ -69,18 +72,23 @@ static size_t strata_count(const char *const *words)
 }
 
 /* How an instance is asked for; docs/compare.md shows the line. */
-static int strata_ask(const struct column *column, const char *verb_flag, const char *name, const struct group *group,
-		      const char *const *argv, struct strata_line *ret, struct err *err)
+static int strata_ask(const struct column *column, const char *verb_flag, const char *name,
+		      const struct group *group, const char *const *argv, struct strata_line *ret,
+		      struct err *err)
 {
 	const struct column_setup *setup = column->setup;
 	int r = strata_line(column, strata_count(argv), ret, err);
 
 	if (r < 0)
 		return r;
-	(void)snprintf(ret->memory, sizeof(ret->memory), "%llu", (unsigned long long)setup->memory); /* fits */
-	(void)snprintf(ret->cpus, sizeof(ret->cpus), "%u", setup->cpus);			     /* fits */
-	const char *const words[] = { "run", verb_flag, "--name", name, "--virt", column->ops->id, "--network", "none",
-				      "-m", ret->memory, "--cpus", ret->cpus, "--entrypoint", "", NULL };
+	(void)snprintf(ret->memory, sizeof(ret->memory), "%llu",
+		       (unsigned long long)setup->memory);		 /* fits */
+	(void)snprintf(ret->cpus, sizeof(ret->cpus), "%u", setup->cpus); /* fits */
+	const char *const words[] = { "run",	      verb_flag, "--name",
+				      name,	      "--virt",	 column->ops->id,
+				      "--network",    "none",	 "-m",
+				      ret->memory,    "--cpus",	 ret->cpus,
+				      "--entrypoint", "",	 NULL };
 	const char *const counted[] = { "--cgroup-parent", group->path, NULL };
 	const char *const image[] = { setup->image, NULL };
 	strata_add_words(ret, words);
@@ -92,7 +100,7 @@ static int strata_ask(const struct column *column, const char *verb_flag, const 
 }
 
 /* One that has no workload: it works, or what it says is the error. */
-static int strata_verb(const struct column *column, const char *const *words, const struct group *group, unsigned timeout,
+static int strata_verb(const struct column *column, const char *const *words, unsigned timeout,
 		       int stop, struct err *err)
 {
 	AUTO(strata_line_fini) struct strata_line line = { 0 };
@@ -102,7 +110,7 @@ static int strata_verb(const struct column *column, const char *const *words, co
 	if (r < 0)
 		return r;
 	strata_add_words(&line, words);
-	const struct child child = { .argv = line.words, .group = group, .timeout = timeout, .stop = stop };
+	const struct child child = { .argv = line.words, .timeout = timeout, .stop = stop };
 	r = child_run(&child, &outcome, err);
 	if (r < 0)
 		return r;
@@ -119,12 +127,13 @@ static void strata_remove(const struct column *column, const char *name)
 	const char *const words[] = { "rm", "-f", name, NULL };
 
 	/* Also after an interruption, so it listens to none. Gone already is good. */
-	(void)strata_verb(column, words, NULL, STRATA_VERB_S, -EBADF, NULL);
+	(void)strata_verb(column, words, STRATA_VERB_S, -EBADF, NULL);
 }
 
 static void strata_name(struct column *column, char ret[STRATA_NAME])
 {
-	(void)snprintf(ret, STRATA_NAME, "compare-%d-%s-%u", (int)getpid(), column->ops->id, column->started++); /* fits */
+	(void)snprintf(ret, STRATA_NAME, "compare-%d-%s-%u", (int)getpid(), column->ops->id,
+		       column->started++); /* fits */
 }
 
 bool strata_probe(const struct column_setup *setup, const char *name, char how[240], char why[240])
@@ -171,7 +180,8 @@ static void strata_abort(void *arg)
 	strata_remove(a->column, a->name);
 }
 
-int strata_run(struct column *column, const char *const *argv, unsigned timeout, struct outcome *ret, struct err *err)
+int strata_run(struct column *column, const char *const *argv, unsigned timeout,
+	       struct outcome *ret, struct err *err)
 {
 	AUTO(strata_line_fini) struct strata_line line = { 0 };
 	char name[STRATA_NAME];
@@ -182,8 +192,12 @@ int strata_run(struct column *column, const char *const *argv, unsigned timeout,
 	group_make(name + sizeof("compare-") - 1, NULL, &group);
 	struct strata_abort abort = { column, name };
 	int r = strata_ask(column, "--rm", name, &group, argv, &line, err);
-	const struct child child = { .argv = line.words, .group = &group, .abort = strata_abort, .arg = &abort,
-				     .timeout = timeout, .stop = column->setup->stop };
+	const struct child child = { .argv = line.words,
+				     .group = &group,
+				     .abort = strata_abort,
+				     .arg = &abort,
+				     .timeout = timeout,
+				     .stop = column->setup->stop };
 	if (r == 0)
 		r = child_run(&child, ret, err);
 	group_end(&group, &cpu, &memory);
@@ -195,7 +209,8 @@ int strata_run(struct column *column, const char *const *argv, unsigned timeout,
 }
 
 /* An idle instance that stays, named in *ret once there may be something to remove. */
-static int strata_keep(struct column *column, char ret[STRATA_NAME], struct group *group, struct err *err)
+static int strata_keep(struct column *column, char ret[STRATA_NAME], struct group *group,
+		       struct err *err)
 {
 	AUTO(strata_line_fini) struct strata_line line = { 0 };
 	struct outcome outcome = { 0 };
@@ -205,10 +220,14 @@ static int strata_keep(struct column *column, char ret[STRATA_NAME], struct grou
 	int r = strata_ask(column, "-d", ret, group, column_idle, &line, err);
 	if (r < 0)
 		return r;
-	const struct child child = { .argv = line.words, .group = group, .timeout = STRATA_START_S, .stop = column->setup->stop };
+	const struct child child = { .argv = line.words,
+				     .group = group,
+				     .timeout = STRATA_START_S,
+				     .stop = column->setup->stop };
 	r = child_run(&child, &outcome, err);
 	if (r == 0 && (outcome.timed_out || outcome.status))
-		r = err_say(err, EIO, "it does not start: %s", outcome.timed_out ? "no answer" : outcome.err_line);
+		r = err_say(err, EIO, "it does not start: %s",
+			    outcome.timed_out ? "no answer" : outcome.err_line);
 	outcome_fini(&outcome);
 	if (r == 0)
 		return 0;
@@ -237,7 +256,8 @@ int strata_start(struct column *column, struct err *err)
 	return strata_keep(column, s->session, &s->group, err);
 }
 
-int strata_exec(struct column *column, const char *const *argv, unsigned timeout, struct outcome *ret, struct err *err)
+int strata_exec(struct column *column, const char *const *argv, unsigned timeout,
+		struct outcome *ret, struct err *err)
 {
 	AUTO(strata_line_fini) struct strata_line line = { 0 };
 	const struct strata *s = column->state;
@@ -248,7 +268,9 @@ int strata_exec(struct column *column, const char *const *argv, unsigned timeout
 		return r;
 	strata_add_words(&line, words);
 	strata_add_words(&line, argv);
-	const struct child child = { .argv = line.words, .timeout = timeout, .stop = column->setup->stop };
+	const struct child child = { .argv = line.words,
+				     .timeout = timeout,
+				     .stop = column->setup->stop };
 	return child_run(&child, ret, err);
 }
 
@@ -257,7 +279,7 @@ static int strata_of_session(struct column *column, const char *verb, struct err
 	const struct strata *s = column->state;
 	const char *const words[] = { verb, s->session, NULL };
 
-	return strata_verb(column, words, NULL, STRATA_VERB_S, column->setup->stop, err);
+	return strata_verb(column, words, STRATA_VERB_S, column->setup->stop, err);
 }
 
 int strata_pause(struct column *column, struct err *err)
@@ -275,16 +297,28 @@ int strata_stop(struct column *column, struct err *err)
 	return strata_of_session(column, "stop", err);
 }
 
+static int strata_monitor(struct column *column, const char *name, pid_t *ret, struct err *err)
+{
+	struct instance instance = { 0 };
+	int r = manager_find(column->setup->manager, name, &instance, err);
+
+	if (r == 0)
+		*ret = instance.monitor;
+	instance_fini(&instance);
+	return r;
+}
+
 int strata_processes(struct column *column, pid_t **ret, size_t *ret_n, struct err *err)
 {
 	const struct strata *s = column->state;
-	struct instance instance = { 0 };
-	int r = manager_find(column->setup->manager, s->session, &instance, err);
+	pid_t roots[STRATA_ADDED + 1];
+	int r = strata_monitor(column, s->session, &roots[0], err);
 
+	for (unsigned i = 0; r == 0 && i < s->n_added; i++)
+		r = strata_monitor(column, s->added[i], &roots[i + 1], err);
 	if (r < 0)
 		return r;
-	r = instance.monitor > 0 ? child_tree(instance.monitor, ret, ret_n) : -ESRCH;
-	instance_fini(&instance);
+	r = child_tree(roots, s->n_added + 1, ret, ret_n);
 	return r < 0 ? err_set(err, -r, "processes of %s", s->session) : 0;
 }
 

@@ -9,9 +9,11 @@ extern const struct column_ops column_os_level, column_hybrid, column_hosted;
 
 int strata_open(struct column *column, struct err *err);
 void strata_close(struct column *column);
-int strata_run(struct column *column, const char *const *argv, unsigned timeout, struct outcome *ret, struct err *err);
+int strata_run(struct column *column, const char *const *argv, unsigned timeout,
+	       struct outcome *ret, struct err *err);
 int strata_start(struct column *column, struct err *err);
-int strata_exec(struct column *column, const char *const *argv, unsigned timeout, struct outcome *ret, struct err *err);
+int strata_exec(struct column *column, const char *const *argv, unsigned timeout,
+		struct outcome *ret, struct err *err);
 int strata_pause(struct column *column, struct err *err);
 int strata_resume(struct column *column, struct err *err);
 int strata_stop(struct column *column, struct err *err);
@@ -19,7 +21,8 @@ int strata_processes(struct column *column, pid_t **ret, size_t *ret_n, struct e
 int strata_add(struct column *column, struct err *err);
 void strata_clear(struct column *column);
 /* strata_probe() - whether the engine of that name can run an image here. */
-bool strata_probe(const struct column_setup *setup, const char *engine, char how[240], char why[240]);
+bool strata_probe(const struct column_setup *setup, const char *engine, char how[240],
+		  char why[240]);
 
 /* An architecture of ours: @engine is the value of --virt, and the column's id. */
 #define COLUMN_STRATA(symbol, engine, words)                                                       \

@@ -11,10 +11,11 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 
-#define GROUP_END_MS	2000 /* for what still cleans up behind a command that ended */
-#define GROUP_LOOK_US	500
-#define GROUP_ROOM	(INT64_C(1) << 50) /* a limit that limits nothing: so that memory is counted on v2, too */
-#define GROUP_MIB	1048576.0
+#define GROUP_END_MS  2000 /* for what still cleans up behind a command that ended */
+#define GROUP_LOOK_US 500
+#define GROUP_ROOM                                                                                 \
+	(INT64_C(1) << 50) /* a limit that limits nothing: so that memory is counted on v2, too */
+#define GROUP_MIB 1048576.0
 
 void group_make(const char *name, const struct spec_limits *limits, struct group *ret)
 {
@@ -22,11 +23,13 @@ void group_make(const char *name, const struct spec_limits *limits, struct group
 	char own[160];
 
 	*ret = (struct group){ 0 };
-	(void)snprintf(ret->path, sizeof(ret->path), "strata-compare-%d-%.80s", (int)getpid(), name); /* fits */
-	(void)snprintf(own, sizeof(own), "%s/own", ret->path);					/* fits */
+	(void)snprintf(ret->path, sizeof(ret->path), "strata-compare-%d-%.80s", (int)getpid(),
+		       name);				       /* fits */
+	(void)snprintf(own, sizeof(own), "%s/own", ret->path); /* fits */
 	if (cgroup_layout_read(NULL, &ret->layout, NULL) < 0 || !ret->layout.n)
 		return;
-	if (cgroup_create(&ret->layout, own, limits ? limits : &room, NULL, 0, true, &ret->own, NULL) < 0)
+	if (cgroup_create(&ret->layout, own, limits ? limits : &room, NULL, 0, true, &ret->own,
+			  NULL) < 0)
 		return;
 	if (cgroup_open(&ret->layout, ret->path, &ret->whole, NULL) == 0) {
 		ret->made = true;
@@ -46,6 +49,19 @@ int group_pids(const struct group *group, pid_t **ret, size_t *ret_n)
 	*ret = NULL;
 	*ret_n = 0;
 	return group->made ? cgroup_pids(&group->whole, ret, ret_n, NULL) : 0;
+}
+
+static uint64_t group_cpu(const struct group *group)
+{
+	struct cgroup_stats stats = { 0 };
+
+	return cgroup_stats_read(&group->whole, &stats, NULL) == 0 ? stats.cpu_ns : 0;
+}
+
+void group_begin(struct group *group)
+{
+	if (group && group->made)
+		group->cpu_ns = group_cpu(group);
 }
 
 void group_kill(const struct group *group)
@@ -79,7 +95,8 @@ static double group_peak(const struct group *group)
 		if (!(h->controllers & (1U << CGROUP_MEMORY)) || group->whole.fds[i] < 0)
 			continue;
 		AUTO(fd_close_p)
-		int fd = openat(group->whole.fds[i], h->v2 ? "memory.peak" : "memory.max_usage_in_bytes",
+		int fd = openat(group->whole.fds[i],
+				h->v2 ? "memory.peak" : "memory.max_usage_in_bytes",
 				O_RDONLY | O_CLOEXEC);
 		if (fd < 0 || fd_read_text(fd, text, sizeof(text)) <= 0)
 			continue;
@@ -90,17 +107,18 @@ static double group_peak(const struct group *group)
 
 void group_end(struct group *group, double *ret_cpu_ms, double *ret_memory_mib)
 {
-	struct cgroup_stats stats = { 0 };
 	double cpu = NAN, memory = NAN;
 
 	if (group->made) {
 		group_wait(group);
-		if (cgroup_stats_read(&group->whole, &stats, NULL) == 0 && stats.cpu_ns)
-			cpu = (double)stats.cpu_ns / NS_PER_MS;
+		uint64_t now = group_cpu(group);
+		if (now >= group->cpu_ns && now)
+			cpu = (double)(now - group->cpu_ns) / NS_PER_MS;
 		memory = group_peak(group);
 		cgroup_close(&group->own);
 		cgroup_close(&group->whole);
-		(void)cgroup_destroy(&group->layout, group->path, NULL); /* killed what is left; a stuck one stays */
+		(void)cgroup_destroy(&group->layout, group->path,
+				     NULL); /* killed what is left; a stuck one stays */
 		group->made = false;
 	}
 	if (ret_cpu_ms)

@@ -9,6 +9,7 @@
  * A user who may make no cgroups has none: then nothing is counted, and everything still works.
  */
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/core/err.h"
@@ -19,12 +20,15 @@ struct group {
 	struct cgroup_layout layout;
 	char path[128]; /* "strata-compare-77-crun-1"; a relative path, for --cgroup-parent */
 	struct cgroup own, whole;
+	uint64_t cpu_ns; /* that was used before group_begin() */
 };
 
 /* @name: tells this process's groups apart   @limits: of "own"; NULL: none. Zeroes *ret where there can be none. */
 void group_make(const char *name, const struct spec_limits *limits, struct group *ret);
 /* group_join() - in the child, before execve(2): 0 or -errno. */
 int group_join(const struct group *group);
+/* group_begin() - what it uses counts from here on. */
+void group_begin(struct group *group);
 /* group_pids() - all that are in it; the caller's to free(); 0 of them where there is no group. */
 int group_pids(const struct group *group, pid_t **ret, size_t *ret_n);
 /* group_kill() - SIGKILL to all of it. */

@@ -27,7 +27,8 @@ static int rootfs_path(const struct rootfs *rootfs, const char *name, char ret[R
 	return n < 0 || n >= ROOTFS_PATH ? -ENAMETOOLONG : 0;
 }
 
-int rootfs_make(const struct column_setup *setup, const char *name, struct rootfs *ret, struct err *err)
+int rootfs_make(const struct column_setup *setup, const char *name, struct rootfs *ret,
+		struct err *err)
 {
 	static const char *const parts[] = { "", "upper", "work", "root" };
 	struct rootfs rootfs = { .setup = setup };
@@ -50,7 +51,8 @@ int rootfs_make(const struct column_setup *setup, const char *name, struct rootf
 void rootfs_remove(const struct rootfs *rootfs)
 {
 	if (rootfs->dir[0])
-		(void)dir_remove(AT_FDCWD, rootfs->dir); /* what stays goes with the comparison's directory */
+		(void)dir_remove(AT_FDCWD,
+				 rootfs->dir); /* what stays goes with the comparison's directory */
 }
 
 /* The loopback of a new network name space is down. */
@@ -74,7 +76,8 @@ static int rootfs_overlay(const struct rootfs *rootfs)
 	n = snprintf(layers, sizeof(layers), "%s/layers", rootfs->setup->root);
 	if (n < 0 || (size_t)n >= sizeof(layers) || rootfs_path(rootfs, "root", root) < 0)
 		return -ENAMETOOLONG;
-	if (chdir(layers) < 0 || mount("overlay", root, "overlay", 0, options) < 0 || chdir("/") < 0)
+	if (chdir(layers) < 0 || mount("overlay", root, "overlay", 0, options) < 0 ||
+	    chdir("/") < 0)
 		return -errno;
 	return 0;
 }
@@ -102,8 +105,8 @@ static void rootfs_system(const struct rootfs *rootfs)
 		(void)snprintf(name, sizeof(name), "root/%s", names[i]); /* fits */
 		if (rootfs_path(rootfs, name, target) < 0)
 			continue;
-		(void)mkdir(target, 0755); /* there already: good */
-		(void)snprintf(name, sizeof(name), "/%s", names[i]); /* fits */
+		(void)mkdir(target, 0755);				 /* there already: good */
+		(void)snprintf(name, sizeof(name), "/%s", names[i]);	 /* fits */
 		(void)mount(name, target, NULL, MS_BIND | MS_REC, NULL); /* what needs it says so */
 	}
 }
@@ -115,7 +118,8 @@ static int rootfs_user(const char *name, struct err *err)
 
 	if (r < 0)
 		return r;
-	if (name[0] && (setgroups(user.n_groups, user.groups) < 0 || setresgid(user.gid, user.gid, user.gid) < 0 ||
+	if (name[0] && (setgroups(user.n_groups, user.groups) < 0 ||
+			setresgid(user.gid, user.gid, user.gid) < 0 ||
 			setresuid(user.uid, user.uid, user.uid) < 0))
 		r = err_set(err, errno, "become user %s", name);
 	user_fini(&user);

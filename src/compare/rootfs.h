@@ -14,7 +14,8 @@ struct rootfs {
 };
 
 /* rootfs_make() - @name: tells them apart; rootfs_remove() when whoever saw it has ended. */
-int rootfs_make(const struct column_setup *setup, const char *name, struct rootfs *ret, struct err *err);
+int rootfs_make(const struct column_setup *setup, const char *name, struct rootfs *ret,
+		struct err *err);
 void rootfs_remove(const struct rootfs *rootfs);
 /*
  * In a child, which gets name spaces of its own for it, of mounts and with a network that is nothing but a loopback, as

@@ -3,7 +3,9 @@
 
 #include <string.h>
 
-const struct metric *const metrics[] = { SUITE_CPU_METRICS, SUITE_IO_METRICS, NULL };
+#include "compare/life.h"
+
+const struct metric *const metrics[] = { LIFE_METRICS, SUITE_CPU_METRICS, SUITE_IO_METRICS, NULL };
 
 const struct metric *metric_find(const char *id)
 {
