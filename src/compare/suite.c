@@ -5,7 +5,8 @@
 
 #include "compare/life.h"
 
-const struct metric *const metrics[] = { LIFE_METRICS, SUITE_CPU_METRICS, SUITE_IO_METRICS, NULL };
+const struct metric *const metrics[] = { LIFE_METRICS, SUITE_CPU_METRICS, SUITE_IO_METRICS,
+					 SUITE_ISOLATION_METRICS, NULL };
 
 const struct metric *metric_find(const char *id)
 {
