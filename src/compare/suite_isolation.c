@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/core/macros.h"
 #include "base/os/file.h"
@@ -83,23 +82,22 @@ static void processes_fini(struct processes *processes)
 	free(processes->list);
 }
 
-/* Programs that look after an instance from outside, and that nothing in it talks to but through what runs it. */
+/*
+ * Programs that look after an instance from outside, and that nothing in it talks to but through what runs it. By their names: the
+ * monitor has left its own file's file system behind.
+ */
 static bool is_keeper(pid_t pid)
 {
-	static const char *const keepers[] = { "strata-monitor", "conmon", "crun", "strata" };
-	char link[64], path[512];
+	static const char *const keepers[] = { "strata-monitor\n", "strata\n", "conmon\n",
+					       "crun\n" };
+	AUTO(buf_fini) struct buf name = { 0 };
+	char path[64];
 
-	(void)snprintf(link, sizeof(link), "/proc/%d/exe", (int)pid); /* fits */
-	ssize_t n = readlink(link, path, sizeof(path) - 1);
-	if (n < 0)
+	(void)snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid); /* fits */
+	if (file_read(AT_FDCWD, path, 64, &name) < 0)
 		return false;
-	path[n] = '\0';
-	const char *slash = strrchr(path, '/');
-	const char *name = slash ? slash + 1 : path;
 	for (size_t i = 0; i < ARRAY_SIZE(keepers); i++) {
-		/* "strata-monitor (deleted)" after an update */
-		size_t len = strlen(keepers[i]);
-		if (!strncmp(name, keepers[i], len) && (!name[len] || name[len] == ' '))
+		if (!strcmp(buf_str(&name), keepers[i]))
 			return true;
 	}
 	return false;
