@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "compare/suite.h"
+
 #include <string.h>
 
 #include "compare/life.h"
-#include "compare/metric.h"
 
-const struct metric *const metrics[] = { LIFE_METRICS, NULL };
+const struct metric *const metrics[] = { LIFE_METRICS, SUITE_CPU_METRICS, SUITE_IO_METRICS,
+					 SUITE_ISOLATION_METRICS, NULL };
+
 const struct metric *metric_find(const char *id)
 {
 	for (size_t i = 0; metrics[i]; i++) {
