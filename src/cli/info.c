@@ -13,29 +13,6 @@
 
 static const struct opt info_opts[] = { OPT_FORMAT, { 0 } };
 
-/* words of text, folded at the screen's edge under where they began */
-static void info_fold(struct buf *out, const char *text)
-{
-	unsigned column = INFO_INDENT;
-	AUTO(buf_fini) struct buf clean = { 0 };
-
-	(void)text_add_printable(&clean, text); /* a failure is sticky */
-	for (const char *word = buf_str(&clean); *word;) {
-		size_t len = strcspn(word, " ");
-		if (column > INFO_INDENT && column + 1 + len > INFO_WIDTH) {
-			(void)buf_printf(out, "\n%*s", INFO_INDENT, "");
-			column = INFO_INDENT;
-		}
-		if (column > INFO_INDENT)
-			(void)buf_adds(out, " ");
-		(void)buf_add(out, word, len);
-		column += (unsigned)len + (column > INFO_INDENT);
-		word += len;
-		word += strspn(word, " ");
-	}
-	(void)buf_adds(out, "\n");
-}
-
 static void info_value(struct buf *out, const char *key, const json_t *value)
 {
 	AUTO(buf_fini) struct buf text = { 0 };
@@ -69,7 +46,8 @@ static void info_value(struct buf *out, const char *key, const json_t *value)
 	for (char *c = name; *c; c++)
 		*c = *c == '_' ? ' ' : *c;
 	(void)buf_printf(out, "  %-*s", INFO_INDENT - 2, name);
-	info_fold(out, buf_str(&text));
+	text_fold(out, buf_str(&text), INFO_INDENT, INFO_WIDTH);
+	(void)buf_adds(out, "\n");
 }
 
 static void info_section(struct buf *out, const char *title, const json_t *object)
@@ -98,7 +76,8 @@ static void info_engines(struct buf *out, const json_t *engines)
 				 json_bool(engine, "available", false) ? "yes" : "no",
 				 *how ? ": " : "", how, *why ? "; " : "", why);
 		(void)buf_printf(out, "  %-*s", INFO_INDENT - 2, json_str(engine, "name", "?"));
-		info_fold(out, buf_str(&text));
+		text_fold(out, buf_str(&text), INFO_INDENT, INFO_WIDTH);
+		(void)buf_adds(out, "\n");
 	}
 }
 
