@@ -91,9 +91,9 @@ void result_about(const struct result *result, struct buf *ret)
 	if (result->command)
 		(void)buf_printf(ret, "“%s”", result->command); /* a failure is sticky */
 	else
-		(void)buf_adds(ret, "the built-in suite"); /* likewise */
+		(void)buf_adds(ret, "built-in suite"); /* likewise */
 	if (result->image && *result->image)
-		(void)buf_printf(ret, " in %s", result->image); /* likewise */
-	(void)buf_printf(ret, ", %s, %.10s %.5s UTC%s", result_level_names[result->level], when,
-			 when + 11, result->ended_ns ? "" : ", interrupted"); /* likewise */
+		(void)buf_printf(ret, " · %s", result->image); /* likewise */
+	(void)buf_printf(ret, " · %s · %.10s %.5s UTC%s", result_level_names[result->level], when,
+			 when + 11, result->ended_ns ? "" : " · interrupted"); /* likewise */
 }

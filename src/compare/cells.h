@@ -32,5 +32,5 @@ void cell_text(const struct view *view, size_t metric, size_t column, struct not
 
 /* metric_label() - "↓ cold start to the first byte, ms": the arrow points to what is better. */
 void metric_label(const struct result_metric *metric, struct buf *ret);
-/* result_about() - what was compared, at which level and when: "image ..., quick, 2026-11-27 14:00 UTC". */
+/* result_about() - "built-in suite · strata-bench:latest · quick · 2026-11-27 14:00 UTC". */
 void result_about(const struct result *result, struct buf *ret);

@@ -14,7 +14,7 @@ static const struct {
 	{ "hybrid", { "hybrid", MARKER_SQUARE, false, 172, "■" } },
 	{ "hosted", { "hosted", MARKER_TRIANGLE, false, 36, "▲" } },
 	{ "bare-metal", { "bare", MARKER_DIAMOND, false, 167, "◆" } },
-	{ "bare-linux", { "barelinux", MARKER_BAR, false, 245, "|" } },
+	{ "bare-linux", { "barelinux", MARKER_BAR, true, 138, "¦" } },
 	{ "crun", { "crun", MARKER_CIRCLE, true, 74, "○" } },
 	{ "qemu-kvm", { "qemukvm", MARKER_SQUARE, true, 179, "□" } },
 	{ "qemu-tcg", { "qemutcg", MARKER_TRIANGLE, true, 175, "△" } },

@@ -314,7 +314,7 @@ static void table_print(struct table *t)
 
 	table_measure(t);
 	table_bars(t);
-	(void)buf_adds(&about, "strata compare: "); /* a failure is sticky */
+	(void)buf_adds(&about, "strata compare · "); /* a failure is sticky */
 	result_about(t->view->result, &about);
 	text_fold(&t->out, buf_str(&about), 0, t->width);
 	(void)buf_adds(&t->out, "\n"); /* likewise */
