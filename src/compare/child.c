@@ -212,8 +212,7 @@ static int child_reap(pid_t pid)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-/* The last line that says something, printable. */
-static char *child_last_line(const struct buf *buf)
+char *child_last_line(const struct buf *buf)
 {
 	const char *text = buf_str(buf);
 	size_t end = strlen(text);

@@ -42,9 +42,14 @@ int child_run(const struct child *child, struct outcome *ret, struct err *err);
  */
 int child_start(const struct child *child, int out, pid_t *ret, int64_t *ret_begin_ns,
 		struct err *err);
+struct buf;
+/* child_last_line() - the last line that says something, cut and printable; free(). */
+char *child_last_line(const struct buf *buf);
 /* child_kill() - and reap; 0 is a no-op. */
 void child_kill(pid_t *pid);
 /* child_wait() - reap within so many ms: whether it ended. */
 bool child_wait(pid_t *pid, unsigned ms);
+/* child_gone() - wait until a process that is nobody's child of ours has ended. */
+bool child_gone(pid_t pid, unsigned ms);
 /* child_tree() - these and all that descend from them, the caller's to free(). */
 int child_tree(const pid_t *roots, size_t n_roots, pid_t **ret, size_t *ret_n);

@@ -36,6 +36,14 @@ bool child_wait(pid_t *pid, unsigned ms)
 	return true;
 }
 
+bool child_gone(pid_t pid, unsigned ms)
+{
+	AUTO(fd_close_p) int pidfd = pid > 0 ? pidfd_of(pid) : -ESRCH;
+	struct pollfd poll_end = { pidfd, POLLIN, 0 };
+
+	return pidfd < 0 || poll(&poll_end, 1, (int)ms) > 0;
+}
+
 void child_kill(pid_t *pid)
 {
 	if (*pid <= 0)

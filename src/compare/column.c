@@ -7,15 +7,25 @@
 
 #include "compare/columns.h"
 
+#define COLUMN_READY_S 60
+
 /* A further architecture is one entry here: COLUMN_STRATA (columns.h) is all that one of ours takes. */
 const struct column_ops *const columns[] = {
-	&column_host, &column_os_level, &column_hybrid, &column_hosted, NULL,
+	&column_host, &column_os_level, &column_hybrid,	  &column_hosted,
+	&column_crun, &column_qemu_tcg, &column_qemu_kvm, NULL,
 };
 
 /* PID 1 of a container has no default for SIGTERM, and a shell that waits is told at once. */
-const char *const column_idle[] = { "sh", "-c",
-				    "trap 'exit 0' TERM; while :; do sleep 1000 & wait $!; done",
-				    NULL };
+const char *const column_idle[] = {
+	"sh", "-c", "trap 'exit 0' TERM; echo idle; while :; do sleep 1000 & wait $!; done", NULL
+};
+
+/* That process 1 catches signal 15: proc_pid_status(5), SigCgt. Words of any POSIX shell's own. */
+static const char *const column_ready[] = {
+	"sh", "-c",
+	"while :; do while read -r k v; do case $k$v in SigCgt:*[4-7c-f][0-9a-f][0-9a-f][0-9a-f]) exit 0 ;; esac; done </proc/1/status; done",
+	NULL
+};
 
 void outcome_fini(struct outcome *outcome)
 {
@@ -41,6 +51,18 @@ int column_session(struct column *column, struct err *err)
 		return err_say(err, ENOTSUP, "%s keeps no instance", column->ops->title);
 	int r = column->ops->start(column, err);
 	column->running = r == 0;
+	return r;
+}
+
+int column_await(struct column *column, struct err *err)
+{
+	struct outcome outcome = { 0 };
+	int r = column->ops->exec(column, column_ready, COLUMN_READY_S, &outcome, err);
+
+	if (r == 0 && (outcome.timed_out || outcome.status))
+		r = err_say(err, EIO, "its idle instance does not answer%s%s",
+			    outcome.err_line[0] ? ": " : "", outcome.err_line);
+	outcome_fini(&outcome);
 	return r;
 }
 

@@ -93,8 +93,10 @@ struct column_ops {
 };
 
 extern const struct column_ops *const columns[]; /* NULL-ended; "host" is the first */
-/* The session's workload: idle, and ends at once when it is told to. */
+/* The session's workload: idle, and ends at once when it is told to, once it has said so. */
 extern const char *const column_idle[];
+/* column_await() - for start(): until the idle one in the session would hear SIGTERM, asked by exec(). */
+int column_await(struct column *column, struct err *err);
 /* column_session() - that there is one: start() where there is none. -ENOTSUP where the column has none. */
 int column_session(struct column *column, struct err *err);
 /* column_stop() - the session's end; none is a no-op. */

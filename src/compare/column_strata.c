@@ -253,7 +253,12 @@ int strata_start(struct column *column, struct err *err)
 	struct strata *s = column->state;
 
 	strata_end(column); /* one that was stopped */
-	return strata_keep(column, s->session, &s->group, err);
+	int r = strata_keep(column, s->session, &s->group, err);
+	if (r == 0)
+		r = column_await(column, err);
+	if (r < 0)
+		strata_end(column);
+	return r;
 }
 
 int strata_exec(struct column *column, const char *const *argv, unsigned timeout,

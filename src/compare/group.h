@@ -15,7 +15,7 @@
 #include "base/core/err.h"
 #include "engines/cgroup/cgroup.h"
 
-struct group {
+struct group { /* not to be moved: own and whole point into it */
 	bool made;
 	struct cgroup_layout layout;
 	char path[128]; /* "strata-compare-77-crun-1"; a relative path, for --cgroup-parent */

@@ -300,6 +300,18 @@ static inline void cpu_serialize(void)
 			 : "memory", "cc");
 }
 
+/*
+ * Flags that an instruction leaves undefined (SDM 2), and that stay what they were on CPUs that say so by doing it: after MUL, IMUL,
+ * DIV, BT and kin, LZCNT, TZCNT, rotates by more than one (AMD Zen 4). A flag that only AND and kin (AF) or shifts (AF, OF) leave undefined
+ * does not depend on what it was.
+ */
+static inline uint32_t cpu_flags_kept(const struct x86_insn *insn)
+{
+	uint32_t undefined = insn->flags_undefined;
+
+	return undefined == X86_AF || undefined == (X86_AF | X86_OF) ? 0 : undefined;
+}
+
 /* With 4-level paging, the only one that is shown: bits 63 to 47 are equal. */
 static inline bool sys_is_canonical(uint64_t gva)
 {

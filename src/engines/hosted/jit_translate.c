@@ -75,6 +75,12 @@ static void collect(struct jit_work *w, const uint8_t *page)
 
 /* ---- which flags matter ---- */
 
+/* Flags that are something else after it. */
+static uint32_t flags_set(const struct x86_insn *insn)
+{
+	return insn->flags_written & ~cpu_flags_kept(insn);
+}
+
 /* Flags that the code at target may read before it writes them; what was looked at is noted. */
 static uint32_t ahead(struct jit_work *w, const uint8_t *page, uint64_t target, uint16_t noted[2])
 {
@@ -91,7 +97,7 @@ static uint32_t ahead(struct jit_work *w, const uint8_t *page, uint64_t target, 
 			break;
 		at += (unsigned)len;
 		read |= insn.flags_read & open;
-		open &= ~insn.flags_written;
+		open &= ~flags_set(&insn);
 		if (insn.op == X86_OP_PUSHF)
 			break;
 	}
@@ -129,7 +135,7 @@ static void liveness(struct jit_work *w, const uint8_t *page)
 	uint32_t needed = w->needed_after;
 	for (unsigned i = w->n; i-- > 0;) {
 		const struct x86_insn *insn = &w->insns[i];
-		needed = (insn->flags_read | (needed & ~insn->flags_written)) & X86_FLAGS_ARITH;
+		needed = (insn->flags_read | (needed & ~flags_set(insn))) & X86_FLAGS_ARITH;
 		w->needed[i] = needed;
 	}
 }
