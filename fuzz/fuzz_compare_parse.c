@@ -47,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	check(parse_capabilities, text, size);
 	check(parse_filters, text, size);
+	check(parse_redis_get_p99, text, size);
 	filter(text, size);
 	free(text);
 	return 0;

@@ -31,3 +31,10 @@ extern const struct metric metric_isolation_kernel, metric_isolation_syscalls,
 #define SUITE_ISOLATION_METRICS                                                                    \
 	&metric_isolation_kernel, &metric_isolation_syscalls, &metric_isolation_filters,           \
 		&metric_isolation_root, &metric_isolation_capabilities
+
+/* suite_noise.c */
+extern const struct metric metric_interference_none, metric_interference_cpu,
+	metric_interference_memory, metric_interference_fork;
+#define SUITE_NOISE_METRICS                                                                        \
+	&metric_interference_none, &metric_interference_cpu, &metric_interference_memory,          \
+		&metric_interference_fork

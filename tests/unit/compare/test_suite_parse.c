@@ -242,6 +242,9 @@ static void redis_has_both_kinds(void **state)
 	(void)state;
 	expect(parse_redis_set, text, 37878.79);
 	expect(parse_redis_get, text, 40650.41);
+	expect(parse_redis_get_p99, text, 2.079);
+	expect_none(parse_redis_get_p99,
+		    "\"GET\",\"1\",\"2\",\"3\"\n\"SET\",\"4\",\"5\",\"6\",\"7\"\n");
 	expect_none(parse_redis_get, "\"GET\",\"-1\"\n");
 	expect_none(parse_redis_get, "\"GET\",\"nan\"\n");
 }
