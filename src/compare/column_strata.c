@@ -90,10 +90,14 @@ static int strata_ask(const struct column *column, const char *verb_flag, const 
 				      ret->memory,    "--cpus",	 ret->cpus,
 				      "--entrypoint", "",	 NULL };
 	const char *const counted[] = { "--cgroup-parent", group->path, NULL };
+	/* cyclictest asks for a real-time policy before anything else. */
+	static const char *const kept[] = { "--cap-add", "SYS_NICE", NULL };
 	const char *const image[] = { setup->image, NULL };
 	strata_add_words(ret, words);
 	if (group->made)
 		strata_add_words(ret, counted);
+	if (!strcmp(verb_flag, "-d"))
+		strata_add_words(ret, kept);
 	strata_add_words(ret, image);
 	strata_add_words(ret, argv);
 	return 0;

@@ -186,6 +186,20 @@ int parse_redis_get_p99(const char *text, size_t n, double *ret)
 	return p ? figure_here(p, ret) : -ENODATA;
 }
 
+/* "Max latency so far: 19994 microseconds.", a line for each new one */
+int parse_redis_stall(const char *text, size_t n, double *ret)
+{
+	static const char mark[] = "Max latency so far:";
+	int r = -ENODATA;
+
+	(void)n;
+	for (const char *p = strstr(text, mark); p; p = strstr(p, mark)) {
+		p += sizeof(mark) - 1;
+		r = figure_here(p, ret) == 0 ? 0 : r;
+	}
+	return r;
+}
+
 int parse_time(const char *text, size_t n, double *ret)
 {
 	const char *p = line_of(text, "real");

@@ -41,6 +41,8 @@ int parse_wrk_p99(const char *text, size_t n, double *ret);
 int parse_redis_set(const char *text, size_t n, double *ret);
 int parse_redis_get(const char *text, size_t n, double *ret);
 int parse_redis_get_p99(const char *text, size_t n, double *ret);
+/* redis-cli --intrinsic-latency: the worst, microseconds */
+int parse_redis_stall(const char *text, size_t n, double *ret);
 /* time -p, of POSIX: seconds by the wall clock */
 int parse_time(const char *text, size_t n, double *ret);
 /* /proc/PID/status: how many capabilities are effective; how many filters it has */

@@ -249,6 +249,17 @@ static void redis_has_both_kinds(void **state)
 	expect_none(parse_redis_get, "\"GET\",\"nan\"\n");
 }
 
+static void the_last_stall_is_the_worst(void **state)
+{
+	(void)state;
+	expect(parse_redis_stall,
+	       "Max latency so far: 1 microseconds.\nMax latency so far: 3579 microseconds.\n"
+	       "Max latency so far: 19994 microseconds.\n\n9090116 total runs (avg latency: 0.1100 "
+	       "microseconds / 110.01 nanoseconds per run).\n",
+	       19994);
+	expect_none(parse_redis_stall, "Max latency so far: \n");
+}
+
 static void time_is_what_posix_and_busybox_say(void **state)
 {
 	(void)state;
@@ -327,6 +338,7 @@ int main(void)
 		cmocka_unit_test(sockperf_has_percentiles),
 		cmocka_unit_test(wrk_has_units_of_time),
 		cmocka_unit_test(redis_has_both_kinds),
+		cmocka_unit_test(the_last_stall_is_the_worst),
 		cmocka_unit_test(time_is_what_posix_and_busybox_say),
 		cmocka_unit_test(status_has_capabilities_and_filters),
 		cmocka_unit_test(a_figure_is_finite_and_plain),
