@@ -92,6 +92,24 @@ static void a_linear_axis_of_the_largest_numbers_does_not_overflow(void **state)
 	near(axis_at(&axis, axis.high), 1);
 }
 
+static void a_tick_has_no_more_digits_than_it_needs(void **state)
+{
+	static const struct {
+		double tick;
+		const char *text;
+	} cases[] = {
+		{ 0.1, "0.1" }, { 0.05, "0.05" }, { 2.5, "2.5" },	{ 1, "1" },
+		{ 20, "20" },	{ 1e5, "100k" },  { 1e-6, "1.00e-06" }, { 0, "0" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char text[FIGURE_TEXT];
+		axis_text(cases[i].tick, text);
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -99,6 +117,7 @@ int main(void)
 		cmocka_unit_test(ends_that_are_round_stay),
 		cmocka_unit_test(a_single_value_still_makes_an_axis),
 		cmocka_unit_test(ticks_are_decades_or_finer_and_never_too_many),
+		cmocka_unit_test(a_tick_has_no_more_digits_than_it_needs),
 		cmocka_unit_test(a_linear_axis_of_the_largest_numbers_does_not_overflow),
 	};
 
