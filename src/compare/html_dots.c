@@ -255,7 +255,7 @@ static void dots_group(struct page *page, const struct axis *axis, size_t first)
 	}
 	const double height = y;
 	(void)snprintf(id, sizeof(id), "dots-%zu", first); /* fits */
-	page_add(page, "<figure class=\"group\"><h3>");
+	page_add(page, "<figure class=\"chart\"><h3>");
 	page_text(page, group_name(r->metrics[first].id, name));
 	page_add(page, "</h3>");
 	page_svg(
