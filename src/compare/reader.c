@@ -16,10 +16,11 @@ enum reader_metric { READER_TIME, READER_CPU, READER_MEMORY, READER_STATUS, READ
 static const struct result_metric reader_known[READER_METRICS] = {
 	[READER_TIME] = { (char *)"workload.time", (char *)"time from start to end", (char *)"ms",
 			  (char *)READER_CLOCK, BETTER_LOW },
-	[READER_CPU] = { (char *)"workload.cpu", (char *)"CPU time of the host's", (char *)"ms",
+	[READER_CPU] = { (char *)"workload.cpu", (char *)"CPU time taken of the host", (char *)"ms",
 			 (char *)READER_CGROUP, BETTER_LOW },
-	[READER_MEMORY] = { (char *)"workload.memory", (char *)"the host's memory at the peak",
-			    (char *)"MiB", (char *)READER_CGROUP, BETTER_LOW },
+	[READER_MEMORY] = { (char *)"workload.memory",
+			    (char *)"memory taken of the host, at the peak", (char *)"MiB",
+			    (char *)READER_CGROUP, BETTER_LOW },
 	[READER_STATUS] = { (char *)"workload.status", (char *)"exit status", (char *)"",
 			    (char *)"", BETTER_NEITHER },
 };
