@@ -57,6 +57,7 @@ const struct opt run_opts[] = {
 	{ 0, OPT_TEXT, "cpu-shares", "N", NULL },
 	{ 0, OPT_TEXT, "cpuset-cpus", "LIST", "weight (1024); which: 0-1,3" },
 	{ 0, OPT_TEXT, "pids-limit", "N", "processes and threads" },
+	{ 0, OPT_TEXT, "cgroup-parent", "PATH", "its cgroup's place, below the hierarchy's top" },
 	{ 0, OPT_LIST, "ulimit", "K=SOFT[:HARD]", "nofile=1024:2048" },
 	{ 0, OPT_GROUP, "", NULL, "Rights" },
 	{ 0, OPT_LIST, "cap-add", "CAP", NULL },
