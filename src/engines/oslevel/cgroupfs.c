@@ -43,7 +43,7 @@ static int cgroupfs_one(const struct cgroup_hierarchy *h, const char *group, int
 	AUTO(fd_close_p)
 	int fd = group ? cgroupfs_bound(h, group, attrs, err) : cgroupfs_new(h, attrs, err);
 
-	return fd < 0 ? fd : mount_at(fd, root, target, MOUNT_TARGET_DIR, false, err);
+	return fd < 0 ? fd : mount_at(fd, root, target, MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
 }
 
 static bool cgroupfs_is_used(const struct cgroup_layout *layout, unsigned used, unsigned i, bool v2)
@@ -70,7 +70,7 @@ int cgroupfs_mount(const struct cgroup_layout *layout, unsigned used, const char
 	int top = mount_new("tmpfs", dir, attrs & ~(uint64_t)MOUNT_ATTR_RDONLY, err);
 	if (top < 0)
 		return top;
-	int r = mount_at(top, root, target, MOUNT_TARGET_DIR, false, err);
+	int r = mount_at(top, root, target, MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
 	for (unsigned i = 0; r == 0 && i < layout->n; i++) {
 		const struct cgroup_hierarchy *h = &layout->hierarchies[i];
 		char at[4096];

@@ -82,7 +82,8 @@ static int child_mount_fs(const struct launch *launch, const struct child_fs *fs
 	}
 	if (fd < 0)
 		return fd;
-	return mount_at(fd, launch->root, fs->target, MOUNT_TARGET_DIR, fs->exact, err);
+	return mount_at(fd, launch->root, fs->target, MOUNT_TARGET_DIR,
+			fs->exact ? MOUNT_TRUST_EXACT : MOUNT_TRUST_NONE, err);
 }
 
 static int child_mount_shm(const struct launch *launch, struct err *err)
@@ -96,7 +97,9 @@ static int child_mount_shm(const struct launch *launch, struct err *err)
 						{ "size", size },
 						{ NULL, NULL } };
 	AUTO(fd_close_p) int fd = mount_new("tmpfs", options, CHILD_NOTHING, err);
-	return fd < 0 ? fd : mount_at(fd, launch->root, "/dev/shm", MOUNT_TARGET_DIR, false, err);
+	return fd < 0 ? fd
+		      : mount_at(fd, launch->root, "/dev/shm", MOUNT_TARGET_DIR, MOUNT_TRUST_NONE,
+				 err);
 }
 
 static int child_device(const struct launch *launch, const struct spec_device *device,
@@ -136,7 +139,7 @@ static int child_devices(const struct launch *launch, struct err *err)
 		return r;
 	for (size_t i = 0; i < launch->n_devices; i++) {
 		r = mount_at(launch->devices[i].fd, launch->root, launch->devices[i].target,
-			     MOUNT_TARGET_FILE, false, err);
+			     MOUNT_TARGET_FILE, MOUNT_TRUST_NONE, err);
 		if (r < 0)
 			return r;
 	}
@@ -200,7 +203,7 @@ static int child_mounts(const struct launch *launch, struct err *err)
 	}
 	for (size_t i = 0; i < launch->n_mounts; i++) {
 		const struct launch_mount *m = &launch->mounts[i];
-		r = mount_at(m->fd, launch->root, m->target, m->kind, false, err);
+		r = mount_at(m->fd, launch->root, m->target, m->kind, MOUNT_TRUST_NONE, err);
 		if (r < 0)
 			return r;
 	}
@@ -252,7 +255,7 @@ static int child_console(const struct winsize *size, int *ret_slave, int *ret_ma
 	AUTO(fd_close_p) int copy = mount_clone(slave, "", false, err);
 	if (copy < 0)
 		return copy;
-	r = mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, false, err);
+	r = mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, MOUNT_TRUST_NONE, err);
 	if (r < 0)
 		return r;
 	*ret_slave = fd_take(&slave);

@@ -10,6 +10,7 @@
 #include "engines/engine.h"
 #include "engines/cgroup/cgroup.h"
 #include "engines/oslevel/caps_apply.h"
+#include "engines/oslevel/idmap.h"
 #include "engines/oslevel/mount.h"
 
 /* A detached mount on its way to its place. */
@@ -47,11 +48,6 @@ void launch_fini(struct launch *launch);
  */
 int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool discard,
 		 struct err *err);
-/* Who is who across a user namespace; borrowed. */
-struct idmap {
-	const struct spec_idmap *uids, *gids;
-	size_t n_uids, n_gids;
-};
 struct idmap idmap_of(const struct spec *spec);
 /* idmap_userns() - a user namespace with these mappings, to map mounts by; an fd or negative errno. */
 int idmap_userns(const struct idmap *map, struct err *err);
@@ -74,11 +70,14 @@ enum sync_tag {
 	SYNC_MAPPED = 'M',
 	SYNC_GO = 'G',
 	SYNC_TTY = 'T',
+	SYNC_READY = 'R', /* bundle.h's */
+	SYNC_DONE = 'D',
+	SYNC_START = 'S',
 	SYNC_ERROR = 'E',
 };
 struct sync_message {
 	char tag;
-	int status; /* SYNC_ERROR: 125, 126 or 127; SYNC_GO: bit n: hierarchy n is used; else 0 */
+	int status; /* SYNC_ERROR: 125, 126 or 127; SYNC_GO: bit n: hierarchy n is used, or bundle.h's: the child's pid; else 0 */
 	struct err err; /* SYNC_ERROR */
 };
 int sync_send(int fd, char tag, int status);
