@@ -43,6 +43,12 @@ static void collect_torn(struct jit_work *w, const uint8_t *page)
 	w->guest_end = w->leaves ? 0 : (uint32_t)len;
 }
 
+/* A branch to an address that is none faults itself (SDM 1, Canonical Addressing), not what it leads to. @next: behind it. */
+static bool leads_nowhere(const struct x86_insn *insn, uint64_t next)
+{
+	return insn->class == X86_CLASS_BRANCH && !sys_is_canonical(next + (uint64_t)insn->imm);
+}
+
 static void collect(struct jit_work *w, const uint8_t *page)
 {
 	unsigned first = w->gpa % CPU_PAGE_BYTES;
@@ -61,7 +67,8 @@ static void collect(struct jit_work *w, const uint8_t *page)
 			collect_torn(w, page);
 			return;
 		}
-		if (len < 0 || !jit_can(w, insn)) {
+		if (len < 0 || !jit_can(w, insn) ||
+		    leads_nowhere(insn, w->rip + (at - first) + (uint64_t)len)) {
 			w->leaves = true;
 			break;
 		}
