@@ -166,6 +166,7 @@ struct jit_gs {
 	uint64_t flags;	  /* guest's arithmetic flags, as LAHF (AH) and SETO (AL) give them */
 	uint64_t host_sp; /* of jit_run() */
 	uint64_t target;  /* host address to go on at */
+	uint64_t entry;	  /* the same, with flags to be loaded first */
 	uint64_t jumps;	  /* struct jit_jump[JIT_JUMPS] in force */
 	uint64_t address; /* of a memory operand on its way to C: linear, and back: host */
 	uint64_t temp;
@@ -403,7 +404,7 @@ uint64_t cpu_tsc(const struct hosted_cpu *cpu);
 
 /*
  * interp_vcpu_create() - stubs and caches of a vcpu, after its xsave_bytes and xsave_mask are known and before the process is sealed
- * Executable memory, mapped twice (W^X); installs the handlers of SIGFPE, SIGILL and SIGSEGV (SA_ONSTACK), which are for
+ * Executable memory, mapped twice (W^X); installs the handlers of SIGFPE, SIGILL, SIGSEGV and SIGTRAP (SA_ONSTACK), which are for
  * stubs only and leave any other such signal as deadly as it was. GS must be cpu's whenever interp_step() is called (above).
  * Return: 0 or -errno.
  */

@@ -163,13 +163,14 @@ static enum cpu_result block_here(struct jit_vcpu *jit, uint32_t mode, struct ji
 	return CPU_OK;
 }
 
-static void jump_remember(struct jit_vcpu *jit, const struct jit_block *block)
+static void jump_remember(struct jit_vcpu *jit, struct jit_block *block)
 {
 	struct jit_jump *jump = jit_jump_slot(jit->domain->jumps, block->rip);
+	jit_ref entry = jit_flags_entry(jit, block);
 
 	lock_acquire(&jit->lock);
-	if (!block->dead) {
-		jump->host = (uintptr_t)(jit->rx + block->jump_entry);
+	if (!block->dead && entry) {
+		jump->host = (uintptr_t)(jit->rx + entry);
 		jump->rip = block->rip;
 	}
 	lock_release(&jit->lock);
@@ -190,7 +191,7 @@ static const uint8_t *go_on(struct jit_vcpu *jit, struct jit_block **ret)
 	if (jit->result != CPU_OK)
 		return NULL;
 	*ret = block;
-	return jit->rx + block->entry;
+	return jit->rx + block->code;
 }
 
 const uint8_t *jit_go_on_plain(struct jit_vcpu *jit)
@@ -201,7 +202,8 @@ const uint8_t *jit_go_on_plain(struct jit_vcpu *jit)
 	if (jit->result != CPU_OK)
 		return NULL;
 	jit_serialize(jit);
-	return jit->rx + block->jump_entry;
+	jit->cpu->jit_gs.entry = (uintptr_t)(jit->rx + block->code);
+	return jit->rx + jit->thunks[JIT_THUNK_TAKE];
 }
 
 /* ---- called by thunks ---- */
@@ -314,11 +316,12 @@ const uint8_t *jit_slow_again(struct hosted_cpu *cpu, uint64_t arg)
 		return NULL;
 	domain_update(jit);
 	const struct jit_jump *jump = jit_jump_slot(jit->domain->jumps, cpu->rip);
-	if (jump->rip == cpu->rip)
-		return (const uint8_t *)(uintptr_t)jump->host;
-	const uint8_t *host = go_on(jit, &block);
-	if (host)
-		jump_remember(jit, block);
+	const uint8_t *host = (const uint8_t *)(uintptr_t)jump->host;
+	if (jump->rip != cpu->rip) {
+		host = go_on(jit, &block);
+		if (host)
+			jump_remember(jit, block);
+	}
 	jit_serialize(jit);
 	return host;
 }

@@ -91,8 +91,32 @@ static void point_jump(struct jit_vcpu *jit, const struct jit_link *link, jit_re
 	jit->unserialized = true;
 }
 
+jit_ref jit_flags_entry(struct jit_vcpu *jit, struct jit_block *block)
+{
+	struct jit_region *region = &jit->regions[jit->region];
+	struct emit e = { .at = jit->rw + region->code, .end = jit->rw + region->table };
+
+	if (!block->wants_flags)
+		return block->code;
+	if (!block->flags_entry) { /* in the newest region: the block goes before it does */
+		jit_flags_load(&e, JIT_A);
+		(void)emit_jmp(&e, jit->rw + block->code);
+		if (e.full)
+			return 0;
+		block->flags_entry = region->code;
+		jit->stats.host_bytes += jit_ref_of(jit, e.at) - region->code;
+		region->code = jit_ref_of(jit, e.at);
+		jit->unserialized = true;
+	}
+	return block->flags_entry;
+}
+
 void jit_link(struct jit_vcpu *jit, struct jit_link *link, struct jit_block *block)
 {
+	jit_ref to = link->saved ? jit_flags_entry(jit, block) : block->code;
+
+	if (!to)
+		return;
 	if (link->stamp)
 		le32_store(jit->rw + link->stamp, jit->domain->stamp);
 
@@ -101,7 +125,7 @@ void jit_link(struct jit_vcpu *jit, struct jit_link *link, struct jit_block *blo
 		link->next = block->incoming;
 		block->incoming = jit_ref_of(jit, link);
 	}
-	point_jump(jit, link, link->saved ? block->jump_entry : block->entry);
+	point_jump(jit, link, to);
 	jit->stats.links++;
 }
 
@@ -127,6 +151,19 @@ void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block)
 {
 	while (block->incoming)
 		unlink(jit, jit_link_at(jit, block->incoming));
+}
+
+void jit_reap(struct jit_vcpu *jit)
+{
+	lock_acquire(&jit->lock);
+	jit_ref ref = jit->killed;
+	jit->killed = 0;
+	lock_release(&jit->lock);
+	while (ref) {
+		struct jit_block *block = jit_block(jit, ref);
+		ref = block->next_hash;
+		jit_unlink_incoming(jit, block);
+	}
 }
 
 /* ---- regions ---- */
@@ -155,6 +192,7 @@ static void evict(struct jit_vcpu *jit, struct jit_region *region)
 		block->dead = true;
 	}
 	lock_release(&jit->lock);
+	jit_reap(jit);
 	for (jit_ref ref = region->blocks; ref; ref = jit_block(jit, ref)->next_region) {
 		struct jit_block *block = jit_block(jit, ref);
 		jit_unlink_incoming(jit, block);

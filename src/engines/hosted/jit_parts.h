@@ -51,9 +51,9 @@
  * Traps. What the host's CPU itself finds wrong with a re-emitted instruction (#DE, #UD, #GP by alignment, #XM, #MF) is a signal; the
  * handler calls jit_trap(), which puts the state before that instruction together and has it interpreted.
  *
- * Death of a block. Its first host instruction is at least 8 bytes long and aligned so: any thread makes it "mov $block, %r11d; jmp dead"
- * by one store, under the vcpu's lock. A vcpu that is inside goes on to the block's end, as a CPU that has not serialized may. The owner
- * then takes away the links that lead to it. Memory comes back by regions, in turn, when no code is under way (the owner is in C).
+ * Death of a block. Its first byte becomes INT3, by any thread, under the vcpu's lock. The owner takes away the links that lead to it
+ * before it goes on from C; one that is in translated code meanwhile takes the trap. A vcpu that is inside goes on to the block's end, as a
+ * CPU that has not serialized may. Memory comes back by regions, in turn, when no code is under way (the owner is in C).
  *
  * Pages with code. A bit for each page, set before mmu_protect(), before the bytes are read; reading them and putting the block into the
  * index is one critical section of the vcpu's lock, so that who writes later finds it. The bit is cleared with the locks of all vcpus held.
@@ -86,7 +86,6 @@
 #define JIT_PAUSES 64U
 /* A stamp that is never in force. */
 #define JIT_STAMP_NONE	UINT32_MAX
-#define JIT_ENTRY_BYTES 8U /* at a block's entry, doing nothing */
 #define JIT_NO_PAGE	UINT64_MAX
 #define JIT_QUIETS	1024U
 #define JIT_PAGES	(1U << 20) /* hashed: exact up to 4 GiB of memory */
@@ -120,8 +119,8 @@ struct jit_block {
 	bool dead;
 	bool interpret; /* its first instruction is not for translation: all it does is to have it interpreted */
 	bool wants_flags;
-	jit_ref entry, jump_entry; /* the second one: flags in jit_gs.flags */
 	jit_ref code;
+	jit_ref flags_entry; /* flags in jit_gs.flags, where it wants them; 0: not made yet */
 	uint32_t code_bytes;
 	jit_ref next_hash, next_page, next_page2, next_region;
 	jit_ref incoming; /* struct jit_link: linked to this */
@@ -192,6 +191,7 @@ struct jit_region {
 enum jit_thunk {
 	JIT_THUNK_ENTER, /* void (*)(void): to jit_gs.target */
 	JIT_THUNK_EXIT,	 /* rsp is jit_gs.host_sp: back to jit_run() */
+	JIT_THUNK_TAKE,	 /* flags from jit_gs.flags, and on at jit_gs.entry */
 	JIT_THUNK_MEM_A, /* arg: site; the address in JIT_A */
 	JIT_THUNK_MEM_B,
 	JIT_THUNK_MEM_C, /* arg in JIT_A */
@@ -271,6 +271,7 @@ struct jit_vcpu {
 	jit_ref thunks[JIT_THUNKS];
 	struct jit_region regions[JIT_REGIONS];
 	unsigned region; /* in use */
+	jit_ref killed; /* their incoming links are to go: by next_hash; atomic, written under the lock */
 	uint32_t index_mask;
 	jit_ref *by_rip, *by_page, *by_page2;
 	struct jit_domain domains[JIT_DOMAINS];
@@ -347,6 +348,10 @@ void jit_unlink(struct jit_vcpu *jit, struct jit_link *link);
 void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_remove() - out of the index. Under the lock. */
 void jit_remove(struct jit_vcpu *jit, struct jit_block *block);
+/* jit_flags_entry() - a way into the block with flags in jit_gs.flags; 0: no room for it now. Owner. */
+jit_ref jit_flags_entry(struct jit_vcpu *jit, struct jit_block *block);
+/* jit_reap() - links to what was killed go. Owner. */
+void jit_reap(struct jit_vcpu *jit);
 /* jit_flush() - everything goes. Owner. */
 void jit_flush(struct jit_vcpu *jit);
 /* jit_domain_leave() - no jump table and no stamp is in force until C has looked; jit_jumps_clear() - and all are empty. */

@@ -8,6 +8,8 @@
 
 void jit_serialize(struct jit_vcpu *jit)
 {
+	if (__atomic_load_n(&jit->killed, __ATOMIC_RELAXED))
+		jit_reap(jit);
 	if (!jit->unserialized)
 		return;
 	jit->unserialized = false;
@@ -140,7 +142,7 @@ static const struct jit_trap *trap_of(struct jit_block *block, jit_ref at)
 
 	for (unsigned i = 0; i < block->n_traps; i++) {
 		const struct jit_trap *trap = &jit_traps(block)[i];
-		if (block->entry + JIT_ENTRY_BYTES + trap->host <= at)
+		if (block->code + trap->host <= at)
 			found = trap;
 	}
 	return found;
@@ -160,7 +162,15 @@ bool jit_trap(struct hosted_cpu *cpu, void *context)
 	if (!jit || (uint64_t)regs[REG_RIP] - (uintptr_t)jit->rx >= jit->bytes)
 		return false;
 	jit_ref at = (jit_ref)((uint64_t)regs[REG_RIP] - (uintptr_t)jit->rx);
-	struct jit_block *block = block_of(jit, at);
+	bool is_int3 = regs[REG_TRAPNO] == SYS_BP;
+	struct jit_block *block = block_of(jit, is_int3 ? at - 1 : at);
+	if (is_int3) { /* its flags are in the host's, as everywhere at a block's start */
+		if (!block || !block->dead || block->code != at - 1)
+			return false;
+		regs[greg[JIT_C]] = (greg_t)jit_ref_of(jit, block);
+		regs[REG_RIP] = (greg_t)(jit->rx + jit->thunks[JIT_THUNK_DEAD]);
+		return true;
+	}
 	const struct jit_trap *trap = block ? trap_of(block, at) : NULL;
 	if (!trap)
 		return false;

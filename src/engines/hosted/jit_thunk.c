@@ -50,6 +50,12 @@ static void leave(struct emit *e)
 	emit_byte(e, RET);
 }
 
+static void take(struct emit *e)
+{
+	jit_flags_load(e, JIT_A);
+	emit_jmp_gs(e, JIT_GS(entry));
+}
+
 /* What a thunk is made of. */
 struct thunk {
 	jit_fn *fn;
@@ -119,6 +125,8 @@ void jit_thunks_make(struct jit_vcpu *jit)
 			enter(&e);
 		else if (i == JIT_THUNK_EXIT)
 			leave(&e);
+		else if (i == JIT_THUNK_TAKE)
+			take(&e);
 		else
 			call(jit, &e, &thunks[i]);
 	}

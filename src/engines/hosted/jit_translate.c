@@ -5,7 +5,6 @@
 #include <errno.h>
 
 #define AHEAD_INSNS 6U
-#define ENTRY_ALIGN 8U
 #define SHORT_REACH 128 /* of a jump with one byte of displacement */
 #define JMP_SHORT   0xebU
 
@@ -135,34 +134,6 @@ static void liveness(struct jit_work *w, const uint8_t *page)
 }
 
 /* ---- host code ---- */
-
-/*
- * [flags_load, jmp entry: the entry of indirect edges, where flags matter], jmp to the thunk of dead blocks, and the entry: 8 bytes
- * that do nothing, in one instruction, for jit_kill.c to write to.
- */
-static void prologue(struct jit_work *w, struct jit_block *block)
-{
-	static const uint8_t nop[] = { 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0 };
-	struct emit *e = &w->e;
-	uint8_t *over = NULL;
-
-	block->wants_flags = (w->n ? w->needed[0] : w->needed_after) != 0;
-	block->code = jit_ref_of(w->jit, e->at);
-	if (block->wants_flags) {
-		block->jump_entry = block->code;
-		jit_flags_load(e, JIT_A);
-		over = emit_short(e, JMP_SHORT);
-	}
-	while (((uintptr_t)e->at + 5) % ENTRY_ALIGN)
-		emit_byte(e, 0xcc);
-	emit_jmp(e, w->jit->rw + w->jit->thunks[JIT_THUNK_DEAD]);
-	block->entry = jit_ref_of(w->jit, e->at);
-	if (over)
-		emit_patch_short(e, over);
-	else
-		block->jump_entry = block->entry;
-	emit_bytes(e, nop, sizeof(nop));
-}
 
 static void body(struct jit_work *w)
 {
@@ -302,7 +273,8 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 		made.interpret = w->n == 0;
 		cpu_copy(made.ahead, w->ahead, sizeof(made.ahead));
 		jit_plan(w);
-		prologue(w, &made);
+		made.wants_flags = (w->n ? w->needed[0] : w->needed_after) != 0;
+		made.code = jit_ref_of(w->jit, w->e.at);
 		body(w);
 		struct jit_block *block = tables(w, &made);
 		stubs(w, block);
