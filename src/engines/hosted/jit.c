@@ -277,20 +277,6 @@ const uint8_t *jit_slow_dead(struct hosted_cpu *cpu, uint64_t arg)
 	return host;
 }
 
-const uint8_t *jit_slow_poll(struct hosted_cpu *cpu, uint64_t arg)
-{
-	cpu->rip = jit_link_at(cpu->jit, (jit_ref)arg)->target;
-	cpu->jit->result = CPU_OK;
-	return NULL;
-}
-
-const uint8_t *jit_slow_poll_jump(struct hosted_cpu *cpu, uint64_t arg)
-{
-	(void)jump_take(cpu, arg);
-	cpu->jit->result = CPU_OK;
-	return NULL;
-}
-
 /* Between two instructions: nothing for run() to look at. */
 static bool may_go_on(const struct hosted_cpu *cpu)
 {

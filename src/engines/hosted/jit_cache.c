@@ -87,7 +87,16 @@ void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
 
 static void point_jump(struct jit_vcpu *jit, const struct jit_link *link, jit_ref to)
 {
-	le32_store(jit->rw + link->jump, to - (link->jump + 4));
+	uint8_t *jump = jit->rw + link->jump;
+	struct emit e = { .at = jit->rw + link->stub, .end = jump + sizeof(uint32_t) + 1 };
+
+	if (link->jump != link->stub + 1) {
+		le32_store(jump, to - (link->jump + 4));
+	} else if (to == link->stub) {
+		emit_mov_imm(&e, JIT_C, jit_ref_of(jit, link));
+	} else {
+		(void)emit_jmp(&e, jit->rw + to);
+	}
 	jit->unserialized = true;
 }
 

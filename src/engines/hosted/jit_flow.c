@@ -4,6 +4,7 @@
 
 #define JRCXZ	  0xe3U
 #define JMP_SHORT 0xebU
+#define JCC_SHORT 0x70U
 #define CC_INVERT 1U
 #define SLOT	  8U /* bytes of a stack slot */
 
@@ -20,6 +21,18 @@ void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_
 						    .thunk = (uint8_t)thunk,
 						    .arg_is = (uint8_t)arg_is,
 						    .arg = (uint16_t)arg };
+}
+
+void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, unsigned arg)
+{
+	struct emit *e = &w->e;
+
+	emit_mov_imm(e, jit_thunk_arg(thunk), 0);
+	jit_exit(w, e->at - sizeof(uint32_t), thunk, arg_is, arg);
+	if (!e->full)
+		w->exits[w->n_exits - 1].is_there = true;
+	w->thunk_jumps[thunk] = e->at;
+	(void)emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
 }
 
 unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
@@ -61,50 +74,59 @@ static unsigned new_link(struct jit_work *w, uint64_t target)
 	return w->n_links++;
 }
 
-/* How an edge hands over the flags. */
-enum hand_over {
-	HAND_NOTHING, /* nobody reads them */
-	HAND_HOST,    /* in the host's */
-	HAND_SAVED,   /* in jit_gs.flags: the target takes them from there if it wants any */
-};
-
-/* Nothing to do falls through; RCX tells, since flags are needed. */
-static uint8_t *poll_softly(struct emit *e)
+/* The jump that is the edge itself is under way: where it goes before it is linked. */
+static void link_stub(struct jit_work *w, unsigned link)
 {
+	w->links[link].stub = jit_ref_of(w->jit, w->e.at);
+	jit_stub(w, w->links[link].saved ? JIT_THUNK_LINK_SAVED : JIT_THUNK_LINK, JIT_ARG_LINK,
+		 link);
+}
+
+static void link_jump(struct jit_work *w, unsigned link, const uint8_t *displacement)
+{
+	w->links[link].jump = jit_ref_of(w->jit, displacement);
+}
+
+/* An edge backward that hands over flags in the host's: RCX tells whether there is something to do. */
+static void edge_softly(struct jit_work *w, unsigned link)
+{
+	struct emit *e = &w->e;
+
 	emit_rr(e, true, EMIT_LOAD, JIT_C, X86_RCX);
 	emit_gs(e, false, EMIT_LOAD, X86_RCX, offsetof(struct hosted_cpu, poll));
 	uint8_t *nothing = emit_short(e, JRCXZ);
 	emit_rr(e, true, EMIT_LOAD, X86_RCX, JIT_C);
-	uint8_t *out = emit_jmp(e, NULL);
+	link_stub(w, link);
 	emit_patch_short(e, nothing);
 	emit_rr(e, true, EMIT_LOAD, X86_RCX, JIT_C);
-	return out;
+	uint8_t *jump = emit_jmp(e, w->jit->rw + w->links[link].stub);
+	link_jump(w, link, jump);
 }
 
-static void poll(struct jit_work *w, unsigned link, enum hand_over how)
-{
-	uint8_t *from;
-
-	if (how == HAND_HOST) {
-		from = poll_softly(&w->e);
-	} else {
-		emit_gs_cmp32_zero(&w->e, offsetof(struct hosted_cpu, poll));
-		from = emit_jcc(&w->e, EMIT_CC_NE, NULL);
-	}
-	jit_exit(w, from, how == HAND_SAVED ? JIT_THUNK_POLL_SAVED : JIT_THUNK_POLL, JIT_ARG_LINK,
-		 link);
-}
-
-static enum jit_thunk link_thunk(enum hand_over how)
-{
-	return how == HAND_SAVED ? JIT_THUNK_LINK_SAVED : JIT_THUNK_LINK;
-}
-
-static void check_stamp(struct jit_work *w, unsigned link, enum hand_over how)
+static void check_stamp(struct jit_work *w, unsigned link)
 {
 	emit_gs_cmp32(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
-	w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 4);
-	jit_exit(w, emit_jcc(&w->e, EMIT_CC_NE, NULL), link_thunk(how), JIT_ARG_LINK, link);
+	w->links[link].stamp = jit_ref_of(w->jit, w->e.at - sizeof(uint32_t));
+}
+
+/* The last comparison's jump is the edge; what else there is to do is asked at the stub behind it. */
+static void edge_checked(struct jit_work *w, unsigned link, bool polls, bool stamped)
+{
+	struct emit *e = &w->e;
+	uint8_t *out = NULL;
+
+	if (polls)
+		emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
+	if (polls && stamped)
+		out = emit_short(e, JCC_SHORT | EMIT_CC_NE);
+	if (stamped)
+		check_stamp(w, link);
+	uint8_t *jump = emit_jcc(e, EMIT_CC_E, NULL);
+	link_jump(w, link, jump);
+	emit_patch(e, jump, e->at);
+	if (out)
+		emit_patch_short(e, out);
+	link_stub(w, link);
 }
 
 static bool is_same_page(const struct jit_work *w, uint64_t target)
@@ -116,21 +138,20 @@ static bool is_same_page(const struct jit_work *w, uint64_t target)
 static void edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed, bool torn)
 {
 	unsigned link = new_link(w, target);
-	bool stamped = torn || !is_same_page(w, target);
-	enum hand_over how = HAND_NOTHING;
+	bool stamped = torn || !is_same_page(w, target), polls = target <= from;
+	bool saved = needed && (stamped || w->flags == JIT_FLAGS_SAVED);
 
-	if (needed)
-		how = stamped || w->flags == JIT_FLAGS_SAVED ? HAND_SAVED : HAND_HOST;
-	if (how == HAND_SAVED)
+	if (saved)
 		jit_flags_spare(w, needed, JIT_A);
-	w->links[link].saved = how == HAND_SAVED;
-	if (target <= from)
-		poll(w, link, how);
-	if (stamped)
-		check_stamp(w, link, how);
-	uint8_t *jump = emit_jmp(&w->e, NULL);
-	w->links[link].jump = jit_ref_of(w->jit, jump);
-	jit_exit(w, jump, link_thunk(how), JIT_ARG_LINK, link);
+	w->links[link].saved = saved;
+	if (polls && needed && !saved) {
+		edge_softly(w, link);
+	} else if (polls || stamped) {
+		edge_checked(w, link, polls, stamped);
+	} else {
+		link_jump(w, link, w->e.at + 1);
+		link_stub(w, link);
+	}
 }
 
 void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed)
@@ -157,14 +178,17 @@ static void indirect(struct jit_work *w, int32_t moved)
 	w->sites[site].moved = moved;
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_B);
 	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
-	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_POLL_JUMP, JIT_ARG_SITE, site);
+	uint8_t *asked = emit_short(e, JCC_SHORT | EMIT_CC_NE);
 	emit_rr(e, false, EMIT_LOAD, JIT_A, JIT_C);
 	emit_shift(e, false, EMIT_SHL, JIT_A, 4);
 	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << 4));
 	emit_gs(e, true, EMIT_ADD, JIT_A, JIT_GS(jumps));
 	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
-	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_JUMP, JIT_ARG_SITE, site);
+	uint8_t *unknown = emit_short(e, JCC_SHORT | EMIT_CC_NE);
 	emit_jmp_mem(e, &host);
+	emit_patch_short(e, asked);
+	emit_patch_short(e, unknown);
+	jit_stub(w, JIT_THUNK_JUMP, JIT_ARG_SITE, site);
 }
 _Static_assert(sizeof(struct jit_jump) == 1U << 4, "indirect() shifts by that");
 
@@ -322,7 +346,7 @@ static void two_ways(struct jit_work *w, uint8_t *skip, uint64_t target, uint64_
 
 	jit_edge(w, target, from, needed);
 	w->flags = flags;
-	emit_patch(&w->e, skip, w->e.at);
+	emit_patch_short(&w->e, skip);
 	jit_edge(w, next, from, needed);
 }
 
@@ -333,11 +357,11 @@ static void jcc(struct jit_work *w, const struct x86_insn *insn, uint64_t target
 	if (target > from && is_same_page(w, target)) { /* the jump itself is the edge */
 		unsigned link = new_link(w, target);
 		uint8_t *jump = emit_jcc(&w->e, insn->cc, NULL);
-		w->links[link].jump = jit_ref_of(w->jit, jump);
+		link_jump(w, link, jump);
 		jit_exit(w, jump, JIT_THUNK_LINK, JIT_ARG_LINK, link);
 		jit_edge(w, next, from, needed);
 	} else {
-		uint8_t *skip = emit_jcc(&w->e, insn->cc ^ CC_INVERT, NULL);
+		uint8_t *skip = emit_short(&w->e, JCC_SHORT | (insn->cc ^ CC_INVERT));
 		two_ways(w, skip, target, from, next, needed);
 	}
 }
@@ -359,10 +383,10 @@ static void by_count(struct jit_work *w, const struct x86_insn *insn, uint64_t t
 	if (insn->op == X86_OP_LOOP) {
 		uint8_t *taken = emit_short(&w->e, JMP_SHORT);
 		emit_patch_short(&w->e, zero);
-		skip = emit_jmp(&w->e, NULL);
+		skip = emit_short(&w->e, JMP_SHORT);
 		emit_patch_short(&w->e, taken);
 	} else {
-		skip = emit_jmp(&w->e, NULL);
+		skip = emit_short(&w->e, JMP_SHORT);
 		emit_patch_short(&w->e, zero);
 	}
 	two_ways(w, skip, target, from, next, needed);

@@ -38,8 +38,8 @@
  * CLAC end groups. Where a group's bytes lie on two pages, or may not all be accessed, C goes on in a second translation without groups
  * (JIT_MODE_PLAIN). A page fault is only ever that of the access whose turn it is.
  *
- * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target. An edge
- * backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
+ * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target; or it takes
+ * the stub's place. An edge backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
  * changes with every change of mappings. At a direct edge flags are in the host's register, or saved already, or have to be
  * saved for the comparison: then they stay in jit_gs.flags, for the target to take if it wants any. An indirect one (RET too) has
  * the target in R11 and flags in jit_gs.flags, and looks into the jump table in force, one for each (mode, address space).
@@ -131,7 +131,7 @@ struct jit_link {
 	uint64_t target;
 	jit_ref block;
 	jit_ref jump;  /* the 4 bytes of displacement */
-	jit_ref stub;  /* where it goes unlinked */
+	jit_ref stub;  /* where it goes unlinked; right before them: the jump takes its place */
 	jit_ref stamp; /* the 4 bytes compared; 0: same page */
 	bool saved;    /* flags are in jit_gs.flags: it goes to the block's jump_entry */
 	jit_ref to;    /* block, 0: not linked */
@@ -199,24 +199,22 @@ enum jit_thunk {
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
 	JIT_THUNK_LINK,	      /* arg: link */
 	JIT_THUNK_LINK_SAVED, /* the same, flags saved */
-	JIT_THUNK_POLL,	      /* arg: link */
-	JIT_THUNK_POLL_SAVED,
 	JIT_THUNK_JUMP, /* arg: site, in JIT_A; target in JIT_C, flags saved */
-	JIT_THUNK_POLL_JUMP,
 	JIT_THUNK_DEAD,	 /* arg: block */
 	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */
 	JIT_THUNKS,
 };
 
 struct jit_exit {
-	uint8_t *from;	/* displacement of a jump to the stub */
+	uint8_t *from;	/* displacement of a jump to the stub; or, where that is there already, its argument's place */
+	bool is_there;
 	uint8_t thunk;	/* enum jit_thunk */
 	uint8_t arg_is; /* enum jit_arg */
 	uint16_t arg;	/* index */
 };
 enum jit_arg { JIT_ARG_NONE, JIT_ARG_SITE, JIT_ARG_LINK };
 
-#define JIT_LINKS_MAX 4U
+#define JIT_LINKS_MAX 12U
 #define JIT_SITES_MAX 256U
 #define JIT_EXITS_MAX 300U
 
@@ -258,6 +256,7 @@ struct jit_work {
 	unsigned n_traps;
 	struct jit_exit exits[JIT_EXITS_MAX];
 	unsigned n_exits;
+	uint8_t *thunk_jumps[JIT_THUNKS]; /* the last one to each; NULL: none */
 	uint8_t *start;
 };
 
@@ -422,15 +421,21 @@ void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t neede
 void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed);
 /* jit_leave() - the instruction at offset is to be interpreted. */
 void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed);
+/* jit_exit() - a jump from there to the stub of a thunk, behind the block; jit_stub() - the stub is here. */
 void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_arg arg_is,
 	      unsigned arg);
+void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, unsigned arg);
+/* jit_thunk_arg() - the register that its argument is in. */
+static inline unsigned jit_thunk_arg(unsigned thunk)
+{
+	return thunk == JIT_THUNK_MEM_C || thunk == JIT_THUNK_JUMP ? JIT_A : JIT_C;
+}
 unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access);
 
 /* ---- jit_thunk.c, jit_slow.c, jit.c ---- */
 void jit_thunks_make(struct jit_vcpu *jit);
 typedef const uint8_t *jit_fn(struct hosted_cpu *cpu, uint64_t arg);
-jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_poll, jit_slow_jump,
-	jit_slow_poll_jump, jit_slow_dead, jit_slow_pause;
+jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_jump, jit_slow_dead, jit_slow_pause;
 /* jit_go_on_plain() - at cpu->rip, with flags saved or dead, without groups. NULL: jit->result. */
 const uint8_t *jit_go_on_plain(struct jit_vcpu *jit);
 /* jit_serialize() - before code that was written is executed. */

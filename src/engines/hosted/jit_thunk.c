@@ -106,10 +106,7 @@ static const struct thunk thunks[JIT_THUNKS] = {
 	[JIT_THUNK_AGAIN_LIVE] = { jit_slow_again, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_LINK] = { jit_slow_link, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_LINK_SAVED] = { jit_slow_link, false, JIT_C, X86_REG_NONE },
-	[JIT_THUNK_POLL_SAVED] = { jit_slow_poll, false, JIT_C, X86_REG_NONE },
-	[JIT_THUNK_POLL] = { jit_slow_poll, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_JUMP] = { jit_slow_jump, false, JIT_A, JIT_C },
-	[JIT_THUNK_POLL_JUMP] = { jit_slow_poll_jump, false, JIT_A, JIT_C },
 	[JIT_THUNK_PAUSE] = { jit_slow_pause, false, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_DEAD] = { jit_slow_dead, true, JIT_C, X86_REG_NONE },
 };

@@ -141,6 +141,7 @@ static void body(struct jit_work *w)
 	w->flags = JIT_FLAGS_HOST;
 	w->at_hand = JIT_NO_SLOT;
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
+	cpu_zero(w->thunk_jumps, sizeof(w->thunk_jumps));
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
 		if (jit_can_system(w, insn))
@@ -170,50 +171,37 @@ static jit_ref arg_ref(struct jit_work *w, struct jit_block *block, const struct
 	return jit_ref_of(w->jit, &jit_sites(block)[out->arg]);
 }
 
-/* JIT_C has something else for it. */
-static bool thunk_has_c(unsigned thunk)
-{
-	return thunk == JIT_THUNK_MEM_C || thunk == JIT_THUNK_JUMP || thunk == JIT_THUNK_POLL_JUMP;
-}
-
 /* By way of a jump there that is near enough, if there is one. */
-static void jump_to_thunk(struct jit_work *w, unsigned thunk, uint8_t *jumps[JIT_THUNKS])
+static void jump_to_thunk(struct jit_work *w, unsigned thunk)
 {
+	uint8_t **jump = &w->thunk_jumps[thunk];
 	struct emit *e = &w->e;
 
-	if (jumps[thunk] && e->at + 2 - jumps[thunk] <= SHORT_REACH) {
+	if (*jump && e->at + 2 - *jump <= SHORT_REACH) {
 		emit_byte(e, JMP_SHORT);
-		emit_byte(e, (uint8_t)(jumps[thunk] - (e->at + 1)));
+		emit_byte(e, (uint8_t)(*jump - (e->at + 1)));
 		return;
 	}
-	jumps[thunk] = e->at;
-	emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
+	*jump = e->at;
+	(void)emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
 }
 
-/* "mov $arg, %r11d; jmp thunk", once for each (thunk, arg). */
+/* "mov $arg, %r11d; jmp thunk", once for each link and for each other exit; those that are there get their argument. */
 static void stubs(struct jit_work *w, struct jit_block *block)
 {
 	struct emit *e = &w->e;
-	uint8_t *jumps[JIT_THUNKS] = { NULL };
 
-	for (unsigned i = 0; i < w->n_exits; i++) {
+	for (unsigned i = 0; i < w->n_exits && !e->full; i++) {
 		struct jit_exit *out = &w->exits[i];
-		struct jit_link *link = NULL;
-		if (out->arg_is == JIT_ARG_NONE) {
-			emit_patch(e, out->from, w->jit->rw + w->jit->thunks[out->thunk]);
+		if (out->is_there) {
+			le32_store(out->from, arg_ref(w, block, out));
 			continue;
 		}
-		if (out->thunk == JIT_THUNK_LINK || out->thunk == JIT_THUNK_LINK_SAVED) {
-			link = &jit_links(block)[out->arg];
-			if (link->stub) {
-				emit_patch(e, out->from, w->jit->rw + link->stub);
-				continue;
-			}
-			link->stub = jit_ref_of(w->jit, e->at);
-		}
+		if (out->arg_is == JIT_ARG_LINK)
+			jit_links(block)[out->arg].stub = jit_ref_of(w->jit, e->at);
 		emit_patch(e, out->from, e->at);
-		emit_mov_imm(e, thunk_has_c(out->thunk) ? JIT_A : JIT_C, arg_ref(w, block, out));
-		jump_to_thunk(w, out->thunk, jumps);
+		emit_mov_imm(e, jit_thunk_arg(out->thunk), arg_ref(w, block, out));
+		jump_to_thunk(w, out->thunk);
 	}
 }
 
