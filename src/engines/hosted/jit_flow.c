@@ -359,7 +359,8 @@ static void jcc(struct jit_work *w, const struct x86_insn *insn, uint64_t target
 		uint8_t *jump = emit_jcc(&w->e, insn->cc, NULL);
 		link_jump(w, link, jump);
 		jit_exit(w, jump, JIT_THUNK_LINK, JIT_ARG_LINK, link);
-		jit_edge(w, next, from, needed);
+		if (w->i + 1 == w->n)
+			jit_edge(w, next, from, needed);
 	} else {
 		uint8_t *skip = emit_short(&w->e, JCC_SHORT | (insn->cc ^ CC_INVERT));
 		two_ways(w, skip, target, from, next, needed);

@@ -73,6 +73,9 @@
 #define JIT_REGION_MIN	(60U << 10) /* so that 1 MiB is enough: spec.h */
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
+/* So long a block does not go on behind a conditional branch; nor behind more of them than that. */
+#define JIT_LONG_INSNS	 16U
+#define JIT_BRANCHES_MAX 6U
 #define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
 #define JIT_TABLE_ROOM	(8U << 10)  /* of which the tables */
 #define JIT_JUMPS_BITS	12U
@@ -169,6 +172,7 @@ struct jit_group {
 	int64_t min, max;
 	int64_t first; /* offset of the first one */
 	unsigned n;
+	unsigned part; /* of the block: its first member is behind that many branches */
 	bool write, is_open;
 	bool is_constant; /* offsets are addresses */
 	uint8_t slot;	  /* in jit_gs.group; JIT_NO_SLOT: each for itself */
@@ -214,7 +218,7 @@ struct jit_exit {
 };
 enum jit_arg { JIT_ARG_NONE, JIT_ARG_SITE, JIT_ARG_LINK };
 
-#define JIT_LINKS_MAX 12U
+#define JIT_LINKS_MAX (JIT_BRANCHES_MAX + 4U)
 #define JIT_SITES_MAX 256U
 #define JIT_EXITS_MAX 300U
 

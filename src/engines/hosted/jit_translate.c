@@ -42,10 +42,19 @@ static void collect_torn(struct jit_work *w, const uint8_t *page)
 	w->guest_end = w->leaves ? 0 : (uint32_t)len;
 }
 
+/* The block goes on behind a conditional branch forward in the page, which is left on the way as long as there is room for the rest. */
+static bool goes_on(const struct jit_work *w, const struct x86_insn *insn, uint64_t next,
+		    unsigned branches)
+{
+	return insn->op == X86_OP_JCC && insn->imm >= 0 && w->n < JIT_LONG_INSNS &&
+	       branches < JIT_BRANCHES_MAX &&
+	       ((next + (uint64_t)insn->imm) ^ w->rip) < CPU_PAGE_BYTES;
+}
+
 static void collect(struct jit_work *w, const uint8_t *page)
 {
 	unsigned first = w->gpa % CPU_PAGE_BYTES;
-	unsigned at = first;
+	unsigned at = first, branches = 0;
 
 	w->n = 0;
 	w->leaves = w->is_torn = false;
@@ -66,7 +75,8 @@ static void collect(struct jit_work *w, const uint8_t *page)
 		}
 		w->at[w->n++] = (uint16_t)(at - first);
 		at += (unsigned)len;
-		if (insn->class == X86_CLASS_BRANCH)
+		if (insn->class == X86_CLASS_BRANCH &&
+		    !goes_on(w, insn, w->rip + (at - first), branches++))
 			break;
 	}
 	w->guest_end = at - first;
@@ -128,6 +138,8 @@ static void liveness(struct jit_work *w, const uint8_t *page)
 	uint32_t needed = w->needed_after;
 	for (unsigned i = w->n; i-- > 0;) {
 		const struct x86_insn *insn = &w->insns[i];
+		if (i + 1 < w->n && insn->class == X86_CLASS_BRANCH)
+			needed = X86_FLAGS_ARITH; /* where it leads: they are in place anyway */
 		needed = (insn->flags_read | (needed & ~insn->flags_written)) & X86_FLAGS_ARITH;
 		w->needed[i] = needed;
 	}
