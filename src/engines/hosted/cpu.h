@@ -47,13 +47,11 @@ enum cpu_result {
 #define CPU_PAGE_BYTES 4096U
 #define CPU_TLB_BITS   11
 #define CPU_TLB_SIZE   (1U << CPU_TLB_BITS)
-/* A tag that equals no page address. */
-#define CPU_TLB_NONE UINT64_C(1)
 
 /*
  * One translation of a 4 KiB page, at cpu_tlb_index(). A tag is the page's linear address where that kind of access may
- * go straight to memory, else CPU_TLB_NONE. An access of n bytes at gva hits when ((gva + n - 1) & -4096) == tag: what crosses a page misses
- * (mmu.c sees to it that the page after one is never at the same index).
+ * go straight to memory, else cpu_tlb_none(). An access of n bytes at gva hits when gva + n - 1 and the tag are the same but for the lower 12
+ * bits: what crosses a page misses (mmu.c sees to it that the page after one is never at the same index).
  * write: only where the page's dirty bit is set, no translated code is in it, and it is no ROM.
  */
 struct cpu_tlb_entry {
@@ -70,6 +68,15 @@ struct cpu_tlb {
 static inline unsigned cpu_tlb_index(uint64_t gva)
 {
 	return (unsigned)(gva >> 12 ^ gva >> (12 + CPU_TLB_BITS)) % CPU_TLB_SIZE;
+}
+/* What the tag of an entry is for no page: a page that is at another index, as is the one before it. Bit 0 says so. */
+static inline uint64_t cpu_tlb_none(unsigned index)
+{
+	return (uint64_t)(index ^ 4) << 12 | 1;
+}
+static inline bool cpu_tlb_is_none(uint64_t tag)
+{
+	return tag & 1;
 }
 /* The host address of a byte in an entry's page. */
 static inline uint8_t *cpu_hva(const struct cpu_tlb_entry *entry, uint64_t gva)

@@ -103,7 +103,9 @@ static void point_jump(struct jit_vcpu *jit, const struct jit_link *link, jit_re
 jit_ref jit_flags_entry(struct jit_vcpu *jit, struct jit_block *block)
 {
 	struct jit_region *region = &jit->regions[jit->region];
-	struct emit e = { .at = jit->rw + region->code, .end = jit->rw + region->table };
+	struct emit e = { .at = jit->rw + region->code,
+			  .end = jit->rw + region->table,
+			  .state = jit->state };
 
 	if (!block->wants_flags)
 		return block->code;
@@ -232,5 +234,6 @@ void jit_room(struct jit_vcpu *jit, struct emit *e)
 		evict(jit, region);
 	}
 	*e = (struct emit){ .at = jit->rw + region->code,
-			    .end = jit->rw + region->table - JIT_TABLE_ROOM };
+			    .end = jit->rw + region->table - JIT_TABLE_ROOM,
+			    .state = jit->state };
 }

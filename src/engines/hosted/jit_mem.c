@@ -8,6 +8,8 @@
 _Static_assert(sizeof(struct cpu_tlb_entry) == 1U << (12 - TLB_SHIFT),
 	       "an entry's size is in TLB_SHIFT");
 
+#define PAGE_SHIFT 12U
+
 #define SAHF_OF	    0x7fU /* added to AL, 1 or 0, gives OF */
 #define OPCODE_LAHF 0x9fU
 #define OPCODE_SAHF 0x9eU
@@ -186,21 +188,27 @@ static void shifted(struct jit_work *w, unsigned to, unsigned from, unsigned cou
 	}
 }
 
-/* The index is cpu_tlb_index()'s. last: of the last byte. Return: displacement of the jump for a miss; b is the entry's address. */
+/*
+ * The index is cpu_tlb_index()'s. last: of the last byte: where that is in the page, nothing but the offset is left of it without the tag.
+ * Return: displacement of the jump for a miss; b is the entry's address.
+ */
 static uint8_t *look_up_to(struct jit_work *w, unsigned a, unsigned b, unsigned c,
 			   const struct emit_mem *last, enum cpu_access access)
 {
 	struct emit *e = &w->e;
 	struct emit_mem tag = { (uint8_t)b, X86_REG_NONE, 1, (int32_t)tag_of(access) };
 
-	shifted(w, b, a, TLB_SHIFT);
-	shifted(w, c, a, TLB_SHIFT + CPU_TLB_BITS);
-	emit_rr(e, true, EMIT_XOR, b, c);
-	emit_rm(e, true, EMIT_LEA, c, last);
+	shifted(w, b, a, CPU_TLB_BITS);
+	emit_rr(e, true, EMIT_XOR, b, a);
+	if (last->index == X86_REG_NONE && !last->disp)
+		emit_rr(e, true, EMIT_LOAD, c, last->base);
+	else
+		emit_rm(e, true, EMIT_LEA, c, last);
+	emit_shift(e, false, EMIT_SHR, b, TLB_SHIFT);
 	emit_imm(e, false, EMIT_IMM_AND, b, (int32_t)TLB_MASK);
-	emit_imm(e, true, EMIT_IMM_AND, c, -(int32_t)CPU_PAGE_BYTES);
 	emit_gs(e, true, EMIT_ADD, b, offsetof(struct hosted_cpu, tlb));
-	emit_rm(e, true, EMIT_CMP, c, &tag);
+	emit_rm(e, true, EMIT_XOR, c, &tag);
+	emit_shift(e, true, EMIT_SHR, c, PAGE_SHIFT);
 	return emit_jcc(e, EMIT_CC_NE, NULL);
 }
 

@@ -74,7 +74,7 @@
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
 /* So long a block does not go on behind a conditional branch; nor behind more of them than that. */
-#define JIT_LONG_INSNS	 16U
+#define JIT_LONG_INSNS	 24U
 #define JIT_BRANCHES_MAX 6U
 #define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
 #define JIT_TABLE_ROOM	(8U << 10)  /* of which the tables */
@@ -270,6 +270,7 @@ struct jit_vcpu {
 	struct lock lock; /* the index of blocks, jump tables' entries going, blocks' first bytes */
 	uint8_t *rw;
 	const uint8_t *rx;
+	uintptr_t state; /* struct emit's */
 	uint32_t bytes;
 	jit_ref thunks[JIT_THUNKS];
 	struct jit_region regions[JIT_REGIONS];
