@@ -47,6 +47,7 @@ enum cpu_result {
 #define CPU_PAGE_BYTES 4096U
 #define CPU_TLB_BITS   11
 #define CPU_TLB_SIZE   (1U << CPU_TLB_BITS)
+#define CPU_TLB_MIX    9
 
 /*
  * One translation of a 4 KiB page, at cpu_tlb_index(). A tag is the page's linear address where that kind of access may
@@ -64,15 +65,18 @@ struct cpu_tlb {
 	struct cpu_tlb_entry entries[CPU_TLB_SIZE];
 };
 
-/* Two arrays that are walked at once are often 4 MiB, or a multiple of it, apart: the next bits of the address are mixed in. */
+/*
+ * Two arrays that are walked at once are often a multiple of 4 MiB apart, or that and a page (malloc()'s own): bits further up are
+ * mixed in, but not so that a step in both places is none.
+ */
 static inline unsigned cpu_tlb_index(uint64_t gva)
 {
-	return (unsigned)(gva >> 12 ^ gva >> (12 + CPU_TLB_BITS)) % CPU_TLB_SIZE;
+	return (unsigned)(gva >> 12 ^ gva >> (12 + CPU_TLB_MIX)) % CPU_TLB_SIZE;
 }
 /* What the tag of an entry is for no page: a page that is at another index, as is the one before it. Bit 0 says so. */
 static inline uint64_t cpu_tlb_none(unsigned index)
 {
-	return (uint64_t)(index ^ 4) << 12 | 1;
+	return (uint64_t)(index ^ 8) << 12 | 1;
 }
 static inline bool cpu_tlb_is_none(uint64_t tag)
 {

@@ -26,7 +26,7 @@ struct plan {
 	struct jit_work *w;
 	struct value regs[X86_REGS];
 	uint32_t origins;
-	uint32_t era; /* of known addresses: they are looked up anew where the TLB is another */
+	uint32_t era;  /* of known addresses: they are looked up anew where the TLB is another */
 	unsigned part; /* of the block: branches passed */
 };
 

@@ -198,7 +198,7 @@ static uint8_t *look_up_to(struct jit_work *w, unsigned a, unsigned b, unsigned 
 	struct emit *e = &w->e;
 	struct emit_mem tag = { (uint8_t)b, X86_REG_NONE, 1, (int32_t)tag_of(access) };
 
-	shifted(w, b, a, CPU_TLB_BITS);
+	shifted(w, b, a, CPU_TLB_MIX);
 	emit_rr(e, true, EMIT_XOR, b, a);
 	if (last->index == X86_REG_NONE && !last->disp)
 		emit_rr(e, true, EMIT_LOAD, c, last->base);

@@ -76,22 +76,22 @@
 /* So long a block does not go on behind a conditional branch; nor behind more of them than that. */
 #define JIT_LONG_INSNS	 24U
 #define JIT_BRANCHES_MAX 6U
-#define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
-#define JIT_TABLE_ROOM	(8U << 10)  /* of which the tables */
-#define JIT_JUMPS_BITS	12U
-#define JIT_JUMPS	(1U << JIT_JUMPS_BITS)
-#define JIT_DOMAINS	8U
-#define JIT_NO_RIP	UINT64_C(0x8000000000000001) /* not canonical: no code is there */
+#define JIT_BLOCK_ROOM	 (24U << 10) /* more than the longest block takes, with its tables */
+#define JIT_TABLE_ROOM	 (8U << 10)  /* of which the tables */
+#define JIT_JUMPS_BITS	 12U
+#define JIT_JUMPS	 (1U << JIT_JUMPS_BITS)
+#define JIT_DOMAINS	 8U
+#define JIT_NO_RIP	 UINT64_C(0x8000000000000001) /* not canonical: no code is there */
 /* Writes into a page beside its code that are borne before its code goes. */
 #define JIT_QUIET_MAX 32U
 
 /* PAUSE instructions before somebody else may have the CPU. */
 #define JIT_PAUSES 64U
 /* A stamp that is never in force. */
-#define JIT_STAMP_NONE	UINT32_MAX
-#define JIT_NO_PAGE	UINT64_MAX
-#define JIT_QUIETS	1024U
-#define JIT_PAGES	(1U << 20) /* hashed: exact up to 4 GiB of memory */
+#define JIT_STAMP_NONE UINT32_MAX
+#define JIT_NO_PAGE    UINT64_MAX
+#define JIT_QUIETS     1024U
+#define JIT_PAGES      (1U << 20) /* hashed: exact up to 4 GiB of memory */
 
 /* A place in a vcpu's cache: bytes from its start; 0: none. */
 typedef uint32_t jit_ref;
@@ -203,14 +203,15 @@ enum jit_thunk {
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
 	JIT_THUNK_LINK,	      /* arg: link */
 	JIT_THUNK_LINK_SAVED, /* the same, flags saved */
-	JIT_THUNK_JUMP, /* arg: site, in JIT_A; target in JIT_C, flags saved */
-	JIT_THUNK_DEAD,	 /* arg: block */
-	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */
+	JIT_THUNK_JUMP,	      /* arg: site, in JIT_A; target in JIT_C, flags saved */
+	JIT_THUNK_DEAD,	      /* arg: block */
+	JIT_THUNK_PAUSE,      /* arg: site; flags saved or dead */
 	JIT_THUNKS,
 };
 
 struct jit_exit {
-	uint8_t *from;	/* displacement of a jump to the stub; or, where that is there already, its argument's place */
+	uint8_t *
+		from; /* displacement of a jump to the stub; or, where that is there already, its argument's place */
 	bool is_there;
 	uint8_t thunk;	/* enum jit_thunk */
 	uint8_t arg_is; /* enum jit_arg */

@@ -10,7 +10,9 @@
 
 #define INDEX_BYTES 512U /* of cache for each chain of the index */
 #define SHARE_MAX   (UINT64_C(1) << 30)
-#define NEAR_BYTES  (UINT64_C(512) << 20) /* where code is to be, from the machine's struct: room for a heap between */
+#define NEAR_BYTES                                                                                 \
+	(UINT64_C(512)                                                                             \
+	 << 20) /* where code is to be, from the machine's struct: room for a heap between */
 
 static void *zeroed(uint64_t bytes)
 {

@@ -113,9 +113,7 @@ static const struct thunk thunks[JIT_THUNKS] = {
 
 void jit_thunks_make(struct jit_vcpu *jit)
 {
-	struct emit e = { .at = jit->rw,
-			  .end = jit->rw + JIT_THUNK_BYTES,
-			  .state = jit->state };
+	struct emit e = { .at = jit->rw, .end = jit->rw + JIT_THUNK_BYTES, .state = jit->state };
 
 	emit_u64(&e, 0); /* nothing is at reference 0 */
 	for (unsigned i = 0; i < JIT_THUNKS; i++) {
