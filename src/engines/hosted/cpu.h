@@ -181,8 +181,8 @@ struct jit_gs {
 	uint64_t jumps;	  /* struct jit_jump[JIT_JUMPS] in force */
 	uint64_t address; /* of a memory operand on its way to C: linear, and back: host */
 	uint64_t temp;
-	uint64_t addend;   /* of what C looked up for a group */
-	uint64_t group[8]; /* addends of pages that a block has looked up */
+	uint64_t found;	   /* what C looked up for a group: as in: */
+	uint64_t group[8]; /* of what a block has looked up: the first byte's address on the host; of known pages the addend */
 	uint32_t pauses;   /* PAUSE instructions until C is asked */
 	uint32_t stamp;	   /* links to other pages are good while theirs equals this */
 };

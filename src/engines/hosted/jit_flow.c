@@ -196,9 +196,31 @@ _Static_assert(sizeof(struct jit_jump) == 1U << 4, "indirect() shifts by that");
 
 static void move_stack(struct jit_work *w, int32_t by)
 {
-	struct emit_mem to = { X86_RSP, X86_REG_NONE, 1, by };
+	struct emit_mem to = { X86_RSP, X86_REG_NONE, 1, w->moved + by };
 
-	emit_rm(&w->e, true, EMIT_LEA, X86_RSP, &to);
+	w->moved = 0;
+	if (to.disp)
+		emit_rm(&w->e, true, EMIT_LEA, X86_RSP, &to);
+}
+
+/* What accesses a slot that is known, and nothing else: it does not need the stack pointer. */
+static bool can_wait(const struct jit_work *w, const struct x86_insn *insn)
+{
+	unsigned at = w->group_at[w->i][JIT_STACK];
+	bool is_jump = insn->class == X86_CLASS_BRANCH &&
+		       (insn->op == X86_OP_CALL || insn->op == X86_OP_RET);
+	bool is_move = insn->class == X86_CLASS_STACK && !insn->has_mem &&
+		       (insn->op == X86_OP_POP ||
+			(insn->op == X86_OP_PUSH && (insn->imm_len || insn->rm != X86_RSP)));
+
+	return (is_jump || is_move) && at && w->groups[at - 1].slot != JIT_NO_SLOT &&
+	       w->groups[at - 1].is_open;
+}
+
+void jit_stack_settle(struct jit_work *w)
+{
+	if (w->moved && (w->i == w->n || !can_wait(w, &w->insns[w->i])))
+		move_stack(w, 0);
 }
 
 /* The slot at [reg + disp], on the host; by JIT_A. */
@@ -259,7 +281,7 @@ static void push(struct jit_work *w, const struct x86_insn *insn)
 		struct emit_mem at = slot_at(w, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
 		emit_rm(&w->e, true, EMIT_STORE, value_of(w, insn->rm, JIT_B), &at);
 	}
-	move_stack(w, -(int32_t)SLOT);
+	w->moved -= (int32_t)SLOT;
 }
 
 static void pop(struct jit_work *w, const struct x86_insn *insn)
@@ -271,7 +293,7 @@ static void pop(struct jit_work *w, const struct x86_insn *insn)
 	emit_rm(&w->e, true, EMIT_LOAD, to, &at);
 	if (kept)
 		emit_gs(&w->e, true, EMIT_STORE, to, JIT_REG(insn->rm));
-	move_stack(w, SLOT);
+	w->moved += (int32_t)SLOT;
 }
 
 static void leave(struct jit_work *w)

@@ -100,6 +100,7 @@ static void note(struct plan *p, unsigned i, enum jit_which which, const struct 
 	g->write |= write;
 	g->n++;
 	w->group_at[i][which] = (uint8_t)(g - w->groups + 1);
+	w->offset_at[i][which] = at->offset;
 }
 
 /* With an index, both registers have to be where the host can take them from. */

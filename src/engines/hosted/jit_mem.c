@@ -142,7 +142,7 @@ void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
 	emit_rm(&w->e, w->long_mode, EMIT_LEA, a, &sum);
 }
 
-/* ---- an addend at hand ---- */
+/* ---- what is known of a group, at hand ---- */
 
 static void hand_set(struct jit_work *w, uint8_t slot)
 {
@@ -155,18 +155,29 @@ static bool is_at_hand(const struct jit_work *w, uint8_t slot)
 	return w->at_hand == slot && !(w->e.written >> JIT_C & 1);
 }
 
-/* The register that holds the addend now: JIT_C, where the instruction needs that for nothing else, or a. */
-static unsigned addend_of(struct jit_work *w, const struct jit_group *g, bool is_stack, unsigned a)
+static bool names_hand(const struct jit_work *w, bool is_stack)
 {
-	bool named = !is_stack && (jit_operands(&w->insns[w->i]) >> JIT_C & 1);
-	unsigned to = named ? a : JIT_C;
+	return !is_stack && (jit_operands(&w->insns[w->i]) >> JIT_C & 1);
+}
+
+/* The register that holds what is known of the group: JIT_C, where the instruction needs that for nothing else, or a. */
+static unsigned known_of(struct jit_work *w, const struct jit_group *g, bool is_stack, unsigned a)
+{
+	unsigned to = names_hand(w, is_stack) ? a : JIT_C;
 
 	if (to == JIT_C && is_at_hand(w, g->slot))
 		return JIT_C;
+	w->wanted |= (uint8_t)(1U << g->slot);
 	emit_gs(&w->e, true, EMIT_LOAD, to, JIT_GS(group) + 8U * g->slot);
 	if (to == JIT_C)
 		hand_set(w, g->slot);
 	return to;
+}
+
+static void known_store(struct jit_work *w, const struct jit_group *g, unsigned reg)
+{
+	if (w->stored >> g->slot & 1)
+		emit_gs(&w->e, true, EMIT_STORE, reg, JIT_GS(group) + 8U * g->slot);
 }
 
 /* ---- look-ups ---- */
@@ -257,9 +268,9 @@ static void check_alone(struct jit_work *w, unsigned a, unsigned bytes, enum cpu
 	miss_exit(w, miss, a, jit_site(w, bytes, access));
 }
 
-/* The first of a group: a is the linear address of the group's first byte. */
-static void check_group(struct jit_work *w, struct jit_group *g, unsigned a, unsigned bytes,
-			enum cpu_access access)
+/* The first of a group: a is the linear address of the group's first byte. Return: the register with its place on the host. */
+static unsigned check_group(struct jit_work *w, struct jit_group *g, bool is_stack, unsigned a,
+			    unsigned bytes, enum cpu_access access)
 {
 	unsigned b = other_than(a);
 	unsigned c = JIT_A + JIT_B + JIT_C - a - b;
@@ -268,10 +279,14 @@ static void check_group(struct jit_work *w, struct jit_group *g, unsigned a, uns
 	unsigned range = (unsigned)(g->max - g->min);
 
 	uint8_t *miss = look_up(w, a, b, c, range, g->write ? CPU_WRITE : CPU_READ);
-	unsigned to = a == JIT_C ? b : JIT_C;
-	emit_rm(&w->e, true, EMIT_LOAD, to, &addend);
-	emit_gs(&w->e, true, EMIT_STORE, to, JIT_GS(group) + 8U * g->slot);
-	emit_rr(&w->e, true, EMIT_ADD, a, to);
+	unsigned to = names_hand(w, is_stack) ? a : JIT_C; /* the thunk sets both */
+	if (to == a) {
+		emit_rm(&w->e, true, EMIT_ADD, a, &addend);
+	} else {
+		emit_rm(&w->e, true, EMIT_LOAD, to, &addend);
+		emit_rr(&w->e, true, EMIT_ADD, to, a);
+	}
+	known_store(w, g, to);
 	unsigned site = jit_site(w, bytes, access);
 	w->sites[site].slot = g->slot;
 	w->sites[site].shift = (uint16_t)(g->first - g->min);
@@ -279,8 +294,9 @@ static void check_group(struct jit_work *w, struct jit_group *g, unsigned a, uns
 	w->sites[site].group_access = g->write ? CPU_WRITE : CPU_READ;
 	miss_exit(w, miss, a, site);
 	if (to == JIT_C)
-		hand_set(w, g->slot); /* the thunk sets it too */
+		hand_set(w, g->slot);
 	g->is_open = true;
+	return to;
 }
 
 /* a: the linear address less shift (at most JIT_GROUP_BYTES), or what is not canonical either way. */
@@ -321,7 +337,7 @@ static void check_constant(struct jit_work *w, struct jit_group *g, int32_t gva,
 	uint8_t *miss = emit_jcc(e, EMIT_CC_NE, NULL);
 	emit_rm(e, true, EMIT_LOAD, a, &addend);
 	if (g->slot != JIT_NO_SLOT)
-		emit_gs(e, true, EMIT_STORE, a, JIT_GS(group) + 8U * g->slot);
+		known_store(w, g, a);
 	unsigned site = jit_site(w, bytes, access);
 	w->sites[site].is_constant = true;
 	w->sites[site].gva = gva;
@@ -342,7 +358,7 @@ static struct emit_mem constant(struct jit_work *w, struct jit_group *g, unsigne
 	if (insn->mem.is_rip)
 		gva += (int64_t)(w->rip + w->at[w->i] + insn->len);
 	if (g->is_open && g->slot != JIT_NO_SLOT) {
-		a = addend_of(w, g, false, a);
+		a = known_of(w, g, false, a);
 	} else {
 		bool keep = g->slot != JIT_NO_SLOT && !(jit_operands(insn) >> JIT_C & 1);
 		a = keep ? JIT_C : a;
@@ -352,31 +368,6 @@ static struct emit_mem constant(struct jit_work *w, struct jit_group *g, unsigne
 			hand_set(w, g->slot);
 	}
 	return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, (int32_t)gva };
-}
-
-/* A later one of a group: base and displacement as they are, the addend is the index. */
-static struct emit_mem member(struct jit_work *w, const struct jit_group *g,
-			      const struct emit_mem *guest, unsigned a)
-{
-	const struct x86_mem *mem = &w->insns[w->i].mem;
-	unsigned addend = addend_of(w, g, guest != NULL, a);
-	struct emit_mem at = { mem->base, (uint8_t)addend, 1, (int32_t)mem->disp };
-
-	if (guest)
-		at = (struct emit_mem){ guest->base, (uint8_t)addend, 1, guest->disp };
-	if (is_scratch(at.base) && addend != a) {
-		emit_gs(&w->e, true, EMIT_LOAD, a, JIT_REG(at.base));
-		at.base = (uint8_t)a;
-	} else if (is_scratch(at.base)) {
-		emit_gs(&w->e, true, EMIT_ADD, a, JIT_REG(at.base));
-		return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, at.disp };
-	}
-	if (!guest && mem->index != X86_REG_NONE) { /* three registers: two of them first */
-		emit_rm(&w->e, true, EMIT_LEA, a,
-			&(struct emit_mem){ mem->base, (uint8_t)addend, 1, 0 });
-		return (struct emit_mem){ (uint8_t)a, mem->index, mem->scale, (int32_t)mem->disp };
-	}
-	return at;
 }
 
 struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, unsigned a,
@@ -389,16 +380,16 @@ struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, un
 
 	if (g && g->is_constant)
 		return constant(w, g, a, bytes, access, needed);
-	if (grouped && g->is_open &&
-	    !(needed && is_scratch(guest ? guest->base : w->insns[w->i].mem.base)))
-		return member(w, g, guest, a);
+	if (grouped)
+		host.disp = (int32_t)(w->offset_at[w->i][guest ? JIT_STACK : JIT_OPERAND] - g->min);
+	if (grouped && g->is_open) {
+		host.base = (uint8_t)known_of(w, g, guest != NULL, a);
+		return host;
+	}
 	jit_flags_spare(w, needed, other_than(a));
-	if (grouped && g->is_open)
-		return member(w, g, guest, a);
 	if (grouped) {
-		host.disp = (int32_t)(g->first - g->min);
-		linear(w, guest, a, g->first - g->min);
-		check_group(w, g, a, bytes, access);
+		linear(w, guest, a, host.disp);
+		host.base = (uint8_t)check_group(w, g, guest != NULL, a, bytes, access);
 	} else {
 		linear(w, guest, a, 0);
 		check_alone(w, a, bytes, access);

@@ -32,8 +32,9 @@
  * they are written again are not kept: a fault in between shows other values in the arithmetic flags of the frame it pushes.
  *
  * Memory. An operand's linear address is looked up in the TLB inline. Operands of a block at constant distances from one another make a
- * group: its first one looks up all of the group's bytes, for writing if any is written, and the others take the addend from jit_gs.group.
- * JIT_C keeps an addend until something else needs that register.
+ * group: its first one looks up all of the group's bytes, for writing if any is written, and the others are found from where its first
+ * byte is on the host. JIT_C keeps that until something else needs the register; then it comes again from jit_gs.group, where it is
+ * written only in blocks that turn out to need it (body() is done once more). Of pages that are known it is the addend.
  * That holds to the block's end: what makes a translation go (a flush, another vcpu's mmu_protect()) happens between blocks, and STAC and
  * CLAC end groups. Where a group's bytes lie on two pages, or may not all be accessed, C goes on in a second translation without groups
  * (JIT_MODE_PLAIN). A page fault is only ever that of the access whose turn it is.
@@ -241,6 +242,7 @@ struct jit_work {
 	bool long_mode;
 	bool plain;
 	uint8_t group_at[JIT_BLOCK_INSNS][JIT_WHICH]; /* 1 + index in groups; 0: none */
+	int64_t offset_at[JIT_BLOCK_INSNS][JIT_WHICH]; /* in the group's terms */
 	struct jit_group groups[JIT_GROUPS_MAX];
 	unsigned n_groups;
 	struct x86_insn insns[JIT_BLOCK_INSNS];
@@ -249,7 +251,10 @@ struct jit_work {
 	uint32_t needed_after;		  /* behind the last one */
 	uint16_t ahead[2][2];
 	enum jit_flags flags;
-	uint8_t at_hand; /* the group whose addend is in JIT_C, as long as nothing writes that; JIT_NO_SLOT: none */
+	uint8_t stored;	 /* groups that are in jit_gs.group, by slot */
+	uint8_t wanted;	 /* those that are taken from there */
+	int32_t moved;	 /* what the stack pointer lacks */
+	uint8_t at_hand; /* the group whose place or addend is in JIT_C, as long as nothing writes that; JIT_NO_SLOT: none */
 	unsigned i; /* the one that is emitted */
 
 	struct jit_link links[JIT_LINKS_MAX];
@@ -418,6 +423,8 @@ void jit_system(struct jit_work *w, const struct x86_insn *insn);
 /* jit_can_string(), jit_string() - MOVS and STOS. Flags are spared. */
 bool jit_can_string(const struct x86_insn *insn);
 void jit_string(struct jit_work *w, const struct x86_insn *insn);
+/* jit_stack_settle() - before the instruction under way: the stack pointer is what it should be, unless that can wait. */
+void jit_stack_settle(struct jit_work *w);
 /* jit_push_temp() - jit_gs.temp onto the stack. */
 void jit_push_temp(struct jit_work *w);
 void jit_branch(struct jit_work *w, const struct x86_insn *insn);

@@ -16,7 +16,7 @@ void jit_serialize(struct jit_vcpu *jit)
 	cpu_serialize();
 }
 
-/* Whether the rest of a group is in the same page, and may be accessed; its addend is remembered. */
+/* Whether the rest of a group is in the same page, and may be accessed; it is remembered. */
 static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint64_t gva,
 		       uint8_t *hva)
 {
@@ -28,10 +28,10 @@ static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint
 	if (site->group_access != site->access &&
 	    mmu_fill(cpu, gva, (enum cpu_access)site->group_access, &hva, &gpa) != CPU_OK)
 		return false; /* no fault yet: that access is not due */
-	cpu->jit_gs.addend = (uintptr_t)hva - gva;
+	cpu->jit_gs.found = (uintptr_t)hva - (site->is_constant ? gva : site->shift);
 	if (site->slot != JIT_NO_SLOT)
-		cpu->jit_gs.group[site->slot] = cpu->jit_gs.addend;
-	cpu->jit_gs.address = site->is_constant ? cpu->jit_gs.addend : (uintptr_t)hva - site->shift;
+		cpu->jit_gs.group[site->slot] = cpu->jit_gs.found;
+	cpu->jit_gs.address = cpu->jit_gs.found;
 	return true;
 }
 

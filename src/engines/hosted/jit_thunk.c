@@ -87,7 +87,7 @@ static void call(struct jit_vcpu *jit, struct emit *e, const struct thunk *thunk
 	emit_gs(e, true, EMIT_STORE, X86_RAX, JIT_GS(target));
 	if (thunk->address != X86_REG_NONE) { /* flags are saved or dead */
 		if (thunk->address != JIT_C)
-			emit_gs(e, true, EMIT_LOAD, JIT_C, JIT_GS(addend));
+			emit_gs(e, true, EMIT_LOAD, JIT_C, JIT_GS(found));
 		emit_gs(e, true, EMIT_LOAD, thunk->address, JIT_GS(address));
 		registers(e, EMIT_LOAD);
 		emit_jmp_gs(e, JIT_GS(target));

@@ -153,9 +153,14 @@ static void body(struct jit_work *w)
 	w->flags = JIT_FLAGS_HOST;
 	w->at_hand = JIT_NO_SLOT;
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
+	w->wanted = 0;
+	w->moved = 0;
+	for (unsigned i = 0; i < w->n_groups; i++)
+		w->groups[i].is_open = false;
 	cpu_zero(w->thunk_jumps, sizeof(w->thunk_jumps));
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
+		jit_stack_settle(w);
 		if (jit_can_system(w, insn))
 			jit_system(w, insn);
 		else if (insn->class == X86_CLASS_DATA)
@@ -165,6 +170,7 @@ static void body(struct jit_work *w)
 		else
 			jit_branch(w, insn);
 	}
+	jit_stack_settle(w);
 	w->i = 0;
 	if (w->leaves || !w->n)
 		jit_leave(w, w->guest_end, X86_FLAGS_ARITH);
@@ -275,7 +281,13 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 		jit_plan(w);
 		made.wants_flags = (w->n ? w->needed[0] : w->needed_after) != 0;
 		made.code = jit_ref_of(w->jit, w->e.at);
+		w->stored = 0;
 		body(w);
+		if (w->wanted) { /* for it was not written */
+			w->stored = w->wanted;
+			w->e = room;
+			body(w);
+		}
 		struct jit_block *block = tables(w, &made);
 		stubs(w, block);
 		if (!w->e.full) {
