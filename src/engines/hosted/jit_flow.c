@@ -171,26 +171,11 @@ void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed)
 static void indirect(struct jit_work *w, int32_t moved)
 {
 	unsigned site = jit_site(w, 0, CPU_EXEC);
-	struct emit *e = &w->e;
-	struct emit_mem slot = { JIT_A, X86_REG_NONE, 1, 0 };
-	struct emit_mem host = { JIT_A, X86_REG_NONE, 1, offsetof(struct jit_jump, host) };
 
 	w->sites[site].moved = moved;
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_B);
-	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
-	uint8_t *asked = emit_short(e, JCC_SHORT | EMIT_CC_NE);
-	emit_rr(e, false, EMIT_LOAD, JIT_A, JIT_C);
-	emit_shift(e, false, EMIT_SHL, JIT_A, 4);
-	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << 4));
-	emit_gs(e, true, EMIT_ADD, JIT_A, JIT_GS(jumps));
-	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
-	uint8_t *unknown = emit_short(e, JCC_SHORT | EMIT_CC_NE);
-	emit_jmp_mem(e, &host);
-	emit_patch_short(e, asked);
-	emit_patch_short(e, unknown);
-	jit_stub(w, JIT_THUNK_JUMP, JIT_ARG_SITE, site);
+	jit_stub(w, JIT_THUNK_DISPATCH, JIT_ARG_SITE, site);
 }
-_Static_assert(sizeof(struct jit_jump) == 1U << 4, "indirect() shifts by that");
 
 /* ---- the stack ---- */
 

@@ -204,9 +204,10 @@ enum jit_thunk {
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
 	JIT_THUNK_LINK,	      /* arg: link */
 	JIT_THUNK_LINK_SAVED, /* the same, flags saved */
-	JIT_THUNK_JUMP,	      /* arg: site, in JIT_A; target in JIT_C, flags saved */
-	JIT_THUNK_DEAD,	      /* arg: block */
-	JIT_THUNK_PAUSE,      /* arg: site; flags saved or dead */
+	JIT_THUNK_DISPATCH, /* an indirect branch. arg: site, in JIT_A; target in JIT_C, flags saved */
+	JIT_THUNK_JUMP,	    /* the same, if the table does not know it */
+	JIT_THUNK_DEAD,	    /* arg: block */
+	JIT_THUNK_PAUSE,    /* arg: site; flags saved or dead */
 	JIT_THUNKS,
 };
 
@@ -241,7 +242,7 @@ struct jit_work {
 	bool is_torn;	    /* behind it comes one that is on two pages */
 	bool long_mode;
 	bool plain;
-	uint8_t group_at[JIT_BLOCK_INSNS][JIT_WHICH]; /* 1 + index in groups; 0: none */
+	uint8_t group_at[JIT_BLOCK_INSNS][JIT_WHICH];  /* 1 + index in groups; 0: none */
 	int64_t offset_at[JIT_BLOCK_INSNS][JIT_WHICH]; /* in the group's terms */
 	struct jit_group groups[JIT_GROUPS_MAX];
 	unsigned n_groups;
@@ -251,9 +252,9 @@ struct jit_work {
 	uint32_t needed_after;		  /* behind the last one */
 	uint16_t ahead[2][2];
 	enum jit_flags flags;
-	uint8_t stored;	 /* groups that are in jit_gs.group, by slot */
-	uint8_t wanted;	 /* those that are taken from there */
-	int32_t moved;	 /* what the stack pointer lacks */
+	uint8_t stored; /* groups that are in jit_gs.group, by slot */
+	uint8_t wanted; /* those that are taken from there */
+	int32_t moved;	/* what the stack pointer lacks */
 	uint8_t at_hand; /* the group whose place or addend is in JIT_C, as long as nothing writes that; JIT_NO_SLOT: none */
 	unsigned i; /* the one that is emitted */
 
@@ -441,7 +442,7 @@ void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, uns
 /* jit_thunk_arg() - the register that its argument is in. */
 static inline unsigned jit_thunk_arg(unsigned thunk)
 {
-	return thunk == JIT_THUNK_MEM_C || thunk == JIT_THUNK_JUMP ? JIT_A : JIT_C;
+	return thunk == JIT_THUNK_MEM_C || thunk == JIT_THUNK_DISPATCH ? JIT_A : JIT_C;
 }
 unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access);
 

@@ -2,11 +2,13 @@
 /* The ways into translated code and out of it, made once per vcpu at the start of its cache. */
 #include "engines/hosted/jit_parts.h"
 
-#define PUSH 0x50U
-#define POP  0x58U
-#define RET  0xc3U
-#define ARG1 X86_RDI
-#define ARG2 X86_RSI
+#define PUSH	   0x50U
+#define POP	   0x58U
+#define RET	   0xc3U
+#define ARG1	   X86_RDI
+#define JNE_SHORT  0x75U
+#define JUMP_SHIFT 4U
+#define ARG2	   X86_RSI
 
 /* Callee-saved by the System V ABI, in the order in which they are pushed. */
 static const uint8_t saved[] = { X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15 };
@@ -55,6 +57,28 @@ static void take(struct emit *e)
 	jit_flags_load(e, JIT_A);
 	emit_jmp_gs(e, JIT_GS(entry));
 }
+
+/* Right before the thunk for what is not in the jump table. */
+static void dispatch(struct emit *e)
+{
+	struct emit_mem slot = { JIT_B, X86_REG_NONE, 1, 0 };
+	struct emit_mem host = { JIT_B, X86_REG_NONE, 1, offsetof(struct jit_jump, host) };
+
+	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
+	uint8_t *asked = emit_short(e, JNE_SHORT);
+	emit_rr(e, false, EMIT_LOAD, JIT_B, JIT_C);
+	emit_shift(e, false, EMIT_SHL, JIT_B, JUMP_SHIFT);
+	emit_imm(e, false, EMIT_IMM_AND, JIT_B, (int32_t)((JIT_JUMPS - 1) << JUMP_SHIFT));
+	emit_gs(e, true, EMIT_ADD, JIT_B, JIT_GS(jumps));
+	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
+	uint8_t *unknown = emit_short(e, JNE_SHORT);
+	emit_jmp_mem(e, &host);
+	emit_patch_short(e, asked);
+	emit_patch_short(e, unknown);
+}
+_Static_assert(sizeof(struct jit_jump) == 1U << JUMP_SHIFT &&
+		       JIT_THUNK_JUMP == JIT_THUNK_DISPATCH + 1,
+	       "dispatch() shifts by that, and falls through");
 
 /* What a thunk is made of. */
 struct thunk {
@@ -124,6 +148,8 @@ void jit_thunks_make(struct jit_vcpu *jit)
 			leave(&e);
 		else if (i == JIT_THUNK_TAKE)
 			take(&e);
+		else if (i == JIT_THUNK_DISPATCH)
+			dispatch(&e);
 		else
 			call(jit, &e, &thunks[i]);
 	}
