@@ -360,10 +360,13 @@ static void two_ways(struct jit_work *w, uint8_t *skip, uint64_t target, uint64_
 static void jcc(struct jit_work *w, const struct x86_insn *insn, uint64_t target, uint64_t from,
 		uint64_t next, uint32_t needed)
 {
+	bool is_round = w->i + 1 < w->n && target <= from; /* another one follows */
+	unsigned cc = is_round ? insn->cc ^ CC_INVERT : insn->cc;
+
 	jit_flags_back(w, JIT_C);
-	if (target > from && is_same_page(w, target)) { /* the jump itself is the edge */
-		unsigned link = new_link(w, target);
-		uint8_t *jump = emit_jcc(&w->e, insn->cc, NULL);
+	if (is_round || (target > from && is_same_page(w, target))) { /* the jump is the edge */
+		unsigned link = new_link(w, is_round ? next : target);
+		uint8_t *jump = emit_jcc(&w->e, cc, NULL);
 		link_jump(w, link, jump);
 		jit_exit(w, jump, JIT_THUNK_LINK, JIT_ARG_LINK, link);
 		if (w->i + 1 == w->n)

@@ -56,6 +56,7 @@ static bool same_page(int64_t min, int64_t max)
 static struct jit_group *group_of(struct plan *p, const struct address *at, int64_t to, bool write)
 {
 	struct jit_work *w = p->w;
+	const int64_t most = w->round ? JIT_ROUND_BYTES : JIT_GROUP_BYTES;
 
 	for (unsigned i = 0; i < w->n_groups; i++) {
 		struct jit_group *g = &w->groups[i];
@@ -65,8 +66,7 @@ static struct jit_group *group_of(struct plan *p, const struct address *at, int6
 			continue;
 		bool same_base = g->origin == at->origin && g->index == at->index &&
 				 g->scale == at->scale && g->is_constant == at->is_constant;
-		if (same_base &&
-		    (at->is_constant ? same_page(min, max) : max - min <= JIT_GROUP_BYTES))
+		if (same_base && (at->is_constant ? same_page(min, max) : max - min <= most))
 			return g;
 	}
 	return NULL;

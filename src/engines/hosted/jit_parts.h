@@ -74,6 +74,9 @@
 #define JIT_REGION_MIN	(60U << 10) /* so that 1 MiB is enough: spec.h */
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
+/* A loop of so many instructions at most is there so many times. */
+#define JIT_ROUND_INSNS 16U
+#define JIT_ROUNDS	4U
 /* So long a block does not go on behind a conditional branch; nor behind more of them than that. */
 #define JIT_LONG_INSNS	 24U
 #define JIT_BRANCHES_MAX 6U
@@ -182,6 +185,7 @@ enum jit_which { JIT_OPERAND, JIT_STACK, JIT_WHICH };
 #define JIT_GROUPS_MAX	24U
 #define JIT_GROUP_SLOTS 8U
 #define JIT_GROUP_BYTES 512
+#define JIT_ROUND_BYTES 128 /* in a loop: it goes to the next page at some time */
 #define JIT_NO_SLOT	0xffU
 /* In struct jit_block's mode: without groups, for where a group's bytes are on two pages. */
 #define JIT_MODE_PLAIN 0x80000000U
@@ -235,8 +239,10 @@ struct jit_work {
 	uint64_t rip, gpa, gpa2;
 	const uint8_t *page2; /* NULL: nothing is there */
 	uint32_t mode;
-	uint8_t code;	    /* enum x86_code */
-	unsigned n;	    /* instructions */
+	uint8_t code; /* enum x86_code */
+	unsigned n;   /* instructions */
+	unsigned
+		round; /* instructions of one round of a loop that is all of the block; 0: it is none */
 	uint32_t guest_end; /* offset behind the last one */
 	bool leaves;	    /* behind it comes one to be interpreted */
 	bool is_torn;	    /* behind it comes one that is on two pages */

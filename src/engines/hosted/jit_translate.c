@@ -51,12 +51,34 @@ static bool goes_on(const struct jit_work *w, const struct x86_insn *insn, uint6
 	       ((next + (uint64_t)insn->imm) ^ w->rip) < CPU_PAGE_BYTES;
 }
 
+/*
+ * A short loop that is all of the block is there several times over, so that its rounds share look-ups and one look at the poll word.
+ * Where a round is the last one the way leads out behind the loop.
+ */
+static void unroll(struct jit_work *w, unsigned branches)
+{
+	const struct x86_insn *last = &w->insns[w->n - 1];
+	unsigned round = w->n, times = JIT_ROUNDS;
+	uint64_t next = w->rip + w->guest_end;
+
+	if (w->plain || last->op != X86_OP_JCC || last->imm != -(int64_t)w->guest_end ||
+	    round > JIT_ROUND_INSNS || (next ^ w->rip) >= CPU_PAGE_BYTES)
+		return;
+	while (times > 1 && times * branches > JIT_BRANCHES_MAX)
+		times--;
+	w->round = round;
+	for (; w->n < times * round; w->n++) {
+		w->insns[w->n] = w->insns[w->n - round];
+		w->at[w->n] = w->at[w->n - round];
+	}
+}
+
 static void collect(struct jit_work *w, const uint8_t *page)
 {
 	unsigned first = w->gpa % CPU_PAGE_BYTES;
 	unsigned at = first, branches = 0;
 
-	w->n = 0;
+	w->n = w->round = 0;
 	w->leaves = w->is_torn = false;
 	while (w->n < JIT_BLOCK_INSNS && at < CPU_PAGE_BYTES) {
 		struct x86_insn *insn = &w->insns[w->n];
@@ -80,6 +102,8 @@ static void collect(struct jit_work *w, const uint8_t *page)
 			break;
 	}
 	w->guest_end = at - first;
+	if (w->n && !w->leaves && !w->is_torn)
+		unroll(w, branches);
 }
 
 /* ---- which flags matter ---- */
@@ -264,6 +288,18 @@ static void commit(struct jit_work *w, struct jit_block *block)
 	jit_insert(w->jit, block);
 }
 
+/* Bytes that its instructions are in: of a loop that was cut in another round than the first, more than up to where it is left. */
+static unsigned span(const struct jit_work *w)
+{
+	unsigned end = w->guest_end;
+
+	for (unsigned i = 0; i < w->n; i++) {
+		if (end < w->at[i] + w->insns[i].len)
+			end = w->at[i] + w->insns[i].len;
+	}
+	return end;
+}
+
 /* With fewer instructions, should they have turned out too long. */
 static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 {
@@ -275,7 +311,7 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 			made.gpa2 = w->gpa2;
 		w->e = room;
 		liveness(w, page);
-		made.bytes = (uint16_t)(w->guest_end + (w->leaves || !w->n ? X86_INSN_MAX : 0));
+		made.bytes = (uint16_t)(span(w) + (w->leaves || !w->n ? X86_INSN_MAX : 0));
 		made.interpret = w->n == 0;
 		cpu_copy(made.ahead, w->ahead, sizeof(made.ahead));
 		jit_plan(w);
