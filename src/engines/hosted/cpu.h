@@ -57,7 +57,7 @@ enum cpu_result {
  */
 struct cpu_tlb_entry {
 	uint64_t read, write, exec; /* tags */
-	uint64_t addend;	    /* host address = gva + addend */
+	uint64_t host;		    /* address there of the page's first byte */
 };
 
 /* One per class of access. flags of an entry (global or not, page size) are kept apart, where translated code need not skip them. */
@@ -85,7 +85,7 @@ static inline bool cpu_tlb_is_none(uint64_t tag)
 /* The host address of a byte in an entry's page. */
 static inline uint8_t *cpu_hva(const struct cpu_tlb_entry *entry, uint64_t gva)
 {
-	return (uint8_t *)(uintptr_t)(gva + entry->addend);
+	return (uint8_t *)(uintptr_t)(entry->host + gva % CPU_PAGE_BYTES);
 }
 
 enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
@@ -181,10 +181,11 @@ struct jit_gs {
 	uint64_t jumps;	  /* struct jit_jump[JIT_JUMPS] in force */
 	uint64_t address; /* of a memory operand on its way to C: linear, and back: host */
 	uint64_t temp;
-	uint64_t found;	   /* what C looked up for a group: as in: */
-	uint64_t group[8]; /* of what a block has looked up: the first byte's address on the host; of known pages the addend */
-	uint32_t pauses;   /* PAUSE instructions until C is asked */
-	uint32_t stamp;	   /* links to other pages are good while theirs equals this */
+	uint64_t looked; /* the entry of the TLB that it was not in */
+	uint64_t group
+		[8]; /* of what a block has looked up: the address on the host of a group's first byte, or of a known page */
+	uint32_t pauses; /* PAUSE instructions until C is asked */
+	uint32_t stamp;	 /* links to other pages are good while theirs equals this */
 };
 
 /* Interrupt and debug state between instructions. */

@@ -33,8 +33,8 @@
  *
  * Memory. An operand's linear address is looked up in the TLB inline. Operands of a block at constant distances from one another make a
  * group: its first one looks up all of the group's bytes, for writing if any is written, and the others are found from where its first
- * byte is on the host. JIT_C keeps that until something else needs the register; then it comes again from jit_gs.group, where it is
- * written only in blocks that turn out to need it (body() is done once more). Of pages that are known it is the addend.
+ * byte is on the host. JIT_C, or JIT_A, keeps that until something else needs the register; then it comes again from jit_gs.group, where it
+ * is written only in blocks that turn out to need it (body() is done once more). Of pages that are known it is the page's first byte.
  * That holds to the block's end: what makes a translation go (a flush, another vcpu's mmu_protect()) happens between blocks, and STAC and
  * CLAC end groups. Where a group's bytes lie on two pages, or may not all be accessed, C goes on in a second translation without groups
  * (JIT_MODE_PLAIN). A page fault is only ever that of the access whose turn it is.
@@ -156,7 +156,7 @@ struct jit_site {
 	uint8_t slot;	       /* memory: of a group, or JIT_NO_SLOT; then: */
 	uint16_t shift, range; /* the access is at address + shift; bytes from address on */
 	uint8_t group_access;
-	bool is_constant; /* memory: the address is this; back goes the addend: */
+	bool is_constant; /* memory: the address is this; back goes where its page is: */
 	int32_t gva;
 	bool retry; /* a fault is for the interpreter to find: another may come before it, or the operand is masked */
 };
@@ -168,7 +168,7 @@ struct jit_trap {
 	bool saved; /* flags are in jit_gs.flags, or do not matter */
 };
 
-/* Accesses that share a look-up. The first one looks up all the bytes [min, max) from its value on; the others take the addend. */
+/* Accesses that share a look-up. The first one looks up all the bytes [min, max) from its value on, take the addend. */
 struct jit_group {
 	uint32_t origin,
 		index; /* numbers of the values of base and index register; index 0: none */
@@ -261,7 +261,8 @@ struct jit_work {
 	uint8_t stored; /* groups that are in jit_gs.group, by slot */
 	uint8_t wanted; /* those that are taken from there */
 	int32_t moved;	/* what the stack pointer lacks */
-	uint8_t at_hand; /* the group whose place or addend is in JIT_C, as long as nothing writes that; JIT_NO_SLOT: none */
+	uint8_t hands
+		[2]; /* groups that JIT_C and JIT_A know, as long as nothing writes them; JIT_NO_SLOT: none */
 	unsigned i; /* the one that is emitted */
 
 	struct jit_link links[JIT_LINKS_MAX];
@@ -394,12 +395,17 @@ struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *pl
 uint32_t jit_operands(const struct x86_insn *insn);
 /* jit_scratch() - a scratch register that is none of these. */
 unsigned jit_scratch(uint32_t taken);
+/* jit_entry_reg() - beside an address in a scratch register: that of the TLB's entry. No argument of a thunk's is there. */
+static inline unsigned jit_entry_reg(unsigned a)
+{
+	return a == JIT_B ? JIT_A : JIT_B;
+}
 /* jit_address() - the linear address of the instruction's memory operand into a. */
 void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a);
 /*
  * jit_operand() - a memory operand of the instruction under way, looked up where need be: how to address it on the host
- * @guest: as the guest addresses it, JIT_STACK; NULL: the instruction's operand, JIT_OPERAND   @a: scratch, which the result uses;
- * the other two are lost   @needed: flags that are spared where they are needed
+ * @guest: as the guest addresses it, JIT_STACK; NULL: the instruction's operand, JIT_OPERAND   @a: scratch; the result uses that, JIT_A
+ * or JIT_C, if the instruction names them not; the others are lost   @needed: flags that are spared where they are needed
  */
 struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, unsigned a,
 			    unsigned bytes, enum cpu_access access, uint32_t needed);

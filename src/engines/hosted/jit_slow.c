@@ -28,20 +28,31 @@ static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint
 	if (site->group_access != site->access &&
 	    mmu_fill(cpu, gva, (enum cpu_access)site->group_access, &hva, &gpa) != CPU_OK)
 		return false; /* no fault yet: that access is not due */
-	cpu->jit_gs.found = (uintptr_t)hva - (site->is_constant ? gva : site->shift);
+	cpu->jit_gs.address =
+		(uintptr_t)hva - (site->is_constant ? gva % CPU_PAGE_BYTES : site->shift);
 	if (site->slot != JIT_NO_SLOT)
-		cpu->jit_gs.group[site->slot] = cpu->jit_gs.found;
-	cpu->jit_gs.address = cpu->jit_gs.found;
+		cpu->jit_gs.group[site->slot] = cpu->jit_gs.address;
 	return true;
+}
+
+/* What was looked up: a look-up leaves it without the tag that it met. */
+static uint64_t address_of(const struct hosted_cpu *cpu, const struct jit_site *site)
+{
+	const struct cpu_tlb_entry *entry =
+		(const struct cpu_tlb_entry *)(uintptr_t)cpu->jit_gs.looked;
+	bool is_write =
+		(site->slot != JIT_NO_SLOT ? site->group_access : site->access) == CPU_WRITE;
+
+	if (site->is_constant)
+		return (uint64_t)(int64_t)site->gva;
+	return (cpu->jit_gs.address ^ (is_write ? entry->write : entry->read)) + site->shift;
 }
 
 const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 {
 	struct jit_vcpu *jit = cpu->jit;
 	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
-	uint64_t gva = site->is_constant ? (uint64_t)(int64_t)site->gva
-					 : cpu->jit_gs.address + site->shift;
-	uint64_t gpa;
+	uint64_t gva = address_of(cpu, site), gpa;
 	uint8_t *hva;
 
 	jit->stats.misses++;

@@ -98,6 +98,8 @@ static void call(struct jit_vcpu *jit, struct emit *e, const struct thunk *thunk
 		jit_flags_save(e, JIT_A);
 	if (thunk->address != X86_REG_NONE)
 		emit_gs(e, true, EMIT_STORE, thunk->address, JIT_GS(address));
+	if (thunk->address != X86_REG_NONE)
+		emit_gs(e, true, EMIT_STORE, jit_entry_reg(thunk->address), JIT_GS(looked));
 	registers(e, EMIT_STORE);
 	emit_gs(e, true, EMIT_LOAD, X86_RSP, JIT_GS(host_sp));
 	emit_rm(e, true, EMIT_LEA, X86_RSP, &down);
@@ -110,8 +112,6 @@ static void call(struct jit_vcpu *jit, struct emit *e, const struct thunk *thunk
 	uint8_t *none = emit_jcc(e, EMIT_CC_E, NULL);
 	emit_gs(e, true, EMIT_STORE, X86_RAX, JIT_GS(target));
 	if (thunk->address != X86_REG_NONE) { /* flags are saved or dead */
-		if (thunk->address != JIT_C)
-			emit_gs(e, true, EMIT_LOAD, JIT_C, JIT_GS(found));
 		emit_gs(e, true, EMIT_LOAD, thunk->address, JIT_GS(address));
 		registers(e, EMIT_LOAD);
 		emit_jmp_gs(e, JIT_GS(target));

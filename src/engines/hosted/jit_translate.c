@@ -175,7 +175,7 @@ static void body(struct jit_work *w)
 {
 	w->start = w->e.at;
 	w->flags = JIT_FLAGS_HOST;
-	w->at_hand = JIT_NO_SLOT;
+	w->hands[0] = w->hands[1] = JIT_NO_SLOT;
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
 	w->wanted = 0;
 	w->moved = 0;

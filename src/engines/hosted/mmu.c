@@ -74,9 +74,9 @@ static void fill(struct hosted_cpu *cpu, const struct mmu_class *class, const st
 	unsigned index = cpu_tlb_index(walk->gva);
 	struct cpu_tlb_entry *e = &class->tlb->tlb->entries[index];
 	uint64_t page = walk->gva & ~MMU_PAGE_MASK;
-	uint64_t addend = (uintptr_t)at->hva - walk->gva;
+	uint64_t host = (uintptr_t)at->hva - (walk->gva & MMU_PAGE_MASK);
 	const uint64_t none = cpu_tlb_none(index);
-	struct cpu_tlb_entry new = { none, none, none, addend };
+	struct cpu_tlb_entry new = { none, none, none, host };
 
 	if (may_access(class, walk)) {
 		new.read = page;
@@ -86,7 +86,7 @@ static void fill(struct hosted_cpu *cpu, const struct mmu_class *class, const st
 			new.write = at->has_code ? none : page;
 		}
 	}
-	if (walk->access == CPU_EXEC || (e->exec == page && e->addend == addend))
+	if (walk->access == CPU_EXEC || (e->exec == page && e->host == host))
 		new.exec = page;
 	if (is_twin(page)) {
 		if (walk->access == CPU_EXEC)
@@ -95,7 +95,7 @@ static void fill(struct hosted_cpu *cpu, const struct mmu_class *class, const st
 	}
 	bool same_page = e->exec == page && new.exec == page;
 	uint64_t gone = same_page ? none : e->exec;
-	bool moved = same_page && e->addend != addend;
+	bool moved = same_page && e->host != host;
 	bool was_global = class->tlb->flags[index] & MMU_GLOBAL;
 	*e = new;
 	mmu_tlb_log(class->tlb, index, walk->global, walk->shift, walk->gva);

@@ -134,7 +134,7 @@ static void unwritable_at(struct mmu_tlb *tlb, unsigned at, const uint8_t *hva)
 {
 	struct cpu_tlb_entry *e = &tlb->tlb->entries[at];
 
-	if (!cpu_tlb_is_none(e->write) && (!hva || e->write + e->addend == (uintptr_t)hva))
+	if (!cpu_tlb_is_none(e->write) && (!hva || e->host == (uintptr_t)hva))
 		e->write = cpu_tlb_none(at);
 }
 
