@@ -74,9 +74,10 @@
 #define JIT_REGION_MIN	(60U << 10) /* so that 1 MiB is enough: spec.h */
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
-/* A loop of so many instructions at most is there so many times. */
-#define JIT_ROUND_INSNS 16U
-#define JIT_ROUNDS	4U
+/* A loop of so many instructions at most is there so many times; not more of them together than that. */
+#define JIT_ROUND_INSNS	 16U
+#define JIT_ROUNDS	 8U
+#define JIT_ROUNDS_INSNS 56U
 /* So long a block does not go on behind a conditional branch; nor behind more of them than that. */
 #define JIT_LONG_INSNS	 24U
 #define JIT_BRANCHES_MAX 6U

@@ -61,10 +61,11 @@ static void unroll(struct jit_work *w, unsigned branches)
 	unsigned round = w->n, times = JIT_ROUNDS;
 	uint64_t next = w->rip + w->guest_end;
 
-	if (w->plain || last->op != X86_OP_JCC || last->imm != -(int64_t)w->guest_end ||
+	if (last->op != X86_OP_JCC || last->imm != -(int64_t)w->guest_end ||
 	    round > JIT_ROUND_INSNS || (next ^ w->rip) >= CPU_PAGE_BYTES)
 		return;
-	while (times > 1 && times * branches > JIT_BRANCHES_MAX)
+	while (times > 1 &&
+	       (times * branches > JIT_LINKS_MAX - 1 || times * round > JIT_ROUNDS_INSNS))
 		times--;
 	w->round = round;
 	for (; w->n < times * round; w->n++) {
