@@ -284,6 +284,14 @@ static bool may_go_on(const struct hosted_cpu *cpu)
 	       !cpu->nmi_pending && !cpu->kicked && !cpu->debug_step;
 }
 
+/* Something that could make an event due has happened, and none is. */
+static void forget_events(struct hosted_cpu *cpu)
+{
+	if (__atomic_load_n(&cpu->poll, __ATOMIC_RELAXED) == CPU_POLL_EVENT &&
+	    cpu->cr8 >= cpu->cr8_told)
+		(void)__atomic_fetch_and(&cpu->poll, ~CPU_POLL_EVENT, __ATOMIC_SEQ_CST);
+}
+
 /* The instruction is interpreted here, and where nothing else is due translated code goes on behind it. */
 const uint8_t *jit_slow_again(struct hosted_cpu *cpu, uint64_t arg)
 {
@@ -298,7 +306,10 @@ const uint8_t *jit_slow_again(struct hosted_cpu *cpu, uint64_t arg)
 	if (jit->result != CPU_OK)
 		return NULL;
 	io_retire(cpu);
-	if (!may_go_on(cpu) || __atomic_load_n(&cpu->poll, __ATOMIC_RELAXED) || !is_translated(cpu))
+	if (!may_go_on(cpu) || !is_translated(cpu))
+		return NULL;
+	forget_events(cpu);
+	if (__atomic_load_n(&cpu->poll, __ATOMIC_RELAXED))
 		return NULL;
 	domain_update(jit);
 	const struct jit_jump *jump = jit_jump_slot(jit->domain->jumps, cpu->rip);

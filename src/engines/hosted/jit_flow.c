@@ -278,7 +278,7 @@ static void pop(struct jit_work *w, const struct x86_insn *insn)
 	emit_rm(&w->e, true, EMIT_LOAD, to, &at);
 	if (kept)
 		emit_gs(&w->e, true, EMIT_STORE, to, JIT_REG(insn->rm));
-	w->moved += (int32_t)SLOT;
+	w->moved = insn->rm == X86_RSP ? 0 : w->moved + (int32_t)SLOT;
 }
 
 static void leave(struct jit_work *w)
