@@ -41,10 +41,30 @@ mount -t devpts dev /dev/pts; mount -t tmpfs shm /dev/shm; mount -t tmpfs run /r
 mount -t tmpfs cg /sys/fs/cgroup; mkdir /sys/fs/cgroup/unified; mount -t cgroup2 cg /sys/fs/cgroup/unified
 ifconfig lo up
 for m in $(cat /lab/modules); do insmod /lab/$m || echo "lab: no $m"; done
+mount -t debugfs debug /sys/kernel/debug
+(sleep $(cat /lab/patience); sh /lab/stuck) &
 echo "lab: begin"
 sh /lab/command; status=$?
 echo "lab: status $status"
 poweroff -f
+"""
+
+# Shortly before the time is up: who waits for what. Nothing of it is printed if the server itself is what hangs.
+STUCK = """echo "lab: the time is nearly up; what runs, and where it is:"
+ps -o pid,ppid,stat,args
+look() {
+	for task in /proc/[0-9]*/task/*; do
+		process=${task%/task/*}
+		case $(readlink $process/exe) in
+		*strata*) echo "$task $(cat $task/comm): $(cut -d ' ' -f 3,14,15 $task/stat) in $(cat $task/wchan) $(cat $task/syscall)";;
+		esac
+	done
+	grep . /sys/kernel/debug/kvm/*/vcpu*/guest_mode /sys/kernel/debug/kvm/exits /sys/kernel/debug/kvm/halt_exits \
+		/sys/kernel/debug/kvm/irq_injections /sys/kernel/debug/kvm/mmio_exits
+	grep LOC /proc/interrupts
+}
+look; sleep 2; echo "lab: 2 s later:"; look
+dmesg | tail -n 20
 """
 
 
@@ -95,7 +115,7 @@ def programs(names):
     return list(dict.fromkeys(paths))
 
 
-def ramdisk(path, loaded, files, names, command):
+def ramdisk(path, loaded, files, names, command, patience):
     tree = Tree()
     for folder in ("proc", "sys", "dev", "bin", "sbin", "root"):
         tree.folder(folder)
@@ -107,6 +127,8 @@ def ramdisk(path, loaded, files, names, command):
     tree.text("lab/modules", "\n".join(os.path.basename(m) for m in loaded) + "\n")
     tree.text("lab/programs", "\n".join(names) + "\n")  # in place of busybox's
     tree.text("lab/command", command + "\n")
+    tree.text("lab/patience", f"{patience}\n")
+    tree.text("lab/stuck", STUCK)
     tree.text("init", INIT, 0o755)
     for entry in files:
         source, _, target = entry.partition(":")
@@ -116,10 +138,12 @@ def ramdisk(path, loaded, files, names, command):
 
 
 def boot(vmlinuz, initrd, args):
+    # tsc=reliable: a moment without a CPU on the host, and the server's kernel would take its TSC for broken, and its KVM change its
+    # guests' clocks under them.
     argv = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-xsave", "-M", "q35", "-m", str(args.memory),
             "-smp", str(args.smp), "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
             "-kernel", vmlinuz, "-initrd", initrd,
-            "-append", "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check rdinit=/init"]
+            "-append", "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check tsc=reliable rdinit=/init"]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         status, begun = 124, False
         timer = subprocess.Popen(["sh", "-c", f"sleep {args.timeout}; kill {server.pid}"], start_new_session=True)
@@ -154,7 +178,8 @@ def main():
     vmlinuz, modules = guest_image.fetch_kernel(CACHE)
     loaded = guest_image.load_order(modules, MODULES)
     with tempfile.NamedTemporaryFile(prefix="strata-lab-", suffix=".cpio") as initrd:
-        ramdisk(initrd.name, loaded, args.file + programs(args.program), args.program, " ".join(args.command))
+        ramdisk(initrd.name, loaded, args.file + programs(args.program), args.program, " ".join(args.command),
+                max(args.timeout - 30, args.timeout // 2))
         return boot(vmlinuz, initrd.name, args)
 
 

@@ -242,6 +242,11 @@ struct hosted_cpu {
 	bool debug_watches;			      /* any: CPU_MODE_TRAP */
 	uint8_t debug_met;     /* of debug_watch, by the instruction under way: DR6 bits */
 	bool debug_pending_bp; /* inject_breakpoint() */
+	/*
+	 * Data breakpoints of the guest's own that the instruction, or the delivery of an event, under way has met: DR6 bits. Not 0 between
+	 * two instructions: #DB is due, unless MOV SS holds it back.
+	 */
+	uint64_t debug_hits;
 
 	/* mmu.c */
 	struct cpu_tlb
@@ -313,6 +318,18 @@ static inline void cpu_serialize(void)
 			 : "memory", "cc");
 }
 
+/*
+ * Flags that an instruction leaves undefined (SDM 2), and that stay what they were on CPUs that say so by doing it: after MUL, IMUL,
+ * DIV, BT and kin, LZCNT, TZCNT, rotates by more than one (AMD Zen 4). A flag that only AND and kin (AF) or shifts (AF, OF) leave undefined
+ * does not depend on what it was.
+ */
+static inline uint32_t cpu_flags_kept(const struct x86_insn *insn)
+{
+	uint32_t undefined = insn->flags_undefined;
+
+	return undefined == X86_AF || undefined == (X86_AF | X86_OF) ? 0 : undefined;
+}
+
 /* With 4-level paging, the only one that is shown: bits 63 to 47 are equal. */
 static inline bool sys_is_canonical(uint64_t gva)
 {
@@ -366,6 +383,8 @@ enum cpu_result cpu_fetch_page(struct hosted_cpu *cpu, uint64_t gva, uint64_t *r
 void mmu_flush_all(struct hosted_cpu *cpu);
 void mmu_flush_page(struct hosted_cpu *cpu, uint64_t gva); /* INVLPG */
 void mmu_cr3_write(struct hosted_cpu *cpu, uint64_t cr3);  /* bit 63: no flush (CR4.PCIDE) */
+/* mmu_pdptes_good() - whether PAE paging may begin there: no present one has a reserved bit (SDM 3A, PDPTE Registers); else #GP. */
+bool mmu_pdptes_good(struct hosted_cpu *cpu, uint64_t cr3);
 enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid, uint64_t gva);
 void mmu_class_update(struct hosted_cpu *cpu); /* CPL, AC, CR4.SMAP, CR3 changed: set cpu->tlb */
 /*

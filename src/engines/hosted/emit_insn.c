@@ -26,6 +26,12 @@ static bool is_segment_or_size(uint8_t byte)
 	}
 }
 
+/* A REX that another prefix follows counts for nothing (SDM 2A, REX Prefixes); those prefixes do. */
+static bool is_rex(const struct x86_insn *insn, uint8_t byte)
+{
+	return insn->code == X86_CODE_64 && (byte & 0xf0) == REX;
+}
+
 /* Legacy prefixes stand before everything else; the first byte that is none ends them. */
 static void prefixes(struct emit *e, const struct x86_insn *insn)
 {
@@ -33,7 +39,7 @@ static void prefixes(struct emit *e, const struct x86_insn *insn)
 		uint8_t byte = insn->bytes[i];
 		if (byte == OPSIZE || byte == LOCK || byte == 0xf2 || byte == 0xf3)
 			emit_byte(e, byte);
-		else if (!is_segment_or_size(byte))
+		else if (!is_segment_or_size(byte) && !is_rex(insn, byte))
 			break;
 	}
 }

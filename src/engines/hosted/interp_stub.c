@@ -131,8 +131,8 @@ static bool stub_registers(struct stub *s)
 static void stub_load(struct stub *s)
 {
 	const struct x86_insn *insn = s->insn;
-	bool partial =
-		insn->flags_written && (insn->flags_written & X86_FLAGS_ARITH) != X86_FLAGS_ARITH;
+	uint32_t set = insn->flags_written & ~cpu_flags_kept(insn) & X86_FLAGS_ARITH;
+	bool partial = insn->flags_written && set != X86_FLAGS_ARITH;
 	static const uint8_t flags[] = { 0x86, 0xe0, 0x24, 0x08, 0x04, 0x78, 0x9e };
 
 	stub_move(s, s->state, X86_RDI);

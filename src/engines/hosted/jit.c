@@ -258,8 +258,10 @@ const uint8_t *jit_slow_jump(struct hosted_cpu *cpu, uint64_t arg)
 		return NULL;
 	}
 	const uint8_t *host = go_on(jit, &block);
-	if (host)
+	if (host) {
 		jump_remember(jit, block);
+		host = jit->rx + block->jump_entry; /* the thunk leaves the flags where they are */
+	}
 	jit_serialize(jit);
 	return host;
 }

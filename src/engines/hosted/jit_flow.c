@@ -164,6 +164,24 @@ void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed)
 	edge(w, target, w->rip, needed, true);
 }
 
+/* The target is in JIT_C, flags are saved: its entry in the jump table in force, by JIT_A, or away by the thunks. */
+static struct emit_mem look_up(struct jit_work *w, unsigned site, enum jit_thunk poll,
+			       enum jit_thunk miss)
+{
+	struct emit *e = &w->e;
+	struct emit_mem slot = { JIT_A, X86_REG_NONE, 1, 0 };
+
+	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), poll, JIT_ARG_SITE, site);
+	emit_rr(e, false, EMIT_LOAD, JIT_A, JIT_C);
+	emit_shift(e, false, EMIT_SHL, JIT_A, 4);
+	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << 4));
+	emit_gs(e, true, EMIT_ADD, JIT_A, JIT_GS(jumps));
+	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), miss, JIT_ARG_SITE, site);
+	return (struct emit_mem){ JIT_A, X86_REG_NONE, 1, offsetof(struct jit_jump, host) };
+}
+
 /*
  * The target is in JIT_C. The stack pointer has moved by that much: an address that is none faults at the branch, which is begun again
  * then (jit_slow_jump()).
@@ -174,7 +192,12 @@ static void indirect(struct jit_work *w, int32_t moved)
 
 	w->sites[site].moved = moved;
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_B);
+<<<<<<< HEAD
 	jit_stub(w, JIT_THUNK_DISPATCH, JIT_ARG_SITE, site);
+=======
+	struct emit_mem host = look_up(w, site, JIT_THUNK_POLL_JUMP, JIT_THUNK_JUMP);
+	emit_jmp_mem(&w->e, &host);
+>>>>>>> main
 }
 
 /* ---- the stack ---- */
@@ -325,15 +348,21 @@ static void load_target(struct jit_work *w, const struct x86_insn *insn)
 	}
 }
 
+/*
+ * Where it leads is known before anything is pushed: a target that is no address faults, and leaves memory as it was. What the jump
+ * table has not is interpreted, and is remembered then (jit_slow_again()).
+ */
 static void call_indirect(struct jit_work *w, const struct x86_insn *insn, uint64_t next)
 {
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_A);
 	load_target(w, insn);
+	unsigned site = jit_site(w, 0, CPU_EXEC);
+	struct emit_mem host = look_up(w, site, JIT_THUNK_AGAIN, JIT_THUNK_AGAIN);
+	emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &host);
 	emit_gs(&w->e, true, EMIT_STORE, JIT_C, JIT_GS(temp));
 	push_value(w, next);
 	move_stack(w, -(int32_t)SLOT);
-	emit_gs(&w->e, true, EMIT_LOAD, JIT_C, JIT_GS(temp));
-	indirect(w, -(int32_t)SLOT);
+	emit_jmp_gs(&w->e, JIT_GS(temp));
 }
 
 static void ret(struct jit_work *w, const struct x86_insn *insn)

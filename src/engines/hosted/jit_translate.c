@@ -109,6 +109,12 @@ static void collect(struct jit_work *w, const uint8_t *page)
 
 /* ---- which flags matter ---- */
 
+/* Flags that are something else after it. */
+static uint32_t flags_set(const struct x86_insn *insn)
+{
+	return insn->flags_written & ~cpu_flags_kept(insn);
+}
+
 /* Flags that the code at target may read before it writes them; what was looked at is noted. */
 static uint32_t ahead(struct jit_work *w, const uint8_t *page, uint64_t target, uint16_t noted[2])
 {
@@ -125,7 +131,7 @@ static uint32_t ahead(struct jit_work *w, const uint8_t *page, uint64_t target, 
 			break;
 		at += (unsigned)len;
 		read |= insn.flags_read & open;
-		open &= ~insn.flags_written;
+		open &= ~flags_set(&insn);
 		if (insn.op == X86_OP_PUSHF)
 			break;
 	}
@@ -163,9 +169,13 @@ static void liveness(struct jit_work *w, const uint8_t *page)
 	uint32_t needed = w->needed_after;
 	for (unsigned i = w->n; i-- > 0;) {
 		const struct x86_insn *insn = &w->insns[i];
+<<<<<<< HEAD
 		if (i + 1 < w->n && insn->class == X86_CLASS_BRANCH)
 			needed = X86_FLAGS_ARITH; /* where it leads: they are in place anyway */
 		needed = (insn->flags_read | (needed & ~insn->flags_written)) & X86_FLAGS_ARITH;
+=======
+		needed = (insn->flags_read | (needed & ~flags_set(insn))) & X86_FLAGS_ARITH;
+>>>>>>> main
 		w->needed[i] = needed;
 	}
 }

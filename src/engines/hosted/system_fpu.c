@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * FXSAVE and FXRSTOR, x87 state and environment, by way of the scratch area of system_xsave.c.
- * Instruction and operand pointers would be the host's: they read as 0, which makes the images of all modes but their width the same.
+ * Instruction and operand pointers, and the opcode, would be the host's: they read as 0, which makes the images of all modes but their width the same.
  * Sources: SDM 1, x87 FPU Instruction and Data (Operand) Pointers; Saving the x87 FPU's State with FSTENV/FNSTENV and FSAVE/FNSAVE;
  * SDM 2A, FXSAVE.
  */
@@ -11,7 +11,7 @@
 #define FX_USED	   288U
 #define FX_BYTES   512U
 #define FX_MXCSR   24U
-#define POINTERS   8U
+#define POINTERS   6U /* FOP, FIP, FDP */
 
 #define ENV32	   28U
 #define ENV16	   14U

@@ -5,7 +5,7 @@
  * The guest's state is live in the host's registers: the host's own instruction saves it to a scratch area, cpu->xsave, which nobody
  * else uses while run() is under way, in the standard format; what the guest's instruction writes is copied from there. Back it is the same,
  * with everything checked that could make the host's XRSTOR fault.
- * Addresses of x87 instructions and operands are the host's: the guest reads 0 in their place.
+ * Addresses of x87 instructions and operands, and their opcodes, are the host's: the guest reads 0 in their place.
  *
  * Source: SDM 1, Managing State Using the XSAVE Feature Set.
  */
@@ -15,7 +15,7 @@
 #define HEADER_AT    512U
 #define MXCSR_AT     24U
 #define MXCSR_INIT   0x1f80U
-#define POINTERS_AT  8U /* FIP, FDP */
+#define POINTERS_AT  6U /* FOP, FIP, FDP */
 
 #define STATE_X87    UINT64_C(0x1)
 #define STATE_SSE    UINT64_C(0x2)

@@ -34,6 +34,29 @@ static void an_address_of_two_registers_and_four_operands(void **state)
 	assert_int_equal(get(DIFF_DATA, 8), UINT64_C(0x300000004));
 }
 
+/* Undefined, but not anything: what the CPU keeps is the program's own. */
+static void what_a_multiplication_keeps_of_the_flags_was_ours(void **state)
+{
+	(void)state;
+	for (uint64_t i = 0; i < 0x1000; i++) {
+		uint64_t kept, before = (i & X86_FLAGS_ARITH) | X86_RFLAGS_FIXED, rax = 0x1234;
+		__asm__ volatile("lea -128(%%rsp), %%rsp\n\t"
+				 "push %2\n\tpopfq\n\t"
+				 "imul $0x57, %w1, %w1\n\t"
+				 "pushfq\n\tpop %0\n\t"
+				 "lea 128(%%rsp), %%rsp"
+				 : "=&r"(kept), "+r"(rax)
+				 : "r"(before)
+				 : "cc", "memory");
+		cpu.rip = DIFF_CODE;
+		cpu.rflags = before;
+		cpu.regs[X86_RAX] = 0x1234;
+		assert_done("\x66\x6b\xc0\x57"); /* imul ax, ax, 0x57 */
+		assert_int_equal(cpu.regs[X86_RAX], rax);
+		assert_int_equal(cpu.rflags & X86_FLAGS_ARITH, kept & X86_FLAGS_ARITH);
+	}
+}
+
 static void bases_of_fs_and_gs(void **state)
 {
 	(void)state;
@@ -195,6 +218,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(locked_across_pages),
 		TEST(an_address_of_two_registers_and_four_operands),
+		TEST(what_a_multiplication_keeps_of_the_flags_was_ours),
 		TEST(bases_of_fs_and_gs),
 		TEST(limits_of_segments),
 		TEST(addresses_that_are_not_canonical),

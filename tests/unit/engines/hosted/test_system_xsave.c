@@ -211,6 +211,31 @@ static void x87_images_of_both_widths(void **state)
 	sys_faults(rig, "dd37", SYS_NM, -1);
 }
 
+/* AMD's CPUs save it while an exception waits, others always: it told how the host's stub had encoded the instruction. */
+static void the_opcode_of_the_last_x87_instruction_was_the_host_s(void **state)
+{
+	static const char *const saves[] = { "0fae07", "0fae27",
+					     "0fc727" }; /* FXSAVE, XSAVE, XSAVEC */
+	struct sys_rig *rig = *state;
+	const uint16_t unmasked = 0x37b;
+
+	for (size_t i = 0; i < ARRAY_SIZE(saves); i++) {
+		start_xsave(rig, SYS_LONG);
+		const struct x86_insn save = sys_decode(rig, saves[i]);
+		__asm__ volatile("fninit; fldcw %0; fldz; fld1; fdiv %%st(1), %%st"
+				 :
+				 : "m"(unmasked));
+		enum cpu_result r = system_execute(&rig->cpu, &save);
+		__asm__ volatile("fnclex; fninit");
+		assert_int_equal(r, CPU_OK);
+		assert_int_equal(sys_peek(rig, SYS_DATA, 2), unmasked);
+		assert_int_equal(sys_peek(rig, SYS_DATA + 2, 2) & 0x84, 0x84); /* it waits */
+		assert_int_equal(sys_peek(rig, SYS_DATA + 6, 2), 0);
+		assert_int_equal(sys_peek(rig, SYS_DATA + 8, 8), 0);
+		assert_int_equal(sys_peek(rig, SYS_DATA + 16, 8), 0);
+	}
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, sys_rig_create, sys_rig_destroy)
 
 int main(void)
@@ -225,6 +250,7 @@ int main(void)
 		CASE(xsaves_is_never_there_and_xsaveopt_where_shown),
 		CASE(fxsave_and_back),
 		CASE(x87_images_of_both_widths),
+		CASE(the_opcode_of_the_last_x87_instruction_was_the_host_s),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

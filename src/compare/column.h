@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Who runs the workload. Each column runs the same image's root file system with the same limits, and is measured over these
+ * operations alone. Whatever it starts is in its list, and is gone after column_close(), whatever happened.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/core/err.h"
+#include "compare/result.h"
+
+/* What every column gets alike. Borrowed. */
+struct column_setup {
+	const char *self; /* this program's path, to run itself with root and run_root */
+	const char *root, *run_root;
+	const char *image;
+	const char *
+		rootfs; /* the image's files, mounted read-only for the columns that are not ours; NULL: not root */
+	uint64_t memory;     /* bytes */
+	unsigned cpus;	     /* how many; pinned to the same host CPUs everywhere */
+	const char *scratch; /* a directory of this comparison's own */
+};
+
+/* How one command ended. */
+struct outcome {
+	int status;	   /* exit status, 128+n by signal n */
+	bool timed_out;	   /* killed at the time limit */
+	double first_byte; /* ms from the request to the first byte of its output; NAN: none came */
+	double elapsed;	   /* ms from the request to its known end */
+	double cpu;	   /* ms of CPU time on the host of all that ran it, or NAN */
+	double memory;	   /* MiB, the peak of what it took of the host, or NAN */
+	char *out;	   /* standard output, NUL-ended; at most OUTCOME_MAX bytes; free() */
+	size_t out_n;
+	char *err_line; /* last line of standard error; free() */
+};
+#define OUTCOME_MAX 0x100000U
+void outcome_fini(struct outcome *outcome);
+
+struct column_ops;
+
+struct column {
+	const struct column_ops *ops;
+	const struct column_setup *setup;
+	void *state;
+};
+
+struct column_ops {
+	const char *id, *title, *baseline;
+	bool peer;
+	/* Whether this host can: a line for how, or why not. No side effects. Return: whether. */
+	bool (*probe)(const struct column_setup *setup, char how[240], char why[240]);
+	int (*open)(struct column *column, struct err *err);
+	/* Kill and remove all that is left; also after a failed open(). */
+	void (*close)(struct column *column);
+
+	/*
+	 * A command in a fresh instance, to its end. @argv: NULL-ended   @timeout: seconds
+	 * 0 whenever there is an outcome, also a bad one; else -errno: the column itself failed.
+	 */
+	int (*run)(struct column *column, const char *const *argv, unsigned timeout,
+		   struct outcome *ret, struct err *err);
+
+	/*
+	 * All below: absent where the column has no such thing. The session is one running instance that a column keeps for what
+	 * is measured inside; start() makes it (idle) and waits until it answers.
+	 */
+	int (*start)(struct column *column, struct err *err);
+	int (*exec)(struct column *column, const char *const *argv, unsigned timeout,
+		    struct outcome *ret, struct err *err);
+	int (*pause)(struct column *column, struct err *err);
+	int (*resume)(struct column *column, struct err *err);
+	int (*stop)(struct column *column, struct err *err);
+	/* The host's processes that run the session (monitor, VMM, workload): pids; free(). */
+	int (*processes)(struct column *column, pid_t **ret, size_t *ret_n, struct err *err);
+	/* More idle instances beside the session, for density; close() removes them. */
+	int (*add)(struct column *column, struct err *err);
+};
+
+extern const struct column_ops *const columns[]; /* NULL-ended; "host" is the first */
+/* column_inside() - exec() in the session where the column has one, else run(): for what measures itself. */
+int column_inside(struct column *column, const char *const *argv, unsigned timeout,
+		  struct outcome *ret, struct err *err);
