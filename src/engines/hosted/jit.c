@@ -194,6 +194,17 @@ static const uint8_t *go_on(struct jit_vcpu *jit, struct jit_block **ret)
 	return jit->rx + block->code;
 }
 
+/* Into the block with flags in jit_gs.flags. */
+static const uint8_t *with_flags(struct jit_vcpu *jit, struct jit_block *block)
+{
+	jit_ref entry = jit_flags_entry(jit, block);
+
+	if (entry)
+		return jit->rx + entry;
+	jit->cpu->jit_gs.entry = (uintptr_t)(jit->rx + block->code);
+	return jit->rx + jit->thunks[JIT_THUNK_TAKE];
+}
+
 const uint8_t *jit_go_on_plain(struct jit_vcpu *jit)
 {
 	struct jit_block *block;
@@ -201,9 +212,9 @@ const uint8_t *jit_go_on_plain(struct jit_vcpu *jit)
 	jit->result = block_here(jit, jit->cpu->mode | JIT_MODE_PLAIN, &block);
 	if (jit->result != CPU_OK)
 		return NULL;
+	const uint8_t *host = with_flags(jit, block);
 	jit_serialize(jit);
-	jit->cpu->jit_gs.entry = (uintptr_t)(jit->rx + block->code);
-	return jit->rx + jit->thunks[JIT_THUNK_TAKE];
+	return host;
 }
 
 /* ---- called by thunks ---- */
@@ -260,7 +271,7 @@ const uint8_t *jit_slow_jump(struct hosted_cpu *cpu, uint64_t arg)
 	const uint8_t *host = go_on(jit, &block);
 	if (host) {
 		jump_remember(jit, block);
-		host = jit->rx + block->jump_entry; /* the thunk leaves the flags where they are */
+		host = with_flags(jit, block); /* the thunk leaves them where they are */
 	}
 	jit_serialize(jit);
 	return host;

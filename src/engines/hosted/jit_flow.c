@@ -164,21 +164,20 @@ void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed)
 	edge(w, target, w->rip, needed, true);
 }
 
-/* The target is in JIT_C, flags are saved: its entry in the jump table in force, by JIT_A, or away by the thunks. */
-static struct emit_mem look_up(struct jit_work *w, unsigned site, enum jit_thunk poll,
-			       enum jit_thunk miss)
+/* The target is in JIT_C, flags are saved: its entry in the jump table in force, by JIT_A, or away: to be interpreted. */
+static struct emit_mem jump_of(struct jit_work *w, unsigned site)
 {
 	struct emit *e = &w->e;
 	struct emit_mem slot = { JIT_A, X86_REG_NONE, 1, 0 };
 
 	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
-	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), poll, JIT_ARG_SITE, site);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 	emit_rr(e, false, EMIT_LOAD, JIT_A, JIT_C);
-	emit_shift(e, false, EMIT_SHL, JIT_A, 4);
-	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << 4));
+	emit_shift(e, false, EMIT_SHL, JIT_A, JIT_JUMP_SHIFT);
+	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << JIT_JUMP_SHIFT));
 	emit_gs(e, true, EMIT_ADD, JIT_A, JIT_GS(jumps));
 	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
-	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), miss, JIT_ARG_SITE, site);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 	return (struct emit_mem){ JIT_A, X86_REG_NONE, 1, offsetof(struct jit_jump, host) };
 }
 
@@ -192,12 +191,7 @@ static void indirect(struct jit_work *w, int32_t moved)
 
 	w->sites[site].moved = moved;
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_B);
-<<<<<<< HEAD
 	jit_stub(w, JIT_THUNK_DISPATCH, JIT_ARG_SITE, site);
-=======
-	struct emit_mem host = look_up(w, site, JIT_THUNK_POLL_JUMP, JIT_THUNK_JUMP);
-	emit_jmp_mem(&w->e, &host);
->>>>>>> main
 }
 
 /* ---- the stack ---- */
@@ -357,7 +351,7 @@ static void call_indirect(struct jit_work *w, const struct x86_insn *insn, uint6
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_A);
 	load_target(w, insn);
 	unsigned site = jit_site(w, 0, CPU_EXEC);
-	struct emit_mem host = look_up(w, site, JIT_THUNK_AGAIN, JIT_THUNK_AGAIN);
+	struct emit_mem host = jump_of(w, site);
 	emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &host);
 	emit_gs(&w->e, true, EMIT_STORE, JIT_C, JIT_GS(temp));
 	push_value(w, next);

@@ -104,6 +104,8 @@ typedef uint32_t jit_ref;
 struct jit_jump {
 	uint64_t rip, host;
 };
+#define JIT_JUMP_SHIFT 4U /* log2 of its size */
+_Static_assert(sizeof(struct jit_jump) == 1U << JIT_JUMP_SHIFT, "translated code shifts by that");
 
 /* Jump table of a mode in an address space. */
 struct jit_domain {
@@ -220,6 +222,7 @@ struct jit_exit {
 	uint8_t *
 		from; /* displacement of a jump to the stub; or, where that is there already, its argument's place */
 	bool is_there;
+	uint8_t *stub;	/* where it is; NULL: another exit's does */
 	uint8_t thunk;	/* enum jit_thunk */
 	uint8_t arg_is; /* enum jit_arg */
 	uint16_t arg;	/* index */

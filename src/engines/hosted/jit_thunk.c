@@ -2,13 +2,12 @@
 /* The ways into translated code and out of it, made once per vcpu at the start of its cache. */
 #include "engines/hosted/jit_parts.h"
 
-#define PUSH	   0x50U
-#define POP	   0x58U
-#define RET	   0xc3U
-#define ARG1	   X86_RDI
-#define JNE_SHORT  0x75U
-#define JUMP_SHIFT 4U
-#define ARG2	   X86_RSI
+#define PUSH	  0x50U
+#define POP	  0x58U
+#define RET	  0xc3U
+#define ARG1	  X86_RDI
+#define JNE_SHORT 0x75U
+#define ARG2	  X86_RSI
 
 /* Callee-saved by the System V ABI, in the order in which they are pushed. */
 static const uint8_t saved[] = { X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15 };
@@ -67,8 +66,8 @@ static void dispatch(struct emit *e)
 	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
 	uint8_t *asked = emit_short(e, JNE_SHORT);
 	emit_rr(e, false, EMIT_LOAD, JIT_B, JIT_C);
-	emit_shift(e, false, EMIT_SHL, JIT_B, JUMP_SHIFT);
-	emit_imm(e, false, EMIT_IMM_AND, JIT_B, (int32_t)((JIT_JUMPS - 1) << JUMP_SHIFT));
+	emit_shift(e, false, EMIT_SHL, JIT_B, JIT_JUMP_SHIFT);
+	emit_imm(e, false, EMIT_IMM_AND, JIT_B, (int32_t)((JIT_JUMPS - 1) << JIT_JUMP_SHIFT));
 	emit_gs(e, true, EMIT_ADD, JIT_B, JIT_GS(jumps));
 	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
 	uint8_t *unknown = emit_short(e, JNE_SHORT);
@@ -76,9 +75,7 @@ static void dispatch(struct emit *e)
 	emit_patch_short(e, asked);
 	emit_patch_short(e, unknown);
 }
-_Static_assert(sizeof(struct jit_jump) == 1U << JUMP_SHIFT &&
-		       JIT_THUNK_JUMP == JIT_THUNK_DISPATCH + 1,
-	       "dispatch() shifts by that, and falls through");
+_Static_assert(JIT_THUNK_JUMP == JIT_THUNK_DISPATCH + 1, "dispatch() falls through");
 
 /* What a thunk is made of. */
 struct thunk {

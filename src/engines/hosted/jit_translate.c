@@ -169,13 +169,9 @@ static void liveness(struct jit_work *w, const uint8_t *page)
 	uint32_t needed = w->needed_after;
 	for (unsigned i = w->n; i-- > 0;) {
 		const struct x86_insn *insn = &w->insns[i];
-<<<<<<< HEAD
 		if (i + 1 < w->n && insn->class == X86_CLASS_BRANCH)
 			needed = X86_FLAGS_ARITH; /* where it leads: they are in place anyway */
-		needed = (insn->flags_read | (needed & ~insn->flags_written)) & X86_FLAGS_ARITH;
-=======
 		needed = (insn->flags_read | (needed & ~flags_set(insn))) & X86_FLAGS_ARITH;
->>>>>>> main
 		w->needed[i] = needed;
 	}
 }
@@ -239,6 +235,17 @@ static void jump_to_thunk(struct jit_work *w, unsigned thunk)
 	(void)emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
 }
 
+/* One before that has a stub that does for it. */
+static const struct jit_exit *same_exit(const struct jit_work *w, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++) {
+		const struct jit_exit *out = &w->exits[k];
+		if (out->stub && out->thunk == w->exits[i].thunk && out->arg == w->exits[i].arg)
+			return out;
+	}
+	return NULL;
+}
+
 /* "mov $arg, %r11d; jmp thunk", once for each link and for each other exit; those that are there get their argument. */
 static void stubs(struct jit_work *w, struct jit_block *block)
 {
@@ -250,8 +257,14 @@ static void stubs(struct jit_work *w, struct jit_block *block)
 			le32_store(out->from, arg_ref(w, block, out));
 			continue;
 		}
+		const struct jit_exit *same = same_exit(w, i);
+		if (same) {
+			emit_patch(e, out->from, same->stub);
+			continue;
+		}
 		if (out->arg_is == JIT_ARG_LINK)
 			jit_links(block)[out->arg].stub = jit_ref_of(w->jit, e->at);
+		out->stub = e->at;
 		emit_patch(e, out->from, e->at);
 		emit_mov_imm(e, jit_thunk_arg(out->thunk), arg_ref(w, block, out));
 		jump_to_thunk(w, out->thunk);
