@@ -170,7 +170,7 @@ const struct cmd cmd_image_build_bench = {
 	.summary = "Make the image that 'strata compare' measures with",
 	.notes =
 		"Of packages of Debian 12, which are downloaded and unpacked; nothing of the host's\n"
-		"own packages is touched. About 60 MB to fetch, 270 MB to keep.",
+		"own packages is touched. 140 MB to fetch, 260 MB to keep.",
 	.opts = image_build_bench_opts,
 	.max_operands = 1,
 	.run = image_build_bench_run,

@@ -86,8 +86,11 @@ struct column_ops {
 	int (*stop)(struct column *column, struct err *err);
 	/* The host's processes that run the session, and what add() made (monitor, VMM, workload): pids; free(). */
 	int (*processes)(struct column *column, pid_t **ret, size_t *ret_n, struct err *err);
-	/* More idle instances beside the session, for density. */
-	int (*add)(struct column *column, struct err *err);
+	/*
+	 * More instances beside the session, for density, or to disturb it. Returns when it runs.
+	 * @argv: what it runs until clear(), and says a word first: column_idle, or what takes the place of it
+	 */
+	int (*add)(struct column *column, const char *const *argv, struct err *err);
 	/* The end of all that add() made. */
 	void (*clear)(struct column *column);
 };

@@ -223,13 +223,14 @@ static pid_t crun_pid(const struct crun_box *box)
 								   : (pid_t)strtol(text, NULL, 10);
 }
 
-static int crun_keep(struct column *column, struct crun_box *box, struct err *err)
+static int crun_keep(struct column *column, struct crun_box *box, const char *const *argv,
+		     struct err *err)
 {
 	const struct crun *crun = column->state;
 	struct outcome outcome = { 0 };
 	char pid_file[CRUN_PATH];
 	int r = crun_make(column, box, err);
-	struct crun_call call = { column, box, column_idle };
+	struct crun_call call = { column, box, argv };
 
 	(void)snprintf(pid_file, sizeof(pid_file), "%s/pid", box->rootfs.dir); /* fits */
 	const char *const words[] = { "crun",	       "--root",     crun->state, "run",
@@ -260,7 +261,7 @@ static int crun_start(struct column *column, struct err *err)
 	struct crun *crun = column->state;
 
 	crun_end(column, &crun->session, NULL, NULL); /* one that was stopped */
-	int r = crun_keep(column, &crun->session, err);
+	int r = crun_keep(column, &crun->session, column_idle, err);
 	if (r == 0)
 		r = column_await(column, err);
 	if (r < 0)
@@ -333,13 +334,13 @@ static int crun_processes(struct column *column, pid_t **ret, size_t *ret_n, str
 	return r < 0 ? err_set(err, -r, "processes of %s", crun->session.name) : 0;
 }
 
-static int crun_add(struct column *column, struct err *err)
+static int crun_add(struct column *column, const char *const *argv, struct err *err)
 {
 	struct crun *crun = column->state;
 
 	if (crun->n_added == CRUN_ADDED)
 		return err_say(err, ENOSPC, "more than %d containers", CRUN_ADDED);
-	int r = crun_keep(column, &crun->added[crun->n_added], err);
+	int r = crun_keep(column, &crun->added[crun->n_added], argv, err);
 	crun->n_added += r == 0;
 	return r;
 }

@@ -100,13 +100,14 @@ static void host_end(struct host_idle *idle)
 	*idle = (struct host_idle){ 0 };
 }
 
-static int host_keep(struct column *column, struct host_idle *idle, struct err *err)
+static int host_keep(struct column *column, struct host_idle *idle, const char *const *argv,
+		     struct err *err)
 {
 	int64_t begin;
 	int r;
 
 	host_surroundings(column, &idle->rootfs, &idle->group, &r, err);
-	const struct child child = { .argv = column_idle,
+	const struct child child = { .argv = argv,
 				     .env = column->setup->env,
 				     .group = &idle->group,
 				     .enter = host_enter,
@@ -123,7 +124,7 @@ static int host_start(struct column *column, struct err *err)
 	struct host *h = column->state;
 
 	host_end(&h->session); /* one that was stopped */
-	return host_keep(column, &h->session, err);
+	return host_keep(column, &h->session, column_idle, err);
 }
 
 /* Beside the idle one, in files of its own: a plain process is not inside of anything. */
@@ -176,13 +177,13 @@ static int host_processes(struct column *column, pid_t **ret, size_t *ret_n, str
 	return r < 0 ? err_set(err, -r, "the idle process") : 0;
 }
 
-static int host_add(struct column *column, struct err *err)
+static int host_add(struct column *column, const char *const *argv, struct err *err)
 {
 	struct host *h = column->state;
 
 	if (h->n_added == HOST_ADDED)
 		return err_say(err, ENOSPC, "more than %d processes", HOST_ADDED);
-	int r = host_keep(column, &h->added[h->n_added], err);
+	int r = host_keep(column, &h->added[h->n_added], argv, err);
 	h->n_added += r == 0;
 	return r;
 }

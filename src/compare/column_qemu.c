@@ -168,9 +168,10 @@ static int qemu_run(struct column *column, const char *const *argv, unsigned tim
 	return r;
 }
 
-static int qemu_keep(struct column *column, struct qemu_vm *vm, struct err *err)
+static int qemu_keep(struct column *column, struct qemu_vm *vm, const char *const *argv,
+		     struct err *err)
 {
-	int r = qemu_make(column, column_idle, vm, err);
+	int r = qemu_make(column, argv, vm, err);
 
 	if (r == 0)
 		r = qemu_vm_wait(vm, QEMU_SAID, QEMU_TRY_S, column->setup->stop, err);
@@ -184,7 +185,7 @@ static int qemu_start(struct column *column, struct err *err)
 	struct qemu *qemu = column->state;
 
 	qemu_vm_end(&qemu->session, NULL, NULL); /* one that was stopped */
-	return qemu_keep(column, &qemu->session, err);
+	return qemu_keep(column, &qemu->session, column_idle, err);
 }
 
 static int qemu_pause(struct column *column, struct err *err)
@@ -224,13 +225,13 @@ static int qemu_processes(struct column *column, pid_t **ret, size_t *ret_n, str
 	return r < 0 ? err_set(err, -r, "processes of QEMU") : 0;
 }
 
-static int qemu_add(struct column *column, struct err *err)
+static int qemu_add(struct column *column, const char *const *argv, struct err *err)
 {
 	struct qemu *qemu = column->state;
 
 	if (qemu->n_added == QEMU_ADDED)
 		return err_say(err, ENOSPC, "more than %d machines", QEMU_ADDED);
-	int r = qemu_keep(column, &qemu->added[qemu->n_added], err);
+	int r = qemu_keep(column, &qemu->added[qemu->n_added], argv, err);
 	qemu->n_added += r == 0;
 	return r;
 }

@@ -90,10 +90,14 @@ static int strata_ask(const struct column *column, const char *verb_flag, const 
 				      ret->memory,    "--cpus",	 ret->cpus,
 				      "--entrypoint", "",	 NULL };
 	const char *const counted[] = { "--cgroup-parent", group->path, NULL };
+	/* cyclictest asks for a real-time policy before anything else. */
+	static const char *const kept[] = { "--cap-add", "SYS_NICE", NULL };
 	const char *const image[] = { setup->image, NULL };
 	strata_add_words(ret, words);
 	if (group->made)
 		strata_add_words(ret, counted);
+	if (!strcmp(verb_flag, "-d"))
+		strata_add_words(ret, kept);
 	strata_add_words(ret, image);
 	strata_add_words(ret, argv);
 	return 0;
@@ -209,15 +213,15 @@ int strata_run(struct column *column, const char *const *argv, unsigned timeout,
 }
 
 /* An idle instance that stays, named in *ret once there may be something to remove. */
-static int strata_keep(struct column *column, char ret[STRATA_NAME], struct group *group,
-		       struct err *err)
+static int strata_keep(struct column *column, const char *const *argv, char ret[STRATA_NAME],
+		       struct group *group, struct err *err)
 {
 	AUTO(strata_line_fini) struct strata_line line = { 0 };
 	struct outcome outcome = { 0 };
 
 	strata_name(column, ret);
 	group_make(ret + sizeof("compare-") - 1, NULL, group);
-	int r = strata_ask(column, "-d", ret, group, column_idle, &line, err);
+	int r = strata_ask(column, "-d", ret, group, argv, &line, err);
 	if (r < 0)
 		return r;
 	const struct child child = { .argv = line.words,
@@ -253,7 +257,7 @@ int strata_start(struct column *column, struct err *err)
 	struct strata *s = column->state;
 
 	strata_end(column); /* one that was stopped */
-	int r = strata_keep(column, s->session, &s->group, err);
+	int r = strata_keep(column, column_idle, s->session, &s->group, err);
 	if (r == 0)
 		r = column_await(column, err);
 	if (r < 0)
@@ -327,13 +331,13 @@ int strata_processes(struct column *column, pid_t **ret, size_t *ret_n, struct e
 	return r < 0 ? err_set(err, -r, "processes of %s", s->session) : 0;
 }
 
-int strata_add(struct column *column, struct err *err)
+int strata_add(struct column *column, const char *const *argv, struct err *err)
 {
 	struct strata *s = column->state;
 
 	if (s->n_added == STRATA_ADDED)
 		return err_say(err, ENOSPC, "more than %d instances", STRATA_ADDED);
-	int r = strata_keep(column, s->added[s->n_added], &s->added_groups[s->n_added], err);
+	int r = strata_keep(column, argv, s->added[s->n_added], &s->added_groups[s->n_added], err);
 	s->n_added += r == 0;
 	return r;
 }

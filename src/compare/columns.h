@@ -18,7 +18,7 @@ int strata_pause(struct column *column, struct err *err);
 int strata_resume(struct column *column, struct err *err);
 int strata_stop(struct column *column, struct err *err);
 int strata_processes(struct column *column, pid_t **ret, size_t *ret_n, struct err *err);
-int strata_add(struct column *column, struct err *err);
+int strata_add(struct column *column, const char *const *argv, struct err *err);
 void strata_clear(struct column *column);
 /* strata_probe() - whether the engine of that name can run an image here. */
 bool strata_probe(const struct column_setup *setup, const char *engine, char how[240],

@@ -47,7 +47,7 @@ static void facts_add(json_t *facts, const char *key, const char *value)
 /* Intel SDM, CPUID: leaves 80000002h to 80000004h are the processor's brand string. */
 static void facts_cpu(char ret[FACT_MAX])
 {
-	unsigned words[12], highest = __get_cpuid_max(0x80000000U, NULL);
+	unsigned words[12], highest = (unsigned)__get_cpuid_max(0x80000000U, NULL);
 
 	ret[0] = '\0';
 	if (highest < 0x80000004U)

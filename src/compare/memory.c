@@ -60,7 +60,7 @@ static int memory_step(struct column *column, struct memory_density *d, unsigned
 {
 	double mib;
 	int64_t begin = clock_mono_ns();
-	int r = n == 1 ? column_session(column, err) : column->ops->add(column, err);
+	int r = n == 1 ? column_session(column, err) : column->ops->add(column, column_idle, err);
 
 	if (r < 0)
 		return r;

@@ -7,12 +7,13 @@
 /* suite_cpu.c: what computes, and what enters the kernel */
 extern const struct metric metric_cpu_sysbench, metric_cpu_7zip, metric_cpu_openssl,
 	metric_memory_bandwidth, metric_memory_faults, metric_kernel_syscall, metric_kernel_switch,
-	metric_kernel_fork, metric_kernel_exec, metric_latency_timer, metric_latency_timer_max;
+	metric_kernel_fork, metric_kernel_exec, metric_latency_stall, metric_latency_timer,
+	metric_latency_timer_max;
 #define SUITE_CPU_METRICS                                                                          \
 	&metric_memory_bandwidth, &metric_memory_faults, &metric_cpu_sysbench, &metric_cpu_7zip,   \
 		&metric_cpu_openssl, &metric_kernel_syscall, &metric_kernel_switch,                \
-		&metric_kernel_fork, &metric_kernel_exec, &metric_latency_timer,                   \
-		&metric_latency_timer_max
+		&metric_kernel_fork, &metric_kernel_exec, &metric_latency_stall,                   \
+		&metric_latency_timer, &metric_latency_timer_max
 
 /* suite_io.c: disk, network, services, and a whole job */
 extern const struct metric metric_disk_read, metric_disk_write, metric_disk_random,
@@ -31,3 +32,10 @@ extern const struct metric metric_isolation_kernel, metric_isolation_syscalls,
 #define SUITE_ISOLATION_METRICS                                                                    \
 	&metric_isolation_kernel, &metric_isolation_syscalls, &metric_isolation_filters,           \
 		&metric_isolation_root, &metric_isolation_capabilities
+
+/* suite_noise.c */
+extern const struct metric metric_interference_none, metric_interference_cpu,
+	metric_interference_memory, metric_interference_fork;
+#define SUITE_NOISE_METRICS                                                                        \
+	&metric_interference_none, &metric_interference_cpu, &metric_interference_memory,          \
+		&metric_interference_fork

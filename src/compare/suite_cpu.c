@@ -125,15 +125,27 @@ const struct metric metric_kernel_exec = {
 	.parse = parse_stress_ng,
 };
 
-const struct metric metric_latency_timer = {
-	.id = "latency.timer",
-	.title = "how late a sleeping thread wakes: p99 of 300 times 1 ms",
+const struct metric metric_latency_stall = {
+	.id = "latency.stall",
+	.title = "how long a busy thread is kept from running: the worst of 1 s",
 	.unit = "us",
-	.source = "cyclictest 2.4",
+	.source = "Redis 7.0.15, redis-cli --intrinsic-latency",
 	.better = BETTER_LOW,
 	.level = COMPARE_QUICK,
 	.seconds = 1,
-	.command = CYCLES "-l 300 >/dev/null && cat /tmp/cycles.json",
+	.command = "redis-cli --intrinsic-latency 1",
+	.parse = parse_redis_stall,
+};
+
+const struct metric metric_latency_timer = {
+	.id = "latency.timer",
+	.title = "how late a sleeping thread wakes: p99 of 1,000 times 1 ms",
+	.unit = "us",
+	.source = "cyclictest 2.4",
+	.better = BETTER_LOW,
+	.level = COMPARE_STANDARD,
+	.seconds = 1,
+	.command = CYCLES "-l 1000 >/dev/null && cat /tmp/cycles.json",
 	.parse = parse_cyclictest_p99,
 };
 

@@ -173,6 +173,33 @@ int parse_redis_get(const char *text, size_t n, double *ret)
 	return figure_after(text, "\"GET\",\"", ret);
 }
 
+/* "GET","40650.41","0.169","0.040","0.135","0.199","2.079","4.927": rate, then average, least, p50, p95, p99, worst */
+int parse_redis_get_p99(const char *text, size_t n, double *ret)
+{
+	const char *p = line_of(text, "\"GET\"");
+
+	(void)n;
+	for (int i = 0; p && i < 6; i++) {
+		p += strcspn(p, ",\n");
+		p = p[0] == ',' && p[1] == '"' ? p + 2 : NULL;
+	}
+	return p ? figure_here(p, ret) : -ENODATA;
+}
+
+/* "Max latency so far: 19994 microseconds.", a line for each new one */
+int parse_redis_stall(const char *text, size_t n, double *ret)
+{
+	static const char mark[] = "Max latency so far:";
+	int r = -ENODATA;
+
+	(void)n;
+	for (const char *p = strstr(text, mark); p; p = strstr(p, mark)) {
+		p += sizeof(mark) - 1;
+		r = figure_here(p, ret) == 0 ? 0 : r;
+	}
+	return r;
+}
+
 int parse_time(const char *text, size_t n, double *ret)
 {
 	const char *p = line_of(text, "real");

@@ -37,9 +37,12 @@ int parse_sockperf_p99(const char *text, size_t n, double *ret);
 /* wrk --latency: requests per second; p99 in milliseconds */
 int parse_wrk(const char *text, size_t n, double *ret);
 int parse_wrk_p99(const char *text, size_t n, double *ret);
-/* redis-benchmark -t set,get --csv: requests per second */
+/* redis-benchmark -t set,get --csv: requests per second; GET's p99 in milliseconds */
 int parse_redis_set(const char *text, size_t n, double *ret);
 int parse_redis_get(const char *text, size_t n, double *ret);
+int parse_redis_get_p99(const char *text, size_t n, double *ret);
+/* redis-cli --intrinsic-latency: the worst, microseconds */
+int parse_redis_stall(const char *text, size_t n, double *ret);
 /* time -p, of POSIX: seconds by the wall clock */
 int parse_time(const char *text, size_t n, double *ret);
 /* /proc/PID/status: how many capabilities are effective; how many filters it has */
