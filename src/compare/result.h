@@ -3,7 +3,7 @@
 
 /*
  * What a comparison found: metrics down, columns across, and in each cell the samples in the order they were taken, or why there are
- * none. It is written as JSON (docs/compare-report.md has the format), read again by --continue and --baseline, and is all that a report
+ * none. It is written as JSON (docs/compare.md has the format), read again by --continue and --baseline, and is all that a report
  * is made from.
  */
 #include <jansson.h>

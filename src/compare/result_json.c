@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The file. docs/compare-report.md describes it. A reader refuses another "format", and otherwise ignores members it does not know: what
+ * The file. docs/compare.md describes it. A reader refuses another "format", and otherwise ignores members it does not know: what
  * is computed from the samples (median, quartiles) is written for other programs and never read.
  */
 #include <errno.h>
