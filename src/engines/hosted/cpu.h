@@ -229,6 +229,11 @@ struct hosted_cpu {
 	bool debug_watches;			      /* any: CPU_MODE_TRAP */
 	uint8_t debug_met;     /* of debug_watch, by the instruction under way: DR6 bits */
 	bool debug_pending_bp; /* inject_breakpoint() */
+	/*
+	 * Data breakpoints of the guest's own that the instruction, or the delivery of an event, under way has met: DR6 bits. Not 0 between
+	 * two instructions: #DB is due, unless MOV SS holds it back.
+	 */
+	uint64_t debug_hits;
 
 	/* mmu.c */
 	struct cpu_tlb
@@ -365,6 +370,8 @@ enum cpu_result cpu_fetch_page(struct hosted_cpu *cpu, uint64_t gva, uint64_t *r
 void mmu_flush_all(struct hosted_cpu *cpu);
 void mmu_flush_page(struct hosted_cpu *cpu, uint64_t gva); /* INVLPG */
 void mmu_cr3_write(struct hosted_cpu *cpu, uint64_t cr3);  /* bit 63: no flush (CR4.PCIDE) */
+/* mmu_pdptes_good() - whether PAE paging may begin there: no present one has a reserved bit (SDM 3A, PDPTE Registers); else #GP. */
+bool mmu_pdptes_good(struct hosted_cpu *cpu, uint64_t cr3);
 enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid, uint64_t gva);
 void mmu_class_update(struct hosted_cpu *cpu); /* CPL, AC, CR4.SMAP, CR3 changed: set cpu->tlb */
 /*

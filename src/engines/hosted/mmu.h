@@ -22,8 +22,8 @@
  * set, the page is put on that vcpu's list (sync_gpas), CPU_POLL_SYNC is set, and the wait is for its answer, or until it is not
  * running: mmu_enter() does what is on the list before the TLB is used again. Whoever waits answers others meanwhile.
  *
- * PDPTEs of PAE paging are read from memory at each walk, as AMD's CPUs do under nested paging (APM 2, Legacy PAE Mode): what is
- * wrong in one is a page fault at the access, not #GP at MOV CR3.
+ * PDPTEs of PAE paging are read from memory at each walk, as AMD's CPUs do under nested paging (APM 2, Legacy PAE Mode): what becomes
+ * wrong in one after it was checked (mmu_pdptes_good()) is a page fault at the access.
  */
 #include "engines/hosted/cpu.h"
 

@@ -19,6 +19,7 @@
 
 #define PDPTE_RESERVED UINT64_C(0x1e6) /* PAE: PDPTE Format */
 #define PAE_CR3	       UINT64_C(0xffffffe0)
+#define PAE_PDPTES     4U
 #define PSE_RESERVED   UINT64_C(0x200000) /* 32-bit paging: bit 21 of an entry for 4 MiB */
 #define PSE_HIGH_BITS  8U		  /* of the address, in bits 20:13 */
 
@@ -106,6 +107,20 @@ static void step_load(const struct hosted_cpu *cpu, const struct format *f, uint
 	else
 		ret->entry = __atomic_load_n((uint64_t *)(void *)hva, __ATOMIC_RELAXED);
 	ret->hva = slot->read_only ? NULL : hva;
+}
+
+bool mmu_pdptes_good(struct hosted_cpu *cpu, uint64_t cr3)
+{
+	const uint64_t phys = (UINT64_C(1) << cpu->mmu->phys_bits) - 1;
+	const struct format f = { .entry_bytes = 8 };
+
+	for (unsigned i = 0; i < PAE_PDPTES; i++) {
+		struct step step;
+		step_load(cpu, &f, (cr3 & PAE_CR3) + i * f.entry_bytes, &step);
+		if ((step.entry & X86_PTE_PRESENT) && (step.entry & (PDPTE_RESERVED | ~phys)))
+			return false;
+	}
+	return true;
 }
 
 /* One of them leads to a page and not to a table. */

@@ -49,12 +49,24 @@ static void add_modrm(struct diff_rng *rng, struct bytes *out, const struct diff
 	add(out, mod << 6 | reg | rm);
 }
 
+/* Prefixes that change nothing: segments of base 0, and a REX that is not the last of all. */
+static void add_idle(struct diff_rng *rng, struct bytes *out, const struct diff_form *form)
+{
+	static const uint8_t segments[4] = { 0x26, 0x2e, 0x36, 0x3e };
+
+	if (form->code == X86_CODE_64 && one_in(rng, 8))
+		add(out, 0x40 | below(rng, 16));
+	if (one_in(rng, 16))
+		add(out, segments[below(rng, 4)]);
+}
+
 static void add_legacy(struct diff_rng *rng, struct bytes *out, const struct diff_form *form)
 {
 	static const uint8_t prefixes[4] = { 0, OPSIZE, 0xf3, 0xf2 };
 	static const uint8_t escapes[4] = { 0, 0, 0x38, 0x3a };
 	unsigned rex = (unsigned)form->w << 3;
 
+	add_idle(rng, out, form);
 	if (form->pp)
 		add(out, prefixes[form->pp]);
 	if (form->pp > 1 && one_in(rng, 4))

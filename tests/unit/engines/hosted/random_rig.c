@@ -459,8 +459,8 @@ bool random_answer(enum vcpu_exit exit, struct vcpu_io *io)
 			memset(io->pio.data, (int)(io->pio.port * 7 & 0xff), io->pio.len);
 		return !io->pio.is_write;
 	case VCPU_EXIT_MMIO:
-		if (!io->mmio.is_write)
-			memset(io->mmio.data, (int)(io->mmio.gpa * 5 & 0xff), io->mmio.len);
+		for (unsigned i = 0; !io->mmio.is_write && i < io->mmio.len; i++)
+			io->mmio.data[i] = (uint8_t)((io->mmio.gpa + i) * 5);
 		return true;
 	case VCPU_EXIT_MSR_READ:
 	case VCPU_EXIT_MSR_WRITE:
