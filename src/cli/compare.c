@@ -42,7 +42,7 @@ static const struct opt compare_opts[] = {
 	{ 'm', OPT_TEXT, "memory", "SIZE", "memory (" COMPARE_MEMORY ")" },
 	{ 0, OPT_TEXT, "cpus", "N", "CPUs, always the same ones (2, or what there is)" },
 	{ 0, OPT_GROUP, "", NULL, "What comes out" },
-	{ 'f', OPT_TEXT, "format", "FORMAT", "table, json, csv, md, html" },
+	{ 'f', OPT_TEXT, "format", "table|json|csv|md|html", "how to show it" },
 	{ 'o', OPT_TEXT, "output", "FILE", "into a file" },
 	{ 0, OPT_TEXT, "baseline", "FILE", "show what differs from an earlier one (-f json)" },
 	{ 0, OPT_TEXT, "fail-above", "PERCENT", "exit with 1 where more than that is worse" },

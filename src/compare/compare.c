@@ -107,7 +107,8 @@ static int compare_add_metric(struct comparison *c, const struct metric *metric,
 					   .title = (char *)(uintptr_t)metric->title,
 					   .unit = (char *)(uintptr_t)metric->unit,
 					   .source = (char *)(uintptr_t)metric->source,
-					   .better = metric->better };
+					   .better = metric->better,
+					   .once = metric->once };
 	int r = result_metric_add(c->result, &row);
 
 	return r < 0 ? err_set(err, -r, "metric %s", metric->id) : 0;

@@ -53,6 +53,8 @@ double axis_at(const struct axis *axis, double value);
 /* axis_ticks() - at each decade, or 1, 2 and 5 of each where there are few; else at round steps. Return: how many. */
 #define AXIS_TICKS 12
 size_t axis_ticks(const struct axis *axis, double ret[AXIS_TICKS]);
+/* axis_text() - a tick's number, with no more digits than it needs: "0.1", "20", "100k". */
+void axis_text(double tick, char ret[FIGURE_TEXT]);
 
 /*
  * A drawing of lines over two axes. What a line is stands at its end or above it, not in a legend.

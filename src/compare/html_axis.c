@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <math.h>
+#include <string.h>
 
 #include "compare/html.h"
 
@@ -97,4 +98,18 @@ size_t axis_ticks(const struct axis *axis, double ret[AXIS_TICKS])
 	for (int i = 0; axis->low + step * i <= axis->high + step / 2 && n < AXIS_TICKS; i++)
 		ret[n++] = axis->low + step * i;
 	return n;
+}
+
+void axis_text(double tick, char ret[FIGURE_TEXT])
+{
+	size_t n;
+
+	figure_text(tick, ret);
+	n = strlen(ret);
+	if (!strchr(ret, '.') || ret[n - 1] < '0' || ret[n - 1] > '9' || strchr(ret, 'e'))
+		return;
+	while (ret[n - 1] == '0')
+		ret[--n] = '\0';
+	if (ret[n - 1] == '.')
+		ret[n - 1] = '\0';
 }

@@ -37,7 +37,7 @@ static struct cost cards_cost(const struct view *view, size_t first, size_t colu
 /* A group that the sentence sums up: not one whose figures stand for themselves. */
 static bool cards_sums(const struct view *view, size_t metric)
 {
-	static const char *const others[] = { "life", "memory", "isolation", "exits" };
+	static const char *const others[] = { "life", "memory", "isolation", "exits", "workload" };
 	const char *id = view->result->metrics[metric].id;
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
@@ -66,24 +66,27 @@ static void cards_group(struct buf *out, size_t n, const char *id)
 	html_text(out, word);
 }
 
-/* "658 ms to start" */
-static bool cards_figure(struct page *page, const char *id, const char *words, size_t column,
-			 struct buf *out)
+/* "658 ms to start"; @ratio: and how that is to its baseline's */
+static void cards_figure(struct page *page, const char *id, const char *words, bool ratio,
+			 size_t column, struct buf *out)
 {
 	int m = result_find_metric(page->view->result, id);
 	char number[FIGURE_TEXT];
 
 	if (m < 0)
-		return false;
+		return;
 	const struct figure *f = view_figure(page->view, (size_t)m, column);
 	if (!f->s.n)
-		return false;
+		return;
 	figure_text(f->s.median, number);
 	(void)buf_printf(out, "%s<b>%s ", out->len ? " and " : "",
 			 number); /* a failure is sticky */
 	html_text(out, page->view->result->metrics[m].unit);
 	(void)buf_printf(out, "</b> %s%s", words, f->s.noisy ? " (noisy)" : ""); /* likewise */
-	return true;
+	ratio_text(f->ratio, number);
+	if (ratio && *number && !f->s.noisy && !view_is_baseline(page->view, column))
+		(void)buf_printf(out, " (%s%s)", f->differs == DIFFER_NO ? CELL_SAME : "",
+				 number); /* likewise */
 }
 
 /* What its baseline's work takes here, group by group: those that differ, and those that cannot be told from it. */
@@ -117,8 +120,10 @@ static void cards_costs(struct page *page, size_t column)
 	AUTO(buf_fini) struct buf same = { 0 };
 	int base = page->view->baselines[column];
 
-	(void)cards_figure(page, "life.start", "to start", column, &own); /* or nothing of it */
-	(void)cards_figure(page, "memory.overhead", "of memory", column, &own);
+	cards_figure(page, "life.start", "to start", false, column, &own);
+	cards_figure(page, "memory.overhead", "of memory", false, column, &own);
+	cards_figure(page, "workload.time", "for the workload", true, column, &own);
+	cards_figure(page, "workload.memory", "of memory at its peak", true, column, &own);
 	if (base >= 0 && (size_t)base != column)
 		cards_groups(page, column, &differ, &same);
 	if (!own.len && !differ.len && !same.len)

@@ -10,6 +10,7 @@
 #define CURVE_SAMPLES 5	  /* fewer make no distribution */
 #define CURVE_HEIGHT  240 /* pixels */
 #define CURVE_LANE    17
+#define MEMORY_SPREAD 40   /* times: how far apart lines may lie on a linear scale */
 #define CURVE_CHAR    2.05 /* percent of a telephone's width that a label's character takes */
 
 static int curve_order(const void *a, const void *b)
@@ -238,15 +239,41 @@ static void memory_line(const struct plot *plot, size_t column, const json_t *po
 	page_add(plot->page, "</g>");
 }
 
+/*
+ * Whether columns lie so far apart that one would flatten the others: then both axes are logarithmic, and what an instance takes
+ * is how high its line lies.
+ */
+static bool memory_spread(const struct result *r, size_t metric)
+{
+	double least = INFINITY, most = 0;
+
+	for (size_t c = 0; c < r->n_columns; c++) {
+		const json_t *points = result_cell(r, metric, c)->detail, *point;
+		double x, y, last = 0;
+		size_t i;
+		json_array_foreach(points, i, point)
+		{
+			if (memory_point(point, &x, &y) && x > 0 && y > 0)
+				last = y / x;
+		}
+		if (last > 0) {
+			least = fmin(least, last);
+			most = fmax(most, last);
+		}
+	}
+	return most > MEMORY_SPREAD * least;
+}
+
 void html_memory(struct page *page)
 {
 	const struct result *r = page->view->result;
 	int m = result_find_metric(r, "memory.density");
 	double taken[RESULT_COLUMNS_MAX];
+	bool log = m >= 0 && memory_spread(r, (size_t)m);
 	struct plot plot = { .page = page,
 			     .id = "memory-plot",
-			     .x = { 0, 0, false },
-			     .y = { 0, 0, false },
+			     .x = log ? axis_empty(true) : (struct axis){ 0, 0, false },
+			     .y = log ? axis_empty(true) : (struct axis){ 0, 0, false },
 			     .top = 26,
 			     .height = CURVE_HEIGHT };
 	size_t any = 0, n = 0;
@@ -258,10 +285,12 @@ void html_memory(struct page *page)
 		return;
 	axis_round(&plot.x);
 	axis_round(&plot.y);
-	page_add(
+	page_printf(
 		page,
-		"<section id=\"density\"><h2>Memory against the number of instances</h2><p class=\"lead\">Idle "
-		"instances, one beside the other. The slope is what one more takes of the host.</p><figure>");
+		"<section id=\"density\"><h2>Memory against the number of instances</h2><p class=\"lead\">"
+		"Idle instances, one beside the other. %s</p><figure>",
+		log ? "Both scales are logarithmic: the higher a line lies, the more each instance takes of the host."
+		    : "The slope is what one more takes of the host.");
 	plot_begin(
 		&plot, "Memory against the number of instances",
 		"For each architecture the host's memory in MiB that so many idle instances take.",

@@ -16,6 +16,7 @@
 #define DOTS_HIGH   1e6
 #define DOTS_TOP    30 /* the axis above the first row */
 #define DOTS_LABEL  17
+#define DOTS_LINE   15 /* a label's second line */
 #define DOTS_CHARS  46 /* of a label, and what stands at the right of it: as wide as a telephone */
 #define DOTS_LANE   13
 #define DOTS_ROW    9	/* between rows */
@@ -163,25 +164,59 @@ static void dots_base(struct page *page, size_t metric, double y)
 	page_add(page, "</text>");
 }
 
+/* Bytes of a title that stand on its row's first line: all, or up to the last blank that fits. */
+static size_t dots_break(const char *title)
+{
+	size_t chars = 0, at = 0;
+
+	for (size_t i = 0; title[i]; i++) {
+		if ((title[i] & 0xc0) != 0x80 && chars++ == DOTS_CHARS)
+			return at;
+		if (title[i] == ' ' && i)
+			at = i;
+	}
+	return strlen(title);
+}
+
+/* The metric's title above its marks, in two lines where it is long. Return: pixels it takes; draw: false only measures. */
+static double dots_label(struct page *page, size_t metric, double y, bool draw)
+{
+	const struct result_metric *m = &page->view->result->metrics[metric];
+	const char *title = *m->title ? m->title : m->id;
+	size_t first = dots_break(title);
+	bool two = first > 0 && title[first];
+	char line[DOTS_CHARS * 4 + 1]; /* characters of UTF-8 */
+
+	if (draw) {
+		(void)snprintf(line, sizeof(line), "%.*s", (int)first, title);
+		page_printf(page, "<text class=\"lab\" x=\"0\" y=\"%.1f\">", y + 12);
+		page_short(page, two ? line : title, DOTS_CHARS);
+		page_add(page, "</text>");
+	}
+	if (draw && two) {
+		page_printf(page, "<text class=\"lab\" x=\"0\" y=\"%.1f\">", y + 12 + DOTS_LINE);
+		page_short(page, title + first + 1, DOTS_CHARS);
+		page_add(page, "</text>");
+	}
+	return DOTS_LABEL + (two ? DOTS_LINE : 0);
+}
+
 /* A metric's row at y; the next one's. draw: false only measures. */
 static double dots_metric(struct page *page, const struct axis *axis, size_t metric, double y,
 			  bool draw)
 {
 	struct dot dots[RESULT_COLUMNS_MAX];
-	const struct result_metric *m = &page->view->result->metrics[metric];
 	unsigned lanes;
 	size_t n = dots_row(page->view, axis, metric, dots, &lanes);
 
+	double label = dots_label(page, metric, y, draw);
 	if (draw) {
-		page_printf(page, "<text class=\"lab\" x=\"0\" y=\"%.1f\">", y + 12);
-		page_short(page, *m->title ? m->title : m->id, DOTS_CHARS);
-		page_add(page, "</text>");
 		dots_base(page, metric, y + 12);
 		for (size_t i = 0; i < n; i++)
 			dots_draw(page, metric, &dots[i],
-				  y + DOTS_LABEL + DOTS_LANE * (dots[i].lane + 0.5));
+				  y + label + DOTS_LANE * (dots[i].lane + 0.5));
 	}
-	return y + DOTS_LABEL + DOTS_LANE * lanes + DOTS_ROW;
+	return y + label + DOTS_LANE * lanes + DOTS_ROW;
 }
 
 static void dots_scale(struct page *page, const struct axis *axis, double height)
@@ -197,7 +232,7 @@ static void dots_scale(struct page *page, const struct axis *axis, double height
 		if (is_one && one)
 			continue;
 		one |= is_one;
-		figure_text(at, text);
+		axis_text(at, text);
 		double x = dots_x(axis, at);
 		page_printf(page,
 			    "<line class=\"%s\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"20\" y2=\"%.0f\"/>"
@@ -220,7 +255,7 @@ static void dots_group(struct page *page, const struct axis *axis, size_t first)
 	}
 	const double height = y;
 	(void)snprintf(id, sizeof(id), "dots-%zu", first); /* fits */
-	page_add(page, "<figure class=\"group\"><h3>");
+	page_add(page, "<figure class=\"chart\"><h3>");
 	page_text(page, group_name(r->metrics[first].id, name));
 	page_add(page, "</h3>");
 	page_svg(

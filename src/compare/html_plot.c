@@ -26,7 +26,7 @@ static void plot_ticks_x(const struct plot *plot, const char *unit)
 	for (size_t i = 0; i < n; i++) {
 		char text[FIGURE_TEXT];
 		double x = plot_x(plot, ticks[i]);
-		figure_text(ticks[i], text);
+		axis_text(ticks[i], text);
 		page_printf(
 			plot->page,
 			"<line class=\"grid\" x1=\"%.2f%%\" x2=\"%.2f%%\" y1=\"%.1f\" y2=\"%.1f\"/>"
@@ -52,7 +52,7 @@ static void plot_ticks_y(const struct plot *plot, const char *unit)
 	for (size_t i = 0; i < n; i++) {
 		char text[FIGURE_TEXT];
 		double y = plot_y(plot, ticks[i]);
-		figure_text(ticks[i], text);
+		axis_text(ticks[i], text);
 		page_printf(plot->page,
 			    "<line class=\"%s\" x1=\"0\" x2=\"100%%\" y1=\"%.1f\" y2=\"%.1f\"/>",
 			    i ? "grid" : "floor", y, y);

@@ -50,7 +50,7 @@ static void table_small(struct page *page, size_t metric, size_t column)
 {
 	const struct result_metric *m = &page->view->result->metrics[metric];
 	const struct figure *f = view_figure(page->view, metric, column);
-	char ratio[FIGURE_TEXT], q1[FIGURE_TEXT], q3[FIGURE_TEXT];
+	char ratio[FIGURE_TEXT], q1[FIGURE_TEXT], q3[FIGURE_TEXT], min[FIGURE_TEXT];
 
 	ratio_text(f->ratio, ratio);
 	if (*ratio && !view_is_baseline(page->view, column) && m->better != BETTER_NEITHER)
@@ -66,7 +66,11 @@ static void table_small(struct page *page, size_t metric, size_t column)
 		return;
 	figure_text(f->s.q1, q1);
 	figure_text(f->s.q3, q3);
-	page_printf(page, "<span class=\"small\">%s–%s</span>", q1, q3);
+	figure_text(f->s.min, min);
+	page_printf(
+		page,
+		"<span class=\"small\">%s–%s</span><span class=\"small\">min %s, CV %.0f %%</span>",
+		q1, q3, min, fmin(f->s.cv * 100, 9999));
 }
 
 static void table_cell(struct page *page, size_t metric, size_t column)
@@ -180,7 +184,7 @@ void html_table(struct page *page)
 	page_add(
 		page,
 		"<section id=\"figures\"><h2>Every figure</h2><p class=\"lead\">Medians; below each its ratio to the "
-		"baseline, and its quartiles. n is the number of runs. ↓ less is better, ↑ more is better.</p>");
+		"baseline, its quartiles, the least, and the coefficient of variation; n is the number of runs. ↓ less is better, ↑ more is better.</p>");
 	table_open(page, "Every figure", "figures");
 	table_heads(page, "Metric");
 	for (size_t m = 0; m < r->n_metrics; m++) {

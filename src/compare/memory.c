@@ -118,7 +118,8 @@ const struct metric metric_overhead = {
 	.source = "/proc/PID/smaps_rollup",
 	.better = BETTER_LOW,
 	.level = COMPARE_QUICK,
-	.seconds = 1,
+	.seconds = 2,
+	.alone = true,
 	.measure = memory_overhead,
 };
 
@@ -131,5 +132,6 @@ const struct metric metric_density = {
 	.level = COMPARE_STANDARD,
 	.seconds = 20,
 	.once = true,
+	.alone = true,
 	.measure = memory_density,
 };

@@ -13,15 +13,21 @@ enum reader_metric { READER_TIME, READER_CPU, READER_MEMORY, READER_STATUS, READ
 #define READER_CLOCK  "strata's own clock"
 #define READER_CGROUP "cgroup of all that runs it on the host"
 
+/* Strings that result_metric_add() copies. */
+#define READER_KNOWN(name, words, what, by, which)                                                 \
+	{                                                                                          \
+		.id = (char *)(uintptr_t)name, .title = (char *)(uintptr_t)words,                  \
+		.unit = (char *)(uintptr_t)what, .source = (char *)(uintptr_t)by, .better = which  \
+	}
+
 static const struct result_metric reader_known[READER_METRICS] = {
-	[READER_TIME] = { (char *)"workload.time", (char *)"time from start to end", (char *)"ms",
-			  (char *)READER_CLOCK, BETTER_LOW, false },
-	[READER_CPU] = { (char *)"workload.cpu", (char *)"CPU time of the host's", (char *)"ms",
-			 (char *)READER_CGROUP, BETTER_LOW, false },
-	[READER_MEMORY] = { (char *)"workload.memory", (char *)"the host's memory at the peak",
-			    (char *)"MiB", (char *)READER_CGROUP, BETTER_LOW, false },
-	[READER_STATUS] = { (char *)"workload.status", (char *)"exit status", (char *)"",
-			    (char *)"", BETTER_NEITHER, false },
+	[READER_TIME] = READER_KNOWN("workload.time", "time from start to end", "ms", READER_CLOCK,
+				     BETTER_LOW),
+	[READER_CPU] = READER_KNOWN("workload.cpu", "CPU time taken of the host", "ms",
+				    READER_CGROUP, BETTER_LOW),
+	[READER_MEMORY] = READER_KNOWN("workload.memory", "memory taken of the host, at the peak",
+				       "MiB", READER_CGROUP, BETTER_LOW),
+	[READER_STATUS] = READER_KNOWN("workload.status", "exit status", "", "", BETTER_NEITHER),
 };
 
 int reader_metrics(struct result *result, size_t *ret_index, struct err *err)

@@ -284,28 +284,32 @@ static void table_notes(struct table *t)
 	}
 }
 
-static void table_changes(struct table *t)
+static void table_changes_of(struct table *t, enum difference since)
 {
 	const struct result *r = t->view->result;
 
-	if (!t->view->old)
-		return;
-	(void)buf_adds(&t->out, "\nSince the baseline\n"); /* a failure is sticky */
 	for (size_t m = 0; m < r->n_metrics; m++) {
 		for (size_t c = 0; c < r->n_columns; c++) {
-			const struct figure *f = view_figure(t->view, m, c);
 			AUTO(buf_fini) struct buf line = { 0 };
-			if (f->since != DIFFER_WORSE && f->since != DIFFER_BETTER)
+			if (view_figure(t->view, m, c)->since != since)
 				continue;
 			emit_change(t->view, m, c, &line);
-			table_style(t, f->since == DIFFER_WORSE ? "31" : "32");
-			table_line(t, f->since == DIFFER_WORSE ? "worse" : "better",
-				   buf_str(&line));
+			table_style(t, since == DIFFER_WORSE ? "31" : "32");
+			table_line(t, since == DIFFER_WORSE ? "worse " : "better", buf_str(&line));
 			table_style(t, "0");
 		}
 	}
+}
+
+static void table_changes(struct table *t)
+{
+	if (!t->view->old)
+		return;
+	(void)buf_adds(&t->out, "\nSince the baseline\n"); /* a failure is sticky */
 	if (!emit_changed(t->view))
 		table_line(t, "", WORDS_UNCHANGED);
+	table_changes_of(t, DIFFER_WORSE);
+	table_changes_of(t, DIFFER_BETTER);
 }
 
 static void table_print(struct table *t)

@@ -54,8 +54,9 @@ static json_t *result_cell_json(const struct result_cell *cell)
 
 	if (r == 0 && s.n)
 		r = json_object_update_new(json,
-					   json_pack("{s:f, s:f, s:f, s:b}", "median", s.median,
-						     "q1", s.q1, "q3", s.q3, "noisy", s.noisy));
+					   json_pack("{s:f, s:f, s:f, s:f, s:f, s:b}", "min", s.min,
+						     "q1", s.q1, "median", s.median, "q3", s.q3,
+						     "cv", s.cv, "noisy", s.noisy));
 	if (r == 0 && cell->why)
 		r = json_object_set_new(json, "why", json_string(cell->why));
 	if (r == 0 && cell->detail)

@@ -48,12 +48,23 @@ static int suite_inside(struct comparison *c, const struct metric *metric, size_
 	return r;
 }
 
+static void suite_end_others(struct comparison *c, size_t column)
+{
+	for (size_t i = 0; i < c->result->n_columns; i++) {
+		if (i != column && c->columns[i].ops)
+			(void)column_stop(&c->columns[i], NULL); /* start() removes what is left */
+	}
+}
+
 int suite_sample(struct comparison *c, const struct task *task, size_t column, bool warm_up,
 		 struct err *err)
 {
 	const struct metric *metric = task->metric;
 	json_t *detail = NULL;
 	double value = 0;
+
+	if (metric->alone)
+		suite_end_others(c, column);
 	int r = metric->command ? suite_inside(c, metric, column, &value, err)
 				: metric->measure(&c->columns[column], &value, &detail, err);
 

@@ -62,6 +62,9 @@ void change_text(const struct figure *figure, char ret[FIGURE_TEXT])
 	char digits[FIGURE_TEXT];
 
 	figure_text(figure->change, digits);
+	if (figure->change < 99999)
+		(void)snprintf(digits, sizeof(digits), "%.*f", figure->change < 9.95,
+			       figure->change); /* fits */
 	if (isfinite(figure->change))
 		(void)snprintf(ret, FIGURE_TEXT, "%s%.16s %%", sign, digits); /* fits */
 	else

@@ -381,7 +381,7 @@ void scene_full(struct result *ret)
 
 void scene_hostile(struct result *ret)
 {
-	static const char *const ids[] = { "life.start", "cpu." SCENE_EVIL, SCENE_EVIL,
+	static const char *const ids[] = { "life.start", ("cpu." SCENE_EVIL), SCENE_EVIL,
 					   "isolation.<b>", "memory.density" };
 	const double values[] = { 0, -3, 1e150, -1e150, 1e-150 };
 
