@@ -70,6 +70,7 @@ static char *qemu_escape(const char *path)
 	return buf_steal(&text);
 }
 
+/* A disk for reading is the image of all instances, which our own VMM locks in its way. */
 static void qemu_disk(struct qemu_line *line, unsigned n, const char *path, bool read_only)
 {
 	char *escaped = qemu_escape(path);
@@ -78,7 +79,7 @@ static void qemu_disk(struct qemu_line *line, unsigned n, const char *path, bool
 		line->failed = true;
 	qemu_word(line, "-drive");
 	qemu_word(line, "file=%s,if=none,id=disk%u,format=raw%s", escaped ? escaped : "", n,
-		  read_only ? ",readonly=on" : ",cache=writeback");
+		  read_only ? ",readonly=on,file.locking=off" : ",cache=writeback");
 	qemu_word(line, "-device");
 	qemu_word(line, "virtio-blk-pci,drive=disk%u,serial=strata-%u", n, n);
 	free(escaped);

@@ -334,8 +334,8 @@ const struct engine_ops oslevel_engine = {
 			"cgroups, capabilities and a seccomp filter stand between",
 		.breach =
 			"a bug in the host's kernel reaches the host and every instance; a "
-			"process that leaves its namespaces has the rights of its user id, with "
-			"--userns those of one that nobody else has",
+			"process that leaves its namespaces has the rights of its user id, in a "
+			"user namespace those of an id that nobody else has",
 		.gives =
 			"native speed, the quickest start and the smallest footprint, with only "
 			"the host's kernel between neighbours",
