@@ -372,9 +372,8 @@ const struct cmd cmd_compare = {
 	.name = "compare",
 	.operands = "[IMAGE [COMMAND [ARG...]]]",
 	.summary = "Measure one workload under every architecture, side by side",
-	.notes =
-		"With a COMMAND: its time, CPU time, memory and exit status, and the numbers that it prints as a\n"
-		"JSON object on its last line. Without an image: the built-in suite ('strata image build-bench').",
+	.notes = "A COMMAND's own numbers are those of a JSON object on its last line.\n"
+		 "Without IMAGE: the built-in suite ('strata image build-bench' makes its image).",
 	.opts = compare_opts,
 	.stop_at_operand = true,
 	.max_operands = -1,
