@@ -21,6 +21,12 @@ static int decode(const struct jit_work *w, const uint8_t *page, unsigned at, st
 	return x86_decode(bytes, n, (enum x86_code)w->code, ret);
 }
 
+/* A branch to an address that is none faults itself (SDM 1, Canonical Addressing), not what it leads to. @next: behind it. */
+static bool leads_nowhere(const struct x86_insn *insn, uint64_t next)
+{
+	return insn->class == X86_CLASS_BRANCH && !sys_is_canonical(next + (uint64_t)insn->imm);
+}
+
 /* The first instruction goes on in the next page. */
 static int decode_torn(const struct jit_work *w, const uint8_t *page, struct x86_insn *ret)
 {
@@ -41,12 +47,6 @@ static void collect_torn(struct jit_work *w, const uint8_t *page)
 	w->n = w->leaves ? 0 : 1;
 	w->at[0] = 0;
 	w->guest_end = w->leaves ? 0 : (uint32_t)len;
-}
-
-/* A branch to an address that is none faults itself (SDM 1, Canonical Addressing), not what it leads to. @next: behind it. */
-static bool leads_nowhere(const struct x86_insn *insn, uint64_t next)
-{
-	return insn->class == X86_CLASS_BRANCH && !sys_is_canonical(next + (uint64_t)insn->imm);
 }
 
 static void collect(struct jit_work *w, const uint8_t *page)
