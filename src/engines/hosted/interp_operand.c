@@ -61,7 +61,7 @@ uint8_t *interp_direct(struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool 
 
 	if (((gva + len - 1) & -(uint64_t)CPU_PAGE_BYTES) != tag)
 		return NULL;
-	return (uint8_t *)(gva + entry->addend);
+	return cpu_hva(entry, gva);
 }
 
 static uint64_t operand_read(const uint8_t *at, unsigned len)
