@@ -132,7 +132,7 @@ struct jit_block {
 	jit_ref code;
 	jit_ref flags_entry; /* flags in jit_gs.flags, where it wants them; 0: not made yet */
 	uint32_t code_bytes;
-	jit_ref next_hash, next_page, next_page2, next_region;
+	jit_ref next_hash, next_page, next_page2, next_region, next_killed;
 	jit_ref incoming; /* struct jit_link: linked to this */
 };
 
@@ -293,7 +293,7 @@ struct jit_vcpu {
 	jit_ref thunks[JIT_THUNKS];
 	struct jit_region regions[JIT_REGIONS];
 	unsigned region; /* in use */
-	jit_ref killed; /* their incoming links are to go: by next_hash; atomic, written under the lock */
+	jit_ref killed; /* their incoming links are to go: by next_killed; atomic, written under the lock */
 	uint32_t index_mask;
 	jit_ref *by_rip, *by_page, *by_page2;
 	struct jit_domain domains[JIT_DOMAINS];

@@ -62,6 +62,24 @@ static void a_loop_is_translated_and_linked(void **state)
 	assert_true(stats.links >= 2);
 }
 
+/* A kernel comes from interrupts with no SS, and from SYSCALL with one: its code was translated twice. */
+static void the_stack_segment_is_nothing_to_64_bit_code(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct jit_stats before, after;
+
+	LOAD(rig, JIT_RIG_CODE, 0x31, 0xc0, HLT);
+	rig->cpu.segs[X86_SS].db = true;
+	cpu_mode_update(&rig->cpu);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 2);
+	jit_stats(&rig->cpu, &before);
+	rig->cpu.segs[X86_SS].db = false;
+	cpu_mode_update(&rig->cpu);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 2);
+	jit_stats(&rig->cpu, &after);
+	assert_int_equal(after.blocks, before.blocks);
+}
+
 /* Calls across pages, r10, r11, r15 in every role, flags over memory accesses. */
 static void registers_in_memory_and_flags_are_kept(void **state)
 {
@@ -532,6 +550,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_loop_is_translated_and_linked),
 		T(registers_in_memory_and_flags_are_kept),
+		T(the_stack_segment_is_nothing_to_64_bit_code),
 		T(a_fault_leaves_the_state_before_the_instruction),
 		T(a_push_that_faults_leaves_the_stack_pointer),
 		T(an_access_across_pages_that_are_no_neighbours),
