@@ -58,8 +58,7 @@ void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed)
 	unsigned site = jit_site(w, 0, CPU_READ);
 
 	w->sites[site].insn = (uint16_t)offset;
-	jit_exit(w, emit_jmp(&w->e, NULL), live ? JIT_THUNK_AGAIN_LIVE : JIT_THUNK_AGAIN,
-		 JIT_ARG_SITE, site);
+	jit_stub(w, live ? JIT_THUNK_AGAIN_LIVE : JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 }
 
 /* ---- edges ---- */

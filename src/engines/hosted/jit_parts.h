@@ -79,7 +79,7 @@
 #define JIT_ROUNDS	 8U
 #define JIT_ROUNDS_INSNS 56U
 /* So long a block does not go on behind a conditional branch; nor behind more of them than that. */
-#define JIT_LONG_INSNS	 24U
+#define JIT_LONG_INSNS	 32U
 #define JIT_BRANCHES_MAX 6U
 #define JIT_BLOCK_ROOM	 (24U << 10) /* more than the longest block takes, with its tables */
 #define JIT_TABLE_ROOM	 (8U << 10)  /* of which the tables */
