@@ -455,6 +455,8 @@ void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed);
 void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_arg arg_is,
 	      unsigned arg);
 void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, unsigned arg);
+/* jit_jump_to_thunk() - by way of a jump there that is near enough, if there is one. */
+void jit_jump_to_thunk(struct jit_work *w, unsigned thunk);
 /* jit_thunk_arg() - the register that its argument is in. */
 static inline unsigned jit_thunk_arg(unsigned thunk)
 {
