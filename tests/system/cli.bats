@@ -216,3 +216,19 @@ refused() {
 	run strata volume prune --force
 	[ "$status" -eq 0 ]
 }
+
+@test "info --compare says of every architecture what it is" {
+	run "$STRATA" info --compare
+	[ "$status" -eq 0 ]
+	! printf '%s\n' "$output" | grep -E '^.{81}' || false
+	for name in os-level hybrid hosted; do
+		printf '%s\n' "$output" | grep -qx "$name" || { echo "no $name"; false; }
+	done
+	[ "$(printf '%s\n' "$output" | grep -c '^  a breach reaches ')" -eq "$(printf '%s\n' "$output" | grep -c '^[a-z]')" ]
+
+	run "$STRATA" info --compare -f json
+	[ "$status" -eq 0 ]
+	# no architecture without an answer, and none that has another's about the kernel and itself
+	printf '%s' "$output" | jq -e 'length >= 3 and all(.[]; (.privileged_instructions, .kernel, .shared, .breach, .gives) | length > 10)'
+	[ "$(printf '%s' "$output" | jq -r '.[].privileged_instructions' | sort -u | wc -l)" -eq "$(printf '%s' "$output" | jq length)" ]
+}

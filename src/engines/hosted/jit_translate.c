@@ -40,6 +40,12 @@ static void collect_torn(struct jit_work *w, const uint8_t *page)
 	w->guest_end = w->leaves ? 0 : (uint32_t)len;
 }
 
+/* A branch to an address that is none faults itself (SDM 1, Canonical Addressing), not what it leads to. @next: behind it. */
+static bool leads_nowhere(const struct x86_insn *insn, uint64_t next)
+{
+	return insn->class == X86_CLASS_BRANCH && !sys_is_canonical(next + (uint64_t)insn->imm);
+}
+
 /* The block goes on behind a conditional branch forward in the page, which is left on the way as long as there is room for the rest. */
 static bool goes_on(const struct jit_work *w, const struct x86_insn *insn, uint64_t next,
 		    unsigned branches)
@@ -90,7 +96,8 @@ static void collect(struct jit_work *w, const uint8_t *page)
 			collect_torn(w, page);
 			return;
 		}
-		if (len < 0 || !jit_can(w, insn)) {
+		if (len < 0 || !jit_can(w, insn) ||
+		    leads_nowhere(insn, w->rip + (at - first) + (uint64_t)len)) {
 			w->leaves = true;
 			break;
 		}

@@ -39,6 +39,8 @@ static bool say_bytes(bool print, const char *what, unsigned i, const uint8_t *n
 {
 	char name[32];
 
+	if (memcmp(native, ours, n) == 0)
+		return false;
 	for (size_t at = 0; at < n; at++) {
 		if (native[at] == ours[at])
 			continue;

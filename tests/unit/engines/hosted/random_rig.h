@@ -33,7 +33,7 @@ void random_code(struct diff_rng *rng, uint8_t *at, size_t n);
 void random_memory(struct diff_rng *rng, struct random_rig *rig, bool is_wild);
 /* random_state() - somewhere in the code, in some mode. */
 void random_state(struct diff_rng *rng, struct x86_state *ret);
-/* random_answer() - what a device answers, by the bytes' addresses alone; whether the guest goes on. */
+/* random_answer() - what a device answers, by the access alone; whether the guest goes on. */
 bool random_answer(enum vcpu_exit exit, struct vcpu_io *io);
 /* random_thread() - every thread that runs vcpus, first. */
 void random_thread(void);

@@ -4,6 +4,7 @@
  * tables, which have to come back when they are kicked. RANDOM_SEED, RANDOM_SEEDS, RANDOM_CASES: other walks, more of them, longer ones.
  */
 #include "random_replay.h"
+#include "random_watch.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -19,7 +20,7 @@
 
 #define CACHE_BYTES   (UINT64_C(2) << 20)
 #define CASES_MACHINE 64U /* before another begins */
-#define PATIENCE_US   20000U
+#define WILD	      4U  /* every fourth machine's guest reaches its own tables */
 #define XSAVE_BYTES   16384U
 #define JOIN_SECONDS  120
 #define ARITHMETIC    0x8d5U
@@ -44,61 +45,6 @@ struct outcome {
 	uint64_t xcr0;
 	uint8_t xsave[XSAVE_BYTES];
 };
-
-/* Kicks a vcpu that runs for too long. */
-struct watch {
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	struct vcpu *vcpu;
-	uint64_t round;
-	bool over;
-};
-
-static void *watch_main(void *arg)
-{
-	struct watch *w = arg;
-
-	(void)pthread_mutex_lock(&w->lock);
-	while (!w->over) {
-		uint64_t round = w->round;
-		struct timespec at;
-		(void)clock_gettime(CLOCK_REALTIME, &at);
-		at.tv_nsec += PATIENCE_US * 1000L;
-		at.tv_sec += at.tv_nsec / 1000000000L;
-		at.tv_nsec %= 1000000000L;
-		(void)pthread_cond_timedwait(&w->changed, &w->lock, &at);
-		if (w->vcpu && w->round == round)
-			hosted_cpu_ops.kick(w->vcpu);
-	}
-	(void)pthread_mutex_unlock(&w->lock);
-	return NULL;
-}
-
-static void watch_set(struct watch *w, struct vcpu *vcpu)
-{
-	(void)pthread_mutex_lock(&w->lock);
-	w->vcpu = vcpu;
-	w->round++;
-	(void)pthread_mutex_unlock(&w->lock);
-}
-
-static void watch_start(struct watch *w)
-{
-	memset(w, 0, sizeof(*w));
-	(void)pthread_mutex_init(&w->lock, NULL);
-	(void)pthread_cond_init(&w->changed, NULL);
-	assert_int_equal(pthread_create(&w->thread, NULL, watch_main, w), 0);
-}
-
-static void watch_end(struct watch *w)
-{
-	(void)pthread_mutex_lock(&w->lock);
-	w->over = true;
-	(void)pthread_cond_signal(&w->changed);
-	(void)pthread_mutex_unlock(&w->lock);
-	(void)pthread_join(w->thread, NULL);
-}
 
 static uint64_t sum_of(enum vcpu_exit exit, const struct vcpu_io *io, uint64_t sum)
 {
@@ -131,8 +77,8 @@ static void settle(struct vcpu *vcpu, struct vcpu_io *io)
 	}
 }
 
-static void run_one(struct random_rig *rig, struct watch *watch, const struct x86_state *state,
-		    struct outcome *ret)
+static void run_one(struct random_rig *rig, struct random_watch *watch,
+		    const struct x86_state *state, struct outcome *ret)
 {
 	struct vcpu *vcpu = rig->vcpus[0];
 	struct vcpu_io io = { 0 };
@@ -140,12 +86,12 @@ static void run_one(struct random_rig *rig, struct watch *watch, const struct x8
 
 	memset(ret, 0, sizeof(*ret));
 	assert_int_equal(hosted_cpu_ops.state_set(vcpu, state), 0);
-	watch_set(watch, vcpu);
+	random_watch_set(watch, vcpu);
 	do {
 		ret->exit = hosted_cpu_ops.run(vcpu, &io);
 		ret->last = sum_of(ret->exit, &io, ret->last);
 	} while (random_answer(ret->exit, &io) && ++ret->accesses < RANDOM_ACCESSES);
-	watch_set(watch, NULL);
+	random_watch_set(watch, NULL);
 	ret->is_kicked = ret->exit == VCPU_EXIT_KICKED;
 	settle(vcpu, &io);
 	(void)hosted_cpu_ops.state_get(vcpu, &ret->state);
@@ -183,6 +129,16 @@ static void xsave_normalize(uint8_t image[XSAVE_BYTES])
  * Arithmetic flags that nobody reads before they are written again are not kept by translated code (jit_parts.h, Flags): the frame of a
  * fault in between may show others, and so may the handler's own; and so may who looks at a device's access, where a case is cut off.
  */
+static void word_forgive(const struct random_rig *interp, struct random_rig *jit, uint64_t gpa)
+{
+	uint16_t x, y;
+
+	memcpy(&x, interp->ram + gpa, 2);
+	memcpy(&y, jit->ram + gpa, 2);
+	if (((x ^ y) & ~ARITHMETIC) == 0)
+		memcpy(jit->ram + gpa, &x, 2);
+}
+
 static void flags_forgive(const struct random_rig *interp, struct random_rig *jit,
 			  const struct outcome *a, struct outcome *b)
 {
@@ -196,15 +152,22 @@ static void flags_forgive(const struct random_rig *interp, struct random_rig *ji
 	if (a->exit != VCPU_EXIT_PIO)
 		return;
 	for (unsigned i = 0; i < FRAME_BYTES; i += 2) {
-		uint16_t x, y;
-		if (hosted_cpu_ops.translate(jit->vcpus[0], sp + i, &gpa) < 0 ||
-		    gpa > RANDOM_RAM_BYTES - 2)
-			continue;
-		memcpy(&x, interp->ram + gpa, 2);
-		memcpy(&y, jit->ram + gpa, 2);
-		if (((x ^ y) & ~ARITHMETIC) == 0)
-			memcpy(jit->ram + gpa, &x, 2);
+		if (hosted_cpu_ops.translate(jit->vcpus[0], sp + i, &gpa) == 0 &&
+		    gpa <= RANDOM_RAM_BYTES - 2)
+			word_forgive(interp, jit, gpa);
 	}
+}
+
+/* The handlers of a guest that reaches its own tables, and their frames, may be anywhere; so may those that led to a triple fault. */
+static void frames_forgive(const struct random_rig *interp, struct random_rig *jit)
+{
+	for (uint64_t gpa = 0; gpa < RANDOM_RAM_BYTES; gpa += 2)
+		word_forgive(interp, jit, gpa);
+}
+
+static bool is_same_memory(const struct random_rig *interp, const struct random_rig *jit)
+{
+	return memcmp(jit->ram, interp->ram, RANDOM_RAM_BYTES) == 0;
 }
 
 static bool is_same(const struct outcome *a, const struct outcome *b)
@@ -263,10 +226,11 @@ struct totals {
 struct group {
 	struct diff_rng rng;
 	uint64_t first; /* number of the first case */
+	bool is_wild;	/* see random_memory() */
 };
 
 /* The group again, up to case i, which the interpreter executes step by step. */
-static void replay(const struct group *group, struct watch *watch, uint64_t i, bool print,
+static void replay(const struct group *group, struct random_watch *watch, uint64_t i, bool print,
 		   struct random_replay *ret)
 {
 	static struct random_rig rig;
@@ -275,7 +239,7 @@ static void replay(const struct group *group, struct watch *watch, uint64_t i, b
 	struct x86_state state;
 
 	random_rig_create(&rig, 1, 0);
-	random_memory(&rng, &rig, false);
+	random_memory(&rng, &rig, group->is_wild);
 	for (uint64_t k = 0; k < i; k++) {
 		random_state(&rng, &state);
 		run_one(&rig, watch, &state, &outcome);
@@ -286,7 +250,7 @@ static void replay(const struct group *group, struct watch *watch, uint64_t i, b
 }
 
 /* A case came out differently. */
-static void differed(const struct group *group, struct watch *watch, uint64_t i,
+static void differed(const struct group *group, struct random_watch *watch, uint64_t i,
 		     const struct x86_state *start, struct pair *pair, struct totals *totals)
 {
 	struct random_replay again;
@@ -304,7 +268,7 @@ static void differed(const struct group *group, struct watch *watch, uint64_t i,
 }
 
 /* A pair of machines, until they are no longer alike. */
-static void pair_run(const struct group *group, struct watch *watch, uint64_t n,
+static void pair_run(const struct group *group, struct random_watch *watch, uint64_t n,
 		     struct totals *totals)
 {
 	static struct pair p;
@@ -312,7 +276,7 @@ static void pair_run(const struct group *group, struct watch *watch, uint64_t n,
 
 	random_rig_create(&p.interp, 1, 0);
 	random_rig_create(&p.jit, 1, CACHE_BYTES);
-	random_memory(&rng, &p.interp, false);
+	random_memory(&rng, &p.interp, group->is_wild);
 	memcpy(p.jit.ram, p.interp.ram, RANDOM_RAM_BYTES);
 	memcpy(p.jit.rom, p.interp.rom, RANDOM_ROM_BYTES);
 	for (uint64_t i = 0; i < n; i++) {
@@ -328,8 +292,10 @@ static void pair_run(const struct group *group, struct watch *watch, uint64_t n,
 		xsave_normalize(p.a.xsave);
 		xsave_normalize(p.b.xsave);
 		flags_forgive(&p.interp, &p.jit, &p.a, &p.b);
-		if (!is_same(&p.a, &p.b) ||
-		    memcmp(p.jit.ram, p.interp.ram, RANDOM_RAM_BYTES) != 0) {
+		if ((group->is_wild || p.a.exit == VCPU_EXIT_SHUTDOWN) &&
+		    !is_same_memory(&p.interp, &p.jit))
+			frames_forgive(&p.interp, &p.jit);
+		if (!is_same(&p.a, &p.b) || !is_same_memory(&p.interp, &p.jit)) {
 			differed(group, watch, i, &state, &p, totals);
 			break;
 		}
@@ -338,12 +304,16 @@ static void pair_run(const struct group *group, struct watch *watch, uint64_t n,
 	random_rig_destroy(&p.jit);
 }
 
-static void walk(uint64_t seed, uint64_t cases, struct watch *watch)
+static void walk(uint64_t seed, uint64_t cases, struct random_watch *watch)
 {
 	struct totals totals = { 0 };
 
 	for (uint64_t i = 0; i < cases; i += CASES_MACHINE) {
-		const struct group group = { { seed * UINT64_C(0xd1342543de82ef95) + i }, i };
+		const struct group group = {
+			.rng = { seed * UINT64_C(0xd1342543de82ef95) + i },
+			.first = i,
+			.is_wild = i / CASES_MACHINE % WILD == 0,
+		};
 		pair_run(&group, watch, CASES_MACHINE, &totals);
 	}
 	print_message("seed %llu: %u cases, %u without an end, %u by chance, %u differences\n",
@@ -356,15 +326,15 @@ static void walk(uint64_t seed, uint64_t cases, struct watch *watch)
 static void both_engines_do_the_same(void **state)
 {
 	const uint64_t cases = setting("RANDOM_CASES", 2048), seed = setting("RANDOM_SEED", 1),
-		       seeds = setting("RANDOM_SEEDS", 8);
-	struct watch watch;
+		       seeds = setting("RANDOM_SEEDS", 6);
+	struct random_watch watch;
 
 	(void)state;
 	random_thread();
-	watch_start(&watch);
+	random_watch_start(&watch);
 	for (uint64_t i = 0; i < seeds; i++)
 		walk(seed + i, cases, &watch);
-	watch_end(&watch);
+	random_watch_end(&watch);
 }
 
 /* ---- several vcpus at each other ---- */

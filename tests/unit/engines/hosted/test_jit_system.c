@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* STI in translated code, in a kernel on a whole machine: the instruction behind it retires before an interrupt comes, whoever executes it. */
+/*
+ * Translated code of a kernel on a whole machine. STI: the instruction behind it retires before an interrupt comes, whoever executes it.
+ * The end of the lower half of the address space: what branches over it faults there.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -60,6 +63,11 @@ static void tables_put(struct random_rig *rig)
 		put64(rig, PT + 8 * i, (uint64_t)i << 12 | 0x63);
 	put64(rig, PT + (DEVICE >> 12) * 8, UINT64_C(0xfe000063));
 	put64(rig, PT + (ABSENT >> 12) * 8, 0);
+	/* the last page of the lower half is that of the code again */
+	put64(rig, PML4 + 8 * 255, PDPT | 0x63);
+	put64(rig, PDPT + 8 * 511, PD | 0x63);
+	put64(rig, PD + 8 * 511, PT | 0x63);
+	put64(rig, PT + 8 * 511, CODE | 0x63);
 }
 
 static struct x86_state kernel_state(uint64_t rip)
@@ -209,6 +217,39 @@ static void an_interrupt_that_comes_due_behind_sti(void **state)
 	}
 }
 
+static void a_direct_branch_to_no_address_faulted_at_its_target(void **state)
+{
+	static const uint8_t rows[][6] = {
+		{ 0xeb, 0x40 },		       /* jmp */
+		{ 0xe9, 0x40, 0, 0, 0 },       /* jmp */
+		{ 0x74, 0x40 },		       /* je */
+		{ 0x0f, 0x84, 0x40, 0, 0, 0 }, /* je */
+		{ 0xe8, 0x40, 0, 0, 0 },       /* call */
+		{ 0xe2, 0x40 },		       /* loop */
+	};
+	const uint64_t last = UINT64_C(0x7fffffffffe0);
+	struct random_rig *rig = scene(state);
+	struct vcpu *vcpu = rig->vcpus[0];
+
+	for (unsigned i = 0; i < 2 * ARRAY_SIZE(rows); i++) {
+		struct x86_state s = kernel_state(last);
+		struct vcpu_io io = { 0 };
+		memset(rig->ram + CODE + 0xfe0, 0x90, 32);
+		memcpy(rig->ram + CODE + 0xfe1, rows[i / 2], sizeof(rows[0]));
+		if (i % 2 == 0)
+			mem_wrote(&rig->mem, CODE + 0xfe0, 32);
+		put64(rig, STACK - 8, 0);
+		s.rflags |= X86_ZF;
+		assert_int_equal(hosted_cpu_ops.state_set(vcpu, &s), 0);
+		assert_int_equal(hosted_cpu_ops.run(vcpu, &io), VCPU_EXIT_HLT);
+		(void)hosted_cpu_ops.state_get(vcpu, &s);
+		assert_int_equal(s.rip, HANDLERS + 4 * 13 + 1);
+		assert_int_equal(get64(rig, s.regs[X86_RSP] + 8), last + 1);
+		assert_int_equal(get64(rig, s.regs[X86_RSP] + 32), STACK);
+		assert_int_equal(s.regs[X86_RCX], 2);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +257,8 @@ int main(void)
 						teardown),
 		cmocka_unit_test_setup_teardown(an_interrupt_that_comes_due_behind_sti, setup,
 						teardown),
+		cmocka_unit_test_setup_teardown(a_direct_branch_to_no_address_faulted_at_its_target,
+						setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "compare/group.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/os/clock.h"
+#include "base/os/fd.h"
+
+#define GROUP_END_MS  2000 /* for what still cleans up behind a command that ended */
+#define GROUP_LOOK_US 500
+#define GROUP_ROOM                                                                                 \
+	(INT64_C(1) << 50) /* a limit that limits nothing: so that memory is counted on v2, too */
+#define GROUP_MIB 1048576.0
+
+void group_make(const char *name, const struct spec_limits *limits, struct group *ret)
+{
+	const struct spec_limits room = { .memory_bytes = GROUP_ROOM };
+	char own[160];
+
+	*ret = (struct group){ 0 };
+	(void)snprintf(ret->path, sizeof(ret->path), "strata-compare-%d-%.80s", (int)getpid(),
+		       name);				       /* fits */
+	(void)snprintf(own, sizeof(own), "%s/own", ret->path); /* fits */
+	if (cgroup_layout_read(NULL, &ret->layout, NULL) < 0 || !ret->layout.n)
+		return;
+	if (cgroup_create(&ret->layout, own, limits ? limits : &room, NULL, 0, true, &ret->own,
+			  NULL) < 0)
+		return;
+	if (cgroup_open(&ret->layout, ret->path, &ret->whole, NULL) == 0) {
+		ret->made = true;
+		return;
+	}
+	cgroup_close(&ret->own);
+	(void)cgroup_destroy(&ret->layout, ret->path, NULL); /* nothing was in it */
+}
+
+int group_join(const struct group *group)
+{
+	return group && group->made ? cgroup_attach(&group->own, 0, false, NULL) : 0;
+}
+
+int group_pids(const struct group *group, pid_t **ret, size_t *ret_n)
+{
+	*ret = NULL;
+	*ret_n = 0;
+	return group->made ? cgroup_pids(&group->whole, ret, ret_n, NULL) : 0;
+}
+
+static uint64_t group_cpu(const struct group *group)
+{
+	struct cgroup_stats stats = { 0 };
+
+	return cgroup_stats_read(&group->whole, &stats, NULL) == 0 ? stats.cpu_ns : 0;
+}
+
+void group_begin(struct group *group)
+{
+	if (group && group->made)
+		group->cpu_ns = group_cpu(group);
+}
+
+void group_kill(const struct group *group)
+{
+	if (group && group->made)
+		(void)cgroup_kill(&group->whole, NULL); /* group_end() tries again */
+}
+
+static void group_wait(const struct group *group)
+{
+	const struct timespec look = { .tv_nsec = GROUP_LOOK_US * 1000 };
+	int64_t until = clock_mono_ns() + GROUP_END_MS * NS_PER_MS;
+
+	while (clock_mono_ns() < until) {
+		pid_t *pids = NULL;
+		size_t n = 0;
+		int r = group_pids(group, &pids, &n);
+		free(pids);
+		if (r < 0 || !n)
+			return;
+		(void)nanosleep(&look, NULL); /* a shorter one does no harm */
+	}
+}
+
+/* The peak of memory: v1 has it always, v2 since Linux 5.19 (Documentation/admin-guide/cgroup-v2.rst, memory.peak). */
+static double group_peak(const struct group *group)
+{
+	for (unsigned i = 0; i < group->layout.n; i++) {
+		const struct cgroup_hierarchy *h = &group->layout.hierarchies[i];
+		char text[32];
+		if (!(h->controllers & (1U << CGROUP_MEMORY)) || group->whole.fds[i] < 0)
+			continue;
+		AUTO(fd_close_p)
+		int fd = openat(group->whole.fds[i],
+				h->v2 ? "memory.peak" : "memory.max_usage_in_bytes",
+				O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || fd_read_text(fd, text, sizeof(text)) <= 0)
+			continue;
+		return strtod(text, NULL) / GROUP_MIB;
+	}
+	return NAN;
+}
+
+void group_end(struct group *group, double *ret_cpu_ms, double *ret_memory_mib)
+{
+	double cpu = NAN, memory = NAN;
+
+	if (group->made) {
+		group_wait(group);
+		uint64_t now = group_cpu(group);
+		if (now >= group->cpu_ns && now)
+			cpu = (double)(now - group->cpu_ns) / NS_PER_MS;
+		memory = group_peak(group);
+		cgroup_close(&group->own);
+		cgroup_close(&group->whole);
+		(void)cgroup_destroy(&group->layout, group->path,
+				     NULL); /* killed what is left; a stuck one stays */
+		group->made = false;
+	}
+	if (ret_cpu_ms)
+		*ret_cpu_ms = cpu;
+	if (ret_memory_mib)
+		*ret_memory_mib = memory;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Where all that a column starts is counted and, at the end, killed: one cgroup, "strata-compare-PID-NAME", with two places below it.
+ * "own" takes what this program starts (the command, its monitor and VMM, a peer's program); an instance of strata's comes
+ * beside it (--cgroup-parent), as does a peer's container.
+ *
+ * A user who may make no cgroups has none: then nothing is counted, and everything still works.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/core/err.h"
+#include "engines/cgroup/cgroup.h"
+
+struct group { /* not to be moved: own and whole point into it */
+	bool made;
+	struct cgroup_layout layout;
+	char path[128]; /* "strata-compare-77-crun-1"; a relative path, for --cgroup-parent */
+	struct cgroup own, whole;
+	uint64_t cpu_ns; /* that was used before group_begin() */
+};
+
+/* @name: tells this process's groups apart   @limits: of "own"; NULL: none. Zeroes *ret where there can be none. */
+void group_make(const char *name, const struct spec_limits *limits, struct group *ret);
+/* group_join() - in the child, before execve(2): 0 or -errno. */
+int group_join(const struct group *group);
+/* group_begin() - what it uses counts from here on. */
+void group_begin(struct group *group);
+/* group_pids() - all that are in it; the caller's to free(); 0 of them where there is no group. */
+int group_pids(const struct group *group, pid_t **ret, size_t *ret_n);
+/* group_kill() - SIGKILL to all of it. */
+void group_kill(const struct group *group);
+/*
+ * group_end() - wait until it is empty (2 s at most, then what is left is killed), read what it used, and remove it
+ * @ret_cpu_ms, @ret_memory_mib: NAN where they are not counted; may be NULL
+ */
+void group_end(struct group *group, double *ret_cpu_ms, double *ret_memory_mib);
