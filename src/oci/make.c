@@ -134,7 +134,7 @@ static int make_begin(const struct oci *oci, const struct args *args, enum make_
 		return r;
 	}
 	making->is_made = true;
-	container->dir = place.dir;
+	container->dir = making->host.lock = place.dir;
 	memcpy(container->id, place.id, sizeof(container->id));
 	(void)snprintf(container->version, sizeof(container->version), "%.20s",
 		       subject->config.version); /* fits */
@@ -163,7 +163,10 @@ int oci_make(const struct oci *oci, const struct args *args, enum make_for how, 
 	*ret = (struct making){
 		.subject = { .container.dir = -EBADF },
 		.hooks = { .null = -EBADF },
-		.host = { .seccomp = -EBADF, .console = -EBADF, .listener = -EBADF },
+		.host = { .seccomp = -EBADF,
+			  .console = -EBADF,
+			  .listener = -EBADF,
+			  .lock = -EBADF },
 		.made = { .sync = -EBADF },
 		.console = -EBADF,
 	};
