@@ -17,7 +17,8 @@ struct bundle_work {
 	int *sources; /* a bind's, a detached mount; one a mount, -EBADF */
 	int *devices; /* in a user namespace, bound: default ones, then the bundle's */
 	size_t n_devices;
-	int sync; /* the child's end */
+	int sync, ours; /* the child's end, and the other */
+	pid_t pid;
 	bool userns, own_cgroups;
 };
 
