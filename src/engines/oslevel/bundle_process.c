@@ -9,6 +9,7 @@
 
 #include "base/os/fd.h"
 #include "engines/oslevel/bundle_private.h"
+#include "engines/oslevel/search.h"
 #include "engines/oslevel/users.h"
 #include "engines/oslevel/workload.h"
 
@@ -124,4 +125,19 @@ int bundle_become(const struct bundle *bundle, const struct bundle_host *host,
 	if (r == 0)
 		r = become_preserve(host, err);
 	return r < 0 ? r : process_become(process, ret_status, err);
+}
+
+/* A command that is not there is told before anything runs, in words that managers look for. */
+int bundle_find(const struct process *process, int *status, struct err *err)
+{
+	const char *search = workload_getenv((const char *const *)process->env, "PATH");
+	const char *command = process->args[0];
+	char path[PATH_MAX];
+	int r = search_find(command, search ? search : SEARCH_PATH, path, status, err);
+
+	if (r == 0 && access(path, F_OK) < 0)
+		return search_failed(errno, command, status, err);
+	if (r == -ENOENT && !strchr(command, '/'))
+		return err_say(err, ENOENT, "run %s: executable file not found in $PATH", command);
+	return r;
 }
