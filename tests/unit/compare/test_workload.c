@@ -192,6 +192,21 @@ static void a_line_behind_an_empty_match_had_no_beginning(void **state)
 	assert_true(fabs(value - 5) < 1e-9);
 }
 
+static void an_expression_that_never_ends_hung_the_comparison(void **state)
+{
+	const size_t n = 60000;
+	char *text = malloc(n + 1);
+	double value = 0;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'a', n);
+	text[n] = '\0';
+	/* Out of memory or out of time: whichever comes first. */
+	assert_true(parsed("(.*)*\\1x$", text, &value) < 0);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +222,7 @@ int main(void)
 		cmocka_unit_test(json_called_parsed_took_the_place_of_what_parse_found),
 		cmocka_unit_test(output_behind_a_nul_was_not_looked_at),
 		cmocka_unit_test(a_line_behind_an_empty_match_had_no_beginning),
+		cmocka_unit_test(an_expression_that_never_ends_hung_the_comparison),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
