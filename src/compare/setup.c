@@ -128,6 +128,14 @@ static int setup_pin(unsigned cpus, struct err *err)
 	return 0;
 }
 
+/* nohup(1) */
+static bool setup_ignores_hangup(void)
+{
+	struct sigaction action;
+
+	return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static int setup_signals(struct setup *setup, struct err *err)
 {
 	sigset_t set;
@@ -135,8 +143,9 @@ static int setup_signals(struct setup *setup, struct err *err)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* a valid set: cannot fail */
+	if (!setup_ignores_hangup())
+		(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, &setup->mask); /* a valid set: cannot fail */
 	setup->stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return setup->stop < 0 ? err_set(err, errno, "hear signals") : 0;
 }
@@ -201,9 +210,22 @@ int setup_make(const struct compare_request *request, struct setup *ret, struct 
 	return r;
 }
 
+/* What comes later (a pipe that nobody reads) can be ended as anything else; what was heard was obeyed. */
+static void setup_unhear(struct setup *setup)
+{
+	struct signalfd_siginfo info;
+
+	if (setup->stop < 0)
+		return;
+	while (read(setup->stop, &info, sizeof(info)) == sizeof(info))
+		;
+	(void)sigprocmask(SIG_SETMASK, &setup->mask, NULL); /* a valid set: cannot fail */
+}
+
 void setup_fini(struct setup *setup)
 {
 	staging_close(&setup->staging);
+	setup_unhear(setup);
 	image_fini(&setup->image);
 	fd_close(setup->stop);
 	free(setup->argv);
