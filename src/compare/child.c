@@ -128,7 +128,7 @@ static int child_fork(const struct child *child, int out, int errout, pid_t *ret
 }
 
 /* Keeps the end: what a program says last is what is asked for. */
-static void child_keep(struct buf *buf, const char *data, size_t n, size_t max)
+void child_keep(struct buf *buf, const char *data, size_t n, size_t max)
 {
 	if (buf->len + n > 2 * max) {
 		size_t drop = buf->len - max / 2;
@@ -229,6 +229,19 @@ char *child_last_line(const struct buf *buf)
 	return line;
 }
 
+char *child_text(const struct buf *buf, size_t *ret_n)
+{
+	size_t n = buf->len > OUTCOME_MAX ? OUTCOME_MAX : buf->len;
+	char *text = malloc(n + 1);
+
+	if (text && n)
+		memcpy(text, buf->data + buf->len - n, n);
+	if (text)
+		text[n] = '\0';
+	*ret_n = text ? n : 0;
+	return text;
+}
+
 static void child_outcome(struct child_running *c, int status, struct outcome *ret)
 {
 	int64_t end = c->end_ns ? c->end_ns : clock_mono_ns();
@@ -238,15 +251,7 @@ static void child_outcome(struct child_running *c, int status, struct outcome *r
 	};
 	ret->elapsed = (double)(end - c->begin_ns) / NS_PER_MS;
 	ret->first_byte = c->first_ns ? (double)(c->first_ns - c->begin_ns) / NS_PER_MS : NAN;
-	ret->out_n = c->out_text.len > OUTCOME_MAX ? OUTCOME_MAX : c->out_text.len;
-	size_t cut = c->out_text.len - ret->out_n;
-	if (cut)
-		memmove(c->out_text.data, c->out_text.data + cut, ret->out_n + 1);
-	ret->out = buf_steal(&c->out_text);
-	if (!ret->out) {
-		ret->out = strdup("");
-		ret->out_n = 0;
-	}
+	ret->out = child_text(&c->out_text, &ret->out_n);
 	ret->err_line = child_last_line(&c->err_text);
 }
 

@@ -43,6 +43,10 @@ int child_run(const struct child *child, struct outcome *ret, struct err *err);
 int child_start(const struct child *child, int out, pid_t *ret, int64_t *ret_begin_ns,
 		struct err *err);
 struct buf;
+/* child_keep() - add to what came; of more than @max bytes the end is kept, and up to as many before it. */
+void child_keep(struct buf *buf, const char *data, size_t n, size_t max);
+/* child_text() - the end of it, OUTCOME_MAX bytes at most and a NUL; free(); NULL: no memory. */
+char *child_text(const struct buf *buf, size_t *ret_n);
 /* child_last_line() - the last line that says something, cut and printable; free(). */
 char *child_last_line(const struct buf *buf);
 /* child_kill() - and reap; 0 is a no-op. */

@@ -77,8 +77,12 @@ int column_stop(struct column *column, struct err *err)
 int column_inside(struct column *column, const char *const *argv, unsigned timeout,
 		  struct outcome *ret, struct err *err)
 {
-	if (!column->ops->exec)
-		return column->ops->run(column, argv, timeout, ret, err);
+	const struct column_ops *ops = column->ops;
+
+	if (!ops->exec && !ops->inside)
+		return ops->run(column, argv, timeout, ret, err);
 	int r = column_session(column, err);
-	return r < 0 ? r : column->ops->exec(column, argv, timeout, ret, err);
+	if (r < 0)
+		return r;
+	return (ops->exec ? ops->exec : ops->inside)(column, argv, timeout, ret, err);
 }

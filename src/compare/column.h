@@ -27,6 +27,7 @@ struct column_setup {
 	const char *cwd, *user; /* likewise; "/", "" */
 	uint64_t memory;	/* bytes */
 	unsigned cpus;		/* how many; pinned to the same host CPUs everywhere */
+	const char *tag; /* "compare-a1b2c3d4e5f6": what this comparison's things are called */
 	const char
 		*scratch; /* a directory of this comparison's own, on the file system of <root> */
 	unsigned density_max; /* instances at most */
@@ -81,6 +82,9 @@ struct column_ops {
 	int (*start)(struct column *column, struct err *err);
 	int (*exec)(struct column *column, const char *const *argv, unsigned timeout,
 		    struct outcome *ret, struct err *err);
+	/* Where exec() is not: a command that measures itself, run inside the session by other means. */
+	int (*inside)(struct column *column, const char *const *argv, unsigned timeout,
+		      struct outcome *ret, struct err *err);
 	int (*pause)(struct column *column, struct err *err);
 	int (*resume)(struct column *column, struct err *err);
 	int (*stop)(struct column *column, struct err *err);
@@ -106,6 +110,6 @@ int column_session(struct column *column, struct err *err);
 int column_stop(struct column *column, struct err *err);
 /* column_find() - by id; NULL. */
 const struct column_ops *column_find(const char *id);
-/* column_inside() - exec() in the session where the column has one, else run(): for what measures itself. */
+/* column_inside() - exec() or inside() in the session where the column has one, else run(): for what measures itself. */
 int column_inside(struct column *column, const char *const *argv, unsigned timeout,
 		  struct outcome *ret, struct err *err);

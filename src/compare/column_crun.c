@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A peer: crun, the container runtime in C, given the image's files and what Docker gives a container. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
@@ -100,7 +99,7 @@ static int crun_enter(void *arg, struct err *err)
 {
 	const struct crun_call *call = arg;
 	const struct rootfs *rootfs = &call->box->rootfs;
-	char cgroup[192];
+	char cgroup[256];
 	int r = rootfs_mount(rootfs, err);
 
 	if (r == 0)
@@ -153,24 +152,8 @@ static int crun_make(struct column *column, struct crun_box *box, struct err *er
 	*box = (struct crun_box){ .made = true };
 	(void)snprintf(box->name, sizeof(box->name), "%s-%u", column->ops->id,
 		       column->started++); /* fits */
-	group_make(box->name, NULL, &box->group);
+	group_make(column->setup->tag, box->name, NULL, &box->group);
 	return rootfs_make(column->setup, box->name, &box->rootfs, err);
-}
-
-/* crun makes its cgroup's parents in hierarchies that group.h does not use, as systemd's own, and lets them stand. */
-static void crun_tidy(const struct crun_box *box)
-{
-	static const char top[] = "/sys/fs/cgroup";
-	AUTO(dir_close_p) DIR *dir = opendir(top);
-	const struct dirent *entry;
-	char path[CRUN_PATH];
-
-	while (dir && box->group.made && (entry = readdir(dir))) {
-		(void)snprintf(path, sizeof(path), "%s/%s/%s", top, entry->d_name,
-			       box->group.path); /* fits */
-		if (strcmp(entry->d_name, "..") != 0)
-			(void)rmdir(path); /* those in use are group_end()'s */
-	}
 }
 
 static void crun_end(const struct column *column, struct crun_box *box, double *ret_cpu,
@@ -178,8 +161,10 @@ static void crun_end(const struct column *column, struct crun_box *box, double *
 {
 	if (box->made) {
 		crun_delete(column, box);
-		crun_tidy(box);
+		const bool made = box->group.made;
 		group_end(&box->group, ret_cpu, ret_memory);
+		if (made)
+			group_tidy(box->group.path);
 		rootfs_remove(&box->rootfs);
 	}
 	*box = (struct crun_box){ 0 };

@@ -136,8 +136,14 @@ static void strata_remove(const struct column *column, const char *name)
 
 static void strata_name(struct column *column, char ret[STRATA_NAME])
 {
-	(void)snprintf(ret, STRATA_NAME, "compare-%d-%s-%u", (int)getpid(), column->ops->id,
+	(void)snprintf(ret, STRATA_NAME, "%.40s-%s-%u", column->setup->tag, column->ops->id,
 		       column->started++); /* fits */
+}
+
+/* A name without the comparison's: "os-level-3". */
+static const char *strata_short(const struct column *column, const char *name)
+{
+	return name + strlen(column->setup->tag) + 1;
 }
 
 bool strata_probe(const struct column_setup *setup, const char *name, char how[240], char why[240])
@@ -193,7 +199,7 @@ int strata_run(struct column *column, const char *const *argv, unsigned timeout,
 	double cpu, memory;
 
 	strata_name(column, name);
-	group_make(name + sizeof("compare-") - 1, NULL, &group);
+	group_make(column->setup->tag, strata_short(column, name), NULL, &group);
 	struct strata_abort abort = { column, name };
 	int r = strata_ask(column, "--rm", name, &group, argv, &line, err);
 	const struct child child = { .argv = line.words,
@@ -220,7 +226,7 @@ static int strata_keep(struct column *column, const char *const *argv, char ret[
 	struct outcome outcome = { 0 };
 
 	strata_name(column, ret);
-	group_make(ret + sizeof("compare-") - 1, NULL, group);
+	group_make(column->setup->tag, strata_short(column, ret), NULL, group);
 	int r = strata_ask(column, "-d", ret, group, argv, &line, err);
 	if (r < 0)
 		return r;

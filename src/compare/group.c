@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compare/group.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,15 +19,15 @@
 	(INT64_C(1) << 50) /* a limit that limits nothing: so that memory is counted on v2, too */
 #define GROUP_MIB 1048576.0
 
-void group_make(const char *name, const struct spec_limits *limits, struct group *ret)
+void group_make(const char *tag, const char *name, const struct spec_limits *limits,
+		struct group *ret)
 {
 	const struct spec_limits room = { .memory_bytes = GROUP_ROOM };
-	char own[160];
+	char own[176];
 
 	*ret = (struct group){ 0 };
-	(void)snprintf(ret->path, sizeof(ret->path), "strata-compare-%d-%.80s", (int)getpid(),
-		       name);				       /* fits */
-	(void)snprintf(own, sizeof(own), "%s/own", ret->path); /* fits */
+	(void)snprintf(ret->path, sizeof(ret->path), "strata-%.40s-%.80s", tag, name); /* fits */
+	(void)snprintf(own, sizeof(own), "%s/own", ret->path);			       /* fits */
 	if (cgroup_layout_read(NULL, &ret->layout, NULL) < 0 || !ret->layout.n)
 		return;
 	if (cgroup_create(&ret->layout, own, limits ? limits : &room, NULL, 0, true, &ret->own,
@@ -37,6 +39,74 @@ void group_make(const char *name, const struct spec_limits *limits, struct group
 	}
 	cgroup_close(&ret->own);
 	(void)cgroup_destroy(&ret->layout, ret->path, NULL); /* nothing was in it */
+}
+
+/* In each hierarchy by itself: after a kill they need not have the same. */
+static void group_sweep_in(const struct cgroup_layout *layout, const char *mount,
+			   const char *prefix)
+{
+	AUTO(dir_close_p) DIR *dir = opendir(mount);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)))
+			(void)cgroup_destroy(layout, entry->d_name,
+					     NULL); /* the next one tries again */
+	}
+}
+
+void group_sweep(const char *tag)
+{
+	struct cgroup_layout layout;
+	char prefix[64];
+
+	(void)snprintf(prefix, sizeof(prefix), "strata-%.40s-", tag); /* fits */
+	if (cgroup_layout_read(NULL, &layout, NULL) < 0)
+		return;
+	for (unsigned i = 0; i < layout.n; i++)
+		group_sweep_in(&layout, layout.hierarchies[i].mount, prefix);
+	group_tidy(prefix);
+}
+
+/* A directory and those in it; rmdir(2) of a cgroup that has processes fails, and so does that of any file. */
+static void group_rmdir(int parent, const char *name)
+{
+	AUTO(fd_close_p) int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(dir_close_p) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (dir)
+		(void)fd_take(&fd); /* the DIR's now */
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			(void)unlinkat(dirfd(dir), entry->d_name, AT_REMOVEDIR);
+	}
+	(void)unlinkat(parent, name, AT_REMOVEDIR);
+}
+
+static void group_tidy_in(int top, const char *hierarchy, const char *prefix)
+{
+	AUTO(fd_close_p) int fd = openat(top, hierarchy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(dir_close_p) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+
+	if (dir)
+		(void)fd_take(&fd); /* the DIR's now */
+	while (dir && (entry = readdir(dir))) {
+		if (!strncmp(entry->d_name, prefix, strlen(prefix)))
+			group_rmdir(dirfd(dir), entry->d_name);
+	}
+}
+
+void group_tidy(const char *prefix)
+{
+	AUTO(dir_close_p) DIR *dir = opendir("/sys/fs/cgroup");
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (strcmp(entry->d_name, "..") != 0)
+			group_tidy_in(dirfd(dir), entry->d_name, prefix);
+	}
 }
 
 int group_join(const struct group *group)

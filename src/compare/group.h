@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * Where all that a column starts is counted and, at the end, killed: one cgroup, "strata-compare-PID-NAME", with two places below it.
+ * Where all that a column starts is counted and, at the end, killed: one cgroup, "strata-TAG-NAME", with two places below it.
  * "own" takes what this program starts (the command, its monitor and VMM, a peer's program); an instance of strata's comes
  * beside it (--cgroup-parent), as does a peer's container.
  *
@@ -18,13 +18,24 @@
 struct group { /* not to be moved: own and whole point into it */
 	bool made;
 	struct cgroup_layout layout;
-	char path[128]; /* "strata-compare-77-crun-1"; a relative path, for --cgroup-parent */
+	char path[160]; /* "strata-compare-a1b2c3d4e5f6-crun-1": for --cgroup-parent */
 	struct cgroup own, whole;
 	uint64_t cpu_ns; /* that was used before group_begin() */
 };
 
-/* @name: tells this process's groups apart   @limits: of "own"; NULL: none. Zeroes *ret where there can be none. */
-void group_make(const char *name, const struct spec_limits *limits, struct group *ret);
+/*
+ * group_make() - @tag: column_setup.tag   @name: tells the comparison's groups apart   @limits: of "own"; NULL: none
+ * Zeroes *ret where there can be none.
+ */
+void group_make(const char *tag, const char *name, const struct spec_limits *limits,
+		struct group *ret);
+/* group_sweep() - those of a comparison that was killed. */
+void group_sweep(const char *tag);
+/*
+ * group_tidy() - the directories with this prefix in hierarchies that are not ours to use: a peer makes its cgroup's parents in
+ * all of them, systemd's own too, and lets them stand
+ */
+void group_tidy(const char *prefix);
 /* group_join() - in the child, before execve(2): 0 or -errno. */
 int group_join(const struct group *group);
 /* group_begin() - what it uses counts from here on. */

@@ -30,7 +30,7 @@
 /* no_timer_check: TCG on a busy host is too late for the kernel to believe in its timer. The rest as ours. */
 #define QEMU_APPEND "console=ttyS0 quiet panic=-1 reboot=t no_timer_check"
 
-enum { QEMU_CONTROL, QEMU_OUT, QEMU_ERR, QEMU_QMP, QEMU_SOCKETS };
+enum { QEMU_CONTROL, QEMU_IN, QEMU_OUT, QEMU_ERR, QEMU_QMP, QEMU_SOCKETS };
 
 /* A command line whose words it owns. */
 struct qemu_line {
@@ -131,6 +131,7 @@ static void qemu_devices(struct qemu_line *line, const struct qemu_vm *vm,
 	qemu_word(line, "-device");
 	qemu_word(line, "virtio-serial-pci");
 	qemu_port(line, fds[QEMU_CONTROL], AGENT_PORT_CONTROL);
+	qemu_port(line, fds[QEMU_IN], AGENT_PORT_STDIN);
 	qemu_port(line, fds[QEMU_OUT], AGENT_PORT_STDOUT);
 	qemu_port(line, fds[QEMU_ERR], AGENT_PORT_STDERR);
 	qemu_word(line, "-chardev");
@@ -150,11 +151,13 @@ static int qemu_config(const struct column_setup *setup, const struct qemu_files
 		  .type = "erofs" },
 		{ .kind = AGENT_MOUNT_UPPER, .source = "id=strata-1", .type = "ext4" },
 	};
-	struct spec spec = { .args = (const char **)(uintptr_t)argv,
+	const char *const *words = argv ? argv : qemu_shell;
+	struct spec spec = { .args = (const char **)(uintptr_t)words,
 			     .env = (const char **)(uintptr_t)setup->env,
 			     .cwd = setup->cwd,
 			     .user = setup->user,
 			     .hostname = "compare",
+			     .stdin_open = !argv,
 			     .caps = caps_default,
 			     .no_new_privileges = true,
 			     .seccomp = files->seccomp,
@@ -163,7 +166,7 @@ static int qemu_config(const struct column_setup *setup, const struct qemu_files
 					   .n_disks = ARRAY_SIZE(disks),
 					   .clock_ns = (uint64_t)clock_real_ns() };
 
-	while (argv[spec.n_args])
+	while (words[spec.n_args])
 		spec.n_args++;
 	while (setup->env[spec.n_env])
 		spec.n_env++;
@@ -247,13 +250,14 @@ int qemu_vm_start(const struct column_setup *setup, const struct qemu_files *fil
 	/* In its place: its group is not to be moved. */
 	*vm = (struct qemu_vm){ .made = true, .pidfd = -EBADF };
 	frame_reader_init(&vm->reader, AGENT_CONTROL_MAX);
-	group_make(name, NULL, &vm->group);
+	group_make(setup->tag, name, NULL, &vm->group);
 	int r = qemu_place(setup, name, vm, err);
 	if (r == 0)
 		r = qemu_config(setup, files, argv, &vm->config, err);
 	int s = qemu_sockets(&sockets, r == 0 ? err : NULL);
 	r = r < 0 ? r : s;
 	vm->control = sockets.ours[QEMU_CONTROL];
+	vm->in = sockets.ours[QEMU_IN];
 	vm->out = sockets.ours[QEMU_OUT];
 	vm->err = sockets.ours[QEMU_ERR];
 	vm->qmp = sockets.ours[QEMU_QMP];

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -109,8 +110,7 @@ static void qemu_read(int *fd, struct buf *text, uint64_t *total)
 
 	if (n > 0) {
 		*total += (uint64_t)n;
-		if (text->len < OUTCOME_MAX)
-			(void)buf_add(text, data, (size_t)n); /* out of memory: the rest is lost */
+		child_keep(text, data, (size_t)n, OUTCOME_MAX);
 	} else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
 		fd_close_p(fd);
 	}
@@ -222,6 +222,103 @@ void qemu_vm_signal(struct qemu_vm *vm, int sig)
 	agent_wire_signal(&vm->to_guest, sig);
 }
 
+/* ---- the shell inside ---- */
+
+const char *const qemu_shell[] = {
+	"sh", "-c",
+	"trap 'exit 0' TERM; echo idle; while read -r c; do sh -c \"$(printf %b \"$c\")\" </dev/null; "
+	"printf '\\n" QEMU_MARK " %s\\n' $?; done",
+	NULL
+};
+
+/* A byte that is more than a letter or a digit, as printf's %b has it. */
+static void qemu_encode(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		unsigned char c = (unsigned char)*text;
+		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'))
+			(void)buf_add(out, text, 1); /* sticky */
+		else
+			(void)buf_printf(out, "\\0%03o", c); /* sticky */
+	}
+}
+
+/* The words as a shell takes them for just these words. */
+static void qemu_quote(struct buf *out, const char *const *argv)
+{
+	for (size_t i = 0; argv[i]; i++) {
+		qemu_encode(out, i ? " '" : "'");
+		for (const char *c = argv[i]; *c; c++) {
+			const char one[] = { *c, '\0' };
+			qemu_encode(out, *c == '\'' ? "'\\''" : one);
+		}
+		qemu_encode(out, "'");
+	}
+	(void)buf_adds(out, "\n"); /* sticky */
+}
+
+/* Whether its last line is the mark; it is cut off then. */
+static bool qemu_is_done(struct buf *text, int *ret_status)
+{
+	static const char mark[] = "\n" QEMU_MARK " ";
+	size_t at = text->len;
+	char *end;
+
+	if (!at || text->data[at - 1] != '\n')
+		return false;
+	for (at--; at && text->data[at - 1] != '\n'; at--)
+		;
+	if (!at || strncmp(text->data + at - 1, mark, sizeof(mark) - 1) != 0)
+		return false;
+	long status = strtol(text->data + at + sizeof(mark) - 2, &end, 10);
+	*ret_status = *end == '\n' && status >= 0 && status < 256 ? (int)status : 125;
+	text->len = at - 1;
+	text->data[text->len] = '\0';
+	return true;
+}
+
+static int qemu_tell(struct qemu_vm *vm, const char *const *argv, struct err *err)
+{
+	AUTO(buf_fini) struct buf line = { 0 };
+
+	qemu_quote(&line, argv);
+	if (line.failed)
+		return err_set(err, ENOMEM, "command for QEMU's guest");
+	ssize_t n = send(vm->in, line.data, line.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (n == (ssize_t)line.len)
+		return 0;
+	return err_set(err, n < 0 ? errno : E2BIG, "command for QEMU's guest");
+}
+
+int qemu_vm_ask(struct qemu_vm *vm, const char *const *argv, unsigned timeout, int stop,
+		struct outcome *ret, struct err *err)
+{
+	int64_t begin = clock_mono_ns(), until = begin + (int64_t)timeout * NS_PER_S, now = begin;
+	int status = 0, r = 0;
+
+	vm->out_text.len = vm->err_text.len = 0;
+	vm->first_ns = 0;
+	r = qemu_tell(vm, argv, err);
+	while (r == 0 && !qemu_is_done(&vm->out_text, &status) && now < until) {
+		if (vm->phase >= QEMU_ENDED)
+			return qemu_gone_early(vm, err);
+		r = qemu_turn(vm, (until - now) / NS_PER_MS + 1, stop);
+		now = clock_mono_ns();
+	}
+	if (r == -EINTR)
+		return err_say(err, EINTR, "interrupted");
+	if (r < 0)
+		return r;
+	*ret = (struct outcome){
+		.status = status, .timed_out = now >= until, .cpu = NAN, .memory = NAN
+	};
+	ret->elapsed = (double)(now - begin) / NS_PER_MS;
+	ret->first_byte = vm->first_ns ? (double)(vm->first_ns - begin) / NS_PER_MS : NAN;
+	ret->out = child_text(&vm->out_text, &ret->out_n);
+	ret->err_line = child_last_line(&vm->err_text);
+	return 0;
+}
+
 void qemu_vm_end(struct qemu_vm *vm, double *ret_cpu_ms, double *ret_memory_mib)
 {
 	if (!vm->made)
@@ -230,6 +327,7 @@ void qemu_vm_end(struct qemu_vm *vm, double *ret_cpu_ms, double *ret_memory_mib)
 	group_end(&vm->group, ret_cpu_ms, ret_memory_mib);
 	fd_close(vm->pidfd);
 	fd_close(vm->control);
+	fd_close(vm->in);
 	fd_close(vm->out);
 	fd_close(vm->err);
 	fd_close(vm->qmp);

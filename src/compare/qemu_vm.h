@@ -3,8 +3,8 @@
 
 /*
  * A virtual machine of QEMU's that runs an image just as one of ours does: the same kernel, initramfs and root disk, and strata-init
- * inside, which is spoken to over the ports of a virtio console (include/abi/agent.h). Sessions would take a vsock, which QEMU has
- * only with the host's vhost-vsock: so there is no exec.
+ * inside, which is spoken to over the ports of a virtio console (include/abi/agent.h). Its sessions would take a vsock, which QEMU
+ * has only with the host's vhost-vsock: so there is no exec. What is measured inside is given to the idle shell (qemu_shell) to run.
  *
  *	qemu_vm_start() -> qemu_vm_wait(.., QEMU_STARTED ..) -> qemu_vm_wait(.., QEMU_ENDED ..) -> qemu_vm_end()
  */
@@ -27,7 +27,7 @@ enum qemu_phase { QEMU_BOOTING, QEMU_STARTED, QEMU_SAID, QEMU_ENDED, QEMU_GONE }
 struct qemu_vm {
 	bool made;
 	pid_t pid;
-	int pidfd, control, out, err, qmp;
+	int pidfd, control, in, out, err, qmp;
 	enum qemu_phase phase;
 	struct frame_reader reader;
 	struct buf to_guest, config, out_text, err_text;
@@ -39,7 +39,20 @@ struct qemu_vm {
 	char dir[3072]; /* its disk, its log */
 };
 
-/* @accel: "tcg", "kvm"   @name: tells them apart   @vm: stays where it is from here on */
+/*
+ * The idle one's workload: runs what comes on its standard input, a command a line in the escapes of printf's %b, and says then
+ * QEMU_MARK and the exit status on a line of its own.
+ */
+extern const char *const qemu_shell[];
+#define QEMU_MARK "strata-compare-end"
+/*
+ * qemu_vm_ask() - have the shell run a command
+ * Return: 0 with *ret, whose timed_out says that the machine is still busy with it: then it is of no more use
+ */
+int qemu_vm_ask(struct qemu_vm *vm, const char *const *argv, unsigned timeout, int stop,
+		struct outcome *ret, struct err *err);
+
+/* @accel: "tcg", "kvm"   @name: tells them apart   @argv: NULL: qemu_shell   @vm: stays where it is from here on */
 int qemu_vm_start(const struct column_setup *setup, const struct qemu_files *files,
 		  const char *accel, const char *name, const char *const *argv, struct qemu_vm *vm,
 		  struct err *err);

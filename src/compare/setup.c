@@ -1,23 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "compare/setup.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/core/buf.h"
 #include "base/os/fd.h"
 #include "base/os/json.h"
+#include "compare/group.h"
 #include "manager/manager.h"
 
 /* What os-level and the VMs give a workload before the image's own variables. */
 #define SETUP_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define SETUP_HOME "HOME=/root"
+#define SETUP_TAG  20 /* characters of "compare-a1b2c3d4e5f6" (storage/staging.h) */
 
 static const unsigned setup_density[] = {
 	[COMPARE_QUICK] = 4, [COMPARE_STANDARD] = 16, [COMPARE_FULL] = 64
@@ -150,9 +155,53 @@ static int setup_signals(struct setup *setup, struct err *err)
 	return setup->stop < 0 ? err_set(err, errno, "hear signals") : 0;
 }
 
+static void setup_sweep_instances(struct manager *manager, const char *tag)
+{
+	struct instance *list = NULL;
+	size_t n = 0;
+
+	if (manager_list(manager, true, LIST_SHOWN, &list, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		struct instance whole = { 0 };
+		if (strncmp(list[i].name, tag, SETUP_TAG) != 0 || list[i].name[SETUP_TAG] != '-')
+			continue;
+		if (manager_find(manager, list[i].id, &whole, NULL) == 0)
+			(void)manager_remove(manager, &whole, true, true,
+					     NULL); /* the next one tries again */
+		instance_fini(&whole);
+	}
+	instances_free(list, n);
+}
+
+/* A comparison that was killed leaves its directory, which nobody locks any more: what else it left has the same name. */
+static void setup_sweep(struct manager *manager)
+{
+	AUTO(fd_close_p)
+	int tmp = openat(manager->store.root_fd, "tmp", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(dir_close_p) DIR *dir = tmp < 0 ? NULL : fdopendir(tmp);
+	const struct dirent *entry;
+
+	if (dir)
+		(void)fd_take(&tmp); /* the DIR's now */
+	while (dir && (entry = readdir(dir))) {
+		if (strncmp(entry->d_name, "compare-", 8) != 0 ||
+		    strlen(entry->d_name) != SETUP_TAG)
+			continue;
+		AUTO(fd_close_p)
+		int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+			continue; /* it lives */
+		setup_sweep_instances(manager, entry->d_name);
+		group_sweep(entry->d_name);
+	}
+}
+
 static int setup_places(const struct compare_request *request, struct setup *setup, struct err *err)
 {
 	struct store *store = &request->manager->store;
+
+	setup_sweep(request->manager);
 	int r = staging_open(store, "compare", &setup->staging, err);
 
 	if (r < 0)
@@ -181,6 +230,7 @@ static void setup_view(const struct compare_request *request, struct setup *setu
 		.user = json_str(config, "User", ""),
 		.memory = request->memory,
 		.cpus = request->cpus,
+		.tag = setup->scratch ? strrchr(setup->scratch, '/') + 1 : NULL,
 		.scratch = setup->scratch,
 		.density_max = setup_density[request->level],
 		.stop = setup->stop,

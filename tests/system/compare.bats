@@ -168,18 +168,19 @@ interrupted()
 }
 
 @test "interrupted it leaves nothing, and what is missing is measured then" {
-	local signal pid status
+	local signal pid status tag
 	for signal in INT TERM; do
 		rm -f state.json
 		interrupted -f json -o state.json
 		wait_until has_sample state.json 4
+		tag=$(ls "$STRATA_ROOT/tmp")
 		kill -$signal $pid
 		status=0
 		wait $pid || status=$?
 		[ "$status" = 130 ]
 		grep -q -- "--continue state.json" err
 		[ -z "$(strata ps -aq)" ]
-		[ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "strata-compare-$pid-*")" ]
+		[ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "strata-$tag-*")" ]
 		[ -z "$(ls "$STRATA_ROOT/tmp")" ]
 		[ "$(jq .ended_ns state.json)" = 0 ]
 	done
@@ -191,6 +192,22 @@ interrupted()
 	jq -e -n --slurpfile a half.json --slurpfile b all.json '[range($a[0].metrics | length) as $m |
 		$a[0].metrics[$m].cells | to_entries[] | .key as $c | .value.samples as $s |
 		$b[0].metrics[$m].cells[$c].samples[:($s | length)] == $s] | all'
+}
+
+@test "killed it cannot clean up: the next one does" {
+	local pid tag
+	"$STRATA_BIN" --root "$STRATA_ROOT" --run-root "$STRATA_RUN" compare --suite --runs 1000 --virt "$(columns)" --metric life.exec \
+		-f json -o killed.json demo >/dev/null 2>err 3>&- &
+	pid=$!
+	wait_until has_sample killed.json 6
+	tag=$(ls "$STRATA_ROOT/tmp")
+	kill -KILL $pid
+	wait $pid || true
+	[ -n "$(strata ps -aq)" ]
+	strata compare --quick --runs 1 --virt os-level demo true >/dev/null 2>&1
+	[ -z "$(strata ps -aq)" ]
+	[ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "strata-$tag-*")" ]
+	[ -z "$(ls "$STRATA_ROOT/tmp")" ]
 }
 
 @test "an older comparison: what got worse is said, and fails above a limit" {
