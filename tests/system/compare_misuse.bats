@@ -107,3 +107,31 @@ samples()
 	[ "$status" = 0 ]
 	[ "$(samples hup.json workload.time os-level | wc -l)" = 5 ]
 }
+
+@test "killed, and its directory pruned: the next one could not know what it left" {
+	local pid
+	"$STRATA_BIN" --root "$STRATA_ROOT" --run-root "$STRATA_RUN" compare --suite --runs 1000 --virt os-level --metric life.exec \
+		-f json -o killed.json demo >/dev/null 2>&1 3>&- &
+	pid=$!
+	wait_until eval '[ "$(samples killed.json life.exec os-level | wc -l)" -gt 2 ]'
+	kill -KILL $pid
+	wait $pid || true
+	[ -n "$(strata ps -aq)" ]
+	strata image prune -f
+	quick demo true
+	[ -z "$(strata ps -aq)" ]
+	[ -z "$(ls "$STRATA_ROOT/tmp")" ]
+}
+
+@test "of two that began at once each took the other for dead" {
+	local i
+	for i in 1 2 3 4; do
+		strata compare --quick --runs 2 --virt os-level -f json -o "at-once.$i" demo true 3>&- &
+	done
+	wait
+	for i in 1 2 3 4; do
+		[ "$(samples "at-once.$i" workload.time os-level | wc -l)" = 2 ]
+	done
+	[ -z "$(strata ps -aq)" ]
+	[ -z "$(ls "$STRATA_ROOT/tmp")" ]
+}
