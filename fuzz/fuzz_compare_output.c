@@ -21,7 +21,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(text, data, size);
 	text[size] = '\0';
 	if (workload_regex("rate[^0-9]*([-+.0-9eE]+)", &regex, NULL) == 0) {
-		(void)workload_parse(text, size, &regex, &numbers); /* any text may come */
+		double value = 0;
+		(void)workload_parse(text, size, NULL, &numbers); /* any text may come */
+		assert(workload_match(text, size, &regex, &value) < 0 || isfinite(value));
 		assert(numbers.n <= WORKLOAD_NUMBERS);
 		for (size_t i = 0; i < numbers.n; i++)
 			assert(isfinite(numbers.list[i].value) && numbers.list[i].name[0]);

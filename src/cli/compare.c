@@ -2,6 +2,7 @@
 #include "compare/compare.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,14 +17,16 @@
 #include "cli/verb.h"
 #include "cli/verbs.h"
 #include "compare/report.h"
+#include "storage/image.h"
 
 #define COMPARE_IMAGE  "strata-bench"
 #define COMPARE_MEMORY "512m"
 #define COMPARE_WIDTH  100
 #define COMPARE_STATE                                                                              \
 	"compare.json" /* below the root: the last comparison, where no other file was named */
-#define COMPARE_WORSE	    1	/* exit status with --fail-above */
-#define EXIT_INTERRUPTED    130 /* as a shell says it of SIGINT */
+#define COMPARE_MEMORY_MIN  (INT64_C(6) << 20) /* bytes: `strata run`'s own */
+#define COMPARE_WORSE	    1		       /* exit status with --fail-above */
+#define EXIT_INTERRUPTED    130		       /* as a shell says it of SIGINT */
 #define COMPARE_PERCENT_MAX 100000
 
 static const struct opt compare_opts[] = {
@@ -58,6 +61,7 @@ struct compare_call {
 	const char *format, *output;
 	struct result baseline;
 	bool has_baseline;
+	bool saved;	 /* the file of -o is the one that is saved all along */
 	int64_t percent; /* --fail-above; -1: not given */
 };
 
@@ -137,7 +141,7 @@ static int compare_numbers(struct compare_call *call, struct err *err)
 	const char *cpus = args_text(args, "cpus", NULL),
 		   *percent = args_text(args, "fail-above", NULL);
 	int64_t n = 0, memory = 0, time_ns = 0;
-	long here = sysconf(_SC_NPROCESSORS_ONLN);
+	cpu_set_t here;
 	int r = runs ? args_int(runs, "--runs", 1, COMPARE_RUNS_MAX, &n, err) : 0;
 
 	call->request.runs = (unsigned)n;
@@ -147,12 +151,15 @@ static int compare_numbers(struct compare_call *call, struct err *err)
 		r = err_say(err, EINVAL, "--timeout %s: a second at least", timeout);
 	call->request.timeout =
 		time_ns / NS_PER_S > 1000000 ? 1000000 : (unsigned)(time_ns / NS_PER_S);
-	n = here < 2 ? 1 : 2;
+	n = sched_getaffinity(0, sizeof(here), &here) == 0 && CPU_COUNT(&here) < 2 ? 1 : 2;
 	if (r == 0 && cpus)
 		r = args_int(cpus, "--cpus", 1, 64, &n, err);
 	call->request.cpus = (unsigned)n;
 	if (r == 0)
 		r = args_size(args_text(args, "memory", COMPARE_MEMORY), "--memory", &memory, err);
+	if (r == 0 && memory < COMPARE_MEMORY_MIN)
+		r = err_say(err, EINVAL, "--memory must be at least 6m, not %s",
+			    args_text(args, "memory", COMPARE_MEMORY));
 	call->request.memory = (uint64_t)memory & ~(uint64_t)0xfff; /* a machine's is whole pages */
 	call->percent = -1;
 	if (r == 0 && percent)
@@ -180,22 +187,66 @@ static int compare_output(struct compare_call *call, struct err *err)
 		       call->format);
 }
 
-/* The file that is saved after each sample: the one that is continued, the JSON that was asked for, else the store's own. */
-static int compare_state(struct compare_call *call, struct err *err)
+/* Whether two names are one file's. */
+static bool compare_same_file(const char *a, const char *b)
+{
+	struct stat first, second;
+
+	return stat(a, &first) == 0 && stat(b, &second) == 0 && first.st_dev == second.st_dev &&
+	       first.st_ino == second.st_ino;
+}
+
+/*
+ * The file that is saved after each sample: the one that is continued, the JSON that was asked for, else the store's own. It is
+ * replaced each time: a link to it stays a link, and what is no file (a pipe, /dev/null) has the JSON at the end.
+ */
+static const char *compare_state_name(const struct compare_call *call)
 {
 	const char *go_on = args_text(call->args, "continue", NULL);
-	bool json = !strcmp(call->format, "json") && call->output;
-	int n;
+	struct stat stats;
 
-	call->request.go_on = go_on != NULL;
-	if (go_on || json)
-		n = asprintf(&call->state, "%s", go_on ? go_on : call->output);
-	else
-		n = asprintf(&call->state, "%s/%s", call->request.manager->store.root,
-			     COMPARE_STATE);
-	if (n < 0)
+	if (go_on)
+		return go_on;
+	if (strcmp(call->format, "json") != 0 || !call->output)
+		return NULL;
+	if (stat(call->output, &stats) == 0)
+		return S_ISREG(stats.st_mode) ? call->output : NULL;
+	return lstat(call->output, &stats) < 0 ? call->output : NULL; /* else a link to nowhere */
+}
+
+static int compare_state_check(const struct compare_call *call, struct err *err)
+{
+	const char *go_on = args_text(call->args, "continue", NULL);
+	struct stat stats;
+
+	if (!go_on)
+		return 0;
+	if (stat(go_on, &stats) == 0 && !S_ISREG(stats.st_mode))
+		return err_say(err, EINVAL, "--continue %s: it is no plain file", go_on);
+	if (call->output && strcmp(call->format, "json") != 0 &&
+	    compare_same_file(go_on, call->output))
+		return err_say(err, EINVAL, "-o %s: that is the file of --continue: name another",
+			       call->output);
+	return 0;
+}
+
+static int compare_state(struct compare_call *call, struct err *err)
+{
+	const char *name = compare_state_name(call);
+	int r = compare_state_check(call, err);
+
+	if (r < 0)
+		return r;
+	call->request.go_on = args_text(call->args, "continue", NULL) != NULL;
+	if (name)
+		call->state = realpath(name, NULL);
+	if (!call->state &&
+	    asprintf(&call->state, "%s%s%s", name ? name : call->request.manager->store.root,
+		     name ? "" : "/", name ? "" : COMPARE_STATE) < 0)
 		call->state = NULL;
 	call->request.state = call->state;
+	call->saved = name && call->output && !strcmp(call->format, "json") &&
+		      (name == call->output || compare_same_file(name, call->output));
 	return call->state ? 0 : err_set(err, ENOMEM, "compare");
 }
 
@@ -268,22 +319,13 @@ static unsigned compare_width(void)
 									   : COMPARE_WIDTH;
 }
 
-static int compare_json(const struct result *result, FILE *out)
-{
-	char *text = result_text(result);
-	int r = !text ? -ENOMEM : fputs(text, out) < 0 ? -EIO : 0;
-
-	free(text);
-	return r;
-}
-
 static int compare_print(const struct compare_call *call, const struct result *result, FILE *out)
 {
 	const struct result *baseline = call->has_baseline ? &call->baseline : NULL;
 	bool terminal = out == stdout && isatty(STDOUT_FILENO);
 
 	if (!strcmp(call->format, "json"))
-		return compare_json(result, out);
+		return report_json(result, out);
 	if (!strcmp(call->format, "csv"))
 		return report_csv(result, out);
 	if (!strcmp(call->format, "md"))
@@ -301,6 +343,8 @@ static int compare_write(const struct compare_call *call, const struct result *r
 		int r = compare_print(call, result, stdout);
 		return r < 0 ? err_set(err, -r, "print the comparison") : 0;
 	}
+	if (call->saved)
+		return 0;
 	FILE *out = fopen(call->output, "we");
 	if (!out)
 		return err_set(err, errno, "write %s", call->output);
@@ -322,34 +366,77 @@ static int compare_verdict(const struct compare_call *call, const struct result 
 	return COMPARE_WORSE;
 }
 
-/* An output that cannot be written is seen before the work. */
-static int compare_try_output(const struct compare_call *call, struct err *err)
+/*
+ * An output that cannot be written is seen before the work. Who reads from a pipe would see its end already.
+ * @ret_made: whether the file was not there before
+ */
+static int compare_try_output(const struct compare_call *call, bool *ret_made, struct err *err)
 {
-	FILE *out = call->output ? fopen(call->output, "ae") : NULL;
+	struct stat stats;
+	bool is = call->output && stat(call->output, &stats) == 0;
 
-	if (call->output && !out)
+	if (!call->output || (is && S_ISFIFO(stats.st_mode)))
+		return 0;
+	FILE *out = fopen(call->output, "ae");
+	if (!out)
 		return err_set(err, errno, "write %s", call->output);
-	if (out)
-		(void)fclose(out); /* nothing was written */
+	(void)fclose(out); /* nothing was written */
+	*ret_made = !is;
 	return 0;
+}
+
+static bool compare_has_samples(const struct result *result)
+{
+	for (size_t i = 0; i < result->n_metrics * result->n_columns; i++) {
+		if (result->cells[i].n)
+			return true;
+	}
+	return false;
+}
+
+/* What was measured before it failed (a full disk) is not kept back; the failure is what is told. */
+static void compare_failed(const struct compare_call *call, const struct result *result, bool made)
+{
+	if (compare_has_samples(result))
+		(void)compare_write(call, result, NULL);
+	else if (made)
+		(void)unlink(call->output);
+}
+
+/* That it is the suite's image that is not there, not some file. */
+static bool compare_lacks_image(const struct compare_call *call)
+{
+	struct image image = { 0 };
+	int r = call->args->argc
+			? 0
+			: image_find(&call->request.manager->store, COMPARE_IMAGE, &image, NULL);
+
+	image_fini(&image);
+	return r == -ENOENT;
 }
 
 static int compare_call(const struct compare_call *call, struct err *err)
 {
 	struct result result = { 0 };
-	bool interrupted = false;
-	int r = compare_try_output(call, err);
+	bool interrupted = false, made = false;
+	int r = compare_try_output(call, &made, err);
 
 	if (r == 0)
 		r = compare_run(&call->request, &result, &interrupted, err);
-	if (r == -ENOENT && call->request.suite && !call->args->argc)
+	if (r < 0)
+		compare_failed(call, &result, made);
+	if (r == -ENOENT && compare_lacks_image(call))
 		r = err_say(
 			err, ENOENT,
 			"there is no image %s yet: 'strata image build-bench' makes it, or name another: "
 			"'strata compare --suite IMAGE'",
 			COMPARE_IMAGE);
-	if (r == 0)
+	if (r == 0) {
 		r = compare_write(call, &result, err);
+		if (r < 0)
+			log_warn("what was measured is in %s: --continue shows it",
+				 call->request.state);
+	}
 	if (r == 0 && interrupted)
 		log_warn(
 			"interrupted: the same command with --continue %s measures what is missing",

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/core/macros.h"
 #include "base/os/clock.h"
 #include "base/os/json.h"
 #include "compare/facts.h"
@@ -64,18 +65,29 @@ static int compare_check_names(const struct compare_request *request, struct err
 	return 0;
 }
 
+/* A pattern that matches nothing is a slip of the pen, also where others match. */
+static int compare_check_globs(const struct compare_request *request, struct err *err)
+{
+	for (size_t i = 0; request->globs && request->globs[i]; i++) {
+		bool any = false;
+		for (size_t m = 0; metrics[m] && !any; m++)
+			any = fnmatch(request->globs[i], metrics[m]->id, 0) == 0;
+		if (!any)
+			return err_say(
+				err, EINVAL,
+				"--metric: no metric's name matches '%s'; groups are life.*, memory.*, cpu.* (docs/compare-suite.md)",
+				request->globs[i]);
+	}
+	return 0;
+}
+
 int compare_check(const struct compare_request *request, struct err *err)
 {
-	bool any = !request->suite;
 	regex_t regex;
 	int r = compare_check_names(request, err);
 
-	for (size_t i = 0; metrics[i] && !any; i++)
-		any = compare_takes(request, metrics[i]);
-	if (r == 0 && !any)
-		r = err_say(
-			err, EINVAL,
-			"--metric: no metric's name matches; groups are life.*, memory.*, cpu.* (docs/compare.md)");
+	if (r == 0)
+		r = compare_check_globs(request, err);
 	if (r < 0 || !request->parse)
 		return r;
 	r = workload_regex(request->parse, &regex, err);
@@ -154,11 +166,33 @@ static bool compare_same(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
+/* Samples of another machine, kernel or version are not of one figure. What the file does not say is not asked. */
+static int compare_same_host(const struct comparison *c, struct err *err)
+{
+	static const char *const keys[] = { "limits", "cpu", "kernel", "strata" };
+	AUTO(json_decref_p) json_t *here = facts_read(c->request->memory, c->request->cpus);
+
+	if (!here)
+		return err_set(err, ENOMEM, "compare");
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		const char *now = json_str(here, keys[i], "");
+		const char *was = json_str(c->result->host, keys[i], now);
+		if (!strcmp(was, now))
+			continue;
+		return i ? err_say(err, EINVAL,
+				   "--continue %s: its %s was %s, here it is %s: name another file",
+				   c->request->state, keys[i], was, now)
+			 : err_say(err, EINVAL,
+				   "--continue %s: it was measured with %s: give the same -m and --cpus",
+				   c->request->state, was);
+	}
+	return 0;
+}
+
 static int compare_loaded(struct comparison *c, struct err *err)
 {
 	const struct compare_request *request = c->request;
 	struct result *result = c->result;
-	char limits[64];
 	char *command;
 	int r = result_load(request->state, result, err);
 
@@ -171,16 +205,11 @@ static int compare_loaded(struct comparison *c, struct err *err)
 	if (!same)
 		return err_say(err, EINVAL,
 			       "--continue %s: it is of %s%s%s: give that again, or another file",
-			       request->state, result->image, result->command ? " " : "",
-			       result->command ? result->command : "");
-	(void)snprintf(limits, sizeof(limits), "%llu MiB, %u CPU%s",
-		       (unsigned long long)request->memory >> 20, request->cpus,
-		       request->cpus == 1 ? "" : "s"); /* fits */
-	if (strcmp(json_str(result->host, "limits", limits), limits) != 0)
-		return err_say(
-			err, EINVAL,
-			"--continue %s: it was measured with %s: give the same -m and --cpus",
-			request->state, json_str(result->host, "limits", ""));
+			       request->state, result->image ? result->image : "no image",
+			       result->command ? " " : "", result->command ? result->command : "");
+	r = compare_same_host(c, err);
+	if (r < 0)
+		return r;
 	if (result->n_columns > MEASURE_COLUMNS)
 		return err_say(err, EINVAL, "--continue %s: it has more than %d columns",
 			       request->state, MEASURE_COLUMNS);
@@ -287,6 +316,8 @@ static int compare_all(struct comparison *c, struct err *err)
 {
 	int r = c->request->go_on ? compare_loaded(c, err) : compare_fresh(c, err);
 
+	if (r < 0)
+		result_fini(c->result); /* of another comparison, or half a one */
 	if (r == 0)
 		r = measure_save(c, err);
 	if (r == 0)
@@ -319,11 +350,11 @@ int compare_run(const struct compare_request *request, struct result *ret, bool 
 	if (r == 0)
 		r = compare_all(&c, err);
 	compare_close(&c);
-	setup_fini(&c.setup);
+	*ret_interrupted = c.interrupted;
+	if (r == 0 || c.interrupted)
+		r = measure_save(&c, &save) < 0 ? err_say(err, save.code, "%s", save.text) : 0;
+	setup_fini(&c.setup); /* last: a second Ctrl-C ends us from here on */
 	if (c.has_regex)
 		regfree(&c.regex);
-	*ret_interrupted = c.interrupted;
-	if (r < 0 && !c.interrupted)
-		return r;
-	return measure_save(&c, &save) < 0 ? err_say(err, save.code, "%s", save.text) : 0;
+	return r;
 }

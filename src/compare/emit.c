@@ -2,6 +2,7 @@
 #include "compare/emit.h"
 
 #include <errno.h>
+#include <math.h>
 
 int emit(const struct buf *text, FILE *out)
 {
@@ -12,6 +13,16 @@ int emit(const struct buf *text, FILE *out)
 	return 0;
 }
 
+/* Whether a column has a ratio anywhere: a baseline that could not run gives none. */
+static bool emit_has_ratio(const struct view *view, size_t column)
+{
+	for (size_t m = 0; m < view->result->n_metrics; m++) {
+		if (isfinite(view_figure(view, m, column)->ratio))
+			return true;
+	}
+	return false;
+}
+
 bool emit_ratio(const struct view *view, size_t baseline, struct buf *ret)
 {
 	const struct result *r = view->result;
@@ -19,7 +30,8 @@ bool emit_ratio(const struct view *view, size_t baseline, struct buf *ret)
 
 	for (size_t i = 0; i < view->n_shown; i++) {
 		size_t c = view->shown[i];
-		if (view->baselines[c] != (int)baseline || c == baseline)
+		if (view->baselines[c] != (int)baseline || c == baseline ||
+		    !emit_has_ratio(view, c))
 			continue;
 		if (n++ == 0)
 			(void)buf_printf(ret, "ratio to %s: ",

@@ -126,7 +126,9 @@ static void reader_said(struct comparison *c, size_t column, const struct outcom
 		return;
 	if (r < 0) {
 		int index = reader_number(c, "parsed");
-		reader_put(c, index, column, NAN, "prints nothing that --parse matches");
+		reader_put(c, index, column, NAN,
+			   r == -ETIMEDOUT ? "what it prints takes --parse too long"
+					   : "prints nothing that --parse matches");
 	}
 	for (size_t i = 0; i < c->result->n_metrics; i++) {
 		const char *id = c->result->metrics[i].id;

@@ -15,6 +15,7 @@
 
 #include "base/core/buf.h"
 #include "base/os/fd.h"
+#include "base/os/file.h"
 #include "base/os/json.h"
 #include "compare/group.h"
 #include "manager/manager.h"
@@ -133,6 +134,14 @@ static int setup_pin(unsigned cpus, struct err *err)
 	return 0;
 }
 
+/* nohup(1) */
+static bool setup_ignores_hangup(void)
+{
+	struct sigaction action;
+
+	return sigaction(SIGHUP, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 static int setup_signals(struct setup *setup, struct err *err)
 {
 	sigset_t set;
@@ -140,8 +149,9 @@ static int setup_signals(struct setup *setup, struct err *err)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGHUP);
-	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* a valid set: cannot fail */
+	if (!setup_ignores_hangup())
+		(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, &setup->mask); /* a valid set: cannot fail */
 	setup->stop = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	return setup->stop < 0 ? err_set(err, errno, "hear signals") : 0;
 }
@@ -165,7 +175,19 @@ static void setup_sweep_instances(struct manager *manager, const char *tag)
 	instances_free(list, n);
 }
 
-/* A comparison that was killed leaves its directory, which nobody locks any more: what else it left has the same name. */
+/* The lock of a dead comparison's directory, or -EBADF. A new one looks dead until it has its own: storage/staging.c */
+static int setup_dead(struct store *store, int tmp, const char *name)
+{
+	AUTO(fd_close_p) int lock = storage_lock(store, NULL);
+	AUTO(fd_close_p) int fd = openat(tmp, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return lock < 0 || fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ? -EBADF : fd_take(&fd);
+}
+
+/*
+ * A comparison that was killed leaves its directory, which nobody locks any more: what else it left has the same name. The directory goes
+ * last, so that a sweep that is killed itself is made up for.
+ */
 static void setup_sweep(struct manager *manager)
 {
 	AUTO(fd_close_p)
@@ -176,15 +198,16 @@ static void setup_sweep(struct manager *manager)
 	if (dir)
 		(void)fd_take(&tmp); /* the DIR's now */
 	while (dir && (entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "compare-", 8) != 0 ||
+		if (strncmp(entry->d_name, STAGING_COMPARE "-", sizeof(STAGING_COMPARE)) != 0 ||
 		    strlen(entry->d_name) != SETUP_TAG)
 			continue;
 		AUTO(fd_close_p)
-		int fd = openat(dirfd(dir), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+		int fd = setup_dead(&manager->store, dirfd(dir), entry->d_name);
+		if (fd < 0)
 			continue; /* it lives */
 		setup_sweep_instances(manager, entry->d_name);
 		group_sweep(entry->d_name);
+		(void)dir_remove(dirfd(dir), entry->d_name); /* the next one tries again */
 	}
 }
 
@@ -193,7 +216,7 @@ static int setup_places(const struct compare_request *request, struct setup *set
 	struct store *store = &request->manager->store;
 
 	setup_sweep(request->manager);
-	int r = staging_open(store, "compare", &setup->staging, err);
+	int r = staging_open(store, STAGING_COMPARE, &setup->staging, err);
 
 	if (r < 0)
 		return r;
@@ -251,9 +274,22 @@ int setup_make(const struct compare_request *request, struct setup *ret, struct 
 	return r;
 }
 
+/* What comes later (a pipe that nobody reads) can be ended as anything else; what was heard was obeyed. */
+static void setup_unhear(struct setup *setup)
+{
+	struct signalfd_siginfo info;
+
+	if (setup->stop < 0)
+		return;
+	while (read(setup->stop, &info, sizeof(info)) == sizeof(info))
+		;
+	(void)sigprocmask(SIG_SETMASK, &setup->mask, NULL); /* a valid set: cannot fail */
+}
+
 void setup_fini(struct setup *setup)
 {
 	staging_close(&setup->staging);
+	setup_unhear(setup);
 	image_fini(&setup->image);
 	fd_close(setup->stop);
 	free(setup->argv);

@@ -26,9 +26,11 @@ struct workload_numbers {
 
 /* workload_regex() - POSIX extended, with a group. -EINVAL. regfree() it. */
 int workload_regex(const char *text, regex_t *ret, struct err *err);
+/* workload_match() - the last number that the group matches in n bytes and a NUL; -ENODATA. For as long as it takes. */
+int workload_match(const char *text, size_t n, const regex_t *regex, double *ret);
 /*
  * workload_parse() - @regex: NULL: none   @text: @n bytes and a NUL
- * Return: 0; -ENODATA: the regex matches no number. What is no JSON is none, without an error.
+ * Return: 0; -ENODATA: the regex matches no number; -ETIMEDOUT: it takes too much time or memory. What is no JSON is none, without an error.
  */
 int workload_parse(const char *text, size_t n, const regex_t *regex, struct workload_numbers *ret);
 /* workload_find() - by name; NULL. */

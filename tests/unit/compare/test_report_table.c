@@ -124,6 +124,26 @@ static void one_column_and_none_at_all(void **state)
 	free(printed_table(&none, NULL, false, 80));
 }
 
+static void ratios_to_a_host_that_could_not_run_were_claimed(void **state)
+{
+	AUTO(result_fini) struct result r = { 0 };
+	const struct result_metric metric = { .id = (char *)"life.run", .better = BETTER_LOW };
+	const struct result_column host = { .id = (char *)"host",
+					    .baseline = (char *)"host",
+					    .why = (char *)"no root" };
+	const struct result_column other = { .id = (char *)"other", .baseline = (char *)"host" };
+
+	(void)state;
+	assert_int_equal(result_column_add(&r, &host), 0);
+	assert_int_equal(result_column_add(&r, &other), 1);
+	assert_int_equal(result_metric_add(&r, &metric), 0);
+	assert_int_equal(result_sample(&r, 0, 1, 5), 0);
+	char *text = printed_table(&r, NULL, false, 0);
+	assert_int_equal(count(text, "ratio to"), 0);
+	assert_int_equal(count(text, "no root"), 1);
+	free(text);
+}
+
 static void what_changed_stands_below_with_both_figures(void **state)
 {
 	AUTO(result_fini) struct result now;
@@ -192,6 +212,7 @@ int main(void)
 		cmocka_unit_test(the_best_is_bold_and_colours_are_only_on_request),
 		cmocka_unit_test(a_hostile_result_stays_text),
 		cmocka_unit_test(one_column_and_none_at_all),
+		cmocka_unit_test(ratios_to_a_host_that_could_not_run_were_claimed),
 		cmocka_unit_test(what_changed_stands_below_with_both_figures),
 		cmocka_unit_test(a_bar_is_as_long_as_its_share),
 		cmocka_unit_test(a_stream_that_is_full_is_told),

@@ -144,6 +144,69 @@ static void only_the_end_of_long_output_is_looked_at(void **state)
 	free(text);
 }
 
+/* They were put among the samples of the metric that strata takes itself. */
+static void a_number_called_as_one_of_ours_is_kept_apart(void **state)
+{
+	struct workload_numbers n = said(
+		"{\"time\": 1, \"cpu\": 2, \"memory\": 3, \"status\": 4, \"parsed\": 5, \"timed\": 6}");
+
+	(void)state;
+	assert_int_equal(n.n, 6);
+	assert_null(workload_find(&n, "time"));
+	assert_non_null(workload_find(&n, "own-time"));
+	assert_null(workload_find(&n, "status"));
+	assert_non_null(workload_find(&n, "own-status"));
+	assert_non_null(workload_find(&n, "timed"));
+}
+
+static void json_called_parsed_took_the_place_of_what_parse_found(void **state)
+{
+	double value = 0;
+
+	(void)state;
+	assert_int_equal(parsed("([0-9]+) ops", "42 ops\n{\"parsed\": 4}\n", &value), 0);
+	assert_true(fabs(value - 42) < 1e-9);
+	assert_int_equal(parsed("([0-9]+) ops", "{\"parsed\": 4}\n", &value), -ENODATA);
+}
+
+static void output_behind_a_nul_was_not_looked_at(void **state)
+{
+	static const char text[] = "1 ops\n\0\0junk\n42 ops\n\0";
+	struct workload_numbers numbers;
+	struct err err = { 0 };
+	regex_t regex;
+
+	(void)state;
+	assert_int_equal(workload_regex("([0-9]+) ops", &regex, &err), 0);
+	assert_int_equal(workload_parse(text, sizeof(text) - 1, &regex, &numbers), 0);
+	regfree(&regex);
+	assert_true(fabs(workload_find(&numbers, "parsed")->value - 42) < 1e-9);
+}
+
+static void a_line_behind_an_empty_match_had_no_beginning(void **state)
+{
+	double value = 0;
+
+	(void)state;
+	assert_int_equal(parsed("^([0-9]*)$", "\n\n5\n", &value), 0);
+	assert_true(fabs(value - 5) < 1e-9);
+}
+
+static void an_expression_that_never_ends_hung_the_comparison(void **state)
+{
+	const size_t n = 60000;
+	char *text = malloc(n + 1);
+	double value = 0;
+
+	(void)state;
+	assert_non_null(text);
+	memset(text, 'a', n);
+	text[n] = '\0';
+	/* Out of memory or out of time: whichever comes first. */
+	assert_true(parsed("(.*)*\\1x$", text, &value) < 0);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -155,6 +218,11 @@ int main(void)
 		cmocka_unit_test(a_group_that_is_no_number_is_none),
 		cmocka_unit_test(an_expression_without_a_group_is_refused),
 		cmocka_unit_test(only_the_end_of_long_output_is_looked_at),
+		cmocka_unit_test(a_number_called_as_one_of_ours_is_kept_apart),
+		cmocka_unit_test(json_called_parsed_took_the_place_of_what_parse_found),
+		cmocka_unit_test(output_behind_a_nul_was_not_looked_at),
+		cmocka_unit_test(a_line_behind_an_empty_match_had_no_beginning),
+		cmocka_unit_test(an_expression_that_never_ends_hung_the_comparison),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
