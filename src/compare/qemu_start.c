@@ -70,6 +70,7 @@ static char *qemu_escape(const char *path)
 	return buf_steal(&text);
 }
 
+/* A disk for reading is the image of all instances, which our own VMM locks in its way. */
 static void qemu_disk(struct qemu_line *line, unsigned n, const char *path, bool read_only)
 {
 	char *escaped = qemu_escape(path);

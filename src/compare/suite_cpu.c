@@ -20,8 +20,8 @@ const struct metric metric_cpu_sysbench = {
 	.source = "sysbench 1.0.20 cpu",
 	.better = BETTER_HIGH,
 	.level = COMPARE_QUICK,
-	.seconds = 2,
-	.command = "sysbench cpu --threads=1 --time=1 run",
+	.seconds = 1,
+	.command = "sysbench cpu --threads=1 --time=0 --events=500 run",
 	.parse = parse_sysbench_cpu,
 };
 
@@ -131,7 +131,7 @@ const struct metric metric_latency_stall = {
 	.unit = "us",
 	.source = "Redis 7.0.15, redis-cli --intrinsic-latency",
 	.better = BETTER_LOW,
-	.level = COMPARE_QUICK,
+	.level = COMPARE_STANDARD,
 	.seconds = 1,
 	.command = "redis-cli --intrinsic-latency 1",
 	.parse = parse_redis_stall,

@@ -9,7 +9,7 @@
 /* On the instance's own root file system. The file is laid out by the first sample and kept for the others. */
 #define FIO(what)                                                                                  \
 	"fio --output-format=json --eta=never --thread --name=x --filename=/var/tmp/fio.dat "      \
-	"--size=64M --time_based " what
+	"--size=32M --time_based " what
 /* A server that goes into the background listens a moment later: its client is tried until it works, 10 s at least. */
 #define TRY(client, file)                                                                          \
 	"for i in $(seq 100); do " client " >" file                                                \
@@ -61,7 +61,7 @@ const struct metric metric_disk_random = {
 	.better = BETTER_HIGH,
 	.level = COMPARE_QUICK,
 	.seconds = 1,
-	.command = FIO("--rw=randread --bs=4k --direct=1 --runtime=400ms"),
+	.command = FIO("--rw=randread --bs=4k --direct=1 --runtime=200ms"),
 	.parse = parse_fio_iops,
 };
 
@@ -196,7 +196,7 @@ const struct metric metric_job_gcc = {
 	.source = "GCC 12.2.0, make 4.3",
 	.better = BETTER_LOW,
 	.level = COMPARE_FULL,
-	.seconds = 8,
+	.seconds = 15,
 	.command = COMPILE("CFLAGS='-O1 -w -std=gnu99 -DLUA_COMPAT_5_3'"),
 	.parse = parse_time,
 };
