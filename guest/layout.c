@@ -66,7 +66,9 @@ static int layout_mount(const struct config *config, int root, const struct layo
 	if (layout_by_host(config, fs->target))
 		return 0;
 	AUTO(fd_close_p) int fd = mount_new(fs->type, fs->options, fs->attrs, err);
-	return fd < 0 ? fd : mount_at(fd, root, fs->target, MOUNT_TARGET_DIR, fs->exact, err);
+	return fd < 0 ? fd
+		      : mount_at(fd, root, fs->target, MOUNT_TARGET_DIR,
+				 fs->exact ? MOUNT_TRUST_EXACT : MOUNT_TRUST_NONE, err);
 }
 
 static int layout_shm(const struct config *config, int root, struct err *err)
@@ -100,12 +102,13 @@ static int layout_dev(const struct config *config, int root, int pts, int consol
 		return 0;
 	int r = layout_devices(root, err);
 	if (r == 0)
-		r = mount_at(pts, root, "/dev/pts", MOUNT_TARGET_DIR, false, err);
+		r = mount_at(pts, root, "/dev/pts", MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
 	if (r < 0 || console < 0)
 		return r;
 	AUTO(fd_close_p) int copy = mount_clone(console, "", false, err);
 	return copy < 0 ? copy
-			: mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, false, err);
+			: mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, MOUNT_TRUST_NONE,
+				   err);
 }
 
 static int layout_etc(const struct config *config, int root, struct err *err)
@@ -123,7 +126,8 @@ static int layout_etc(const struct config *config, int root, struct err *err)
 		(void)snprintf(path, sizeof(path), "%s%s", ROOT_DIR, files[i][0]); /* fits */
 		AUTO(fd_close_p) int fd = mount_clone(AT_FDCWD, path, false, err);
 		int r = fd < 0 ? fd
-			       : mount_at(fd, root, files[i][0], MOUNT_TARGET_FILE, false, err);
+			       : mount_at(fd, root, files[i][0], MOUNT_TARGET_FILE,
+					  MOUNT_TRUST_NONE, err);
 		if (r < 0)
 			return r;
 	}
@@ -198,7 +202,7 @@ static int layout_fill(const struct config *config, const struct root *root, int
 			r = fill_volume(root->fd, config->mounts[i].target, root->volumes[i], err);
 		if (r == 0 && root->volumes[i] >= 0)
 			r = mount_at(root->volumes[i], root->fd, config->mounts[i].target,
-				     MOUNT_TARGET_DIR, false, err);
+				     MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
 	}
 	return r == 0 ? layout_protect(config, root->fd, err) : r;
 }

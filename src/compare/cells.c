@@ -30,9 +30,8 @@ size_t notes_add(struct notes *notes, const char *text)
 	return notes->n;
 }
 
-/* What a ratio is marked with: that it claims no difference. */
-static const char *cell_mark(const struct result_metric *metric, const struct figure *f,
-			     struct notes *notes)
+const char *cell_mark(const struct result_metric *metric, const struct figure *f,
+		      struct notes *notes)
 {
 	if (metric->once)
 		return "";

@@ -23,6 +23,10 @@ size_t notes_add(struct notes *notes, const char *text);
 #define CELL_SAME  "≈"
 #define CELL_FEW   "?"
 
+/* cell_mark() - what a ratio is marked with where it claims no difference, else ""; noted as used. */
+const char *cell_mark(const struct result_metric *metric, const struct figure *figure,
+		      struct notes *notes);
+
 struct cell_text {
 	char value[FIGURE_TEXT + 8];  /* "12.3", "12.3±"; "–" */
 	char ratio[FIGURE_TEXT + 40]; /* "1.05×", "≈1.05× [2]"; "[1]": why there is none */

@@ -55,13 +55,7 @@ static void table_small(struct page *page, size_t metric, size_t column)
 	ratio_text(f->ratio, ratio);
 	if (*ratio && !view_is_baseline(page->view, column) && m->better != BETTER_NEITHER)
 		page_printf(page, "<span class=\"ratio\">%s%s</span>",
-			    m->once			   ? ""
-			    : f->differs == DIFFER_NO	   ? CELL_SAME
-			    : f->differs == DIFFER_UNKNOWN ? CELL_FEW
-							   : "",
-			    ratio);
-	page->notes.same |= !m->once && *ratio && f->differs == DIFFER_NO;
-	page->notes.few |= !m->once && *ratio && f->differs == DIFFER_UNKNOWN;
+			    cell_mark(m, f, &page->notes), ratio);
 	if (m->once || f->s.n < 2)
 		return;
 	figure_text(f->s.q1, q1);

@@ -125,15 +125,29 @@ static size_t table_blocks(const struct table *t)
 	return blocks;
 }
 
-/* The longest bars that cost no further block. */
+/* Whether the widest column fits beside the names. */
+static bool table_fits(const struct table *t)
+{
+	for (size_t i = 0; i < t->view->n_shown; i++) {
+		if (t->name + TABLE_GAP + table_whole(t, t->view->shown[i]) > t->width)
+			return false;
+	}
+	return true;
+}
+
+/* The longest bars that cost no further block; none where even the shortest do not fit. */
 static void table_bars(struct table *t)
 {
 	t->bar = TABLE_BAR_MIN;
+	if (!table_fits(t)) {
+		t->bar = 0;
+		return;
+	}
 	const size_t blocks = table_blocks(t);
 
 	while (t->bar < TABLE_BAR_MAX) {
 		t->bar++;
-		if (table_blocks(t) > blocks) {
+		if (table_blocks(t) > blocks || !table_fits(t)) {
 			t->bar--;
 			break;
 		}

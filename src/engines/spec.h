@@ -57,6 +57,7 @@ struct spec_limits { /* 0: no limit asked, but for pids and swap as noted */
 	int64_t cpu_shares; /* 2..262144, 1024 is the norm (cgroup v1 cpu.shares) */
 	const char *cpuset; /* "0-1", or NULL */
 	int64_t pids;	    /* > 0; 0 none asked */
+	bool memory_alone;  /* a limit of memory says nothing of swap; else by Docker's rule */
 };
 
 struct spec_idmap {

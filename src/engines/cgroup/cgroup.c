@@ -341,6 +341,15 @@ int cgroup_restrict(struct cgroup *cgroup, const struct spec_limits *limits,
 	return r < 0 || all_devices ? r : cgroup_devices_set(cgroup, devices, n, err);
 }
 
+int cgroup_restrict_rules(struct cgroup *cgroup, const struct spec_limits *limits,
+			  const struct device_rule *rules, size_t n, bool all_devices,
+			  struct err *err)
+{
+	int r = cgroup_limits_set(cgroup, limits, err);
+
+	return r < 0 || all_devices ? r : cgroup_rules_set(cgroup, rules, n, err);
+}
+
 int cgroup_create(const struct cgroup_layout *layout, const char *path,
 		  const struct spec_limits *limits, const struct spec_device *devices, size_t n,
 		  bool all_devices, struct cgroup *ret, struct err *err)

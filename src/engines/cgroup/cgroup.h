@@ -84,6 +84,26 @@ int cgroup_prepare(const struct cgroup_layout *layout, const char *path,
 		   struct err *err);
 int cgroup_restrict(struct cgroup *cgroup, const struct spec_limits *limits,
 		    const struct spec_device *devices, size_t n, bool all_devices, struct err *err);
+/* cgroup_restrict_rules() - the same with device rules in the kernel's terms; the default ones are not added. */
+struct device_rule;
+int cgroup_restrict_rules(struct cgroup *cgroup, const struct spec_limits *limits,
+			  const struct device_rule *rules, size_t n, bool all_devices,
+			  struct err *err);
+
+/* One file of a controller, as the kernel takes it. */
+struct cgroup_setting {
+	enum cgroup_controller controller;
+	const char *v1,
+		*v2; /* the file's name in either version; NULL: that one has nothing of the kind */
+	const char *v1_value, *v2_value;
+	const char *what; /* who asked, for errors */
+};
+/*
+ * cgroup_settings_set() - in their order
+ * Errors: -ENOTSUP, naming what and the controller, where the group is in no hierarchy that has the file.
+ */
+int cgroup_settings_set(const struct cgroup *cgroup, const struct cgroup_setting *settings,
+			size_t n, struct err *err);
 /*
  * cgroup_joins_open(), cgroup_join() - the cheap way in, in two steps since only the first needs rights: a process of one
  * thread writes "0" to the v1 groups' tasks files. Unlike cgroup.procs that takes no lock against every fork

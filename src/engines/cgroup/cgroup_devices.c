@@ -132,17 +132,11 @@ static int no_device_rules(struct err *err, bool v2, int why)
 		       "does without)");
 }
 
-int cgroup_devices_set(struct cgroup *cgroup, const struct spec_device *devices, size_t n,
-		       struct err *err)
+int cgroup_rules_set(struct cgroup *cgroup, const struct device_rule *rules, size_t n,
+		     struct err *err)
 {
-	AUTO(free_p) struct device_rule *rules = NULL;
-	size_t n_rules = 0;
-	int r = rules_make(devices, n, &rules, &n_rules, err);
-	if (r < 0)
-		return r;
-
 	int v2 = cgroup_v2_fd(cgroup);
-	int why = v2 < 0 ? -ENOTSUP : devices_bpf_set(v2, rules, n_rules, 0);
+	int why = v2 < 0 ? -ENOTSUP : devices_bpf_set(v2, rules, n, 0);
 	if (why == 0)
 		return 0;
 	int v1 = v1_devices_fd(cgroup, err);
@@ -150,6 +144,16 @@ int cgroup_devices_set(struct cgroup *cgroup, const struct spec_device *devices,
 		return no_device_rules(err, v2 >= 0, why);
 	if (v1 < 0)
 		return v1;
-	r = v1_rules_set(v1, rules, n_rules);
+	int r = v1_rules_set(v1, rules, n);
 	return r < 0 ? err_set(err, -r, "set device rules of cgroup %s", cgroup->path) : 0;
+}
+
+int cgroup_devices_set(struct cgroup *cgroup, const struct spec_device *devices, size_t n,
+		       struct err *err)
+{
+	AUTO(free_p) struct device_rule *rules = NULL;
+	size_t n_rules = 0;
+	int r = rules_make(devices, n, &rules, &n_rules, err);
+
+	return r < 0 ? r : cgroup_rules_set(cgroup, rules, n_rules, err);
 }

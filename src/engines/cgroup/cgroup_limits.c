@@ -49,7 +49,7 @@ static int swap_unsupported(struct err *err)
  */
 static int64_t swap_total(const struct spec_limits *limits)
 {
-	if (limits->memory_swap_bytes)
+	if (limits->memory_swap_bytes || limits->memory_alone)
 		return limits->memory_swap_bytes;
 	return limits->memory_bytes > INT64_MAX / 2 ? -1 : limits->memory_bytes * 2;
 }
@@ -96,12 +96,16 @@ static int64_t v2_memory_now(const struct limit *limit)
 static int v2_memory(const struct limit *limit, const struct spec_limits *limits, struct err *err)
 {
 	int64_t memory = limits->memory_bytes, total = swap_total(limits);
-	int r = memory ? limit_write(limit, "memory.max", memory) : 0;
+	int r = memory < 0 ? file_write(limit->fd, "memory.max", "max")
+		: memory   ? limit_write(limit, "memory.max", memory)
+			   : 0;
 
 	if (r < 0)
 		return limit_error(err, r, limit, memory);
-	if (!memory)
+	if (memory <= 0)
 		memory = v2_memory_now(limit);
+	if (!total)
+		return 0;
 	if (total < 0)
 		r = file_write(limit->fd, "memory.swap.max", "max");
 	else if (memory)

@@ -55,6 +55,9 @@ int cgroup_cpuset_inherit(int parent, int child);
 int cgroup_devices_set(struct cgroup *cgroup, const struct spec_device *devices, size_t n,
 		       struct err *err);
 
+int cgroup_rules_set(struct cgroup *cgroup, const struct device_rule *rules, size_t n,
+		     struct err *err);
+
 /* cgroup_walk() - call fn for every number in file `name` of the group and of those below it; fn <0 ends it. */
 int cgroup_walk(int dirfd, const char *name, int (*fn)(pid_t pid, void *arg), void *arg);
 /* cgroup_event_wait() - v2: until `key` in cgroup.events is value; -ETIMEDOUT. */

@@ -184,6 +184,15 @@ uint8_t debug_watched(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, 
 	return hits;
 }
 
+void debug_access(struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write)
+{
+	if (!(cpu->mode & CPU_MODE_TRAP))
+		return;
+	cpu->debug_hits |= debug_data(cpu, gva, len, is_write);
+	if (cpu->debug_watches)
+		cpu->debug_met |= debug_watched(cpu, gva, len, is_write);
+}
+
 uint64_t debug_port(const struct hosted_cpu *cpu, uint16_t port, unsigned len)
 {
 	bool kinds[4] = { [DR7_PORT] = true };

@@ -15,14 +15,24 @@
 
 #include "engines/caps.h"
 
-static int caps_apply_check(uint64_t caps, struct err *err)
+static int caps_apply_permitted(uint64_t *ret, struct err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct data[2] = { { 0 } };
 
 	if (syscall(SYS_capget, &head, data) < 0)
 		return err_set(err, errno, "read our capabilities");
-	uint64_t lacking = caps & ~((uint64_t)data[1].permitted << 32 | data[0].permitted);
+	*ret = (uint64_t)data[1].permitted << 32 | data[0].permitted;
+	return 0;
+}
+
+static int caps_apply_check(uint64_t caps, struct err *err)
+{
+	uint64_t permitted;
+	int r = caps_apply_permitted(&permitted, err);
+	if (r < 0)
+		return r;
+	uint64_t lacking = caps & ~permitted;
 	if (!lacking)
 		return 0;
 
@@ -31,6 +41,21 @@ static int caps_apply_check(uint64_t caps, struct err *err)
 	if (!name)
 		return err_say(err, EPERM, "capability %u: this host does not hold it itself", cap);
 	return err_say(err, EPERM, "capability %s: this host does not hold it itself", name);
+}
+
+int caps_keep(struct caps_sets *sets, struct err *err)
+{
+	uint64_t permitted;
+	int r = caps_apply_permitted(&permitted, err);
+
+	if (r < 0)
+		return r;
+	sets->bounding &= permitted;
+	sets->permitted &= permitted;
+	sets->effective &= sets->permitted; /* capset(2) takes no more */
+	sets->inheritable &= permitted;
+	sets->ambient &= sets->permitted & sets->inheritable; /* nor does prctl(2) */
+	return 0;
 }
 
 static int caps_apply_bounding(uint64_t caps, struct err *err)
@@ -61,26 +86,54 @@ static int caps_apply_user(uint32_t uid, uint32_t gid, const uint32_t *groups, u
 	return 0;
 }
 
-int caps_apply(uint64_t caps, uint32_t uid, uint32_t gid, const uint32_t *groups, unsigned n_groups,
-	       struct err *err)
+/* Of the permitted set nothing else is left to a user who is not root: capabilities(7), "Ambient". */
+static int caps_apply_ambient(uint64_t ambient, struct err *err)
+{
+	for (unsigned cap = 0; cap < 64; cap++) {
+		if (ambient & 1ULL << cap &&
+		    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
+			return err_set(err, errno, "raise ambient capability %u", cap);
+	}
+	return 0;
+}
+
+int caps_apply_sets(const struct caps_sets *sets, uint32_t uid, uint32_t gid,
+		    const uint32_t *groups, unsigned n_groups, struct err *err)
 {
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { { 0 } };
+	const struct __user_cap_data_struct data[2] = {
+		{ (uint32_t)sets->effective, (uint32_t)sets->permitted,
+		  (uint32_t)sets->inheritable },
+		{ (uint32_t)(sets->effective >> 32), (uint32_t)(sets->permitted >> 32),
+		  (uint32_t)(sets->inheritable >> 32) },
+	};
 
-	int r = caps_apply_check(caps, err);
+	int r = caps_apply_check(sets->bounding | sets->permitted, err);
 	if (r == 0)
-		r = caps_apply_bounding(caps, err);
+		r = caps_apply_bounding(sets->bounding, err);
+	if (r == 0 && sets->permitted && uid != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		r = err_set(err, errno, "keep capabilities");
 	if (r == 0)
 		r = caps_apply_user(uid, gid, groups, n_groups, err);
 	if (r < 0)
 		return r;
-
-	if (uid == 0) {
-		data[0].effective = data[0].permitted = (uint32_t)caps;
-		data[1].effective = data[1].permitted = (uint32_t)(caps >> 32);
-	}
 	/* A smaller permitted and an empty inheritable set empty the ambient one. */
 	if (syscall(SYS_capset, &head, data) < 0)
 		return err_set(err, errno, "set capabilities");
-	return 0;
+	return caps_apply_ambient(sets->ambient, err);
+}
+
+struct caps_sets caps_of(uint64_t caps, uint32_t uid)
+{
+	const uint64_t own = uid == 0 ? caps : 0;
+
+	return (struct caps_sets){ .bounding = caps, .effective = own, .permitted = own };
+}
+
+int caps_apply(uint64_t caps, uint32_t uid, uint32_t gid, const uint32_t *groups, unsigned n_groups,
+	       struct err *err)
+{
+	const struct caps_sets sets = caps_of(caps, uid);
+
+	return caps_apply_sets(&sets, uid, gid, groups, n_groups, err);
 }

@@ -21,6 +21,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "engines/oslevel/cgroupfs.h"
 #include "engines/oslevel/dev.h"
 #include "engines/oslevel/private.h"
 #include "engines/oslevel/protect.h"
@@ -81,7 +82,8 @@ static int child_mount_fs(const struct launch *launch, const struct child_fs *fs
 	}
 	if (fd < 0)
 		return fd;
-	return mount_at(fd, launch->root, fs->target, MOUNT_TARGET_DIR, fs->exact, err);
+	return mount_at(fd, launch->root, fs->target, MOUNT_TARGET_DIR,
+			fs->exact ? MOUNT_TRUST_EXACT : MOUNT_TRUST_NONE, err);
 }
 
 static int child_mount_shm(const struct launch *launch, struct err *err)
@@ -95,7 +97,9 @@ static int child_mount_shm(const struct launch *launch, struct err *err)
 						{ "size", size },
 						{ NULL, NULL } };
 	AUTO(fd_close_p) int fd = mount_new("tmpfs", options, CHILD_NOTHING, err);
-	return fd < 0 ? fd : mount_at(fd, launch->root, "/dev/shm", MOUNT_TARGET_DIR, false, err);
+	return fd < 0 ? fd
+		      : mount_at(fd, launch->root, "/dev/shm", MOUNT_TARGET_DIR, MOUNT_TRUST_NONE,
+				 err);
 }
 
 static int child_device(const struct launch *launch, const struct spec_device *device,
@@ -135,7 +139,7 @@ static int child_devices(const struct launch *launch, struct err *err)
 		return r;
 	for (size_t i = 0; i < launch->n_devices; i++) {
 		r = mount_at(launch->devices[i].fd, launch->root, launch->devices[i].target,
-			     MOUNT_TARGET_FILE, false, err);
+			     MOUNT_TARGET_FILE, MOUNT_TRUST_NONE, err);
 		if (r < 0)
 			return r;
 	}
@@ -147,28 +151,12 @@ static int child_devices(const struct launch *launch, struct err *err)
 	return r;
 }
 
-static int child_make_read_only(const struct launch *launch, const char *path, struct err *err)
-{
-	AUTO(fd_close_p) int target = fd_open_in(launch->root, path, O_PATH, 0);
-	if (target == -ENOENT)
-		return 0;
-	if (target < 0)
-		return err_set(err, -target, "make %s read-only", path);
-	AUTO(fd_close_p) int copy = mount_clone(target, "", true, err);
-	if (copy < 0)
-		return copy;
-	int r = mount_attrs(copy, true, MOUNT_ATTR_RDONLY, 0);
-	if (r == 0)
-		r = mount_onto(copy, target);
-	return r < 0 ? err_set(err, -r, "make %s read-only", path) : 0;
-}
-
 static int child_protect(const struct launch *launch, int null, struct err *err)
 {
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < PROTECT_READ_ONLY; i++)
-		r = child_make_read_only(launch, protect_read_only[i], err);
+		r = protect_lock(launch->root, protect_read_only[i], err);
 	return r < 0 ? r : protect_mask(launch->root, null, err);
 }
 
@@ -215,7 +203,7 @@ static int child_mounts(const struct launch *launch, struct err *err)
 	}
 	for (size_t i = 0; i < launch->n_mounts; i++) {
 		const struct launch_mount *m = &launch->mounts[i];
-		r = mount_at(m->fd, launch->root, m->target, m->kind, false, err);
+		r = mount_at(m->fd, launch->root, m->target, m->kind, MOUNT_TRUST_NONE, err);
 		if (r < 0)
 			return r;
 	}
@@ -223,66 +211,18 @@ static int child_mounts(const struct launch *launch, struct err *err)
 	return launch->spec->privileged ? 0 : child_protect(launch, null, err);
 }
 
-static int child_mount_cgroup(const struct launch *launch, const struct cgroup_hierarchy *h,
-			      const char *target, struct err *err)
-{
-	uint64_t attrs = CHILD_NOTHING | (launch->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
-	struct mount_option options[CGROUP_CONTROLLER_MAX + 1] = { { NULL, NULL } };
-	char text[sizeof(h->options)];
-	char *save = NULL;
-	size_t n = 0;
-
-	memcpy(text, h->options, sizeof(text));
-	text[sizeof(text) - 1] = '\0';
-	for (char *o = strtok_r(text, ",", &save); o && !h->v2 && n < CGROUP_CONTROLLER_MAX;
-	     o = strtok_r(NULL, ",", &save))
-		options[n++] = (struct mount_option){ o, NULL };
-
-	AUTO(fd_close_p) int fd = mount_new(h->v2 ? "cgroup2" : "cgroup", options, attrs, err);
-	return fd < 0 ? fd : mount_at(fd, launch->root, target, MOUNT_TARGET_DIR, false, err);
-}
-
 /* Only the hierarchies that hold a group of ours: in any other the guest would see the host's tree. */
 static int child_cgroups(const struct launch *launch, unsigned used, struct err *err)
 {
-	static const struct mount_option dir[] = { { "mode", "755" },
-						   { "size", "64k" },
-						   { NULL, NULL } };
-	const struct cgroup_layout *layout = &launch->layout;
+	const uint64_t attrs = CHILD_NOTHING | (launch->spec->privileged ? 0 : MOUNT_ATTR_RDONLY);
 
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return err_set(err, errno, "cgroup namespace");
 	if (child_mounted_by_user(launch, "/sys/fs/cgroup") ||
 	    child_mounted_by_user(launch, "/sys"))
 		return 0;
-
-	unsigned v1 = 0;
-	for (unsigned i = 0; i < layout->n; i++)
-		v1 += used >> i & 1 && !layout->hierarchies[i].v2;
-	if (!v1) {
-		return layout->v2 < 0 ? 0
-				      : child_mount_cgroup(launch, &layout->hierarchies[layout->v2],
-							   "/sys/fs/cgroup", err);
-	}
-	AUTO(fd_close_p) int top = mount_new("tmpfs", dir, CHILD_NOTHING, err);
-	if (top < 0)
-		return top;
-	int r = mount_at(top, launch->root, "/sys/fs/cgroup", MOUNT_TARGET_DIR, false, err);
-	for (unsigned i = 0; r == 0 && i < layout->n; i++) {
-		const struct cgroup_hierarchy *h = &layout->hierarchies[i];
-		char target[96];
-		if (!(used >> i & 1))
-			continue;
-		(void)snprintf(target, sizeof(target), "/sys/fs/cgroup/%s",
-			       h->v2 ? "unified" : h->options); /* options has 64 bytes */
-		r = child_mount_cgroup(launch, h, target, err);
-	}
-	if (r == 0 && !launch->spec->privileged) {
-		r = mount_attrs(top, false, MOUNT_ATTR_RDONLY, 0);
-		if (r < 0)
-			return err_set(err, -r, "make /sys/fs/cgroup read-only");
-	}
-	return r;
+	return cgroupfs_mount(&launch->layout, used, NULL, launch->root, "/sys/fs/cgroup", attrs,
+			      err);
 }
 
 static int child_pivot(const struct launch *launch, struct err *err)
@@ -315,7 +255,7 @@ static int child_console(const struct winsize *size, int *ret_slave, int *ret_ma
 	AUTO(fd_close_p) int copy = mount_clone(slave, "", false, err);
 	if (copy < 0)
 		return copy;
-	r = mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, false, err);
+	r = mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, MOUNT_TRUST_NONE, err);
 	if (r < 0)
 		return r;
 	*ret_slave = fd_take(&slave);

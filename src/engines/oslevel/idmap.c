@@ -29,6 +29,11 @@ static int idmap_write_one(pid_t pid, const char *file, const struct spec_idmap 
 	return r < 0 ? err_set(err, -r, "user namespace: write %s", file) : 0;
 }
 
+struct idmap idmap_of(const struct spec *spec)
+{
+	return (struct idmap){ spec->uid_map, spec->gid_map, spec->n_uid_map, spec->n_gid_map };
+}
+
 int idmap_outside(const struct spec_idmap *map, size_t n, uint32_t inside, uint32_t *ret)
 {
 	for (size_t i = 0; i < n; i++) {
@@ -40,11 +45,11 @@ int idmap_outside(const struct spec_idmap *map, size_t n, uint32_t inside, uint3
 	return -EOVERFLOW;
 }
 
-int idmap_write(const struct spec *spec, pid_t pid, struct err *err)
+int idmap_write(const struct idmap *map, pid_t pid, struct err *err)
 {
-	int r = idmap_write_one(pid, "uid_map", spec->uid_map, spec->n_uid_map, err);
+	int r = idmap_write_one(pid, "uid_map", map->uids, map->n_uids, err);
 
-	return r < 0 ? r : idmap_write_one(pid, "gid_map", spec->gid_map, spec->n_gid_map, err);
+	return r < 0 ? r : idmap_write_one(pid, "gid_map", map->gids, map->n_gids, err);
 }
 
 /* Waits to be killed, by us or with us: orphaned it would hold on to our locks and sockets for ever. */
@@ -56,7 +61,7 @@ static _Noreturn void idmap_wait(pid_t parent)
 		(void)pause(); /* returns only for signals */
 }
 
-int idmap_userns(const struct spec *spec, struct err *err)
+int idmap_userns(const struct idmap *map, struct err *err)
 {
 	pid_t self = getpid();
 	/* A namespace needs a process to be born in. */
@@ -68,7 +73,7 @@ int idmap_userns(const struct spec *spec, struct err *err)
 
 	char path[64];
 	(void)snprintf(path, sizeof(path), "/proc/%ld/ns/user", pid); /* fits */
-	int r = idmap_write(spec, (pid_t)pid, err);
+	int r = idmap_write(map, (pid_t)pid, err);
 	int fd = r < 0 ? r : open(path, O_RDONLY | O_CLOEXEC);
 	if (r == 0 && fd < 0)
 		fd = err_set(err, errno, "open %s", path);

@@ -229,7 +229,9 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 	AUTO(fd_close_p) int idmap = -EBADF;
 	int r = cgroup_layout_read(NULL, &launch.layout, err);
 
-	if (r == 0 && launch.userns && (idmap = idmap_userns(spec, err)) < 0)
+	const struct idmap ids = idmap_of(spec);
+
+	if (r == 0 && launch.userns && (idmap = idmap_userns(&ids, err)) < 0)
 		r = idmap;
 	bool discard = spec->remove && spec->restart == SPEC_RESTART_NO;
 	if (r == 0 && (launch.root = rootfs_mount(spec, dirs->state, idmap, discard, err)) < 0)

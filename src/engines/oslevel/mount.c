@@ -133,9 +133,10 @@ static int mount_target_exact(int root_fd, const char *target)
 	return fd < 0 ? -errno : (int)fd;
 }
 
-int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target kind, bool exact,
-	     struct err *err)
+int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target kind,
+	     enum mount_trust trust, struct err *err)
 {
+	const bool exact = trust == MOUNT_TRUST_EXACT;
 	AUTO(fd_close_p)
 	int fd = exact ? mount_target_exact(root_fd, target)
 		       : mount_target_open(root_fd, target, kind);
@@ -156,7 +157,7 @@ int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target ki
 			       kind == MOUNT_TARGET_DIR ? "directory" : "file",
 			       kind == MOUNT_TARGET_DIR ? "file" : "directory");
 	/* Whatever covers /proc/self/attr or /proc/sys changes what the kernel is told (CVE-2019-16884). */
-	if (!exact && fs.f_type == PROC_SUPER_MAGIC)
+	if (trust == MOUNT_TRUST_NONE && fs.f_type == PROC_SUPER_MAGIC)
 		return err_say(err, EPERM, "mount at %s: nothing may be mounted inside /proc",
 			       target);
 

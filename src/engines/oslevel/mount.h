@@ -32,10 +32,14 @@ int mount_idmap(int mount_fd, bool recursive, int userns_fd);
 int mount_onto(int mount_fd, int target_fd);
 
 enum mount_target { MOUNT_TARGET_DIR, MOUNT_TARGET_FILE };
+enum mount_trust {
+	MOUNT_TRUST_NONE, /* links are followed within the root; nothing is mounted inside /proc */
+	MOUNT_TRUST_EXACT, /* no link is followed at all: for /proc, /sys and /dev, which an image must not redirect */
+	MOUNT_TRUST_PROC, /* as none, but the caller has seen to what is mounted inside /proc */
+};
 /*
  * mount_at() - attach a detached mount below a root, making the target where it is missing
  * @root_fd: nothing outside is ever touched, whatever links the target holds
- * @exact: no link is followed at all: for /proc, /sys and /dev, which an image must not redirect
  */
-int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target kind, bool exact,
-	     struct err *err);
+int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target kind,
+	     enum mount_trust trust, struct err *err);

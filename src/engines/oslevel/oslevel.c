@@ -83,8 +83,10 @@ static int oslevel_clone(struct oslevel_guest *g, struct err *err)
 	g->sync = pair[0];
 	g->launch.sync = pair[1];
 
-	int back;
-	int r = timens_enter(g->launch.spec, &back, err);
+	const struct spec_time_offsets *offsets = &g->launch.spec->time_offsets;
+	int back = -EBADF, r = 0;
+	if (offsets->monotonic_s || offsets->boottime_s)
+		r = timens_enter(offsets, &back, err);
 	if (r < 0)
 		return r;
 	struct clone_args args = {
@@ -147,7 +149,8 @@ static int oslevel_raise(struct oslevel_guest *g, struct err *err)
 	int r = 0;
 
 	if (g->launch.userns) {
-		r = idmap_write(spec, g->guest.pid, err);
+		const struct idmap ids = idmap_of(spec);
+		r = idmap_write(&ids, g->guest.pid, err);
 		if (r == 0)
 			r = sync_send(g->sync, SYNC_MAPPED, 0);
 	}
@@ -302,7 +305,8 @@ static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *sta
 			     int *ret_users, struct err *err)
 {
 	char path[64];
-	AUTO(fd_close_p) int users = spec->n_uid_map ? idmap_userns(spec, err) : -EBADF;
+	const struct idmap ids = idmap_of(spec);
+	AUTO(fd_close_p) int users = spec->n_uid_map ? idmap_userns(&ids, err) : -EBADF;
 	int fd;
 
 	if (spec->n_uid_map && users < 0)
@@ -330,8 +334,8 @@ const struct engine_ops oslevel_engine = {
 			"cgroups, capabilities and a seccomp filter stand between",
 		.breach =
 			"a bug in the host's kernel reaches the host and every instance; a "
-			"process that leaves its namespaces has the rights of its user id, with "
-			"--userns those of one that nobody else has",
+			"process that leaves its namespaces has the rights of its user id, in a "
+			"user namespace those of an id that nobody else has",
 		.gives =
 			"native speed, the quickest start and the smallest footprint, with only "
 			"the host's kernel between neighbours",

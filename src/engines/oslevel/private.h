@@ -9,6 +9,8 @@
 
 #include "engines/engine.h"
 #include "engines/cgroup/cgroup.h"
+#include "engines/oslevel/caps_apply.h"
+#include "engines/oslevel/idmap.h"
 #include "engines/oslevel/mount.h"
 
 /* A detached mount on its way to its place. */
@@ -46,18 +48,19 @@ void launch_fini(struct launch *launch);
  */
 int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool discard,
 		 struct err *err);
-/* idmap_userns() - a user namespace with the spec's mappings, to map mounts by; an fd or negative errno. */
-int idmap_userns(const struct spec *spec, struct err *err);
+struct idmap idmap_of(const struct spec *spec);
+/* idmap_userns() - a user namespace with these mappings, to map mounts by; an fd or negative errno. */
+int idmap_userns(const struct idmap *map, struct err *err);
 /*
- * timens_enter() - children from now on see the spec's clocks
- * @ret_back: what timens_leave() takes; -EBADF, and nothing done, where the spec shifts none
+ * timens_enter() - children from now on are born into a new time namespace with these offsets
+ * @ret_back: what timens_leave() takes
  */
-int timens_enter(const struct spec *spec, int *ret_back, struct err *err);
+int timens_enter(const struct spec_time_offsets *offsets, int *ret_back, struct err *err);
 int timens_leave(int back, struct err *err); /* takes ownership of back */
 /* idmap_outside() - the host's id of one inside; -EOVERFLOW where it has none. */
 int idmap_outside(const struct spec_idmap *map, size_t n, uint32_t inside, uint32_t *ret);
 /* idmap_write() - uid_map and gid_map of a process. */
-int idmap_write(const struct spec *spec, pid_t pid, struct err *err);
+int idmap_write(const struct idmap *map, pid_t pid, struct err *err);
 
 /* child_main() - the rest of the clone's life, in every mode; never returns. */
 _Noreturn void child_main(struct launch *launch);
@@ -67,11 +70,14 @@ enum sync_tag {
 	SYNC_MAPPED = 'M',
 	SYNC_GO = 'G',
 	SYNC_TTY = 'T',
+	SYNC_READY = 'R', /* bundle.h's */
+	SYNC_DONE = 'D',
+	SYNC_START = 'S',
 	SYNC_ERROR = 'E',
 };
 struct sync_message {
 	char tag;
-	int status; /* SYNC_ERROR: 125, 126 or 127; SYNC_GO: bit n: hierarchy n is used; else 0 */
+	int status; /* SYNC_ERROR: 125, 126 or 127; SYNC_GO: bit n: hierarchy n is used, or bundle.h's: the child's pid; else 0 */
 	struct err err; /* SYNC_ERROR */
 };
 int sync_send(int fd, char tag, int status);
@@ -86,14 +92,21 @@ void sync_send_fd(int fd, char tag, int passed); /* passed < 0: none */
 int sync_expect(int fd, char tag, int *ret_fd, int *ret_status, struct err *err);
 
 /* The last steps of any process in a container: see process.c. */
-struct process {
-	const struct spec *spec;
+struct process {		 /* borrowed but groups and env's array */
+	const char *const *args; /* NULL-ended, at least one */
+	char **env;		 /* NULL-ended */
+	const char *cwd;
+	const struct spec_ulimit *ulimits;
+	size_t n_ulimits;
+	struct caps_sets caps;
 	int seccomp; /* fd of the filter, or -EBADF */
 	uint32_t uid, gid;
 	uint32_t *groups;
 	unsigned n_groups;
-	char **env; /* NULL-ended */
-	int sync;   /* the child's end of a socket whose other end is the parent's alone */
+	bool tty, no_new_privileges;
+	bool free;	   /* it may outlive whoever started it: not tied */
+	bool keep_keyring; /* of whoever started it */
+	int sync;	   /* the child's end of a socket whose other end is the parent's alone */
 };
 /*
  * process_tie() - the kernel kills this process when its parent dies; a change of ids undoes that
@@ -102,7 +115,7 @@ struct process {
  */
 int process_tie(struct err *err);
 bool process_orphaned(const struct process *process);
-/* process_prepare() - look up the user and the command in the current root. *ret_status: 125, 126, 127. */
+/* process_prepare() - all but seccomp and sync by a spec, the user looked up in the current root. *ret_status: 125, 126, 127. */
 int process_prepare(const struct spec *spec, struct process *ret, int *ret_status, struct err *err);
 /* process_limits() - rlimits and cwd; before privileges go. */
 int process_limits(const struct process *process, int *ret_status, struct err *err);

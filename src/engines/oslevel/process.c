@@ -53,7 +53,12 @@ int process_prepare(const struct spec *spec, struct process *process, int *ret_s
 	struct user user = { 0 };
 
 	*ret_status = 125;
-	process->spec = spec;
+	process->args = spec->args;
+	process->cwd = spec->cwd;
+	process->ulimits = spec->ulimits;
+	process->n_ulimits = spec->n_ulimits;
+	process->tty = spec->tty;
+	process->no_new_privileges = spec->no_new_privileges;
 	int r = users_resolve(spec->user, spec->groups, &user, err);
 	if (r < 0)
 		return r;
@@ -61,6 +66,7 @@ int process_prepare(const struct spec *spec, struct process *process, int *ret_s
 	process->gid = user.gid;
 	process->groups = user.groups;
 	process->n_groups = user.n_groups;
+	process->caps = caps_of(spec->caps, user.uid);
 	r = process_environment(spec, user.home, process, err);
 	free(user.home);
 	return r;
@@ -68,9 +74,9 @@ int process_prepare(const struct spec *spec, struct process *process, int *ret_s
 
 int process_limits(const struct process *process, int *ret_status, struct err *err)
 {
-	int r = rlimits_apply(process->spec->ulimits, process->spec->n_ulimits, err);
+	int r = rlimits_apply(process->ulimits, process->n_ulimits, err);
 
-	return r < 0 ? r : workload_cwd(process->spec->cwd, "the container", ret_status, err);
+	return r < 0 ? r : workload_cwd(process->cwd, "the container", ret_status, err);
 }
 
 int process_tty(const struct winsize *size, int *ret_master, int *ret_slave, struct err *err)
@@ -153,20 +159,21 @@ bool process_orphaned(const struct process *process)
 int process_drop(const struct process *process, struct err *err)
 {
 	/* Keys of whoever started us are not the guest's to list; without keyrings there is nothing to hide. */
-	(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
+	if (!process->keep_keyring)
+		(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 	/* Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes on before the capabilities go. */
-	if (!process->spec->no_new_privileges && process->seccomp >= 0) {
+	if (!process->no_new_privileges && process->seccomp >= 0) {
 		int r = seccomp_install(process->seccomp, err);
 		if (r < 0)
 			return r;
 	}
-	return caps_apply(process->spec->caps, process->uid, process->gid, process->groups,
-			  process->n_groups, err);
+	return caps_apply_sets(&process->caps, process->uid, process->gid, process->groups,
+			       process->n_groups, err);
 }
 
 int process_seal(const struct process *process, struct err *err)
 {
-	if (!process->spec->no_new_privileges)
+	if (!process->no_new_privileges)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(err, errno, "no_new_privs");
@@ -175,29 +182,28 @@ int process_seal(const struct process *process, struct err *err)
 
 int process_become(const struct process *process, int *ret_status, struct err *err)
 {
-	const struct spec *spec = process->spec;
 	char path[PATH_MAX];
 
 	*ret_status = 125;
 	(void)fcntl(process->sync, F_SETFL,
 		    O_RDWR | O_NONBLOCK); /* for process_orphaned(); valid */
-	workload_own_stdio(process->uid, process->spec->tty);
+	workload_own_stdio(process->uid, process->tty);
 	int r = process_drop(process, err);
 	if (r < 0)
 		return r;
-	r = process_tie(err); /* changing ids cleared it */
+	r = process->free ? 0 : process_tie(err); /* changing ids cleared it */
 	if (r < 0)
 		return r;
-	if (process_orphaned(process))
+	if (!process->free && process_orphaned(process))
 		return err_say(err, EOWNERDEAD, "its monitor is gone");
-	const char *search = workload_getenv(spec->env, "PATH");
-	r = search_find(spec->args[0], search ? search : SEARCH_PATH, path, ret_status, err);
+	const char *search = workload_getenv((const char *const *)process->env, "PATH");
+	r = search_find(process->args[0], search ? search : SEARCH_PATH, path, ret_status, err);
 	if (r < 0)
 		return r;
 	r = process_seal(process, err);
 	if (r < 0)
 		return r;
-	(void)execve(path, (char *const *)(uintptr_t)spec->args,
+	(void)execve(path, (char *const *)(uintptr_t)process->args,
 		     process->env); /* returns on error */
-	return search_failed(errno, spec->args[0], ret_status, err);
+	return search_failed(errno, process->args[0], ret_status, err);
 }

@@ -91,12 +91,33 @@ static int mask_one(int root, const char *path, struct protect_covers *covers, s
 	return r < 0 ? err_set(err, -r, "mask %s", path) : 0;
 }
 
-int protect_mask(int root, int null, struct err *err)
+int protect_mask_paths(int root, int null, const char *const *paths, size_t n, struct err *err)
 {
 	AUTO(protect_covers_fini) struct protect_covers covers = { -EBADF, null };
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(masked); i++)
-		r = mask_one(root, masked[i], &covers, err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = mask_one(root, paths[i], &covers, err);
 	return r;
+}
+
+int protect_mask(int root, int null, struct err *err)
+{
+	return protect_mask_paths(root, null, masked, ARRAY_SIZE(masked), err);
+}
+
+int protect_lock(int root, const char *path, struct err *err)
+{
+	AUTO(fd_close_p) int target = fd_open_in(root, path, O_PATH, 0);
+	if (target == -ENOENT || target == -ENOTDIR)
+		return 0;
+	if (target < 0)
+		return err_set(err, -target, "make %s read-only", path);
+	AUTO(fd_close_p) int copy = mount_clone(target, "", true, err);
+	if (copy < 0)
+		return copy;
+	int r = mount_attrs(copy, true, MOUNT_ATTR_RDONLY, 0);
+	if (r == 0)
+		r = mount_onto(copy, target);
+	return r < 0 ? err_set(err, -r, "make %s read-only", path) : 0;
 }

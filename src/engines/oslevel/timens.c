@@ -14,14 +14,11 @@
  * A time namespace's offsets are written before its first process is born, by whoever unshared it: time_namespaces(7).
  * The writer itself stays in its old one, its children do not: so it goes back after the clone.
  */
-int timens_enter(const struct spec *spec, int *ret_back, struct err *err)
+int timens_enter(const struct spec_time_offsets *offsets, int *ret_back, struct err *err)
 {
-	const struct spec_time_offsets *offsets = &spec->time_offsets;
 	char text[96];
 
 	*ret_back = -EBADF;
-	if (!offsets->monotonic_s && !offsets->boottime_s)
-		return 0;
 	AUTO(fd_close_p) int back = open("/proc/self/ns/time", O_RDONLY | O_CLOEXEC);
 	if (back < 0)
 		return err_say(err, ENOTSUP, "--time-offset: this kernel has no time namespaces");

@@ -27,6 +27,13 @@ int seccomp_filter(struct store *store, const char *profile, uint64_t caps, char
 		   struct err *err);
 
 /*
+ * seccomp_filter_fd() - the same of a profile's text, with its own store
+ * @dir: filters are kept in <dir>/seccomp
+ * Return: an open file for seccomp_install(), or a negative errno.
+ */
+int seccomp_filter_fd(int dir, const char *json, size_t len, struct err *err);
+
+/*
  * seccomp_compile() - JSON text to struct sock_filter[]; no files. For seccomp_filter(), tests and the fuzzer
  * Names of system calls that nobody here knows are skipped, as Docker does. Calls newer than libseccomp
  * that the profile does not name are answered with ENOSYS where the default is an errno, so that C libraries

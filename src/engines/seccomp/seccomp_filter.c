@@ -131,3 +131,21 @@ int seccomp_filter(struct store *store, const char *profile, uint64_t caps, char
 	*ret_path = result;
 	return 0;
 }
+
+int seccomp_filter_fd(int dir, const char *json, size_t len, struct err *err)
+{
+	char digest[DIGEST_HEX + 1], name[DIGEST_HEX + 1], path[DIGEST_HEX + 16];
+
+	digest_of(json, len, digest);
+	int r = filter_name(digest, 0, name, err);
+	if (r < 0)
+		return r;
+	(void)snprintf(path, sizeof(path), "seccomp/%s", name); /* fits */
+	if (!filter_is_whole(dir, path)) {
+		r = filter_write(dir, path, json, len, 0, err);
+		if (r < 0)
+			return r;
+	}
+	int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? err_set(err, errno, "open seccomp filter %s", path) : fd;
+}

@@ -118,6 +118,23 @@ static void a_noisy_figure_is_pale_and_marked(void **state)
 	free(text);
 }
 
+static void marks_that_are_not_used_are_not_explained(void **state)
+{
+	AUTO(result_fini) struct result r;
+	AUTO(result_fini) struct result one;
+
+	(void)state;
+	scene_full(&r);
+	scene_one(&one);
+	char *text = printed_html(&r, NULL), *alone = printed_html(&one, NULL);
+	assert_int_equal(count(text, WORDS_SAME), 1);
+	assert_int_equal(count(text, WORDS_FEW), 0);
+	assert_int_equal(count(alone, WORDS_SAME),
+			 0); /* a baseline is not told apart from itself */
+	free(text);
+	free(alone);
+}
+
 static void ids_are_there_once_and_references_lead_somewhere(void **state)
 {
 	AUTO(result_fini) struct result r;
@@ -178,6 +195,7 @@ int main(void)
 		cmocka_unit_test(an_architecture_says_what_it_costs_and_gives),
 		cmocka_unit_test(the_readers_workload_has_a_sentence_too),
 		cmocka_unit_test(a_noisy_figure_is_pale_and_marked),
+		cmocka_unit_test(marks_that_are_not_used_are_not_explained),
 		cmocka_unit_test(ids_are_there_once_and_references_lead_somewhere),
 		cmocka_unit_test(text_is_escaped_and_cleaned),
 		cmocka_unit_test(a_cost_is_turned_so_that_more_is_worse),

@@ -33,7 +33,7 @@ static void no_line_passes_the_screens_edge(void **state)
 
 	(void)state;
 	scene_full(&r);
-	for (unsigned width = 50; width <= 300; width += 7) {
+	for (unsigned width = 38; width <= 300; width += 7) {
 		char *text = printed_table(&r, NULL, false, width);
 		if (longest(text) > width)
 			fail_msg("%u columns: %u", width, longest(text));

@@ -169,6 +169,36 @@ static void a_save_that_fails_leaves_what_was_there(void **state)
 	assert_true(text.len > 2 && text.data[text.len - 1] == '\n');
 }
 
+static void what_is_no_result_is_refused_with_its_name(void **state)
+{
+	const struct scratch *s = *state;
+	AUTO(result_fini) struct result r = { 0 };
+	static const struct {
+		const char *text;
+		int error;
+	} cases[] = {
+		{ "", -EBADMSG },
+		{ "[1]", -EBADMSG },
+		{ "{}", -EINVAL },
+		{ "{\"format\": 1", -EBADMSG },
+		{ "{\"format\": 1, \"format\": 1}", -EBADMSG },
+	};
+	char path[128];
+	struct err err = { 0 };
+
+	(void)snprintf(path, sizeof(path), "%s/r", s->path);
+	assert_int_equal(result_load(path, &r, &err), -ENOENT);
+	assert_non_null(strstr(err.text, path));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(
+			file_replace(s->fd, "r", 0600, cases[i].text, strlen(cases[i].text), false),
+			0);
+		err = (struct err){ 0 };
+		assert_int_equal(result_load(path, &r, &err), cases[i].error);
+		assert_non_null(strstr(err.text, path));
+	}
+}
+
 /* The text of scene "one" with one thing replaced, read: its error. */
 static int read_changed(const char *from, const char *to, struct err *err)
 {
@@ -273,6 +303,7 @@ int main(void)
 		cmocka_unit_test(broken_text_is_mended_and_cut_where_a_character_ends),
 		SCRATCH_TEST(what_is_saved_is_loaded),
 		SCRATCH_TEST(a_save_that_fails_leaves_what_was_there),
+		SCRATCH_TEST(what_is_no_result_is_refused_with_its_name),
 		cmocka_unit_test(what_is_wrong_in_a_file_is_named),
 		cmocka_unit_test(what_a_reader_does_not_know_it_leaves_alone),
 		cmocka_unit_test(a_column_that_measured_something_is_not_empty),

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "base/os/file.h"
+#include "engines/cgroup/private.h"
+
+static int setting_set(const struct cgroup *cgroup, const struct cgroup_setting *setting,
+		       struct err *err)
+{
+	int h = cgroup_find(cgroup->layout, setting->controller);
+	const char *controller = cgroup_v1_names[setting->controller];
+
+	if (h < 0 || cgroup->fds[h] < 0)
+		return err_say(err, ENOTSUP, "%s: the cgroup controller '%s' is not available here",
+			       setting->what, controller);
+	bool v2 = cgroup->layout->hierarchies[h].v2;
+	const char *file = v2 ? setting->v2 : setting->v1;
+	const char *value = v2 ? setting->v2_value : setting->v1_value;
+	if (!file)
+		return err_say(err, ENOTSUP,
+			       "%s: the controller '%s' of cgroup v%d has nothing of the kind",
+			       setting->what, controller, v2 ? 2 : 1);
+	int r = file_write(cgroup->fds[h], file, value);
+	if (r == -ENOENT)
+		return err_say(err, ENOTSUP, "%s: this kernel's cgroups have no %s", setting->what,
+			       file);
+	return r < 0 ? err_set(err, -r, "%s: write '%.64s' to %s", setting->what, value, file) : 0;
+}
+
+int cgroup_settings_set(const struct cgroup *cgroup, const struct cgroup_setting *settings,
+			size_t n, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = setting_set(cgroup, &settings[i], err);
+	return r;
+}

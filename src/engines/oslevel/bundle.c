@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The maker's half: see bundle.h. */
+#include "engines/oslevel/bundle.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "engines/cgroup/instance.h"
+#include "engines/oslevel/bundle_private.h"
+
+/* What this process left for a moment, to have its child born elsewhere. */
+struct bundle_away {
+	int fds[8]; /* our own namespaces */
+	int flags[8];
+	unsigned n;
+	int timens; /* for timens_leave() */
+};
+
+const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, uint64_t flag)
+{
+	for (size_t i = 0; i < bundle->n_namespaces; i++) {
+		if (bundle->namespaces[i].flag == flag)
+			return &bundle->namespaces[i];
+	}
+	return NULL;
+}
+
+int bundle_layout(struct cgroup_layout *ret, struct err *err)
+{
+	int r = cgroup_layout_read(NULL, ret, err);
+
+	for (unsigned i = 0; r == 0 && i < ret->n; i++)
+		ret->hierarchies[i].used = true;
+	return r;
+}
+
+static void work_fini(struct bundle_work *work)
+{
+	for (size_t i = 0; work->sources && i < work->bundle->n_mounts; i++)
+		fd_close(work->sources[i]);
+	for (size_t i = 0; work->devices && i < work->n_devices; i++)
+		fd_close(work->devices[i]);
+	for (unsigned i = 0; i < work->n_joins; i++)
+		fd_close(work->joins[i]);
+	free(work->sources);
+	free(work->devices);
+	fd_close(work->root);
+	fd_close(work->sync);
+	cgroup_close(&work->cgroup);
+}
+
+/* A bind's source, as the container will see it. */
+static int source_open(const struct bundle_mount *mount, struct err *err)
+{
+	AUTO(fd_close_p)
+	int fd = mount_clone(AT_FDCWD, mount->source, mount->recursive, err);
+	AUTO(fd_close_p) int users = -EBADF;
+	if (fd < 0)
+		return fd;
+
+	int r = mount_propagation(fd, true, MS_PRIVATE);
+	if (mount->propagation)
+		r = mount_propagation(fd, mount->all_propagation, mount->propagation);
+	if (r == 0 && (mount->set || mount->clear))
+		r = mount_attrs(fd, false, mount->set, mount->clear);
+	if (r == 0 && (mount->all_set || mount->all_clear))
+		r = mount_attrs(fd, true, mount->all_set, mount->all_clear);
+	if (r == 0 && mount->ids.n_uids) {
+		users = idmap_userns(&mount->ids, err);
+		r = users < 0 ? users : mount_idmap(fd, mount->all_ids, users);
+	}
+	return r < 0 ? err_set(err, -r, "bind mount of %s at %s", mount->source, mount->target)
+		     : fd_take(&fd);
+}
+
+static int work_sources(struct bundle_work *work, struct err *err)
+{
+	const struct bundle *bundle = work->bundle;
+
+	work->sources = calloc(bundle->n_mounts + 1, sizeof(int));
+	if (!work->sources)
+		return err_set(err, ENOMEM, "mounts");
+	for (size_t i = 0; i < bundle->n_mounts; i++)
+		work->sources[i] = -EBADF;
+	for (size_t i = 0; i < bundle->n_mounts; i++) {
+		if (bundle->mounts[i].type)
+			continue;
+		work->sources[i] = source_open(&bundle->mounts[i], err);
+		if (work->sources[i] < 0)
+			return work->sources[i];
+	}
+	return 0;
+}
+
+static int work_root(struct bundle_work *work, struct err *err)
+{
+	work->root = mount_clone(AT_FDCWD, work->bundle->root, true, err);
+	if (work->root < 0)
+		return err_wrap(err, "root file system");
+	int r = mount_propagation(work->root, true, MS_PRIVATE);
+	return r < 0 ? err_set(err, -r, "root file system %s", work->bundle->root) : 0;
+}
+
+static int work_cgroup(struct bundle_work *work, struct err *err)
+{
+	const struct bundle *bundle = work->bundle;
+	int r = bundle_layout(&work->layout, err);
+
+	if (r == 0)
+		r = cgroup_prepare(&work->layout, bundle->cgroup, &bundle->limits,
+				   bundle->all_devices, &work->cgroup, err);
+	if (r < 0)
+		return r;
+	work->own_cgroups = true;
+	return cgroup_joins_open(&work->cgroup, work->joins, &work->n_joins, err);
+}
+
+static int work_prepare(struct bundle_work *work, struct err *err)
+{
+	int r = work_root(work, err);
+
+	if (r == 0)
+		r = work_sources(work, err);
+	if (r == 0 && work->userns)
+		r = bundle_devices_prepare(work, err);
+	return r < 0 ? r : work_cgroup(work, err);
+}
+
+/* Namespaces that are others' are entered before the clone: a user namespace of the child's own has no right to. */
+static int away_enter(const struct bundle *bundle, struct bundle_away *away, struct err *err)
+{
+	static const struct {
+		int flag;
+		const char *name;
+	} kinds[] = {
+		{ CLONE_NEWNET, "net" }, { CLONE_NEWIPC, "ipc" },	{ CLONE_NEWUTS, "uts" },
+		{ CLONE_NEWPID, "pid" }, { CLONE_NEWCGROUP, "cgroup" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		const struct bundle_namespace *ns =
+			bundle_namespace_of(bundle, (unsigned)kinds[i].flag);
+		char own[40];
+		if (!ns || !ns->path)
+			continue;
+		(void)snprintf(own, sizeof(own), "/proc/self/ns/%s", kinds[i].name); /* fits */
+		int back = open(own, O_RDONLY | O_CLOEXEC);
+		if (back < 0)
+			return err_set(err, errno, "open %s", own);
+		away->fds[away->n] = back;
+		away->flags[away->n++] = kinds[i].flag;
+		AUTO(fd_close_p) int fd = open(ns->path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0 || setns(fd, kinds[i].flag) < 0)
+			return err_set(err, errno, "namespace %s", ns->path);
+	}
+	return 0;
+}
+
+static int away_leave(struct bundle_away *away, struct err *err)
+{
+	int r = timens_leave(away->timens, err);
+
+	for (unsigned i = 0; i < away->n; i++) {
+		if (setns(away->fds[i], away->flags[i]) < 0 && r == 0)
+			r = err_set(err, errno, "return from a namespace");
+		fd_close(away->fds[i]);
+	}
+	return r;
+}
+
+/* Cgroups are made and entered before their namespace: the child unshares that one itself. */
+static uint64_t work_clone_flags(const struct bundle *bundle)
+{
+	uint64_t flags = 0;
+
+	for (size_t i = 0; i < bundle->n_namespaces; i++) {
+		const struct bundle_namespace *ns = &bundle->namespaces[i];
+		if (!ns->path && ns->flag != CLONE_NEWCGROUP && ns->flag != CLONE_NEWTIME)
+			flags |= ns->flag;
+	}
+	return flags;
+}
+
+/* A group that no process can be born into takes one that enters itself. */
+static int work_join_v2(struct bundle_work *work)
+{
+	int v2 = cgroup_v2_fd(&work->cgroup);
+
+	if (v2 < 0)
+		return 0;
+	AUTO(fd_close_p) int procs = openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	return procs < 0 || write(procs, "0", 1) < 0 ? -errno : 0;
+}
+
+static long work_fork(struct bundle_work *work, int ours, struct bundle_away *away, struct err *err)
+{
+	const struct bundle *bundle = work->bundle;
+	struct clone_args args = { .flags = work_clone_flags(bundle), .exit_signal = SIGCHLD };
+	bool into;
+	int r = away_enter(bundle, away, err);
+
+	if (r == 0 && bundle_namespace_of(bundle, CLONE_NEWTIME))
+		r = timens_enter(&bundle->time_offsets, &away->timens, err);
+	if (r < 0)
+		return r;
+	long pid = cgroup_clone_into(&args, cgroup_v2_fd(&work->cgroup), &into);
+	if (pid < 0)
+		return err_set(err, errno, "make the container's namespaces");
+	if (pid > 0)
+		return pid;
+	fd_close(ours);
+	for (unsigned i = 0; i < away->n; i++)
+		fd_close(away->fds[i]);
+	fd_close(away->timens);
+	if (!into && work_join_v2(work) < 0)
+		_exit(125);
+	bundle_child(work);
+}
+
+static int work_clone(struct bundle_work *work, struct bundle_made *ret, struct err *err)
+{
+	struct bundle_away away = { .timens = -EBADF };
+	int pair[2];
+
+	/* Until its execve(2) nobody inside may look at the child through /proc (CVE-2019-5736, CVE-2016-9962). */
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return err_set(err, errno, "socket pair");
+	ret->sync = pair[0];
+	work->sync = pair[1];
+	long pid = work_fork(work, pair[0], &away, err);
+	int r = pid < 0 ? (int)pid : 0;
+	if (pid > 0)
+		ret->pid = (pid_t)pid;
+	fd_close(work->sync);
+	work->sync = -EBADF;
+	int back = away_leave(&away, r < 0 ? NULL : err);
+	return r < 0 ? r : back;
+}
+
+/* The default of a process that lowers it is more than some hosts give: "0" may be refused where 0 is what it has. */
+static int work_oom_score(const struct bundle *bundle, pid_t pid, struct err *err)
+{
+	char path[48], text[16];
+
+	if (!bundle->process.set_oom_score)
+		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", (int)pid); /* fits */
+	(void)snprintf(text, sizeof(text), "%d", bundle->process.oom_score);	/* fits */
+	int r = file_write(AT_FDCWD, path, text);
+	return r < 0 ? err_set(err, -r, "process.oomScoreAdj %s", text) : 0;
+}
+
+static int work_restrict(struct bundle_work *work, struct err *err)
+{
+	const struct bundle *bundle = work->bundle;
+	int r = cgroup_restrict_rules(&work->cgroup, &bundle->limits, bundle->rules,
+				      bundle->n_rules, bundle->all_devices, err);
+
+	return r < 0 ? r
+		     : cgroup_settings_set(&work->cgroup, bundle->settings, bundle->n_settings,
+					   err);
+}
+
+/* What the child waits for, in the order in which it waits. */
+static int work_raise(struct bundle_work *work, const struct bundle_made *made, struct err *err)
+{
+	const struct bundle_host *host = work->host;
+	int r = 0;
+
+	if (work->userns) {
+		r = idmap_write(&work->bundle->ids, made->pid, err);
+		if (r == 0)
+			(void)sync_send(made->sync, SYNC_MAPPED, 0); /* a death shows below */
+	}
+	if (r == 0)
+		r = work_oom_score(work->bundle, made->pid, err);
+	if (r == 0)
+		r = work_restrict(work, err);
+	if (r == 0 && host->made) {
+		r = sync_expect(made->sync, SYNC_READY, NULL, NULL, err);
+		if (r == 0)
+			r = host->made(host->arg, made->pid, err);
+	}
+	if (r == 0)
+		(void)sync_send(made->sync, SYNC_GO, made->pid); /* likewise */
+	if (r == 0)
+		r = sync_expect(made->sync, SYNC_DONE, NULL, NULL, err);
+	return r > 0 ? err_say(err, ECHILD, "the container's first process died while it was made")
+		     : r;
+}
+
+static void made_kill(struct bundle_made *made)
+{
+	fd_close(made->sync);
+	made->sync = -EBADF;
+	if (made->pid <= 0)
+		return;
+	(void)kill(made->pid, SIGKILL); /* ours: there until waited for */
+	while (waitpid(made->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	made->pid = 0;
+}
+
+int bundle_create(const struct bundle *bundle, const struct bundle_host *host,
+		  struct bundle_made *ret, struct err *err)
+{
+	struct bundle_work work = {
+		.bundle = bundle, .host = host, .root = -EBADF, .sync = -EBADF
+	};
+	struct bundle_made made = { .sync = -EBADF };
+
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		work.cgroup.fds[i] = -EBADF;
+	work.userns = bundle_namespace_of(bundle, CLONE_NEWUSER) != NULL;
+	int r = work_prepare(&work, err);
+	if (r == 0)
+		r = work_clone(&work, &made, err);
+	if (r == 0)
+		r = work_raise(&work, &made, err);
+	if (r < 0) {
+		made_kill(&made);
+		if (work.own_cgroups)
+			(void)cgroup_destroy(&work.layout, bundle->cgroup,
+					     NULL); /* the first error counts */
+	} else {
+		*ret = made;
+	}
+	work_fini(&work);
+	return r;
+}
+
+int bundle_start(struct bundle_made *made, struct err *err)
+{
+	(void)sync_send(made->sync, SYNC_START, 0); /* a death shows below */
+	/* The end of file is execve(2)'s: it closed the child's end. */
+	int r = sync_expect(made->sync, SYNC_ERROR, NULL, NULL, err);
+	fd_close(made->sync);
+	made->sync = -EBADF;
+	return r < 0 ? r : 0;
+}
+
+int bundle_start_by(int socket, struct err *err)
+{
+	(void)sync_send(socket, SYNC_START, 0); /* a death shows below */
+	int r = sync_expect(socket, SYNC_START, NULL, NULL, err);
+	if (r == 1 || r == -ECONNRESET)
+		return err_say(err, ESTALE, "it was started meanwhile");
+	if (r == 0)
+		r = sync_expect(socket, SYNC_ERROR, NULL, NULL, err);
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * A container whose every part somebody else has spelled out: what an OCI bundle's config.json says, checked, and with no JSON
+ * left in it. The same engine as oslevel.h, under another contract: nobody stays with the container. Who made it may end
+ * before it starts, and who starts it before it ends.
+ *
+ *   maker                                    first process of the container
+ *   clone3 ------------------------------->  waits for its user mapping (user namespace only)
+ *   uid_map, gid_map; 'M' ---------------->  joins its cgroups; mounts
+ *   <------------------------------------ 'R' (only where hooks want to know)
+ *   limits, device rules, hooks; 'G' ----->  hooks, pivot_root, /proc, devices, terminal
+ *   <------------------------------------ 'D' or 'E': it is made, or what went wrong
+ *                                            waits on a socket of the run directory, or for the maker's 'S'
+ *
+ * Source of all members' meaning: OCI runtime specification 1.2, config.md and config-linux.md.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <sys/types.h>
+
+#include "base/core/err.h"
+#include "engines/cgroup/cgroup.h"
+#include "engines/cgroup/devices_bpf.h"
+#include "engines/oslevel/caps_apply.h"
+#include "engines/oslevel/idmap.h"
+#include "engines/oslevel/mount.h"
+#include "engines/spec.h"
+
+struct bundle_namespace {
+	uint64_t flag;	  /* CLONE_NEWx */
+	const char *path; /* NULL: a new one */
+};
+
+struct bundle_mount {
+	const char *target;	     /* absolute, inside */
+	const char *source;	     /* of a bind: absolute, on the host */
+	const char *type;	     /* NULL: a bind */
+	bool recursive;		     /* bind: with the mounts below source */
+	bool copy_up;		     /* tmpfs: starts as a copy of what it hides */
+	uint64_t set, clear;	     /* MOUNT_ATTR_x of the mount itself */
+	uint64_t all_set, all_clear; /* of the mounts below it too */
+	uint64_t propagation;	     /* MS_SHARED and its like, or 0 */
+	bool all_propagation;
+	struct mount_option *options; /* of the file system, ended by a NULL key */
+	struct idmap ids;	      /* n_uids 0: none */
+	bool all_ids;
+};
+
+struct bundle_device {
+	const char *path; /* absolute, inside */
+	mode_t type;	  /* S_IFCHR, S_IFBLK, S_IFIFO */
+	unsigned device_major, device_minor;
+	mode_t mode;
+	uint32_t uid, gid;
+};
+
+struct bundle_sysctl {
+	const char *name; /* "net.ipv4.ip_forward" */
+	const char *value;
+};
+
+struct bundle_process {
+	const char **args; /* NULL-ended, at least one */
+	const char **env;  /* NULL-ended */
+	const char *cwd;   /* absolute */
+	uint32_t uid, gid;
+	uint32_t *groups; /* the primary group is not among them but where it was asked for */
+	unsigned n_groups;
+	mode_t umask;
+	struct caps_sets
+		caps; /* what the kernel does not give is left out: config.md, "Linux Process" */
+	struct spec_ulimit *ulimits;
+	size_t n_ulimits;
+	bool no_new_privileges, tty, set_oom_score;
+	struct winsize tty_size;
+	int oom_score; /* oom_score_adj */
+};
+
+struct bundle {
+	const char *root; /* absolute, on the host */
+	bool root_read_only;
+	uint64_t root_propagation; /* MS_x, or 0 */
+	bool all_root_propagation;
+	const char *hostname, *domainname;   /* or NULL */
+	struct bundle_namespace *namespaces; /* each kind once */
+	size_t n_namespaces;
+	struct bundle_mount *mounts;
+	size_t n_mounts;
+	struct bundle_device *devices;
+	size_t n_devices;
+	struct bundle_sysctl *sysctls;
+	size_t n_sysctls;
+	const char **masked, **read_only;
+	size_t n_masked, n_read_only;
+	struct idmap ids;
+	struct spec_time_offsets time_offsets;
+	const char *cgroup; /* path below each hierarchy, relative */
+	struct spec_limits limits;
+	struct cgroup_setting *settings;
+	size_t n_settings;
+	struct device_rule *rules;
+	size_t n_rules;
+	bool all_devices; /* no device rules */
+	struct bundle_process process;
+};
+
+/* bundle_namespace_of() - the entry of that kind, or NULL: the container shares the maker's. */
+const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, uint64_t flag);
+
+/* What the caller brings. fds stay the caller's; -EBADF for those that are not there. */
+struct bundle_host {
+	int seccomp; /* a compiled filter */
+	int console; /* a socket: gets the terminal's master side */
+	int listener; /* a listening SOCK_SEQPACKET: who connects starts it; without one bundle_start() does */
+	unsigned preserve_fds; /* from fd 3 on */
+	bool no_pivot; /* chroot(2) within a moved mount, for a root on the initial ramdisk */
+	bool keep_keyring;
+	/* Optional; in the maker, once namespaces and mounts are there, before the root changes. */
+	int (*made)(void *arg, pid_t pid, struct err *err);
+	/* Optional; in the first process before its root changes. @pid: its number outside */
+	int (*entering)(void *arg, pid_t pid, struct err *err);
+	/* Optional; in the first process, once it was told to start. */
+	int (*starting)(void *arg, pid_t pid, struct err *err);
+	void *arg;
+};
+
+struct bundle_made {
+	pid_t pid;
+	int sync; /* for bundle_start() */
+};
+
+/*
+ * bundle_create() - make everything but the first instruction of the container's program
+ * Errors: nothing is left behind but, where it was killed in between, the cgroup.
+ */
+int bundle_create(const struct bundle *bundle, const struct bundle_host *host,
+		  struct bundle_made *ret, struct err *err);
+/*
+ * bundle_start() - of a container made without a listener, by its maker
+ * Return: 0: it runs; or a negative errno: the first process is gone then, its status 126 or 127 where the command is the cause.
+ */
+int bundle_start(struct bundle_made *made, struct err *err);
+/*
+ * bundle_start_by() - of one made with a listener, by anybody
+ * @socket: connected to it
+ * Errors: -ESTALE: somebody else has started it.
+ */
+int bundle_start_by(int socket, struct err *err);
+
+/*
+ * bundle_exec() - one more process in a running container
+ * @bundle: the container's, its process another: args and what follows
+ * @pid: the container's first process   @ret_pid: the new one's, a child of ours
+ * Return: 0: it runs; or a negative errno, *ret_status 126 or 127 where the command is the cause.
+ */
+int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid_t pid,
+		pid_t *ret_pid, int *ret_status, struct err *err);
+
+/* bundle_layout() - every hierarchy there is, used: managers look for limits and figures in any of them. */
+int bundle_layout(struct cgroup_layout *ret, struct err *err);

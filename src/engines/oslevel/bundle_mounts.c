@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The mounts of a bundle, in the order in which it lists them: config.md, "Mounts". */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "engines/oslevel/bundle_private.h"
+#include "engines/oslevel/cgroupfs.h"
+#include "engines/oslevel/copy_up.h"
+#include "engines/oslevel/protect.h"
+
+/* Files of /proc that say how large a container is, and that some other program, as lxcfs, answers for. */
+static bool mounts_proc_file(const char *target)
+{
+	static const char *const files[] = {
+		"/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat",
+		"/proc/swaps",	 "/proc/uptime",    "/proc/loadavg", "/proc/slabinfo",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		if (!strcmp(files[i], target))
+			return true;
+	}
+	return false;
+}
+
+static enum mount_trust mounts_trust(const char *target)
+{
+	if (!strcmp(target, "/proc") || !strcmp(target, "/sys") || !strcmp(target, "/dev"))
+		return MOUNT_TRUST_EXACT;
+	return mounts_proc_file(target) ? MOUNT_TRUST_PROC : MOUNT_TRUST_NONE;
+}
+
+/* What another file system at /proc says would be believed by us and by whoever runs inside (CVE-2019-16884). */
+static int mounts_check_proc(int fd, const char *target, struct err *err)
+{
+	struct statfs fs;
+
+	if (strcmp(target, "/proc") != 0)
+		return 0;
+	if (fstatfs(fd, &fs) < 0)
+		return err_set(err, errno, "mount at /proc");
+	return fs.f_type == PROC_SUPER_MAGIC
+		       ? 0
+		       : err_say(err, EPERM,
+				 "mount at /proc: only a proc file system may be there");
+}
+
+static int mounts_bind(const struct bundle_work *work, size_t i, struct err *err)
+{
+	const struct bundle_mount *mount = &work->bundle->mounts[i];
+	struct stat st;
+
+	if (fstat(work->sources[i], &st) < 0)
+		return err_set(err, errno, "bind mount of %s", mount->source);
+	int r = mounts_check_proc(work->sources[i], mount->target, err);
+	return r < 0 ? r
+		     : mount_at(work->sources[i], work->root, mount->target,
+				S_ISDIR(st.st_mode) ? MOUNT_TARGET_DIR : MOUNT_TARGET_FILE,
+				mounts_trust(mount->target), err);
+}
+
+/* sysfs shows the network namespace: in a user namespace beside the host's network it cannot be mounted. */
+static int mounts_new(const struct bundle_mount *mount, struct err *err)
+{
+	const uint64_t attrs = mount->set | mount->all_set;
+	int fd = mount_new(mount->type, mount->options, attrs, err);
+
+	if (fd != -EPERM || strcmp(mount->type, "sysfs") != 0)
+		return fd;
+	fd = mount_clone(AT_FDCWD, "/sys", true, err);
+	if (fd < 0)
+		return fd;
+	int r = mount_attrs(fd, true, attrs, 0);
+	if (r == 0)
+		return fd;
+	fd_close(fd);
+	return err_set(err, -r, "mount sysfs at %s", mount->target);
+}
+
+static int mounts_cgroup(const struct bundle_work *work, const struct bundle_mount *mount,
+			 struct err *err)
+{
+	const bool own = bundle_namespace_of(work->bundle, CLONE_NEWCGROUP) != NULL;
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < CGROUP_HIERARCHIES; i++)
+		used |= work->cgroup.fds[i] >= 0 ? 1U << i : 0;
+	return cgroupfs_mount(&work->layout, used, own ? NULL : work->bundle->cgroup, work->root,
+			      mount->target, mount->set | mount->all_set, err);
+}
+
+static int mounts_one(const struct bundle_work *work, size_t i, struct err *err)
+{
+	const struct bundle_mount *mount = &work->bundle->mounts[i];
+
+	if (!mount->type)
+		return mounts_bind(work, i, err);
+	if (!strcmp(mount->type, "cgroup") || !strcmp(mount->type, "cgroup2"))
+		return mounts_cgroup(work, mount, err);
+	AUTO(fd_close_p) int fd = mounts_new(mount, err);
+	if (fd < 0)
+		return fd;
+	int r = mount->copy_up ? copy_up(work->root, mount->target, fd, err) : 0;
+	if (r < 0)
+		return r;
+	if (mount->propagation)
+		r = mount_propagation(fd, mount->all_propagation, mount->propagation);
+	if (r < 0)
+		return err_set(err, -r, "mount at %s", mount->target);
+	r = mounts_check_proc(fd, mount->target, err);
+	return r < 0 ? r
+		     : mount_at(fd, work->root, mount->target, MOUNT_TARGET_DIR,
+				mounts_trust(mount->target), err);
+}
+
+int bundle_mounts(const struct bundle_work *work, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < work->bundle->n_mounts; i++) {
+		r = mounts_one(work, i, err);
+		if (r < 0)
+			return err_wrap(err, "mounts[%zu] at %s", i,
+					work->bundle->mounts[i].target);
+	}
+	return r < 0 ? r : bundle_devices(work, err);
+}
+
+int bundle_protect(const struct bundle_work *work, int null, struct err *err)
+{
+	const struct bundle *bundle = work->bundle;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < bundle->n_read_only; i++)
+		r = protect_lock(work->root, bundle->read_only[i], err);
+	return r < 0 ? r
+		     : protect_mask_paths(work->root, null, bundle->masked, bundle->n_masked, err);
+}
+
+/* In /proc of the bundle these names may be links, and lead out (CVE-2025-52881): in this one they cannot. */
+int bundle_sysctls(const struct bundle *bundle, struct err *err)
+{
+	AUTO(fd_close_p) int proc = -EBADF;
+
+	if (!bundle->n_sysctls)
+		return 0;
+	proc = mount_new("proc", NULL, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+			 err);
+	if (proc < 0)
+		return err_wrap(err, "linux.sysctl");
+	for (size_t i = 0; i < bundle->n_sysctls; i++) {
+		const struct bundle_sysctl *sysctl = &bundle->sysctls[i];
+		char path[256] = "sys/";
+		size_t len = strlen(sysctl->name);
+		if (len > sizeof(path) - 5)
+			return err_say(err, ENAMETOOLONG, "linux.sysctl %.64s...: too long",
+				       sysctl->name);
+		for (size_t at = 0; at <= len; at++)
+			path[4 + at] = sysctl->name[at] == '.' ? '/' : sysctl->name[at];
+		int r = file_write(proc, path, sysctl->value);
+		if (r < 0)
+			return err_set(err, -r, "linux.sysctl %s", sysctl->name);
+	}
+	return 0;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Inside bundle_*.c: what the maker prepares and the first process uses. */
+#include "engines/oslevel/bundle.h"
+#include "engines/oslevel/private.h"
+
+struct bundle_work {
+	const struct bundle *bundle;
+	const struct bundle_host *host;
+	struct cgroup_layout layout;
+	struct cgroup cgroup;
+	int joins
+		[CGROUP_HIERARCHIES]; /* v1 tasks files, then v2's cgroup.procs where the clone was not into it */
+	unsigned n_joins;
+	int root;     /* the root file system, a detached mount */
+	int *sources; /* a bind's, a detached mount; one a mount, -EBADF */
+	int *devices; /* in a user namespace, bound: default ones, then the bundle's */
+	size_t n_devices;
+	int sync; /* the child's end */
+	bool userns, own_cgroups;
+};
+
+/* bundle_mounts() - in the child: all mounts, devices, masks; up to pivot_root. */
+int bundle_mounts(const struct bundle_work *work, struct err *err);
+/* bundle_devices_prepare() - in the maker: what is to be bound where mknod(2) is refused. */
+int bundle_devices_prepare(struct bundle_work *work, struct err *err);
+/* bundle_devices() - in the child: /dev's nodes and links. */
+int bundle_devices(const struct bundle_work *work, struct err *err);
+/* bundle_protect() - masked and read-only paths. */
+int bundle_protect(const struct bundle_work *work, int null, struct err *err);
+/* bundle_sysctls() - through a proc file system of our own, whatever the bundle has at /proc. */
+int bundle_sysctls(const struct bundle *bundle, struct err *err);
+/* bundle_process_of() - the process of a bundle, ready for process_limits() */
+int bundle_process_of(const struct bundle *bundle, const struct bundle_host *host, int sync,
+		      struct process *ret, struct err *err);
+/* bundle_console() - a terminal of its own; its master side goes to the host's socket. @bind: it becomes /dev/console */
+int bundle_console(const struct bundle *bundle, const struct bundle_host *host, bool bind,
+		   int *ret_slave, struct err *err);
+/* bundle_become() - streams, privileges, execve(2); returns only on failure. */
+int bundle_become(const struct bundle *bundle, const struct bundle_host *host,
+		  const struct process *process, int slave, int *ret_status, struct err *err);
+/* bundle_child() - the rest of the first process's life. */
+_Noreturn void bundle_child(struct bundle_work *work);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "engines/oslevel/bundle_private.h"
+#include "engines/oslevel/users.h"
+#include "engines/oslevel/workload.h"
+
+/* HOME is the one variable that is added where it is missing: the user's, by the root's own passwd file. */
+static char *process_home(uint32_t uid)
+{
+	struct user user = { 0 };
+	char name[12], *home = NULL;
+
+	(void)snprintf(name, sizeof(name), "%u", uid); /* fits */
+	if (users_resolve(name, NULL, &user, NULL) < 0 ||
+	    asprintf(&home, "HOME=%s", user.home[0] ? user.home : "/") < 0)
+		home = strdup("HOME=/");
+	user_fini(&user);
+	return home;
+}
+
+static int process_env(const struct bundle_process *from, char ***ret)
+{
+	size_t n = 0;
+
+	while (from->env[n])
+		n++;
+	char **env = calloc(n + 2, sizeof(*env));
+	if (!env)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		env[i] = (char *)(uintptr_t)from->env[i]; /* execve(2) takes them so */
+	if (!workload_getenv(from->env, "HOME") && !(env[n] = process_home(from->uid))) {
+		free(env);
+		return -ENOMEM;
+	}
+	*ret = env;
+	return 0;
+}
+
+int bundle_process_of(const struct bundle *bundle, const struct bundle_host *host, int sync,
+		      struct process *ret, struct err *err)
+{
+	const struct bundle_process *from = &bundle->process;
+
+	*ret = (struct process){
+		.args = from->args,
+		.cwd = from->cwd,
+		.ulimits = from->ulimits,
+		.n_ulimits = from->n_ulimits,
+		.caps = from->caps,
+		.seccomp = host->seccomp,
+		.uid = from->uid,
+		.gid = from->gid,
+		.groups = from->groups,
+		.n_groups = from->n_groups,
+		.tty = from->tty,
+		.no_new_privileges = from->no_new_privileges,
+		.free = true,
+		.keep_keyring = host->keep_keyring,
+		.sync = sync,
+	};
+	int r = process_env(from, &ret->env);
+	return r < 0 ? err_set(err, -r, "environment") : caps_keep(&ret->caps, err);
+}
+
+static int console_bind(int slave, struct err *err)
+{
+	AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO(fd_close_p) int copy = mount_clone(slave, "", false, err);
+
+	return copy < 0 ? copy
+			: mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, MOUNT_TRUST_NONE,
+				   err);
+}
+
+int bundle_console(const struct bundle *bundle, const struct bundle_host *host, bool bind,
+		   int *ret_slave, struct err *err)
+{
+	const struct iovec name = { .iov_base = (char[]){ "/dev/ptmx" }, .iov_len = 9 };
+	const struct winsize *size = &bundle->process.tty_size;
+	AUTO(fd_close_p) int master = -EBADF;
+	AUTO(fd_close_p) int slave = -EBADF;
+	int r = process_tty(size, &master, &slave, err);
+
+	if (r == 0 && bind)
+		r = console_bind(slave, err);
+	if (r < 0)
+		return r;
+	r = fd_send(host->console, &name, 1, master);
+	if (r < 0)
+		return err_set(err, -r, "send the terminal to the console socket");
+	*ret_slave = fd_take(&slave);
+	return 0;
+}
+
+/* The caller's fds from 3 on are the workload's too; LISTEN_PID must be its number: sd_listen_fds(3). */
+static int become_preserve(const struct bundle_host *host, struct err *err)
+{
+	for (unsigned i = 0; i < host->preserve_fds; i++) {
+		int fd = 3 + (int)i;
+		if (fcntl(fd, F_SETFD, 0) < 0)
+			return err_set(err, errno, "--preserve-fds: fd %d", fd);
+	}
+	return 0;
+}
+
+int bundle_become(const struct bundle *bundle, const struct bundle_host *host,
+		  const struct process *process, int slave, int *ret_status, struct err *err)
+{
+	static const struct guest_io io = { .in = 0, .out = 1, .err = 2 };
+
+	*ret_status = 125;
+	(void)umask(bundle->process.umask);
+	workload_signals();
+	int r = process_stdio(&io, slave, err);
+	if (r == 0)
+		r = become_preserve(host, err);
+	return r < 0 ? r : process_become(process, ret_status, err);
+}

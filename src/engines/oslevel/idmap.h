@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+
+#include "engines/spec.h"
+
+/* Who is who across a user namespace; borrowed. */
+struct idmap {
+	const struct spec_idmap *uids, *gids;
+	size_t n_uids, n_gids;
+};

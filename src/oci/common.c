@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "engines/seccomp/seccomp.h"
+#include "oci/oci.h"
+
+#define PRESERVE_MAX 1000
+
+int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err)
+{
+	const char *listen_fds = getenv("LISTEN_FDS");
+	int64_t n = 0, more = 0;
+	int r = args_int(args_text(args, "preserve-fds", "0"), "--preserve-fds", 0, PRESERVE_MAX,
+			 &n, err);
+
+	if (r == 0 && listen_fds)
+		r = args_int(listen_fds, "LISTEN_FDS", 0, PRESERVE_MAX, &more, err);
+	*ret = (unsigned)(n + more);
+	return r;
+}
+
+/* A socket's path has 107 bytes: through its directory's fd it is short. */
+static int console_connect(const char *path)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	const char *slash = strrchr(path, '/');
+	char dir[PATH_MAX];
+
+	int n = snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + 1 : 1,
+			 slash ? path : ".");
+	if (n < 0 || (size_t)n >= sizeof(dir))
+		return -ENAMETOOLONG;
+	AUTO(fd_close_p) int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	AUTO(fd_close_p) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (dir_fd < 0 || fd < 0)
+		return -errno;
+	n = snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd,
+		     slash ? slash + 1 : path);
+	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+		return -errno;
+	return fd_take(&fd);
+}
+
+int oci_console(const struct args *args, int *ret, struct err *err)
+{
+	const char *path = args_text(args, "console-socket", NULL);
+
+	*ret = -EBADF;
+	if (!path)
+		return 0;
+	int fd = console_connect(path);
+	if (fd < 0)
+		return err_set(err, -fd, "--console-socket %s", path);
+	*ret = fd;
+	return 0;
+}
+
+int oci_pid_file(const struct args *args, pid_t pid, struct err *err)
+{
+	const char *path = args_text(args, "pid-file", NULL);
+	char text[16];
+
+	if (!path)
+		return 0;
+	int n = snprintf(text, sizeof(text), "%d", (int)pid); /* fits */
+	int r = file_replace(AT_FDCWD, path, 0644, text, (size_t)n, false);
+	return r < 0 ? err_set(err, -r, "--pid-file %s", path) : 0;
+}
+
+/* Compiling takes milliseconds: <root>/.cache keeps what came of it, whichever container asks. */
+int oci_seccomp(const struct oci *oci, const struct config *config, int *ret, struct err *err)
+{
+	char path[PATH_MAX];
+
+	*ret = -EBADF;
+	if (!config->seccomp)
+		return 0;
+	int n = snprintf(path, sizeof(path), "%s/.cache", oci->root);
+	int r = n < 0 || (size_t)n >= sizeof(path) ? -ENAMETOOLONG : dir_make(AT_FDCWD, path, 0700);
+	AUTO(fd_close_p) int dir = r < 0 ? r : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return err_set(err, r < 0 ? -r : errno, "make %s", path);
+	char *text = json_dumps(config->seccomp, JSON_COMPACT);
+	int fd = text ? seccomp_filter_fd(dir, text, strlen(text), err)
+		      : err_set(err, ENOMEM, "seccomp profile");
+	free(text);
+	if (fd < 0)
+		return err_wrap(err, "linux.seccomp");
+	*ret = fd;
+	return 0;
+}
+
+int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct cgroup *ret,
+	       struct err *err)
+{
+	int r = bundle_layout(layout, err);
+
+	return r < 0 ? r : cgroup_open(layout, config->bundle.cgroup, ret, err);
+}
+
+int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err)
+{
+	*ret = (struct subject){ .container.dir = -EBADF };
+	int r = container_open(oci->root, id, &ret->container, err);
+
+	if (r < 0)
+		return r;
+	/* Of one that was cut short while it was made there may be nothing to read: it can still be deleted. */
+	if (container_config(&ret->container, &ret->config, ret->container.pid ? err : NULL) < 0 &&
+	    ret->container.pid) {
+		oci_close(ret);
+		return err ? -err->code : -EBADMSG;
+	}
+	ret->status = container_status_of(&ret->container, &ret->config.bundle);
+	return 0;
+}
+
+void oci_close(struct subject *subject)
+{
+	config_fini(&subject->config);
+	container_close(&subject->container);
+}
+
+int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err)
+{
+	struct cgroup_layout layout;
+	struct hooks hooks;
+	struct err warning = { 0 };
+	int r = 0;
+
+	if (subject->config.bundle.cgroup) {
+		r = bundle_layout(&layout, err);
+		if (r == 0)
+			r = cgroup_destroy(&layout, subject->config.bundle.cgroup, err);
+	}
+	if (r == 0)
+		r = container_forget(oci->root, &subject->container, err);
+	if (r < 0 || !subject->config.hooks[HOOK_POSTSTOP].n)
+		return r;
+	if (hooks_open(&subject->container, &subject->config, &hooks, &warning) < 0 ||
+	    hooks_run(&hooks, HOOK_POSTSTOP, CONTAINER_STOPPED, 0, &warning) < 0)
+		oci_say(oci, "warning", warning.text);
+	hooks_close(&hooks);
+	return 0;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* features.md of the specification: what this build does, wherever it runs. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/os/json.h"
+#include "engines/caps.h"
+#include "oci/oci.h"
+
+static const struct opt features_opts[] = { { 0 } };
+
+static const char *const features_namespaces[] = { "cgroup", "ipc",  "mount", "network", "pid",
+						   "time",   "user", "uts",   NULL };
+static const char *const features_actions[] = {
+	"SCMP_ACT_ALLOW",	 "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",
+	"SCMP_ACT_KILL_PROCESS", "SCMP_ACT_LOG",   "SCMP_ACT_KILL_THREAD",
+	"SCMP_ACT_TRACE",	 "SCMP_ACT_TRAP",  NULL
+};
+static const char *const features_operators[] = { "SCMP_CMP_EQ", "SCMP_CMP_GE",
+						  "SCMP_CMP_GT", "SCMP_CMP_LE",
+						  "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
+						  "SCMP_CMP_NE", NULL };
+
+static json_t *features_words(const char *const *words)
+{
+	json_t *list = json_array();
+
+	for (; list && *words; words++)
+		(void)json_array_append_new(list,
+					    json_string(*words)); /* memory: seen at the end */
+	return list;
+}
+
+static json_t *features_caps(void)
+{
+	json_t *list = json_array();
+
+	for (unsigned cap = 0; list && caps_name(cap); cap++)
+		(void)json_array_append_new(list, json_string(caps_name(cap)));
+	return list;
+}
+
+static void features_option(void *list, const char *name)
+{
+	(void)json_array_append_new(list, json_string(name));
+}
+
+static json_t *features_options(void)
+{
+	json_t *list = json_array();
+
+	if (list)
+		config_mount_options(features_option, list);
+	return list;
+}
+
+static json_t *features_linux(void)
+{
+	return json_pack(
+		"{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b, s:o, s:o}, s:{s:b}, s:{s:b}, "
+		"s:{s:b}, s:{s:{s:b}}}",
+		"namespaces", features_words(features_namespaces), "capabilities", features_caps(),
+		"cgroup", "v1", 1, "v2", 1, "systemd", 0, "systemdUser", 0, "rdma", 0, "seccomp",
+		"enabled", 1, "actions", features_words(features_actions), "operators",
+		features_words(features_operators), "apparmor", "enabled", 0, "selinux", "enabled",
+		0, "intelRdt", "enabled", 0, "mountExtensions", "idmap", "enabled", 1);
+}
+
+static int features(const struct oci *oci, const struct args *args, struct err *err)
+{
+	(void)oci;
+	(void)args;
+	AUTO(json_decref_p)
+	json_t *json =
+		json_pack("{s:s, s:s, s:o, s:o, s:o, s:{s:s}}", "ociVersionMin", "1.0.0",
+			  "ociVersionMax", CONFIG_VERSION, "hooks", features_words(hook_names),
+			  "mountOptions", features_options(), "linux", features_linux(),
+			  "annotations", "io.strata.version", STRATA_VERSION);
+	char *text = json ? json_text(json, 2) : NULL;
+
+	if (!text)
+		return err_set(err, ENOMEM, "features");
+	(void)puts(text); /* main looks at the stream's end */
+	free(text);
+	return 0;
+}
+
+const struct verb verb_features = {
+	.name = "features",
+	.operands = "",
+	.summary = "print what this runtime can do, as JSON",
+	.opts = features_opts,
+	.run = features,
+};

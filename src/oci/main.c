@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/os/clock.h"
+#include "base/os/fd.h"
+#include "oci/oci.h"
+
+static const struct opt main_opts[] = {
+	{ 0, OPT_TEXT, "root", "DIR", "where the state of containers is kept (" OCI_ROOT ")" },
+	{ 0, OPT_TEXT, "log", "FILE", "append what is said to a file, too" },
+	{ 0, OPT_TEXT, "log-format", "FORMAT", "text (default) or json" },
+	{ 0, OPT_SWITCH, "debug", NULL, "say more" },
+	{ 0, OPT_TEXT, "cgroup-manager", "NAME", "cgroupfs, the only one" },
+	{ 0, OPT_SWITCH, "systemd-cgroup", NULL, "refused: there is no systemd driver" },
+	{ 0, OPT_TEXT, "rootless", "WORD", "auto or false: it needs root" },
+	{ 'v', OPT_SWITCH, "version", NULL, "print the version" },
+	{ 0 },
+};
+
+static const struct verb *const main_verbs[] = {
+	&verb_create, &verb_start,  &verb_run,	    &verb_state, &verb_kill,
+	&verb_delete, &verb_exec,   &verb_list,	    &verb_ps,	 &verb_pause,
+	&verb_resume, &verb_update, &verb_features, &verb_spec,
+};
+/* Verbs of runc's that this runtime does not have: said so, not "unknown". */
+static const char *const main_absent[] = { "checkpoint", "restore", "events" };
+
+static void say_json(int fd, const char *level, const char *text, const char *time)
+{
+	json_t *line = json_pack("{s:s, s:s, s:s}", "level", level, "msg", text, "time", time);
+	char *dump = line ? json_dumps(line, JSON_COMPACT) : NULL;
+
+	if (dump)
+		(void)dprintf(fd, "%s\n", dump); /* nowhere left to say that it failed */
+	free(dump);
+	json_decref(line);
+}
+
+void oci_say(const struct oci *oci, const char *level, const char *text)
+{
+	char time[36];
+
+	if (!strcmp(level, "debug") && !oci->debug)
+		return;
+	(void)fprintf(stderr, "%s: %s\n", level, text);
+	if (oci->log < 0)
+		return;
+	clock_rfc3339(clock_real_ns(), time);
+	if (oci->log_json)
+		say_json(oci->log, level, text, time);
+	else
+		(void)dprintf(oci->log, "time=\"%s\" level=%s msg=\"%s\"\n", time, level, text);
+}
+
+static void main_help(void)
+{
+	(void)puts("strata-oci: runs OCI bundles, with the command line of runc\n\n"
+		   "strata-oci [FLAGS] VERB [FLAGS] ID\n");
+	for (size_t i = 0; i < ARRAY_SIZE(main_verbs); i++)
+		(void)printf("  %-9s %-22s %s\n", main_verbs[i]->name, main_verbs[i]->operands,
+			     main_verbs[i]->summary);
+	(void)puts("\nFlags:");
+	for (const struct opt *o = main_opts; o->name; o++)
+		(void)printf("  --%-16s %-7s %s\n", o->name, o->arg ? o->arg : "", o->help);
+}
+
+static void main_verb_help(const struct verb *verb)
+{
+	(void)printf("strata-oci %s [FLAGS] %s\n%s\n", verb->name, verb->operands, verb->summary);
+	for (const struct opt *o = verb->opts; o->name; o++)
+		(void)printf("  --%-16s %-7s %s\n", o->name, o->arg ? o->arg : "", o->help);
+}
+
+static void main_version(void)
+{
+	(void)printf("strata-oci version %s\nspec: %s\n", STRATA_VERSION, CONFIG_VERSION);
+}
+
+static int main_setup(const struct args *args, struct oci *oci, struct err *err)
+{
+	const char *format = args_text(args, "log-format", "text");
+	const char *manager = args_text(args, "cgroup-manager", "cgroupfs");
+	const char *rootless = args_text(args, "rootless", "auto");
+	const char *log = args_text(args, "log", NULL);
+
+	oci->root = args_text(args, "root", OCI_ROOT);
+	oci->debug = args_on(args, "debug");
+	oci->log_json = !strcmp(format, "json");
+	if (log && *log) {
+		oci->log = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+		if (oci->log < 0)
+			return err_set(err, errno, "--log %s", log);
+	}
+	if (!oci->log_json && strcmp(format, "text") != 0)
+		return err_say(err, EINVAL, "--log-format %s: must be text or json", format);
+	if (oci->root[0] != '/')
+		return err_say(err, EINVAL, "--root %s: must be absolute", oci->root);
+	if (args_on(args, "systemd-cgroup") || strcmp(manager, "cgroupfs") != 0)
+		return err_say(
+			err, ENOTSUP,
+			"cgroups by systemd are not supported: choose the manager's cgroupfs "
+			"driver");
+	if (strcmp(rootless, "true") == 0)
+		return err_say(err, ENOTSUP, "--rootless true: not supported, it needs root");
+	return 0;
+}
+
+static int main_find(const char *word, const struct verb **ret, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(main_verbs); i++) {
+		if (!strcmp(main_verbs[i]->name, word)) {
+			*ret = main_verbs[i];
+			return 0;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(main_absent); i++) {
+		if (!strcmp(main_absent[i], word))
+			return err_say(err, ENOTSUP, "%s is not supported", word);
+	}
+	return err_say(err, EINVAL, "unknown verb '%.40s', see 'strata-oci --help'", word);
+}
+
+static int main_verb(const struct oci *oci, const struct verb *verb, int argc, char **argv,
+		     struct err *err)
+{
+	AUTO(args_fini) struct args args = { 0 };
+	int r = args_parse(verb->opts, verb->stop_at_operand, argc, argv, &args, err);
+
+	if (r < 0)
+		return r;
+	if (args.help) {
+		main_verb_help(verb);
+		return 0;
+	}
+	if (args.argc < verb->min_operands ||
+	    (verb->max_operands >= 0 && args.argc > verb->max_operands))
+		return err_say(err, EINVAL, "%s takes: %s", verb->name,
+			       verb->operands[0] ? verb->operands : "no operands");
+	return verb->run(oci, &args, err);
+}
+
+static int main_run(struct oci *oci, int argc, char **argv, int *failed, struct err *err)
+{
+	AUTO(args_fini) struct args args = { 0 };
+	const struct verb *verb = NULL;
+	int r = args_parse(main_opts, true, argc - 1, argv + 1, &args, err);
+
+	if (r == 0)
+		r = main_setup(&args, oci, err);
+	if (r < 0)
+		return r;
+	if (args_on(&args, "version")) {
+		main_version();
+		return 0;
+	}
+	if (args.help || !args.argc || !strcmp(args.argv[0], "help")) {
+		main_help();
+		return args.help || args.argc ? 0 : 1;
+	}
+	r = main_find(args.argv[0], &verb, err);
+	if (r < 0)
+		return r;
+	*failed = verb->failed ? verb->failed : 1;
+	if (verb->run == verb_create.run || verb->run == verb_run.run || verb->run == verb_exec.run)
+		r = self_seal(argv, err);
+	return r < 0 ? r : main_verb(oci, verb, args.argc - 1, args.argv + 1, err);
+}
+
+int main(int argc, char **argv)
+{
+	struct oci oci = { .log = -EBADF };
+	struct err err = { 0 };
+	int failed = 1;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	int r = main_run(&oci, argc, argv, &failed, &err);
+	if (r < 0)
+		oci_say(&oci, "error", err.text);
+	if (fflush(stdout) != 0 && r == 0)
+		r = -EIO;
+	return r < 0 ? failed : r;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Making a container: create, and the first half of run. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "base/os/file.h"
+#include "oci/oci.h"
+
+static int make_before(void *arg, pid_t pid, struct err *err)
+{
+	const struct hooks *hooks = arg;
+	int r = hooks_run(hooks, HOOK_PRESTART, CONTAINER_CREATING, pid, err);
+
+	return r < 0 ? r : hooks_run(hooks, HOOK_CREATE_RUNTIME, CONTAINER_CREATING, pid, err);
+}
+
+static int make_entering(void *arg, pid_t pid, struct err *err)
+{
+	return hooks_run(arg, HOOK_CREATE_CONTAINER, CONTAINER_CREATING, pid, err);
+}
+
+static int make_starting(void *arg, pid_t pid, struct err *err)
+{
+	return hooks_run(arg, HOOK_START_CONTAINER, CONTAINER_CREATED, pid, err);
+}
+
+/* The configuration as text, for it is kept as it is; the bundle's directory, absolute. */
+static int make_read(const struct args *args, struct container *container, struct buf *text,
+		     struct err *err)
+{
+	const char *dir = args_text(args, "bundle", ".");
+	char path[PATH_MAX + 16];
+
+	if (!realpath(dir, container->bundle))
+		return err_set(err, errno, "--bundle %s", dir);
+	(void)snprintf(path, sizeof(path), "%s/config.json", container->bundle); /* fits */
+	int r = file_read(AT_FDCWD, path, CONFIG_BYTES_MAX, text);
+	return r < 0 ? err_set(err, -r, "read %s", path) : 0;
+}
+
+static void make_warn(const struct oci *oci, const struct config *config)
+{
+	char text[96];
+
+	if (!config->warnings)
+		return;
+	(void)snprintf(text, sizeof(text), "%u capabilities are not known and left out",
+		       config->warnings); /* fits */
+	oci_say(oci, "warning", text);
+}
+
+/* Of a terminal that nobody else takes the master side comes to us. */
+static int make_console(const struct args *args, enum make_for how, struct making *making,
+			struct err *err)
+{
+	const bool tty = making->subject.config.bundle.process.tty;
+	int pair[2];
+	int r = oci_console(args, &making->host.console, err);
+
+	if (r < 0)
+		return r;
+	if (!tty && making->host.console >= 0)
+		return err_say(err, EINVAL, "--console-socket: process.terminal is false");
+	if (!tty || making->host.console >= 0)
+		return 0;
+	if (how != MAKE_FOR_STAYING)
+		return err_say(err, EINVAL, "process.terminal: it takes a --console-socket");
+	r = foreground_console(pair, err);
+	if (r < 0)
+		return r;
+	making->console = pair[0];
+	making->host.console = pair[1];
+	return 0;
+}
+
+static int make_host(const struct oci *oci, const struct args *args, enum make_for how,
+		     struct making *making, struct err *err)
+{
+	struct bundle_host *host = &making->host;
+	const struct config *config = &making->subject.config;
+	int r = oci_preserve_fds(args, &host->preserve_fds, err);
+
+	if (r == 0)
+		r = make_console(args, how, making, err);
+	if (r < 0)
+		return r;
+	host->no_pivot = args_on(args, "no-pivot");
+	host->keep_keyring = args_on(args, "no-new-keyring");
+	r = oci_seccomp(oci, config, &host->seccomp, err);
+	if (r == 0)
+		r = hooks_open(&making->subject.container, config, &making->hooks, err);
+	host->arg = &making->hooks;
+	if (config->hooks[HOOK_PRESTART].n || config->hooks[HOOK_CREATE_RUNTIME].n)
+		host->made = make_before;
+	if (config->hooks[HOOK_CREATE_CONTAINER].n)
+		host->entering = make_entering;
+	if (config->hooks[HOOK_START_CONTAINER].n)
+		host->starting = make_starting;
+	return r;
+}
+
+/* Its directory first: two makers of one name, and one is told. */
+static int make_begin(const struct oci *oci, const struct args *args, enum make_for how,
+		      struct making *making, struct err *err)
+{
+	struct subject *subject = &making->subject;
+	struct container *container = &subject->container;
+	const char *id = args->argv[0];
+	AUTO(buf_fini) struct buf text = { 0 };
+	struct container place;
+
+	if (geteuid() != 0)
+		return err_say(err, EPERM,
+			       "it needs root: containers of ordinary users are not supported");
+	int r = make_read(args, container, &text, err);
+	if (r == 0)
+		r = config_parse(buf_str(&text), text.len, container->bundle, id, &subject->config,
+				 err);
+	if (r == 0)
+		r = make_host(oci, args, how, making, err);
+	if (r < 0)
+		return r;
+	make_warn(oci, &subject->config);
+	r = container_make(oci->root, id, &place, err);
+	if (r < 0) {
+		container_close(&place);
+		return r;
+	}
+	making->is_made = true;
+	container->dir = place.dir;
+	memcpy(container->id, place.id, sizeof(container->id));
+	(void)snprintf(container->version, sizeof(container->version), "%.20s",
+		       subject->config.version); /* fits */
+	r = container_keep_config(container, buf_str(&text), text.len, err);
+	if (r == 0 && how == MAKE_FOR_OTHERS)
+		r = making->host.listener = container_listen(container, err);
+	return r < 0 ? r : 0;
+}
+
+/* What failed half-way goes; its poststop hooks run as its others may have. */
+static void make_undo(const struct oci *oci, struct making *making)
+{
+	if (making->made.pid > 0) {
+		(void)kill(making->made.pid, SIGKILL); /* ours: there until waited for */
+		while (waitpid(making->made.pid, NULL, 0) < 0 && errno == EINTR)
+			;
+	}
+	if (making->is_made)
+		(void)oci_destroy(oci, &making->subject,
+				  NULL); /* the first error is the one to tell */
+}
+
+int oci_make(const struct oci *oci, const struct args *args, enum make_for how, struct making *ret,
+	     struct err *err)
+{
+	*ret = (struct making){
+		.subject = { .container.dir = -EBADF },
+		.hooks = { .null = -EBADF },
+		.host = { .seccomp = -EBADF, .console = -EBADF, .listener = -EBADF },
+		.made = { .sync = -EBADF },
+		.console = -EBADF,
+	};
+	struct container *container = &ret->subject.container;
+	int r = make_begin(oci, args, how, ret, err);
+
+	if (r == 0)
+		r = bundle_create(&ret->subject.config.bundle, &ret->host, &ret->made, err);
+	if (r == 0) {
+		container->pid = ret->made.pid;
+		r = container_save(container, err);
+	}
+	if (r == 0)
+		r = oci_pid_file(args, ret->made.pid, err);
+	if (r < 0)
+		make_undo(oci, ret);
+	return r;
+}
+
+void oci_make_done(struct making *making)
+{
+	fd_close(making->host.seccomp);
+	fd_close(making->host.console);
+	fd_close(making->host.listener);
+	fd_close(making->made.sync);
+	fd_close(making->console);
+	hooks_close(&making->hooks);
+	oci_close(&making->subject);
+}
+
+void oci_poststart(const struct oci *oci, const struct hooks *hooks, pid_t pid)
+{
+	struct err err = { 0 };
+
+	if (hooks_run(hooks, HOOK_POSTSTART, CONTAINER_RUNNING, pid, &err) < 0)
+		oci_say(oci, "warning", err.text);
+}

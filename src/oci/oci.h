@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * strata-oci: runc's command line over our engine of containers (engines/oslevel/bundle.h). There is no daemon, and nobody stays
+ * behind: what is known of a container is in its directory below --root (container.h), and in the kernel.
+ */
+#include "cli/args.h"
+#include "oci/container.h"
+#include "oci/hooks.h"
+
+#define OCI_ROOT "/run/strata-oci"
+
+struct oci {
+	const char *root; /* absolute */
+	int log;	  /* --log, or -EBADF */
+	bool log_json, debug;
+};
+
+struct verb {
+	const char *name, *operands, *summary;
+	const struct opt *opts;
+	bool stop_at_operand;
+	int min_operands, max_operands; /* max -1: any number */
+	int failed;			/* exit status where run() fails; 0: 1 */
+	/* Return: the exit status, or a negative errno with err set. */
+	int (*run)(const struct oci *oci, const struct args *args, struct err *err);
+};
+
+extern const struct verb verb_create, verb_start, verb_run, verb_state, verb_kill, verb_delete,
+	verb_exec, verb_list, verb_ps, verb_pause, verb_resume, verb_update, verb_features,
+	verb_spec;
+
+/* oci_say() - a line of level "error", "warning" or "debug" to --log, and to standard error: the last only with --debug */
+void oci_say(const struct oci *oci, const char *level, const char *text);
+
+/* --console-socket and its like, of create, run and exec alike. */
+#define OCI_OPTS_PROCESS                                                                           \
+	{ 0, OPT_TEXT, "console-socket", "PATH",                                                   \
+	  "a unix socket that gets the terminal's master side" },                                  \
+		{ 0, OPT_TEXT, "pid-file", "PATH", "where to write the process's number" },        \
+	{                                                                                          \
+		0, OPT_TEXT, "preserve-fds", "N", "hand on so many fds from 3 on"                  \
+	}
+/* What create and run have in common. */
+#define OCI_OPTS_CREATE                                                                            \
+	{ 'b', OPT_TEXT, "bundle", "DIR", "the bundle (.)" }, OCI_OPTS_PROCESS,                    \
+		{ 0, OPT_SWITCH, "no-pivot", NULL,                                                 \
+		  "move the root's mount instead of pivot_root" },                                 \
+	{                                                                                          \
+		0, OPT_SWITCH, "no-new-keyring", NULL, "keep the caller's session keyring"         \
+	}
+/* oci_preserve_fds() - --preserve-fds, with LISTEN_FDS of socket activation: sd_listen_fds(3) */
+int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err);
+/* oci_console() - connected to --console-socket, -EBADF in *ret where none is asked */
+int oci_console(const struct args *args, int *ret, struct err *err);
+int oci_pid_file(const struct args *args, pid_t pid, struct err *err);
+/* oci_seccomp() - the compiled filter of a configuration, -EBADF in *ret where it has none */
+int oci_seccomp(const struct oci *oci, const struct config *config, int *ret, struct err *err);
+/* oci_cgroup() - the container's, for one use; *layout must live as long. cgroup_close() it. */
+int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct cgroup *ret,
+	       struct err *err);
+
+/* A container and what it was made from, for a verb that acts on it. oci_close() it. */
+struct subject {
+	struct container container;
+	struct config config;
+	enum container_status status;
+};
+int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
+void oci_close(struct subject *subject);
+/* oci_destroy() - its processes, cgroups and directory, and its poststop hooks, whose failure is a warning */
+int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err);
+
+/* A container being made: create and run. */
+struct making {
+	struct subject subject;
+	struct hooks hooks;
+	struct bundle_host host;
+	struct bundle_made made;
+	int console;  /* of foreground_console(): ours */
+	bool is_made; /* it has a directory */
+};
+enum make_for {
+	MAKE_FOR_OTHERS,  /* another process starts it */
+	MAKE_FOR_LEAVING, /* the caller starts it, and goes */
+	MAKE_FOR_STAYING, /* and stays with its terminal */
+};
+/*
+ * oci_make() - what create and run have in common
+ * Errors: nothing is left behind. *ret needs oci_make_done() in any case.
+ */
+int oci_make(const struct oci *oci, const struct args *args, enum make_for how, struct making *ret,
+	     struct err *err);
+void oci_make_done(struct making *making);
+/* oci_poststart() - those hooks; a failure is a warning */
+void oci_poststart(const struct oci *oci, const struct hooks *hooks, pid_t pid);
+
+/*
+ * foreground_begin() - signals are kept for foreground_wait(), from before the process is born
+ * foreground_wait() - stay with a child: hand on signals and, where it has one, its terminal
+ * @master: of the terminal, or -EBADF; taken
+ * Return: its exit status, 128+n for signal n.
+ */
+void foreground_begin(void);
+int foreground_wait(pid_t pid, int master, struct err *err);
+/* foreground_console() - a socket pair: ours, and the one that oci_make()'s console is */
+int foreground_console(int ret[2], struct err *err);
+/* foreground_master() - what came over it */
+int foreground_master(int socket, struct err *err);
+
+/* self_seal() - run from where nobody inside a container can write to us; returns where that is so already. */
+int self_seal(char *const *argv, struct err *err);

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "oci/oci.h"
+
+static const struct opt start_opts[] = { { 0 } };
+
+static int start_hooks(const struct oci *oci, struct subject *subject)
+{
+	struct hooks hooks;
+	struct err err = { 0 };
+
+	if (!subject->config.hooks[HOOK_POSTSTART].n)
+		return 0;
+	if (hooks_open(&subject->container, &subject->config, &hooks, &err) < 0)
+		oci_say(oci, "warning", err.text);
+	else
+		oci_poststart(oci, &hooks, subject->container.pid);
+	hooks_close(&hooks);
+	return 0;
+}
+
+static int start(const struct oci *oci, const struct args *args, struct err *err)
+{
+	AUTO(oci_close) struct subject subject;
+	int r = oci_open(oci, args->argv[0], &subject, err);
+
+	if (r < 0)
+		return r;
+	AUTO(fd_close_p) int socket = container_connect(&subject.container);
+	if (socket < 0)
+		return err_say(err, EINVAL, "container '%s' cannot be started: it is %s",
+			       subject.container.id, container_status_names[subject.status]);
+	r = bundle_start_by(socket, err);
+	if (r < 0)
+		return r;
+	(void)unlinkat(subject.container.dir, "start", 0); /* it refuses now in any case */
+	return start_hooks(oci, &subject);
+}
+
+const struct verb verb_start = {
+	.name = "start",
+	.operands = "ID",
+	.summary = "let the program of a container run",
+	.opts = start_opts,
+	.min_operands = 1,
+	.max_operands = 1,
+	.run = start,
+};
