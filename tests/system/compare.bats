@@ -183,6 +183,7 @@ interrupted()
 		[ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "strata-$tag-*")" ]
 		[ -z "$(ls "$STRATA_ROOT/tmp")" ]
 		[ "$(jq .ended_ns state.json)" = 0 ]
+		strata compare --runs 0 --continue state.json | grep -q "start to the first byte"
 	done
 	cp state.json half.json
 	interrupted --continue state.json -f json -o all.json
@@ -262,7 +263,8 @@ interrupted()
 		--timeout 10ms demo true|a second
 		--format yaml demo true|none of table
 		-f json -o /nosuch/file demo true|/nosuch/file
-		--runs 0 demo true|--runs
+		--runs 0 demo true|--continue
+		--runs x demo true|--runs
 	END
 	run strata compare
 	one_line_error "strata image build-bench"
