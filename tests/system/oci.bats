@@ -132,7 +132,7 @@ is()
 	one_line_error 'nosuch: executable file not found in \$PATH'
 	config . /etc/passwd
 	run oci create -b "$B" box
-	[ -z "$(oci list -q)" ] || oci delete -f box
+	one_line_error "run /etc/passwd: permission denied"
 	config . /no/such
 	run oci run -b "$B" box
 	one_line_error "no such file or directory"

@@ -133,10 +133,13 @@ int bundle_find(const struct process *process, int *status, struct err *err)
 	const char *search = workload_getenv((const char *const *)process->env, "PATH");
 	const char *command = process->args[0];
 	char path[PATH_MAX];
+	struct stat st;
 	int r = search_find(command, search ? search : SEARCH_PATH, path, status, err);
 
-	if (r == 0 && access(path, F_OK) < 0)
+	if (r == 0 && stat(path, &st) < 0)
 		return search_failed(errno, command, status, err);
+	if (r == 0 && (!S_ISREG(st.st_mode) || !(st.st_mode & 0111)))
+		return search_failed(EACCES, command, status, err);
 	if (r == -ENOENT && !strchr(command, '/'))
 		return err_say(err, ENOENT, "run %s: executable file not found in $PATH", command);
 	return r;
