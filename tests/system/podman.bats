@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Debian's podman, unchanged, with strata-oci as its runtime.
+# shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
 load helper
 
 setup_file()

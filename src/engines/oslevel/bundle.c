@@ -301,8 +301,9 @@ static int work_raise(struct bundle_work *work, struct err *err)
 		(void)sync_send(work->ours, SYNC_GO, work->pid); /* likewise */
 	if (r == 0)
 		r = sync_expect(work->ours, SYNC_DONE, NULL, NULL, err);
-	if (r > 0 && host->listener < 0)
-		return 0; /* the end of file is execve(2)'s: it closed the child's end */
+	/* Killed with a word of ours unread; or: the end of file is execve(2)'s, which closed the child's end. */
+	if ((r > 0 || r == -ECONNRESET) && host->listener < 0)
+		return 0;
 	return r > 0 ? err_say(err, ECHILD, "the container's first process died while it was made")
 		     : r;
 }

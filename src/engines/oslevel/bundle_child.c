@@ -182,12 +182,14 @@ _Noreturn void bundle_child(struct bundle_work *work)
 	if (r == 0)
 		r = bundle_find(&process, &status, &err);
 	if (r == 0)
+		r = bundle_streams(work->host, slave, &err);
+	if (r == 0)
 		r = child_wait(work, &err);
 	process.sync = work->sync;
 	if (r == 0 && work->host->starting)
 		r = work->host->starting(work->host->arg, pid, &err);
 	if (r == 0)
-		(void)bundle_become(work->bundle, work->host, &process, slave, &status, &err);
+		(void)bundle_become(work->bundle, &process, &status, &err);
 	sync_send_error(work->sync, status, &err);
 	_exit(status);
 }

@@ -70,7 +70,9 @@ static _Noreturn void exec_child(const struct exec_work *work)
 
 	int r = exec_setup(work, &process, &slave, &status, &err);
 	if (r == 0)
-		(void)bundle_become(work->bundle, work->host, &process, slave, &status, &err);
+		r = bundle_streams(work->host, slave, &err);
+	if (r == 0)
+		(void)bundle_become(work->bundle, &process, &status, &err);
 	sync_send_error(work->sync, status, &err);
 	_exit(status);
 }
