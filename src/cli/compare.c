@@ -464,7 +464,7 @@ static int compare_main(struct cli *cli, const struct args *args, struct err *er
 const struct cmd cmd_compare = {
 	.name = "compare",
 	.operands = "[IMAGE [COMMAND [ARG...]]]",
-	.summary = "Measure architectures side by side",
+	.summary = "Measure the architectures",
 	.notes = "A COMMAND's own numbers are those of a JSON object on its last line.\n"
 		 "Without IMAGE: the built-in suite ('strata image build-bench' makes its image).",
 	.opts = compare_opts,
