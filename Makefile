@@ -40,7 +40,7 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@tools/bench
 
-## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600); each form of instruction DIFF_CASES=1000 times against the host's CPU
+## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600); each form of instruction DIFF_CASES=1000 times against the host's CPU; RANDOM_SEEDS=20 walks of random guests
 fuzz:
 	@tools/setup build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test build fuzz
@@ -48,7 +48,8 @@ fuzz:
 		DIFF_CASES=$${DIFF_CASES:-1000} DIFF_SEED=$${DIFF_SEED:-$$(date +%s)} \
 		build/tests/test_engines_hosted_$${engine}_diff || exit 1; \
 	done
-	@RANDOM_CASES=$${RANDOM_CASES:-100000} RANDOM_ROUNDS=20000 RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} build/tests/test_engines_hosted_jit_random
+	@RANDOM_CASES=$${RANDOM_CASES:-50000} RANDOM_SEEDS=$${RANDOM_SEEDS:-20} RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} RANDOM_ROUNDS=20000 \
+		build/tests/test_engines_hosted_jit_random
 
 ## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
 soak:

@@ -139,7 +139,7 @@ static void completion_value(struct cli *cli, const struct opt *opt)
 	static const struct {
 		const char *name, *values;
 	} known[] = {
-		{ "virt", "auto|os-level" },
+		{ "virt", "auto|os-level|hosted|hybrid" },
 		{ "restart", "no|on-failure|always|unless-stopped" },
 		{ "network", "bridge|none|host|passt" },
 		{ "security-opt", "no-new-privileges|seccomp" },

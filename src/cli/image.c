@@ -239,8 +239,17 @@ static const struct cmd cmd_image_prune = {
 	.run = image_prune_run,
 };
 static const struct cmd *const image_subs[] = {
-	&cmd_image_import, &cmd_image_pull, &cmd_image_list,  &cmd_image_inspect, &cmd_image_tag,
-	&cmd_image_export, &cmd_image_rm,   &cmd_image_prune, &cmd_image_kernel,  NULL,
+	&cmd_image_import,
+	&cmd_image_pull,
+	&cmd_image_list,
+	&cmd_image_inspect,
+	&cmd_image_tag,
+	&cmd_image_export,
+	&cmd_image_rm,
+	&cmd_image_prune,
+	&cmd_image_kernel,
+	&cmd_image_build_bench,
+	NULL,
 };
 
 const struct cmd cmd_image = {

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,34 +9,16 @@
 #include "cli/table.h"
 #include "cli/verb.h"
 #include "cli/verbs.h"
+#include "engines/engine.h"
 
 #define INFO_WIDTH  80
 #define INFO_INDENT 22
 
-static const struct opt info_opts[] = { OPT_FORMAT, { 0 } };
-
-/* words of text, folded at the screen's edge under where they began */
-static void info_fold(struct buf *out, const char *text)
-{
-	unsigned column = INFO_INDENT;
-	AUTO(buf_fini) struct buf clean = { 0 };
-
-	(void)text_add_printable(&clean, text); /* a failure is sticky */
-	for (const char *word = buf_str(&clean); *word;) {
-		size_t len = strcspn(word, " ");
-		if (column > INFO_INDENT && column + 1 + len > INFO_WIDTH) {
-			(void)buf_printf(out, "\n%*s", INFO_INDENT, "");
-			column = INFO_INDENT;
-		}
-		if (column > INFO_INDENT)
-			(void)buf_adds(out, " ");
-		(void)buf_add(out, word, len);
-		column += (unsigned)len + (column > INFO_INDENT);
-		word += len;
-		word += strspn(word, " ");
-	}
-	(void)buf_adds(out, "\n");
-}
+static const struct opt info_opts[] = {
+	OPT_FORMAT,
+	{ 0, OPT_SWITCH, "compare", NULL, "what each architecture is, in words" },
+	{ 0 },
+};
 
 static void info_value(struct buf *out, const char *key, const json_t *value)
 {
@@ -69,7 +53,8 @@ static void info_value(struct buf *out, const char *key, const json_t *value)
 	for (char *c = name; *c; c++)
 		*c = *c == '_' ? ' ' : *c;
 	(void)buf_printf(out, "  %-*s", INFO_INDENT - 2, name);
-	info_fold(out, buf_str(&text));
+	text_fold(out, buf_str(&text), INFO_INDENT, INFO_WIDTH);
+	(void)buf_adds(out, "\n");
 }
 
 static void info_section(struct buf *out, const char *title, const json_t *object)
@@ -83,13 +68,13 @@ static void info_section(struct buf *out, const char *title, const json_t *objec
 	json_object_foreach((json_t *)object, key, value) info_value(out, key, value);
 }
 
-static void info_engines(struct buf *out, const json_t *engines)
+static void info_engines(struct buf *out, const json_t *list)
 {
 	const json_t *engine;
 	size_t i;
 
 	(void)buf_adds(out, "Architectures this host can run (--virt)\n"); /* a failure is sticky */
-	json_array_foreach(engines, i, engine)
+	json_array_foreach(list, i, engine)
 	{
 		const char *how = json_str(engine, "how", "");
 		const char *why = json_str(engine, "why", "");
@@ -98,8 +83,71 @@ static void info_engines(struct buf *out, const json_t *engines)
 				 json_bool(engine, "available", false) ? "yes" : "no",
 				 *how ? ": " : "", how, *why ? "; " : "", why);
 		(void)buf_printf(out, "  %-*s", INFO_INDENT - 2, json_str(engine, "name", "?"));
-		info_fold(out, buf_str(&text));
+		text_fold(out, buf_str(&text), INFO_INDENT, INFO_WIDTH);
+		(void)buf_adds(out, "\n");
 	}
+}
+
+/* The questions that are asked of every architecture, and where its answer is. */
+static const struct {
+	const char *key, *title;
+	size_t at;
+} info_traits[] = {
+	{ "privileged_instructions", "privileged code",
+	  offsetof(struct engine_traits, privileged) },
+	{ "kernel", "kernel", offsetof(struct engine_traits, kernel) },
+	{ "shared", "shared", offsetof(struct engine_traits, shared) },
+	{ "breach", "a breach reaches", offsetof(struct engine_traits, breach) },
+	{ "gives", "what you get", offsetof(struct engine_traits, gives) },
+};
+
+static const char *info_trait(const struct engine_ops *engine, size_t i)
+{
+	const char *answer;
+
+	memcpy(&answer, (const char *)&engine->traits + info_traits[i].at, sizeof(answer));
+	return answer;
+}
+
+static int info_compare_json(struct err *err)
+{
+	AUTO(json_decref_p) json_t *list = json_array();
+
+	for (size_t e = 0; engines[e]; e++) {
+		json_t *row = json_pack("{s:s}", "name", engines[e]->name);
+		for (size_t i = 0; i < ARRAY_SIZE(info_traits); i++)
+			(void)json_object_set_new(
+				row, info_traits[i].key,
+				json_string(info_trait(engines[e], i))); /* told below */
+		if (json_object_size(row) != 1 + ARRAY_SIZE(info_traits) ||
+		    json_array_append(list, row) < 0) {
+			json_decref(row);
+			return err_set(err, ENOMEM, "info");
+		}
+		json_decref(row);
+	}
+	return print_json(list, err);
+}
+
+static int info_compare(bool json, struct err *err)
+{
+	AUTO(buf_fini) struct buf out = { 0 };
+
+	if (json)
+		return info_compare_json(err);
+	for (size_t e = 0; engines[e]; e++) {
+		(void)buf_printf(&out, "%s%s\n", e ? "\n" : "",
+				 engines[e]->name); /* looked at below */
+		for (size_t i = 0; i < ARRAY_SIZE(info_traits); i++) {
+			(void)buf_printf(&out, "  %-*s", INFO_INDENT - 2, info_traits[i].title);
+			text_fold(&out, info_trait(engines[e], i), INFO_INDENT, INFO_WIDTH);
+			(void)buf_adds(&out, "\n"); /* likewise */
+		}
+	}
+	if (out.failed)
+		return err_set(err, ENOMEM, "info");
+	(void)fputs(buf_str(&out), stdout); /* main() looks at ferror(stdout) */
+	return 0;
 }
 
 static int info_run(struct cli *cli, const struct args *args, struct err *err)
@@ -110,6 +158,8 @@ static int info_run(struct cli *cli, const struct args *args, struct err *err)
 	bool json;
 
 	int r = table_format(args, &json, err);
+	if (r == 0 && args_on(args, "compare"))
+		return info_compare(json, err);
 	r = r < 0 ? r : cli_manager(cli, &manager, err);
 	r = r < 0 ? r : manager_info(manager, &info, err);
 	if (r < 0 || json)
@@ -124,7 +174,9 @@ static int info_run(struct cli *cli, const struct args *args, struct err *err)
 const struct cmd cmd_info = {
 	.name = "info",
 	.summary = "Say what this host can run",
-	.notes = "Of each architecture whether it can run here, how well, and if not why not.",
+	.notes = "Of each architecture whether it can run here, how well, and if not why not.\n"
+		 "With --compare: who handles privileged instructions, whose kernel serves what\n"
+		 "runs inside, what is shared, and what a breach of the guest reaches.",
 	.opts = info_opts,
 	.run = info_run,
 };

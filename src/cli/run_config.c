@@ -25,6 +25,7 @@ static int run_texts(const struct args *args, json_t *config, struct err *err)
 		{ "user", "user", NULL },
 		{ "workdir", "cwd", NULL },
 		{ "hostname", "hostname", NULL },
+		{ "cgroup-parent", "cgroup_parent", NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {

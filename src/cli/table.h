@@ -10,6 +10,7 @@
 
 #include "base/core/buf.h"
 #include "base/core/err.h"
+#include "base/core/text.h"
 #include "cli/args.h"
 
 struct column {
@@ -53,5 +54,3 @@ int table_text(const struct column *columns, unsigned n, const json_t *rows, str
 int table_format(const struct args *args, bool *ret_json, struct err *err);
 /* print_json() - indented, and a newline, to standard output. */
 int print_json(const json_t *json, struct err *err);
-/* text_add_printable() - text with its control characters as '?'; returns the columns it takes. */
-unsigned text_add_printable(struct buf *buf, const char *text);

@@ -13,16 +13,25 @@
 #include "base/core/err.h"
 #include "compare/result.h"
 
+struct manager;
+
 /* What every column gets alike. Borrowed. */
 struct column_setup {
+	struct manager *manager;
 	const char *self; /* this program's path, to run itself with root and run_root */
 	const char *root, *run_root;
 	const char *image;
 	const char *
-		rootfs; /* the image's files, mounted read-only for the columns that are not ours; NULL: not root */
-	uint64_t memory;     /* bytes */
-	unsigned cpus;	     /* how many; pinned to the same host CPUs everywhere */
-	const char *scratch; /* a directory of this comparison's own */
+		layers; /* the image's layers below <root>/layers as overlayfs wants them: "TOP:...:LOWEST" */
+	const char *const *env; /* what the image asks for, and PATH; NULL-ended */
+	const char *cwd, *user; /* likewise; "/", "" */
+	uint64_t memory;	/* bytes */
+	unsigned cpus;		/* how many; pinned to the same host CPUs everywhere */
+	const char *tag; /* "compare-a1b2c3d4e5f6": what this comparison's things are called */
+	const char
+		*scratch; /* a directory of this comparison's own, on the file system of <root> */
+	unsigned density_max; /* instances at most */
+	int stop;	      /* readable: end early, with -EINTR; or -EBADF */
 };
 
 /* How one command ended. */
@@ -46,6 +55,8 @@ struct column {
 	const struct column_ops *ops;
 	const struct column_setup *setup;
 	void *state;
+	bool running;	  /* there is a session: column_session() */
+	unsigned started; /* how many instances it has made, for their names */
 };
 
 struct column_ops {
@@ -71,16 +82,34 @@ struct column_ops {
 	int (*start)(struct column *column, struct err *err);
 	int (*exec)(struct column *column, const char *const *argv, unsigned timeout,
 		    struct outcome *ret, struct err *err);
+	/* Where exec() is not: a command that measures itself, run inside the session by other means. */
+	int (*inside)(struct column *column, const char *const *argv, unsigned timeout,
+		      struct outcome *ret, struct err *err);
 	int (*pause)(struct column *column, struct err *err);
 	int (*resume)(struct column *column, struct err *err);
 	int (*stop)(struct column *column, struct err *err);
-	/* The host's processes that run the session (monitor, VMM, workload): pids; free(). */
+	/* The host's processes that run the session, and what add() made (monitor, VMM, workload): pids; free(). */
 	int (*processes)(struct column *column, pid_t **ret, size_t *ret_n, struct err *err);
-	/* More idle instances beside the session, for density; close() removes them. */
-	int (*add)(struct column *column, struct err *err);
+	/*
+	 * More instances beside the session, for density, or to disturb it. Returns when it runs.
+	 * @argv: what it runs until clear(), and says a word first: column_idle, or what takes the place of it
+	 */
+	int (*add)(struct column *column, const char *const *argv, struct err *err);
+	/* The end of all that add() made. */
+	void (*clear)(struct column *column);
 };
 
 extern const struct column_ops *const columns[]; /* NULL-ended; "host" is the first */
-/* column_inside() - exec() in the session where the column has one, else run(): for what measures itself. */
+/* The session's workload: idle, and ends at once when it is told to, once it has said so. */
+extern const char *const column_idle[];
+/* column_await() - for start(): until the idle one in the session would hear SIGTERM, asked by exec(). */
+int column_await(struct column *column, struct err *err);
+/* column_session() - that there is one: start() where there is none. -ENOTSUP where the column has none. */
+int column_session(struct column *column, struct err *err);
+/* column_stop() - the session's end; none is a no-op. */
+int column_stop(struct column *column, struct err *err);
+/* column_find() - by id; NULL. */
+const struct column_ops *column_find(const char *id);
+/* column_inside() - exec() or inside() in the session where the column has one, else run(): for what measures itself. */
 int column_inside(struct column *column, const char *const *argv, unsigned timeout,
 		  struct outcome *ret, struct err *err);

@@ -20,7 +20,8 @@ struct metric {
 	enum compare_level level; /* the smallest that has it */
 	unsigned
 		seconds; /* what one sample takes on the host: for the time left, and 20 times it is the time limit */
-	bool once; /* a fact that does not vary (capabilities): one sample is enough */
+	bool once;  /* a fact that does not vary (capabilities): one sample is enough */
+	bool alone; /* other columns' instances would be seen in it (pages that are shared with them): they are ended before */
 
 	/*
 	 * Inside: shell command of the bench image (`sh -c`), run to its end with exit status 0; parse() takes the figure out of

@@ -83,10 +83,23 @@ struct guest_files {
 		   struct err *err);
 };
 
+/*
+ * What the architecture is, in words: clauses without a full stop, for `strata info --compare` and the reports of `strata compare`.
+ * They are claims: docs/security.md and its tests stand behind them.
+ */
+struct engine_traits {
+	const char *privileged; /* who handles the privileged instructions of what runs inside */
+	const char *kernel;	/* whose kernel serves it */
+	const char *shared;	/* what it shares with the host and with other instances */
+	const char *breach;	/* what a breach of the guest reaches */
+	const char *gives;	/* what one gets for what it costs */
+};
+
 struct engine_ops {
-	const char *name; /* "os-level": the value of --virt */
-	bool filters;	  /* wants the spec's seccomp profile compiled: spec.seccomp */
-	bool machines;	  /* runs virtual machines: spec.vm */
+	const char *name;	     /* "os-level": the value of --virt */
+	struct engine_traits traits; /* mandatory, every one */
+	bool filters;		     /* wants the spec's seccomp profile compiled: spec.seccomp */
+	bool machines;		     /* runs virtual machines: spec.vm */
 
 	/* Optional. Before an instance is made: -ENOTSUP, naming the flag, for what this architecture cannot do. */
 	int (*check)(const struct spec *spec, struct err *err);
@@ -147,3 +160,5 @@ extern const struct engine_ops *const engines[]; /* NULL-ended */
  * an image (OS level; hosted for a user who may not have containers)
  */
 const struct engine_ops *engine_find(const char *name, bool machine);
+/* engine_traits() - of the architecture that name says; NULL for one that this build does not have, or that is none. */
+const struct engine_traits *engine_traits(const char *name);

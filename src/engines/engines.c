@@ -42,3 +42,12 @@ const struct engine_ops *engine_find(const char *name, bool machine)
 	}
 	return NULL;
 }
+
+const struct engine_traits *engine_traits(const char *name)
+{
+	for (size_t i = 0; engines[i]; i++) {
+		if (!strcmp(engines[i]->name, name))
+			return &engines[i]->traits;
+	}
+	return NULL;
+}

@@ -143,7 +143,8 @@ int staging_reap(struct store *store, int64_t *bytes, struct err *err)
 		return err_set(err, errno, "list %s/tmp", store->root);
 	}
 	for (struct dirent *e = readdir(dir); e; e = readdir(dir)) {
-		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+		    !strncmp(e->d_name, STAGING_COMPARE "-", sizeof(STAGING_COMPARE)))
 			continue;
 		AUTO(fd_close_p) int lock = storage_lock(store, err);
 		if (lock < 0)

@@ -11,6 +11,12 @@
 #include "base/core/err.h"
 #include "base/os/store.h"
 
+/*
+ * A kind that staging_reap() leaves alone: a comparison that was killed left more than its directory, and the directory's name is what the
+ * next one finds that by (compare/setup.c), which then removes it.
+ */
+#define STAGING_COMPARE "compare"
+
 struct staging {
 	int root_fd;	    /* borrowed from the store */
 	char path[48];	    /* below root: "tmp/import-a1b2c3d4e5f6" */
@@ -23,14 +29,14 @@ struct staging {
 		.fd = -EBADF                                                                       \
 	}
 
-/* staging_open() - a new one; what dead processes left is removed on the way. */
+/* staging_open() - a new one; what dead processes left is removed on the way (staging_reap()). */
 int staging_open(struct store *store, const char *kind, struct staging *ret, struct err *err);
 void staging_close(struct staging *staging); /* removes it; for AUTO; unset is a no-op */
 
 /* staging_bytes() - what is in it takes on disk. */
 int64_t staging_bytes(const struct staging *staging);
 
-/* staging_reap() - remove the unlocked ones; adds their size to *bytes. */
+/* staging_reap() - remove the unlocked ones, but for comparisons'; adds their size to *bytes. */
 int staging_reap(struct store *store, int64_t *bytes, struct err *err);
 
 /*

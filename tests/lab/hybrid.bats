@@ -39,7 +39,7 @@ lab()
 	local build=$REPO/build bin=/usr/local/bin
 	printf '#!/bin/sh\nexec /usr/local/bin/strata.bin --root /store --run-root /run/strata "$@"\n' >"$LAB/strata"
 	chmod +x "$LAB/strata"
-	run python3 "$REPO/tests/lab/lab.py" --timeout 400 --memory 2048 --file "$LAB/root:/store" \
+	run python3 "$REPO/tests/lab/lab.py" --timeout 600 --memory 2048 --file "$LAB/root:/store" \
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/strata-init:$bin/strata-init" \
@@ -263,10 +263,10 @@ has()
 	strata run --rm --virt hybrid --network none owner sh -c "stat -c \"own %a %u\" /own; echo x >/own/x && echo written"
 	strata run --rm --virt hybrid --network none --read-only owner stat -c "own %a %u" /own
 	strata create --virt hybrid --network none -v vol:/data --disk vol demo true
-	strata volume resize vol 300m >/dev/null
+	strata volume resize vol 200m >/dev/null
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "echo small \$((\$(stat -f -c %b /data) < 70000))"
 	strata run --rm --virt hybrid --network none -v vol:/ro:ro -v vol:/data demo sh -c \
-		"echo large \$((\$(stat -f -c %b*%s /data) >= 280000000)); cat /data/y; head -c 200000000 /dev/zero >/data/big && echo fits; rm /data/big"
+		"echo large \$((\$(stat -f -c %b*%s /data) >= 180000000)); cat /data/y; head -c 100000000 /dev/zero >/data/big && echo fits; rm /data/big"
 	e2fsck -fn /store/volumes/vol/disk.img >/dev/null 2>&1; echo "checked $?"
 	strata run --rm --virt hybrid --network none -v dir:/data demo true
 	strata run --rm --virt hybrid --network none -v /tmp/t:/data demo true

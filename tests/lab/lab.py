@@ -138,10 +138,12 @@ def ramdisk(path, loaded, files, names, command, patience):
 
 
 def boot(vmlinuz, initrd, args):
+    # tsc=reliable: a moment without a CPU on the host, and the server's kernel would take its TSC for broken, and its KVM change its
+    # guests' clocks under them.
     argv = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-xsave", "-M", "q35", "-m", str(args.memory),
             "-smp", str(args.smp), "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
             "-kernel", vmlinuz, "-initrd", initrd,
-            "-append", "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check rdinit=/init"]
+            "-append", "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check tsc=reliable rdinit=/init"]
     with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
         status, begun = 124, False
         timer = subprocess.Popen(["sh", "-c", f"sleep {args.timeout}; kill {server.pid}"], start_new_session=True)

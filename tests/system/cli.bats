@@ -49,7 +49,7 @@ man_section() {
 
 @test "all verbs of the issue are there" {
 	for verb in run create start stop restart kill pause resume exec attach logs ps inspect stats wait cp \
-		rename rm events info version image volume network top boot completion unpause images pull rmi load; do
+		rename rm events compare info version image volume network top boot completion unpause images pull rmi load; do
 		run "$STRATA" $verb --help
 		[ "$status" -eq 0 ] || { echo "$verb: $output"; false; }
 	done
@@ -215,4 +215,20 @@ refused() {
 	refused "--force" volume prune </dev/null
 	run strata volume prune --force
 	[ "$status" -eq 0 ]
+}
+
+@test "info --compare says of every architecture what it is" {
+	run "$STRATA" info --compare
+	[ "$status" -eq 0 ]
+	! printf '%s\n' "$output" | grep -E '^.{81}' || false
+	for name in os-level hybrid hosted; do
+		printf '%s\n' "$output" | grep -qx "$name" || { echo "no $name"; false; }
+	done
+	[ "$(printf '%s\n' "$output" | grep -c '^  a breach reaches ')" -eq "$(printf '%s\n' "$output" | grep -c '^[a-z]')" ]
+
+	run "$STRATA" info --compare -f json
+	[ "$status" -eq 0 ]
+	# no architecture without an answer, and none that has another's about the kernel and itself
+	printf '%s' "$output" | jq -e 'length >= 3 and all(.[]; (.privileged_instructions, .kernel, .shared, .breach, .gives) | length > 10)'
+	[ "$(printf '%s' "$output" | jq -r '.[].privileged_instructions' | sort -u | wc -l)" -eq "$(printf '%s' "$output" | jq length)" ]
 }

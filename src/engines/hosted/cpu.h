@@ -47,18 +47,17 @@ enum cpu_result {
 #define CPU_PAGE_BYTES 4096U
 #define CPU_TLB_BITS   11
 #define CPU_TLB_SIZE   (1U << CPU_TLB_BITS)
-/* A tag that equals no page address. */
-#define CPU_TLB_NONE UINT64_C(1)
+#define CPU_TLB_MIX    9
 
 /*
  * One translation of a 4 KiB page, at cpu_tlb_index(). A tag is the page's linear address where that kind of access may
- * go straight to memory, else CPU_TLB_NONE. An access of n bytes at gva hits when ((gva + n - 1) & -4096) == tag: what crosses a page misses
- * (mmu.c sees to it that the page after one is never at the same index).
+ * go straight to memory, else cpu_tlb_none(). An access of n bytes at gva hits when gva + n - 1 and the tag are the same but for the lower 12
+ * bits: what crosses a page misses (mmu.c sees to it that the page after one is never at the same index).
  * write: only where the page's dirty bit is set, no translated code is in it, and it is no ROM.
  */
 struct cpu_tlb_entry {
 	uint64_t read, write, exec; /* tags */
-	uint64_t addend;	    /* host address = gva + addend */
+	uint64_t host;		    /* address there of the page's first byte */
 };
 
 /* One per class of access. flags of an entry (global or not, page size) are kept apart, where translated code need not skip them. */
@@ -66,15 +65,27 @@ struct cpu_tlb {
 	struct cpu_tlb_entry entries[CPU_TLB_SIZE];
 };
 
-/* Two arrays that are walked at once are often 4 MiB, or a multiple of it, apart: the next bits of the address are mixed in. */
+/*
+ * Two arrays that are walked at once are often a multiple of 4 MiB apart, or that and a page (malloc()'s own): bits further up are
+ * mixed in, but not so that a step in both places is none.
+ */
 static inline unsigned cpu_tlb_index(uint64_t gva)
 {
-	return (unsigned)(gva >> 12 ^ gva >> (12 + CPU_TLB_BITS)) % CPU_TLB_SIZE;
+	return (unsigned)(gva >> 12 ^ gva >> (12 + CPU_TLB_MIX)) % CPU_TLB_SIZE;
+}
+/* What the tag of an entry is for no page: a page that is at another index, as is the one before it. Bit 0 says so. */
+static inline uint64_t cpu_tlb_none(unsigned index)
+{
+	return (uint64_t)(index ^ 8) << 12 | 1;
+}
+static inline bool cpu_tlb_is_none(uint64_t tag)
+{
+	return tag & 1;
 }
 /* The host address of a byte in an entry's page. */
 static inline uint8_t *cpu_hva(const struct cpu_tlb_entry *entry, uint64_t gva)
 {
-	return (uint8_t *)(uintptr_t)(gva + entry->addend);
+	return (uint8_t *)(uintptr_t)(entry->host + gva % CPU_PAGE_BYTES);
 }
 
 enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
@@ -94,7 +105,7 @@ enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
 #define CPU_MODE_CODE 0x003U /* enum x86_code */
 #define CPU_MODE_CPL  0x00cU /* << 2 */
 #define CPU_MODE_STACK32                                                                           \
-	0x010U /* SS.B = 1 (16-bit stack pointer without it); in 64-bit code the stack is 64 bits wide anyway */
+	0x010U /* SS.B = 1 (16-bit stack pointer without it); not in 64-bit code, whose stack is 64 bits wide */
 #define CPU_MODE_FLAT                                                                              \
 	0x020U /* CS, DS, ES, SS have base 0, and limits that reach 4 GiB (or 64-bit code): no check needed */
 #define CPU_MODE_NO_FPU	   0x040U /* CR0.TS or CR0.EM: x87 and MMX raise #NM (or #UD) */
@@ -166,13 +177,15 @@ struct jit_gs {
 	uint64_t flags;	  /* guest's arithmetic flags, as LAHF (AH) and SETO (AL) give them */
 	uint64_t host_sp; /* of jit_run() */
 	uint64_t target;  /* host address to go on at */
+	uint64_t entry;	  /* the same, with flags to be loaded first */
 	uint64_t jumps;	  /* struct jit_jump[JIT_JUMPS] in force */
 	uint64_t address; /* of a memory operand on its way to C: linear, and back: host */
 	uint64_t temp;
-	uint64_t addend;   /* of what C looked up for a group */
-	uint64_t group[8]; /* addends of pages that a block has looked up */
-	uint32_t pauses;   /* PAUSE instructions until C is asked */
-	uint32_t stamp;	   /* links to other pages are good while theirs equals this */
+	uint64_t looked; /* the entry of the TLB that it was not in */
+	uint64_t group
+		[8]; /* of what a block has looked up: the address on the host of a group's first byte, or of a known page */
+	uint32_t pauses; /* PAUSE instructions until C is asked */
+	uint32_t stamp;	 /* links to other pages are good while theirs equals this */
 };
 
 /* Interrupt and debug state between instructions. */
@@ -229,6 +242,11 @@ struct hosted_cpu {
 	bool debug_watches;			      /* any: CPU_MODE_TRAP */
 	uint8_t debug_met;     /* of debug_watch, by the instruction under way: DR6 bits */
 	bool debug_pending_bp; /* inject_breakpoint() */
+	/*
+	 * Data breakpoints of the guest's own that the instruction, or the delivery of an event, under way has met: DR6 bits. Not 0 between
+	 * two instructions: #DB is due, unless MOV SS holds it back.
+	 */
+	uint64_t debug_hits;
 
 	/* mmu.c */
 	struct cpu_tlb
@@ -365,6 +383,8 @@ enum cpu_result cpu_fetch_page(struct hosted_cpu *cpu, uint64_t gva, uint64_t *r
 void mmu_flush_all(struct hosted_cpu *cpu);
 void mmu_flush_page(struct hosted_cpu *cpu, uint64_t gva); /* INVLPG */
 void mmu_cr3_write(struct hosted_cpu *cpu, uint64_t cr3);  /* bit 63: no flush (CR4.PCIDE) */
+/* mmu_pdptes_good() - whether PAE paging may begin there: no present one has a reserved bit (SDM 3A, PDPTE Registers); else #GP. */
+bool mmu_pdptes_good(struct hosted_cpu *cpu, uint64_t cr3);
 enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid, uint64_t gva);
 void mmu_class_update(struct hosted_cpu *cpu); /* CPL, AC, CR4.SMAP, CR3 changed: set cpu->tlb */
 /*
@@ -415,7 +435,7 @@ uint64_t cpu_tsc(const struct hosted_cpu *cpu);
 
 /*
  * interp_vcpu_create() - stubs and caches of a vcpu, after its xsave_bytes and xsave_mask are known and before the process is sealed
- * Executable memory, mapped twice (W^X); installs the handlers of SIGFPE, SIGILL and SIGSEGV (SA_ONSTACK), which are for
+ * Executable memory, mapped twice (W^X); installs the handlers of SIGFPE, SIGILL, SIGSEGV and SIGTRAP (SA_ONSTACK), which are for
  * stubs only and leave any other such signal as deadly as it was. GS must be cpu's whenever interp_step() is called (above).
  * Return: 0 or -errno.
  */

@@ -7,6 +7,7 @@
 #define REX_X	    2U
 #define REX_B	    1U
 #define PREFIX_GS   0x65U
+#define RM_RIP	    5U
 #define SIB_NO_BASE 0x25U /* no base, no index: a displacement alone */
 
 void emit_bytes(struct emit *e, const uint8_t *bytes, size_t n)
@@ -101,46 +102,59 @@ void emit_rm(struct emit *e, bool is64, enum emit_op op, unsigned reg, const str
 	emit_modrm(e, reg, mem, false);
 }
 
-static void gs_modrm(struct emit *e, unsigned reg, size_t offset)
+/* trailing: bytes of an immediate behind it. */
+static void gs_modrm(struct emit *e, unsigned reg, size_t offset, unsigned trailing)
 {
+	if (e->state) {
+		emit_byte(e, (reg & 7) << 3 | RM_RIP);
+		uintptr_t next = (uintptr_t)e->at + 4 + trailing;
+		emit_u32(e, (uint32_t)(e->state + offset - next));
+		return;
+	}
 	emit_byte(e, (reg & 7) << 3 | 4);
 	emit_byte(e, SIB_NO_BASE);
 	emit_u32(e, (uint32_t)offset);
 }
 
+static void gs_prefix(struct emit *e)
+{
+	if (!e->state)
+		emit_byte(e, PREFIX_GS);
+}
+
 void emit_gs(struct emit *e, bool is64, enum emit_op op, unsigned reg, size_t offset)
 {
 	note_op(e, op, reg);
-	emit_byte(e, PREFIX_GS);
+	gs_prefix(e);
 	rex(e, is64, reg >= 8 ? REX_R : 0);
 	emit_byte(e, op);
-	gs_modrm(e, reg, offset);
+	gs_modrm(e, reg, offset, 0);
 }
 
 void emit_gs_imm32(struct emit *e, enum emit_imm op, size_t offset, uint32_t value)
 {
-	emit_byte(e, PREFIX_GS);
+	gs_prefix(e);
 	emit_byte(e, 0x81);
-	gs_modrm(e, op, offset);
+	gs_modrm(e, op, offset, sizeof(value));
 	emit_u32(e, value);
 }
 
 void emit_gs_test32(struct emit *e, size_t offset, uint32_t value)
 {
-	emit_byte(e, PREFIX_GS);
+	gs_prefix(e);
 	emit_byte(e, 0xf7);
-	gs_modrm(e, 0, offset);
+	gs_modrm(e, 0, offset, sizeof(value));
 	emit_u32(e, value);
 }
 
 void emit_gs_movzx16(struct emit *e, unsigned reg, size_t offset)
 {
 	e->written |= UINT32_C(1) << reg;
-	emit_byte(e, PREFIX_GS);
+	gs_prefix(e);
 	rex(e, false, reg >= 8 ? REX_R : 0);
 	emit_byte(e, 0x0f);
 	emit_byte(e, 0xb7);
-	gs_modrm(e, reg, offset);
+	gs_modrm(e, reg, offset, 0);
 }
 
 void emit_gs_cmp32(struct emit *e, size_t offset, uint32_t value)
@@ -150,9 +164,9 @@ void emit_gs_cmp32(struct emit *e, size_t offset, uint32_t value)
 
 void emit_gs_cmp32_zero(struct emit *e, size_t offset)
 {
-	emit_byte(e, PREFIX_GS);
+	gs_prefix(e);
 	emit_byte(e, 0x83);
-	gs_modrm(e, EMIT_IMM_CMP, offset);
+	gs_modrm(e, EMIT_IMM_CMP, offset, 1);
 	emit_byte(e, 0);
 }
 
@@ -272,9 +286,9 @@ void emit_patch_short(struct emit *e, uint8_t *at)
 
 void emit_jmp_gs(struct emit *e, size_t offset)
 {
-	emit_byte(e, PREFIX_GS);
+	gs_prefix(e);
 	emit_byte(e, 0xff);
-	gs_modrm(e, 4, offset);
+	gs_modrm(e, 4, offset, 0);
 }
 
 void emit_jmp_mem(struct emit *e, const struct emit_mem *mem)

@@ -17,6 +17,8 @@
 struct emit {
 	uint8_t *at, *end;
 	bool full;
+	uintptr_t
+		state; /* guest state near enough to be addressed from RIP, as if seen from the mapping that is written; 0: it is not */
 	uint32_t
 		written; /* registers that these functions wrote (emit_insn() apart); cleared by who wants to know */
 };
@@ -69,7 +71,7 @@ unsigned emit_rex_of(const struct emit_mem *mem);
 /* is64: operands of 8 bytes, else of 4 */
 void emit_rr(struct emit *e, bool is64, enum emit_op op, unsigned reg, unsigned rm);
 void emit_rm(struct emit *e, bool is64, enum emit_op op, unsigned reg, const struct emit_mem *mem);
-/* With %gs:offset. */
+/* With guest state at that offset: by RIP, or %gs:offset. */
 void emit_gs(struct emit *e, bool is64, enum emit_op op, unsigned reg, size_t offset);
 void emit_gs_imm32(struct emit *e, enum emit_imm op, size_t offset,
 		   uint32_t value); /* 4 bytes in memory */

@@ -70,6 +70,7 @@ enum cpu_result except_deliver(struct hosted_cpu *cpu)
 {
 	for (;;) {
 		const struct except_event event = event_of_fault(cpu, SYS_ERR_EXT);
+		cpu->debug_hits = 0; /* what did not come to its end has met nothing */
 		if (event.vector == SYS_PF)
 			cpu->cr2 = cpu->fault.cr2;
 		enum cpu_result r = except_enter(cpu, &event);

@@ -29,6 +29,24 @@ static const char *hosted_cpu_name(const struct spec *spec)
 
 const struct engine_ops hosted_engine = {
 	.name = "hosted",
+	.traits = {
+		.privileged =
+			"our software CPU in an ordinary process: what is privileged is carried "
+			"out by our own C, the rest translated to code that reaches nothing but "
+			"the guest's memory",
+		.kernel = "its own, of its image's or its owner's choice",
+		.shared =
+			"CPUs and their caches, and the disks and sockets that were opened for "
+			"it; no driver and no kernel module",
+		.breach =
+			"a bug in our translator or devices reaches one process that is nobody's, "
+			"with an empty root, no capabilities, no /dev/kvm and a filter on each "
+			"thread; past that, only a bug in the few system calls left to it reaches "
+			"the host's kernel",
+		.gives =
+			"a kernel of its own on any x86-64 host, without a driver and without "
+			"root, in other virtual machines too",
+	},
 	.machines = true,
 	.check = vmm_guest_check,
 	.cpu = hosted_cpu_name,

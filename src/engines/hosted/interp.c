@@ -235,13 +235,13 @@ static bool interp_enters_system(const struct x86_insn *insn)
 static enum cpu_result interp_traps(struct hosted_cpu *cpu, const struct x86_insn *insn,
 				    uint64_t flags_before)
 {
-	uint64_t dr6 = cpu->interp->debug_hits;
+	uint64_t dr6 = cpu->debug_hits;
 
 	if (cpu->shadow & CPU_SHADOW_MOV_SS)
 		return CPU_OK; /* debug_hits stay */
 	if ((flags_before & X86_TF) && (!interp_enters_system(insn) || (cpu->rflags & X86_TF)))
 		dr6 |= DR6_BS;
-	cpu->interp->debug_hits = 0;
+	cpu->debug_hits = 0;
 	return dr6 ? except_debug(cpu, dr6) : CPU_OK;
 }
 
@@ -261,14 +261,14 @@ static enum cpu_result interp_step_trapping(struct hosted_cpu *cpu, struct inter
 					    uint64_t gva, bool is_shadowed)
 {
 	const struct x86_insn insn = entry->insn;
-	uint64_t flags = cpu->rflags, pending = cpu->interp->debug_hits;
+	uint64_t flags = cpu->rflags, pending = cpu->debug_hits;
 	enum cpu_result result = is_shadowed ? CPU_OK : debug_fetch(cpu, gva);
 
 	if (result == CPU_OK)
 		result = interp_run(cpu, entry);
 	if (result == CPU_OK)
 		return interp_traps(cpu, &insn, flags);
-	cpu->interp->debug_hits = result == CPU_EXIT ? pending : 0;
+	cpu->debug_hits = result == CPU_EXIT ? pending : 0;
 	return result;
 }
 
@@ -288,7 +288,7 @@ enum cpu_result interp_step(struct hosted_cpu *cpu)
 
 	if (result != CPU_OK)
 		return result;
-	bool traps = (cpu->mode & CPU_MODE_TRAP) || cpu->interp->debug_hits;
+	bool traps = (cpu->mode & CPU_MODE_TRAP) || cpu->debug_hits;
 	/* the shadow ends with this instruction, unless it casts its own */
 	cpu->shadow = 0;
 	if (traps)

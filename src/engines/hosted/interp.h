@@ -66,7 +66,6 @@ struct interp_vcpu {
 	uint8_t *xsave; /* an image for interp_gather.c; 64-byte aligned, cpu->xsave_bytes */
 	size_t xsave_room;
 	uint32_t mxcsr_mask;
-	uint64_t debug_hits; /* data breakpoints that the instruction under way has met: DR6 bits */
 	bool has_avx2, has_avx512;
 	uint32_t xsave_at
 		[8]; /* offsets of components 2..7 in an XSAVE image; 0: this CPU has none */

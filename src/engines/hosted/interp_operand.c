@@ -48,9 +48,7 @@ enum cpu_result interp_linear(struct hosted_cpu *cpu, enum x86_seg seg, uint64_t
 	if (cpu->mode & (CPU_MODE_ALIGN | CPU_MODE_TRAP)) {
 		if ((cpu->mode & CPU_MODE_ALIGN) && operand_misaligned(gva, len))
 			return fault_error(cpu, SYS_AC, 0);
-		cpu->interp->debug_hits |= debug_data(cpu, gva, len, write);
-		if (cpu->debug_watches)
-			cpu->debug_met |= debug_watched(cpu, gva, len, write);
+		debug_access(cpu, gva, len, write);
 	}
 	*ret = gva;
 	return CPU_OK;
@@ -63,7 +61,7 @@ uint8_t *interp_direct(struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool 
 
 	if (((gva + len - 1) & -(uint64_t)CPU_PAGE_BYTES) != tag)
 		return NULL;
-	return (uint8_t *)(gva + entry->addend);
+	return cpu_hva(entry, gva);
 }
 
 static uint64_t operand_read(const uint8_t *at, unsigned len)

@@ -98,7 +98,7 @@ static void setup_last_words(const struct interp_vcpu *interp, const ucontext_t 
 }
 
 /*
- * Any of the three signals. Not a stub's: the default action comes back, and the instruction raises it again. In a thread that is
+ * Any of these signals. Not a stub's: the default action comes back, and the instruction raises it again. In a thread that is
  * not in run(), GS base is 0 and looking there ends the process too, which is what a fault of our own is to do. So does signal() where the
  * process is sealed.
  */
@@ -123,7 +123,7 @@ static void setup_signal(int number, siginfo_t *info, void *arg)
 
 static int setup_signals(struct err *err)
 {
-	static const int numbers[] = { SIGFPE, SIGILL, SIGSEGV };
+	static const int numbers[] = { SIGFPE, SIGILL, SIGSEGV, SIGTRAP };
 	struct sigaction action = { .sa_flags = SA_SIGINFO | SA_ONSTACK };
 
 	action.sa_sigaction = setup_signal;

@@ -146,7 +146,7 @@ static enum cpu_result string_ins(const struct string *s)
 	if (result == CPU_OK)
 		result = io_access(s->cpu, true, false, port, s->bytes, &value);
 	if (result == CPU_OK && (s->cpu->mode & CPU_MODE_TRAP))
-		s->cpu->interp->debug_hits |= debug_port(s->cpu, port, s->bytes);
+		s->cpu->debug_hits |= debug_port(s->cpu, port, s->bytes);
 	if (result == CPU_OK)
 		result = cpu_store(s->cpu, gva, &value, s->bytes);
 	if (result == CPU_OK)
@@ -165,7 +165,7 @@ static enum cpu_result string_outs(const struct string *s)
 	if (result == CPU_OK)
 		result = io_access(s->cpu, true, true, port, s->bytes, &value);
 	if (result == CPU_OK && (s->cpu->mode & CPU_MODE_TRAP))
-		s->cpu->interp->debug_hits |= debug_port(s->cpu, port, s->bytes);
+		s->cpu->debug_hits |= debug_port(s->cpu, port, s->bytes);
 	if (result == CPU_OK)
 		string_advance(s, X86_RSI, 1);
 	return result;

@@ -163,13 +163,14 @@ static enum cpu_result block_here(struct jit_vcpu *jit, uint32_t mode, struct ji
 	return CPU_OK;
 }
 
-static void jump_remember(struct jit_vcpu *jit, const struct jit_block *block)
+static void jump_remember(struct jit_vcpu *jit, struct jit_block *block)
 {
 	struct jit_jump *jump = jit_jump_slot(jit->domain->jumps, block->rip);
+	jit_ref entry = jit_flags_entry(jit, block);
 
 	lock_acquire(&jit->lock);
-	if (!block->dead) {
-		jump->host = (uintptr_t)(jit->rx + block->jump_entry);
+	if (!block->dead && entry) {
+		jump->host = (uintptr_t)(jit->rx + entry);
 		jump->rip = block->rip;
 	}
 	lock_release(&jit->lock);
@@ -190,7 +191,18 @@ static const uint8_t *go_on(struct jit_vcpu *jit, struct jit_block **ret)
 	if (jit->result != CPU_OK)
 		return NULL;
 	*ret = block;
-	return jit->rx + block->entry;
+	return jit->rx + block->code;
+}
+
+/* Into the block with flags in jit_gs.flags. */
+static const uint8_t *with_flags(struct jit_vcpu *jit, struct jit_block *block)
+{
+	jit_ref entry = jit_flags_entry(jit, block);
+
+	if (entry)
+		return jit->rx + entry;
+	jit->cpu->jit_gs.entry = (uintptr_t)(jit->rx + block->code);
+	return jit->rx + jit->thunks[JIT_THUNK_TAKE];
 }
 
 const uint8_t *jit_go_on_plain(struct jit_vcpu *jit)
@@ -200,8 +212,9 @@ const uint8_t *jit_go_on_plain(struct jit_vcpu *jit)
 	jit->result = block_here(jit, jit->cpu->mode | JIT_MODE_PLAIN, &block);
 	if (jit->result != CPU_OK)
 		return NULL;
+	const uint8_t *host = with_flags(jit, block);
 	jit_serialize(jit);
-	return jit->rx + block->jump_entry;
+	return host;
 }
 
 /* ---- called by thunks ---- */
@@ -258,7 +271,7 @@ const uint8_t *jit_slow_jump(struct hosted_cpu *cpu, uint64_t arg)
 	const uint8_t *host = go_on(jit, &block);
 	if (host) {
 		jump_remember(jit, block);
-		host = jit->rx + block->jump_entry; /* the thunk leaves the flags where they are */
+		host = with_flags(jit, block); /* the thunk leaves them where they are */
 	}
 	jit_serialize(jit);
 	return host;
@@ -277,25 +290,19 @@ const uint8_t *jit_slow_dead(struct hosted_cpu *cpu, uint64_t arg)
 	return host;
 }
 
-const uint8_t *jit_slow_poll(struct hosted_cpu *cpu, uint64_t arg)
-{
-	cpu->rip = jit_link_at(cpu->jit, (jit_ref)arg)->target;
-	cpu->jit->result = CPU_OK;
-	return NULL;
-}
-
-const uint8_t *jit_slow_poll_jump(struct hosted_cpu *cpu, uint64_t arg)
-{
-	(void)jump_take(cpu, arg);
-	cpu->jit->result = CPU_OK;
-	return NULL;
-}
-
 /* Between two instructions: nothing for run() to look at. */
 static bool may_go_on(const struct hosted_cpu *cpu)
 {
 	return !cpu->shadow && !cpu->halted && !cpu->irq_injected && !cpu->irq_window &&
 	       !cpu->nmi_pending && !cpu->kicked && !cpu->debug_step;
+}
+
+/* Something that could make an event due has happened, and none is. */
+static void forget_events(struct hosted_cpu *cpu)
+{
+	if (__atomic_load_n(&cpu->poll, __ATOMIC_RELAXED) == CPU_POLL_EVENT &&
+	    cpu->cr8 >= cpu->cr8_told)
+		(void)__atomic_fetch_and(&cpu->poll, ~CPU_POLL_EVENT, __ATOMIC_SEQ_CST);
 }
 
 /* The instruction is interpreted here, and where nothing else is due translated code goes on behind it. */
@@ -312,15 +319,19 @@ const uint8_t *jit_slow_again(struct hosted_cpu *cpu, uint64_t arg)
 	if (jit->result != CPU_OK)
 		return NULL;
 	io_retire(cpu);
-	if (!may_go_on(cpu) || __atomic_load_n(&cpu->poll, __ATOMIC_RELAXED) || !is_translated(cpu))
+	if (!may_go_on(cpu) || !is_translated(cpu))
+		return NULL;
+	forget_events(cpu);
+	if (__atomic_load_n(&cpu->poll, __ATOMIC_RELAXED))
 		return NULL;
 	domain_update(jit);
 	const struct jit_jump *jump = jit_jump_slot(jit->domain->jumps, cpu->rip);
-	if (jump->rip == cpu->rip)
-		return (const uint8_t *)(uintptr_t)jump->host;
-	const uint8_t *host = go_on(jit, &block);
-	if (host)
-		jump_remember(jit, block);
+	const uint8_t *host = (const uint8_t *)(uintptr_t)jump->host;
+	if (jump->rip != cpu->rip) {
+		host = go_on(jit, &block);
+		if (host)
+			jump_remember(jit, block);
+	}
 	jit_serialize(jit);
 	return host;
 }

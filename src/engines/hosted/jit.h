@@ -39,7 +39,7 @@ void jit_mapping_changed(struct hosted_cpu *cpu);
 /* jit_space_changed() - the same, but of one address space's user mode alone; CPU_TLB_SPACES: of supervisor mode alone. */
 void jit_space_changed(struct hosted_cpu *cpu, unsigned space);
 /*
- * jit_trap() - the handler of SIGFPE, SIGILL, SIGSEGV: was it translated code of this vcpu?
+ * jit_trap() - the handler of SIGFPE, SIGILL, SIGSEGV, SIGTRAP: was it translated code of this vcpu?
  * @context: ucontext_t; changed so that jit_run() returns CPU_AGAIN, with the state before the instruction   Return: it was.
  */
 bool jit_trap(struct hosted_cpu *cpu, void *context);

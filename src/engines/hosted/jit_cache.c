@@ -53,6 +53,9 @@ void jit_insert(struct jit_vcpu *jit, struct jit_block *block)
 	block->next_hash = *by_rip;
 	*by_rip = ref;
 	block->next_page = *by_page;
+	block->prev_page = 0;
+	if (*by_page)
+		jit_block(jit, *by_page)->prev_page = ref;
 	*by_page = ref;
 	if (block->gpa2 && block->gpa2 != JIT_NO_PAGE) {
 		jit_ref *by_page2 = &jit->by_page2[hash_page(jit, block->gpa2)];
@@ -63,6 +66,20 @@ void jit_insert(struct jit_vcpu *jit, struct jit_block *block)
 	region->blocks = ref;
 }
 
+/*
+ * A page that many processes run at addresses of their own (the dynamic linker's) has blocks for each of them, and those to be removed
+ * are the oldest, at the chain's far end: it is not searched.
+ */
+static void page_remove(struct jit_vcpu *jit, const struct jit_block *block)
+{
+	if (block->next_page)
+		jit_block(jit, block->next_page)->prev_page = block->prev_page;
+	if (block->prev_page)
+		jit_block(jit, block->prev_page)->next_page = block->next_page;
+	else
+		jit->by_page[hash_page(jit, block->gpa)] = block->next_page;
+}
+
 void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
 {
 	jit_ref ref = jit_ref_of(jit, block);
@@ -71,10 +88,7 @@ void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
 	while (*at != ref)
 		at = &jit_block(jit, *at)->next_hash;
 	*at = block->next_hash;
-	at = &jit->by_page[hash_page(jit, block->gpa)];
-	while (*at != ref)
-		at = &jit_block(jit, *at)->next_page;
-	*at = block->next_page;
+	page_remove(jit, block);
 	if (!block->gpa2 || block->gpa2 == JIT_NO_PAGE)
 		return;
 	at = &jit->by_page2[hash_page(jit, block->gpa2)];
@@ -87,12 +101,47 @@ void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
 
 static void point_jump(struct jit_vcpu *jit, const struct jit_link *link, jit_ref to)
 {
-	le32_store(jit->rw + link->jump, to - (link->jump + 4));
+	uint8_t *jump = jit->rw + link->jump;
+	struct emit e = { .at = jit->rw + link->stub, .end = jump + sizeof(uint32_t) + 1 };
+
+	if (link->jump != link->stub + 1) {
+		le32_store(jump, to - (link->jump + 4));
+	} else if (to == link->stub) {
+		emit_mov_imm(&e, JIT_C, jit_ref_of(jit, link));
+	} else {
+		(void)emit_jmp(&e, jit->rw + to);
+	}
 	jit->unserialized = true;
+}
+
+jit_ref jit_flags_entry(struct jit_vcpu *jit, struct jit_block *block)
+{
+	struct jit_region *region = &jit->regions[jit->region];
+	struct emit e = { .at = jit->rw + region->code,
+			  .end = jit->rw + region->table,
+			  .state = jit->state };
+
+	if (!block->wants_flags)
+		return block->code;
+	if (!block->flags_entry) { /* in the newest region: the block goes before it does */
+		jit_flags_load(&e, JIT_A);
+		(void)emit_jmp(&e, jit->rw + block->code);
+		if (e.full)
+			return 0;
+		block->flags_entry = region->code;
+		jit->stats.host_bytes += jit_ref_of(jit, e.at) - region->code;
+		region->code = jit_ref_of(jit, e.at);
+		jit->unserialized = true;
+	}
+	return block->flags_entry;
 }
 
 void jit_link(struct jit_vcpu *jit, struct jit_link *link, struct jit_block *block)
 {
+	jit_ref to = link->saved ? jit_flags_entry(jit, block) : block->code;
+
+	if (!to)
+		return;
 	if (link->stamp)
 		le32_store(jit->rw + link->stamp, jit->domain->stamp);
 
@@ -101,7 +150,7 @@ void jit_link(struct jit_vcpu *jit, struct jit_link *link, struct jit_block *blo
 		link->next = block->incoming;
 		block->incoming = jit_ref_of(jit, link);
 	}
-	point_jump(jit, link, link->saved ? block->jump_entry : block->entry);
+	point_jump(jit, link, to);
 	jit->stats.links++;
 }
 
@@ -127,6 +176,19 @@ void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block)
 {
 	while (block->incoming)
 		unlink(jit, jit_link_at(jit, block->incoming));
+}
+
+void jit_reap(struct jit_vcpu *jit)
+{
+	lock_acquire(&jit->lock);
+	jit_ref ref = jit->killed;
+	jit->killed = 0;
+	lock_release(&jit->lock);
+	while (ref) {
+		struct jit_block *block = jit_block(jit, ref);
+		ref = block->next_killed;
+		jit_unlink_incoming(jit, block);
+	}
 }
 
 /* ---- regions ---- */
@@ -155,6 +217,7 @@ static void evict(struct jit_vcpu *jit, struct jit_region *region)
 		block->dead = true;
 	}
 	lock_release(&jit->lock);
+	jit_reap(jit);
 	for (jit_ref ref = region->blocks; ref; ref = jit_block(jit, ref)->next_region) {
 		struct jit_block *block = jit_block(jit, ref);
 		jit_unlink_incoming(jit, block);
@@ -185,5 +248,6 @@ void jit_room(struct jit_vcpu *jit, struct emit *e)
 		evict(jit, region);
 	}
 	*e = (struct emit){ .at = jit->rw + region->code,
-			    .end = jit->rw + region->table - JIT_TABLE_ROOM };
+			    .end = jit->rw + region->table - JIT_TABLE_ROOM,
+			    .state = jit->state };
 }

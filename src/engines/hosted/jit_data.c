@@ -66,7 +66,7 @@ bool jit_can(const struct jit_work *w, const struct x86_insn *insn)
 		if (insn->op_bytes != 8)
 			return false;
 		return insn->op == X86_OP_PUSH || insn->op == X86_OP_LEAVE ||
-		       (insn->op == X86_OP_POP && !insn->has_mem && insn->rm != X86_RSP);
+		       (insn->op == X86_OP_POP && !insn->has_mem);
 	default:
 		return false;
 	}

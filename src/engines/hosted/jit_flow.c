@@ -2,10 +2,12 @@
 /* Where control goes: edges and exits, branches, and the stack. 64-bit code. */
 #include "engines/hosted/jit_parts.h"
 
-#define JRCXZ	  0xe3U
-#define JMP_SHORT 0xebU
-#define CC_INVERT 1U
-#define SLOT	  8U /* bytes of a stack slot */
+#define JRCXZ	    0xe3U
+#define JMP_SHORT   0xebU
+#define JCC_SHORT   0x70U
+#define CC_INVERT   1U
+#define SHORT_REACH 128 /* of a jump with one byte of displacement */
+#define SLOT	    8U	/* bytes of a stack slot */
 
 /* ---- leaving ---- */
 
@@ -20,6 +22,31 @@ void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_
 						    .thunk = (uint8_t)thunk,
 						    .arg_is = (uint8_t)arg_is,
 						    .arg = (uint16_t)arg };
+}
+
+void jit_jump_to_thunk(struct jit_work *w, unsigned thunk)
+{
+	uint8_t **jump = &w->thunk_jumps[thunk];
+	struct emit *e = &w->e;
+
+	if (*jump && e->at + 2 - *jump <= SHORT_REACH) {
+		emit_byte(e, JMP_SHORT);
+		emit_byte(e, (uint8_t)(*jump - (e->at + 1)));
+		return;
+	}
+	*jump = e->at;
+	(void)emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
+}
+
+void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, unsigned arg)
+{
+	struct emit *e = &w->e;
+
+	emit_mov_imm(e, jit_thunk_arg(thunk), 0);
+	jit_exit(w, e->at - sizeof(uint32_t), thunk, arg_is, arg);
+	if (!e->full)
+		w->exits[w->n_exits - 1].is_there = true;
+	jit_jump_to_thunk(w, thunk);
 }
 
 unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
@@ -45,8 +72,7 @@ void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed)
 	unsigned site = jit_site(w, 0, CPU_READ);
 
 	w->sites[site].insn = (uint16_t)offset;
-	jit_exit(w, emit_jmp(&w->e, NULL), live ? JIT_THUNK_AGAIN_LIVE : JIT_THUNK_AGAIN,
-		 JIT_ARG_SITE, site);
+	jit_stub(w, live ? JIT_THUNK_AGAIN_LIVE : JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 }
 
 /* ---- edges ---- */
@@ -61,50 +87,59 @@ static unsigned new_link(struct jit_work *w, uint64_t target)
 	return w->n_links++;
 }
 
-/* How an edge hands over the flags. */
-enum hand_over {
-	HAND_NOTHING, /* nobody reads them */
-	HAND_HOST,    /* in the host's */
-	HAND_SAVED,   /* in jit_gs.flags: the target takes them from there if it wants any */
-};
-
-/* Nothing to do falls through; RCX tells, since flags are needed. */
-static uint8_t *poll_softly(struct emit *e)
+/* The jump that is the edge itself is under way: where it goes before it is linked. */
+static void link_stub(struct jit_work *w, unsigned link)
 {
+	w->links[link].stub = jit_ref_of(w->jit, w->e.at);
+	jit_stub(w, w->links[link].saved ? JIT_THUNK_LINK_SAVED : JIT_THUNK_LINK, JIT_ARG_LINK,
+		 link);
+}
+
+static void link_jump(struct jit_work *w, unsigned link, const uint8_t *displacement)
+{
+	w->links[link].jump = jit_ref_of(w->jit, displacement);
+}
+
+/* An edge backward that hands over flags in the host's: RCX tells whether there is something to do. */
+static void edge_softly(struct jit_work *w, unsigned link)
+{
+	struct emit *e = &w->e;
+
 	emit_rr(e, true, EMIT_LOAD, JIT_C, X86_RCX);
 	emit_gs(e, false, EMIT_LOAD, X86_RCX, offsetof(struct hosted_cpu, poll));
 	uint8_t *nothing = emit_short(e, JRCXZ);
 	emit_rr(e, true, EMIT_LOAD, X86_RCX, JIT_C);
-	uint8_t *out = emit_jmp(e, NULL);
+	link_stub(w, link);
 	emit_patch_short(e, nothing);
 	emit_rr(e, true, EMIT_LOAD, X86_RCX, JIT_C);
-	return out;
+	uint8_t *jump = emit_jmp(e, w->jit->rw + w->links[link].stub);
+	link_jump(w, link, jump);
 }
 
-static void poll(struct jit_work *w, unsigned link, enum hand_over how)
-{
-	uint8_t *from;
-
-	if (how == HAND_HOST) {
-		from = poll_softly(&w->e);
-	} else {
-		emit_gs_cmp32_zero(&w->e, offsetof(struct hosted_cpu, poll));
-		from = emit_jcc(&w->e, EMIT_CC_NE, NULL);
-	}
-	jit_exit(w, from, how == HAND_SAVED ? JIT_THUNK_POLL_SAVED : JIT_THUNK_POLL, JIT_ARG_LINK,
-		 link);
-}
-
-static enum jit_thunk link_thunk(enum hand_over how)
-{
-	return how == HAND_SAVED ? JIT_THUNK_LINK_SAVED : JIT_THUNK_LINK;
-}
-
-static void check_stamp(struct jit_work *w, unsigned link, enum hand_over how)
+static void check_stamp(struct jit_work *w, unsigned link)
 {
 	emit_gs_cmp32(&w->e, JIT_GS(stamp), JIT_STAMP_NONE);
-	w->links[link].stamp = jit_ref_of(w->jit, w->e.at - 4);
-	jit_exit(w, emit_jcc(&w->e, EMIT_CC_NE, NULL), link_thunk(how), JIT_ARG_LINK, link);
+	w->links[link].stamp = jit_ref_of(w->jit, w->e.at - sizeof(uint32_t));
+}
+
+/* The last comparison's jump is the edge; what else there is to do is asked at the stub behind it. */
+static void edge_checked(struct jit_work *w, unsigned link, bool polls, bool stamped)
+{
+	struct emit *e = &w->e;
+	uint8_t *out = NULL;
+
+	if (polls)
+		emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
+	if (polls && stamped)
+		out = emit_short(e, JCC_SHORT | EMIT_CC_NE);
+	if (stamped)
+		check_stamp(w, link);
+	uint8_t *jump = emit_jcc(e, EMIT_CC_E, NULL);
+	link_jump(w, link, jump);
+	emit_patch(e, jump, e->at);
+	if (out)
+		emit_patch_short(e, out);
+	link_stub(w, link);
 }
 
 static bool is_same_page(const struct jit_work *w, uint64_t target)
@@ -116,21 +151,20 @@ static bool is_same_page(const struct jit_work *w, uint64_t target)
 static void edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed, bool torn)
 {
 	unsigned link = new_link(w, target);
-	bool stamped = torn || !is_same_page(w, target);
-	enum hand_over how = HAND_NOTHING;
+	bool stamped = torn || !is_same_page(w, target), polls = target <= from;
+	bool saved = needed && (stamped || w->flags == JIT_FLAGS_SAVED);
 
-	if (needed)
-		how = stamped || w->flags == JIT_FLAGS_SAVED ? HAND_SAVED : HAND_HOST;
-	if (how == HAND_SAVED)
+	if (saved)
 		jit_flags_spare(w, needed, JIT_A);
-	w->links[link].saved = how == HAND_SAVED;
-	if (target <= from)
-		poll(w, link, how);
-	if (stamped)
-		check_stamp(w, link, how);
-	uint8_t *jump = emit_jmp(&w->e, NULL);
-	w->links[link].jump = jit_ref_of(w->jit, jump);
-	jit_exit(w, jump, link_thunk(how), JIT_ARG_LINK, link);
+	w->links[link].saved = saved;
+	if (polls && needed && !saved) {
+		edge_softly(w, link);
+	} else if (polls || stamped) {
+		edge_checked(w, link, polls, stamped);
+	} else {
+		link_jump(w, link, w->e.at + 1);
+		link_stub(w, link);
+	}
 }
 
 void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t needed)
@@ -143,21 +177,20 @@ void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed)
 	edge(w, target, w->rip, needed, true);
 }
 
-/* The target is in JIT_C, flags are saved: its entry in the jump table in force, by JIT_A, or away by the thunks. */
-static struct emit_mem look_up(struct jit_work *w, unsigned site, enum jit_thunk poll,
-			       enum jit_thunk miss)
+/* The target is in JIT_C, flags are saved: its entry in the jump table in force, by JIT_A, or away: to be interpreted. */
+static struct emit_mem jump_of(struct jit_work *w, unsigned site)
 {
 	struct emit *e = &w->e;
 	struct emit_mem slot = { JIT_A, X86_REG_NONE, 1, 0 };
 
 	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
-	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), poll, JIT_ARG_SITE, site);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 	emit_rr(e, false, EMIT_LOAD, JIT_A, JIT_C);
-	emit_shift(e, false, EMIT_SHL, JIT_A, 4);
-	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << 4));
+	emit_shift(e, false, EMIT_SHL, JIT_A, JIT_JUMP_SHIFT);
+	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)((JIT_JUMPS - 1) << JIT_JUMP_SHIFT));
 	emit_gs(e, true, EMIT_ADD, JIT_A, JIT_GS(jumps));
 	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
-	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), miss, JIT_ARG_SITE, site);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 	return (struct emit_mem){ JIT_A, X86_REG_NONE, 1, offsetof(struct jit_jump, host) };
 }
 
@@ -171,18 +204,38 @@ static void indirect(struct jit_work *w, int32_t moved)
 
 	w->sites[site].moved = moved;
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_B);
-	struct emit_mem host = look_up(w, site, JIT_THUNK_POLL_JUMP, JIT_THUNK_JUMP);
-	emit_jmp_mem(&w->e, &host);
+	jit_stub(w, JIT_THUNK_DISPATCH, JIT_ARG_SITE, site);
 }
-_Static_assert(sizeof(struct jit_jump) == 1U << 4, "indirect() shifts by that");
 
 /* ---- the stack ---- */
 
 static void move_stack(struct jit_work *w, int32_t by)
 {
-	struct emit_mem to = { X86_RSP, X86_REG_NONE, 1, by };
+	struct emit_mem to = { X86_RSP, X86_REG_NONE, 1, w->moved + by };
 
-	emit_rm(&w->e, true, EMIT_LEA, X86_RSP, &to);
+	w->moved = 0;
+	if (to.disp)
+		emit_rm(&w->e, true, EMIT_LEA, X86_RSP, &to);
+}
+
+/* What accesses a slot that is known, and nothing else: it does not need the stack pointer. */
+static bool can_wait(const struct jit_work *w, const struct x86_insn *insn)
+{
+	unsigned at = w->group_at[w->i][JIT_STACK];
+	bool is_jump = insn->class == X86_CLASS_BRANCH &&
+		       (insn->op == X86_OP_CALL || insn->op == X86_OP_RET);
+	bool is_move = insn->class == X86_CLASS_STACK && !insn->has_mem &&
+		       (insn->op == X86_OP_POP ||
+			(insn->op == X86_OP_PUSH && (insn->imm_len || insn->rm != X86_RSP)));
+
+	return (is_jump || is_move) && at && w->groups[at - 1].slot != JIT_NO_SLOT &&
+	       w->groups[at - 1].is_open;
+}
+
+void jit_stack_settle(struct jit_work *w)
+{
+	if (w->moved && (w->i == w->n || !can_wait(w, &w->insns[w->i])))
+		move_stack(w, 0);
 }
 
 /* The slot at [reg + disp], on the host; by JIT_A. */
@@ -243,7 +296,7 @@ static void push(struct jit_work *w, const struct x86_insn *insn)
 		struct emit_mem at = slot_at(w, X86_RSP, -(int32_t)SLOT, CPU_WRITE);
 		emit_rm(&w->e, true, EMIT_STORE, value_of(w, insn->rm, JIT_B), &at);
 	}
-	move_stack(w, -(int32_t)SLOT);
+	w->moved -= (int32_t)SLOT;
 }
 
 static void pop(struct jit_work *w, const struct x86_insn *insn)
@@ -255,7 +308,7 @@ static void pop(struct jit_work *w, const struct x86_insn *insn)
 	emit_rm(&w->e, true, EMIT_LOAD, to, &at);
 	if (kept)
 		emit_gs(&w->e, true, EMIT_STORE, to, JIT_REG(insn->rm));
-	move_stack(w, SLOT);
+	w->moved = insn->rm == X86_RSP ? 0 : w->moved + (int32_t)SLOT;
 }
 
 static void leave(struct jit_work *w)
@@ -311,7 +364,7 @@ static void call_indirect(struct jit_work *w, const struct x86_insn *insn, uint6
 	jit_flags_spare(w, X86_FLAGS_ARITH, JIT_A);
 	load_target(w, insn);
 	unsigned site = jit_site(w, 0, CPU_EXEC);
-	struct emit_mem host = look_up(w, site, JIT_THUNK_AGAIN, JIT_THUNK_AGAIN);
+	struct emit_mem host = jump_of(w, site);
 	emit_rm(&w->e, true, EMIT_LOAD, JIT_C, &host);
 	emit_gs(&w->e, true, EMIT_STORE, JIT_C, JIT_GS(temp));
 	push_value(w, next);
@@ -336,22 +389,26 @@ static void two_ways(struct jit_work *w, uint8_t *skip, uint64_t target, uint64_
 
 	jit_edge(w, target, from, needed);
 	w->flags = flags;
-	emit_patch(&w->e, skip, w->e.at);
+	emit_patch_short(&w->e, skip);
 	jit_edge(w, next, from, needed);
 }
 
 static void jcc(struct jit_work *w, const struct x86_insn *insn, uint64_t target, uint64_t from,
 		uint64_t next, uint32_t needed)
 {
+	bool is_round = w->i + 1 < w->n && target <= from; /* another one follows */
+	unsigned cc = is_round ? insn->cc ^ CC_INVERT : insn->cc;
+
 	jit_flags_back(w, JIT_C);
-	if (target > from && is_same_page(w, target)) { /* the jump itself is the edge */
-		unsigned link = new_link(w, target);
-		uint8_t *jump = emit_jcc(&w->e, insn->cc, NULL);
-		w->links[link].jump = jit_ref_of(w->jit, jump);
+	if (is_round || (target > from && is_same_page(w, target))) { /* the jump is the edge */
+		unsigned link = new_link(w, is_round ? next : target);
+		uint8_t *jump = emit_jcc(&w->e, cc, NULL);
+		link_jump(w, link, jump);
 		jit_exit(w, jump, JIT_THUNK_LINK, JIT_ARG_LINK, link);
-		jit_edge(w, next, from, needed);
+		if (w->i + 1 == w->n)
+			jit_edge(w, next, from, needed);
 	} else {
-		uint8_t *skip = emit_jcc(&w->e, insn->cc ^ CC_INVERT, NULL);
+		uint8_t *skip = emit_short(&w->e, JCC_SHORT | (insn->cc ^ CC_INVERT));
 		two_ways(w, skip, target, from, next, needed);
 	}
 }
@@ -373,10 +430,10 @@ static void by_count(struct jit_work *w, const struct x86_insn *insn, uint64_t t
 	if (insn->op == X86_OP_LOOP) {
 		uint8_t *taken = emit_short(&w->e, JMP_SHORT);
 		emit_patch_short(&w->e, zero);
-		skip = emit_jmp(&w->e, NULL);
+		skip = emit_short(&w->e, JMP_SHORT);
 		emit_patch_short(&w->e, taken);
 	} else {
-		skip = emit_jmp(&w->e, NULL);
+		skip = emit_short(&w->e, JMP_SHORT);
 		emit_patch_short(&w->e, zero);
 	}
 	two_ways(w, skip, target, from, next, needed);

@@ -26,7 +26,8 @@ struct plan {
 	struct jit_work *w;
 	struct value regs[X86_REGS];
 	uint32_t origins;
-	uint32_t era; /* of known addresses: they are looked up anew where the TLB is another */
+	uint32_t era;  /* of known addresses: they are looked up anew where the TLB is another */
+	unsigned part; /* of the block: branches passed */
 };
 
 static void forget(struct plan *p, unsigned reg)
@@ -48,16 +49,24 @@ static bool same_page(int64_t min, int64_t max)
 	return ((min ^ (max - 1)) & ~(int64_t)(CPU_PAGE_BYTES - 1)) == 0;
 }
 
-static struct jit_group *group_of(struct jit_work *w, const struct address *at, int64_t to)
+/*
+ * A store behind a branch is no member of a group that only loads before it: the page would be dirty, or the look-up fail, for a
+ * store that may never be.
+ */
+static struct jit_group *group_of(struct plan *p, const struct address *at, int64_t to, bool write)
 {
+	struct jit_work *w = p->w;
+	const int64_t most = w->round ? JIT_ROUND_BYTES : JIT_GROUP_BYTES;
+
 	for (unsigned i = 0; i < w->n_groups; i++) {
 		struct jit_group *g = &w->groups[i];
 		int64_t min = at->offset < g->min ? at->offset : g->min;
 		int64_t max = to > g->max ? to : g->max;
+		if (write && !g->write && g->part != p->part)
+			continue;
 		bool same_base = g->origin == at->origin && g->index == at->index &&
 				 g->scale == at->scale && g->is_constant == at->is_constant;
-		if (same_base &&
-		    (at->is_constant ? same_page(min, max) : max - min <= JIT_GROUP_BYTES))
+		if (same_base && (at->is_constant ? same_page(min, max) : max - min <= most))
 			return g;
 	}
 	return NULL;
@@ -68,7 +77,7 @@ static void note(struct plan *p, unsigned i, enum jit_which which, const struct 
 {
 	struct jit_work *w = p->w;
 	int64_t to = at->offset + (int64_t)bytes;
-	struct jit_group *g = group_of(w, at, to);
+	struct jit_group *g = group_of(p, at, to, write);
 
 	if (!g) {
 		if (w->n_groups == JIT_GROUPS_MAX)
@@ -82,6 +91,7 @@ static void note(struct plan *p, unsigned i, enum jit_which which, const struct 
 			.min = at->offset,
 			.max = to,
 			.first = at->offset,
+			.part = p->part,
 			.slot = JIT_NO_SLOT,
 		};
 	}
@@ -90,6 +100,7 @@ static void note(struct plan *p, unsigned i, enum jit_which which, const struct 
 	g->write |= write;
 	g->n++;
 	w->group_at[i][which] = (uint8_t)(g - w->groups + 1);
+	w->offset_at[i][which] = at->offset;
 }
 
 /* With an index, both registers have to be where the host can take them from. */
@@ -242,6 +253,7 @@ static void plan_insn(struct plan *p, unsigned i)
 		stack(p, i, insn);
 	} else if (insn->class == X86_CLASS_BRANCH) {
 		branch(p, i, insn);
+		p->part++;
 	} else if (insn->op == X86_OP_STAC || insn->op == X86_OP_CLAC) {
 		forget_all(p); /* the TLB is another one behind it */
 		p->era++;

@@ -2,6 +2,8 @@
 /* Guest bytes changed: which pages have code, and what becomes of it. Any thread. */
 #include "engines/hosted/jit_parts.h"
 
+#define INT3 0xccU
+
 /* ---- a bit for each page ---- */
 
 static uint64_t page_index(uint64_t gpa)
@@ -29,15 +31,14 @@ void jit_page_set(struct jit_vcpu *jit, uint64_t gpa)
 
 /* ---- blocks ---- */
 
-/* "mov $block, %r11d; jmp -13": to the jump that stands before the block (jit_translate.c). */
+/* One byte, which another CPU executes whole or not at all. */
 static void kill(struct jit_vcpu *jit, struct jit_block *block)
 {
-	jit_ref ref = jit_ref_of(jit, block);
-	uint64_t code = UINT64_C(0xbb41) | (uint64_t)ref << 16 | UINT64_C(0xf3eb) << 48;
-
 	jit_remove(jit, block);
 	block->dead = true;
-	__atomic_store_n((uint64_t *)(void *)(jit->rw + block->entry), code, __ATOMIC_RELEASE);
+	__atomic_store_n(jit->rw + block->code, INT3, __ATOMIC_RELEASE);
+	block->next_killed = jit->killed;
+	__atomic_store_n(&jit->killed, jit_ref_of(jit, block), __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < JIT_DOMAINS; i++) {
 		struct jit_jump *jump = jit_jump_slot(jit->domains[i].jumps, block->rip);
 		if (jump->rip == block->rip)

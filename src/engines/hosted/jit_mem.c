@@ -8,6 +8,8 @@
 _Static_assert(sizeof(struct cpu_tlb_entry) == 1U << (12 - TLB_SHIFT),
 	       "an entry's size is in TLB_SHIFT");
 
+#define PAGE_SHIFT 12U
+
 #define SAHF_OF	    0x7fU /* added to AL, 1 or 0, gives OF */
 #define OPCODE_LAHF 0x9fU
 #define OPCODE_SAHF 0x9eU
@@ -90,11 +92,6 @@ static void address_register(struct jit_work *w, unsigned reg)
 		emit_gs(&w->e, true, EMIT_LOAD, reg, JIT_REG(reg));
 }
 
-static unsigned other_than(unsigned a)
-{
-	return a == JIT_B ? JIT_C : JIT_B;
-}
-
 /* Within the segment, of addr_bytes; less shift, where that is not 0. */
 static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigned a, int32_t shift)
 {
@@ -126,45 +123,100 @@ static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigne
 	}
 }
 
-void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
+static void segment_base(struct jit_work *w, const struct x86_insn *insn, unsigned to)
 {
-	unsigned b = other_than(a);
-
-	offset_into(w, insn, a, 0);
-	if (insn->mem.seg != X86_FS && insn->mem.seg != X86_GS)
-		return; /* base 0: CPU_MODE_FLAT */
-	struct emit_mem sum = { (uint8_t)a, (uint8_t)b, 1, 0 };
-	emit_gs(&w->e, true, EMIT_LOAD, b,
+	emit_gs(&w->e, true, EMIT_LOAD, to,
 		offsetof(struct hosted_cpu, segs) + insn->mem.seg * sizeof(struct x86_segment) +
 			offsetof(struct x86_segment, base));
-	emit_rm(&w->e, w->long_mode, EMIT_LEA, a, &sum);
 }
 
-/* ---- an addend at hand ---- */
-
-static void hand_set(struct jit_work *w, uint8_t slot)
+/* A displacement, and a register that is where it should be, from a segment's base on: an addition with no register more. */
+static bool is_plain(const struct jit_work *w, const struct x86_insn *insn)
 {
-	w->at_hand = slot;
-	w->e.written &= ~(UINT32_C(1) << JIT_C);
+	const struct x86_mem *mem = &insn->mem;
+
+	return w->long_mode && insn->addr_bytes == 8 && insn->op != X86_OP_XLAT && !mem->is_rip &&
+	       !mem->is_moffs && mem->index == X86_REG_NONE && !is_scratch(mem->base);
 }
 
-static bool is_at_hand(const struct jit_work *w, uint8_t slot)
+void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
 {
-	return w->at_hand == slot && !(w->e.written >> JIT_C & 1);
+	const struct x86_mem *mem = &insn->mem;
+	unsigned b = jit_entry_reg(a);
+	struct emit_mem sum = { (uint8_t)a, (uint8_t)b, 1, 0 };
+
+	if (mem->seg != X86_FS && mem->seg != X86_GS) {
+		offset_into(w, insn, a, 0); /* base 0: CPU_MODE_FLAT */
+	} else if (is_plain(w, insn)) {
+		segment_base(w, insn, a);
+		sum.index = mem->base;
+		sum.disp = (int32_t)mem->disp;
+		if (mem->base == X86_RSP) /* is no index */
+			sum = (struct emit_mem){ X86_RSP, (uint8_t)a, 1, sum.disp };
+		emit_rm(&w->e, true, EMIT_LEA, a, &sum);
+	} else {
+		offset_into(w, insn, a, 0);
+		segment_base(w, insn, b);
+		emit_rm(&w->e, w->long_mode, EMIT_LEA, a, &sum);
+	}
 }
 
-/* The register that holds the addend now: JIT_C, where the instruction needs that for nothing else, or a. */
-static unsigned addend_of(struct jit_work *w, const struct jit_group *g, bool is_stack, unsigned a)
-{
-	bool named = !is_stack && (jit_operands(&w->insns[w->i]) >> JIT_C & 1);
-	unsigned to = named ? a : JIT_C;
+/* ---- what is known of a group, at hand ---- */
 
-	if (to == JIT_C && is_at_hand(w, g->slot))
+enum hand { HAND_C, HAND_A, HANDS };
+static const uint8_t hand_regs[HANDS] = { JIT_C, JIT_A };
+
+/* In that register from now on, if it is one that keeps it. */
+static void hand_set(struct jit_work *w, unsigned reg, uint8_t slot)
+{
+	for (unsigned hand = 0; hand < HANDS; hand++) {
+		if (hand_regs[hand] == reg) {
+			w->hands[hand] = slot;
+			w->e.written &= ~(UINT32_C(1) << reg);
+		}
+	}
+}
+
+static bool is_free(const struct jit_work *w, enum hand hand)
+{
+	return w->hands[hand] == JIT_NO_SLOT || (w->e.written >> hand_regs[hand] & 1);
+}
+
+static uint32_t named(const struct jit_work *w, bool is_stack)
+{
+	return is_stack ? 0 : jit_operands(&w->insns[w->i]);
+}
+
+/* A register for what is known of a group; a where the instruction needs the others. */
+static unsigned hand_for(const struct jit_work *w, bool is_stack, unsigned a)
+{
+	bool has_c = !(named(w, is_stack) >> JIT_C & 1);
+	bool has_a = !(named(w, is_stack) >> JIT_A & 1);
+
+	if (has_c && (is_free(w, HAND_C) || !has_a))
 		return JIT_C;
+	return has_a ? JIT_A : a;
+}
+
+/* The register that holds what is known of the group. */
+static unsigned known_of(struct jit_work *w, const struct jit_group *g, bool is_stack, unsigned a)
+{
+	for (unsigned hand = 0; hand < HANDS; hand++) {
+		if (w->hands[hand] == g->slot && !is_free(w, hand) &&
+		    !(named(w, is_stack) >> hand_regs[hand] & 1))
+			return hand_regs[hand];
+	}
+	unsigned to = hand_for(w, is_stack, a);
+	w->wanted |= (uint8_t)(1U << g->slot);
 	emit_gs(&w->e, true, EMIT_LOAD, to, JIT_GS(group) + 8U * g->slot);
-	if (to == JIT_C)
-		hand_set(w, g->slot);
+	hand_set(w, to, g->slot);
 	return to;
+}
+
+static void known_store(struct jit_work *w, const struct jit_group *g, unsigned reg)
+{
+	if (w->stored >> g->slot & 1)
+		emit_gs(&w->e, true, EMIT_STORE, reg, JIT_GS(group) + 8U * g->slot);
 }
 
 /* ---- look-ups ---- */
@@ -186,44 +238,55 @@ static void shifted(struct jit_work *w, unsigned to, unsigned from, unsigned cou
 	}
 }
 
-/* The index is cpu_tlb_index()'s. last: of the last byte. Return: displacement of the jump for a miss; b is the entry's address. */
-static uint8_t *look_up_to(struct jit_work *w, unsigned a, unsigned b, unsigned c,
-			   const struct emit_mem *last, enum cpu_access access)
+/* b becomes the address of the entry, by cpu_tlb_index(). */
+static void entry_of(struct jit_work *w, unsigned a, unsigned b)
 {
 	struct emit *e = &w->e;
-	struct emit_mem tag = { (uint8_t)b, X86_REG_NONE, 1, (int32_t)tag_of(access) };
 
-	shifted(w, b, a, TLB_SHIFT);
-	shifted(w, c, a, TLB_SHIFT + CPU_TLB_BITS);
-	emit_rr(e, true, EMIT_XOR, b, c);
-	emit_rm(e, true, EMIT_LEA, c, last);
+	shifted(w, b, a, CPU_TLB_MIX);
+	emit_rr(e, true, EMIT_XOR, b, a);
+	emit_shift(e, false, EMIT_SHR, b, TLB_SHIFT);
 	emit_imm(e, false, EMIT_IMM_AND, b, (int32_t)TLB_MASK);
-	emit_imm(e, true, EMIT_IMM_AND, c, -(int32_t)CPU_PAGE_BYTES);
 	emit_gs(e, true, EMIT_ADD, b, offsetof(struct hosted_cpu, tlb));
-	emit_rm(e, true, EMIT_CMP, c, &tag);
-	return emit_jcc(e, EMIT_CC_NE, NULL);
 }
 
-static uint8_t *look_up(struct jit_work *w, unsigned a, unsigned b, unsigned c, unsigned bytes,
-			enum cpu_access access)
+/*
+ * a: a linear address, of which the tag leaves the offset in the page, if it is that page; then the place on the host.
+ * Return: displacement of the jump for a miss.
+ */
+static uint8_t *look_up(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access)
 {
-	struct emit_mem last = { (uint8_t)a, X86_REG_NONE, 1, (int32_t)bytes - 1 };
+	unsigned b = jit_entry_reg(a);
+	struct emit_mem tag = { (uint8_t)b, X86_REG_NONE, 1, (int32_t)tag_of(access) };
+	struct emit_mem host = { (uint8_t)b, X86_REG_NONE, 1,
+				 offsetof(struct cpu_tlb_entry, host) };
 
-	return look_up_to(w, a, b, c, &last, access);
+	entry_of(w, a, b);
+	emit_rm(&w->e, true, EMIT_XOR, a, &tag);
+	emit_imm(&w->e, true, EMIT_IMM_CMP, a, (int32_t)(CPU_PAGE_BYTES - bytes));
+	uint8_t *miss = emit_jcc(&w->e, EMIT_CC_A, NULL);
+	emit_rm(&w->e, true, EMIT_ADD, a, &host);
+	return miss;
 }
 
 void jit_elements(struct jit_work *w, unsigned reg, unsigned bytes, bool repeats,
 		  enum cpu_access access, unsigned site)
 {
 	struct emit_mem last = { JIT_A, X86_REG_NONE, 1, (int32_t)bytes - 1 };
-	struct emit_mem addend = { JIT_B, X86_REG_NONE, 1, offsetof(struct cpu_tlb_entry, addend) };
+	struct emit_mem tag = { JIT_B, X86_REG_NONE, 1, (int32_t)tag_of(access) };
+	struct emit_mem host = { JIT_B, X86_REG_NONE, 1, offsetof(struct cpu_tlb_entry, host) };
+	struct emit *e = &w->e;
 
 	if (repeats)
 		last = (struct emit_mem){ JIT_A, X86_RCX, (uint8_t)bytes, -1 };
-	emit_rr(&w->e, true, EMIT_LOAD, JIT_A, reg);
-	uint8_t *miss = look_up_to(w, JIT_A, JIT_B, JIT_C, &last, access);
-	emit_rm(&w->e, true, EMIT_ADD, JIT_A, &addend);
-	jit_exit(w, miss, JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
+	emit_rr(e, true, EMIT_LOAD, JIT_A, reg);
+	entry_of(w, JIT_A, JIT_B);
+	emit_rm(e, true, EMIT_LEA, JIT_C, &last);
+	emit_rm(e, true, EMIT_XOR, JIT_C, &tag);
+	emit_shift(e, true, EMIT_SHR, JIT_C, PAGE_SHIFT);
+	jit_exit(w, emit_jcc(e, EMIT_CC_NE, NULL), JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
+	emit_imm(e, false, EMIT_IMM_AND, JIT_A, (int32_t)CPU_PAGE_BYTES - 1);
+	emit_rm(e, true, EMIT_ADD, JIT_A, &host);
 }
 
 static void miss_exit(struct jit_work *w, uint8_t *from, unsigned a, unsigned site)
@@ -239,39 +302,26 @@ static void miss_exit(struct jit_work *w, uint8_t *from, unsigned a, unsigned si
 /* a: linear address in, host address out. */
 static void check_alone(struct jit_work *w, unsigned a, unsigned bytes, enum cpu_access access)
 {
-	unsigned b = other_than(a);
-	unsigned c = JIT_A + JIT_B + JIT_C - a - b;
-	struct emit_mem addend = { (uint8_t)b, X86_REG_NONE, 1,
-				   offsetof(struct cpu_tlb_entry, addend) };
+	uint8_t *miss = look_up(w, a, bytes, access);
 
-	uint8_t *miss = look_up(w, a, b, c, bytes, access);
-	emit_rm(&w->e, true, EMIT_ADD, a, &addend);
 	miss_exit(w, miss, a, jit_site(w, bytes, access));
 }
 
-/* The first of a group: a is the linear address of the group's first byte. */
+/* The first of a group: a is the linear address of the group's first byte, and becomes its place on the host. */
 static void check_group(struct jit_work *w, struct jit_group *g, unsigned a, unsigned bytes,
 			enum cpu_access access)
 {
-	unsigned b = other_than(a);
-	unsigned c = JIT_A + JIT_B + JIT_C - a - b;
-	struct emit_mem addend = { (uint8_t)b, X86_REG_NONE, 1,
-				   offsetof(struct cpu_tlb_entry, addend) };
 	unsigned range = (unsigned)(g->max - g->min);
 
-	uint8_t *miss = look_up(w, a, b, c, range, g->write ? CPU_WRITE : CPU_READ);
-	unsigned to = a == JIT_C ? b : JIT_C;
-	emit_rm(&w->e, true, EMIT_LOAD, to, &addend);
-	emit_gs(&w->e, true, EMIT_STORE, to, JIT_GS(group) + 8U * g->slot);
-	emit_rr(&w->e, true, EMIT_ADD, a, to);
+	uint8_t *miss = look_up(w, a, range, g->write ? CPU_WRITE : CPU_READ);
+	known_store(w, g, a);
 	unsigned site = jit_site(w, bytes, access);
 	w->sites[site].slot = g->slot;
 	w->sites[site].shift = (uint16_t)(g->first - g->min);
 	w->sites[site].range = (uint16_t)range;
 	w->sites[site].group_access = g->write ? CPU_WRITE : CPU_READ;
 	miss_exit(w, miss, a, site);
-	if (to == JIT_C)
-		hand_set(w, g->slot); /* the thunk sets it too */
+	hand_set(w, a, g->slot);
 	g->is_open = true;
 }
 
@@ -296,7 +346,7 @@ static void linear(struct jit_work *w, const struct emit_mem *guest, unsigned a,
 	emit_rm(&w->e, true, EMIT_LEA, a, &at);
 }
 
-/* The first access to a page that is known: a becomes the addend, without the other two. */
+/* The first access to a page that is known: a becomes its place on the host, without the other two. */
 static void check_constant(struct jit_work *w, struct jit_group *g, int32_t gva, unsigned a,
 			   unsigned bytes, enum cpu_access access)
 {
@@ -304,16 +354,16 @@ static void check_constant(struct jit_work *w, struct jit_group *g, int32_t gva,
 	int32_t entry =
 		(int32_t)(cpu_tlb_index((uint64_t)(int64_t)gva) * sizeof(struct cpu_tlb_entry));
 	struct emit_mem tag = { (uint8_t)a, X86_REG_NONE, 1, entry + (int32_t)tag_of(whole) };
-	struct emit_mem addend = { (uint8_t)a, X86_REG_NONE, 1,
-				   entry + (int32_t)offsetof(struct cpu_tlb_entry, addend) };
+	struct emit_mem host = { (uint8_t)a, X86_REG_NONE, 1,
+				 entry + (int32_t)offsetof(struct cpu_tlb_entry, host) };
 	struct emit *e = &w->e;
 
 	emit_gs(e, true, EMIT_LOAD, a, offsetof(struct hosted_cpu, tlb));
 	emit_cmp_imm(e, &tag, gva & -(int32_t)CPU_PAGE_BYTES);
 	uint8_t *miss = emit_jcc(e, EMIT_CC_NE, NULL);
-	emit_rm(e, true, EMIT_LOAD, a, &addend);
+	emit_rm(e, true, EMIT_LOAD, a, &host);
 	if (g->slot != JIT_NO_SLOT)
-		emit_gs(e, true, EMIT_STORE, a, JIT_GS(group) + 8U * g->slot);
+		known_store(w, g, a);
 	unsigned site = jit_site(w, bytes, access);
 	w->sites[site].is_constant = true;
 	w->sites[site].gva = gva;
@@ -334,41 +384,17 @@ static struct emit_mem constant(struct jit_work *w, struct jit_group *g, unsigne
 	if (insn->mem.is_rip)
 		gva += (int64_t)(w->rip + w->at[w->i] + insn->len);
 	if (g->is_open && g->slot != JIT_NO_SLOT) {
-		a = addend_of(w, g, false, a);
+		a = known_of(w, g, false, a);
 	} else {
-		bool keep = g->slot != JIT_NO_SLOT && !(jit_operands(insn) >> JIT_C & 1);
-		a = keep ? JIT_C : a;
-		jit_flags_spare(w, needed, other_than(a));
+		if (g->slot != JIT_NO_SLOT)
+			a = hand_for(w, false, a);
+		jit_flags_spare(w, needed, jit_entry_reg(a));
 		check_constant(w, g, (int32_t)gva, a, bytes, access);
-		if (keep)
-			hand_set(w, g->slot);
+		if (g->slot != JIT_NO_SLOT)
+			hand_set(w, a, g->slot);
 	}
-	return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, (int32_t)gva };
-}
-
-/* A later one of a group: base and displacement as they are, the addend is the index. */
-static struct emit_mem member(struct jit_work *w, const struct jit_group *g,
-			      const struct emit_mem *guest, unsigned a)
-{
-	const struct x86_mem *mem = &w->insns[w->i].mem;
-	unsigned addend = addend_of(w, g, guest != NULL, a);
-	struct emit_mem at = { mem->base, (uint8_t)addend, 1, (int32_t)mem->disp };
-
-	if (guest)
-		at = (struct emit_mem){ guest->base, (uint8_t)addend, 1, guest->disp };
-	if (is_scratch(at.base) && addend != a) {
-		emit_gs(&w->e, true, EMIT_LOAD, a, JIT_REG(at.base));
-		at.base = (uint8_t)a;
-	} else if (is_scratch(at.base)) {
-		emit_gs(&w->e, true, EMIT_ADD, a, JIT_REG(at.base));
-		return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1, at.disp };
-	}
-	if (!guest && mem->index != X86_REG_NONE) { /* three registers: two of them first */
-		emit_rm(&w->e, true, EMIT_LEA, a,
-			&(struct emit_mem){ mem->base, (uint8_t)addend, 1, 0 });
-		return (struct emit_mem){ (uint8_t)a, mem->index, mem->scale, (int32_t)mem->disp };
-	}
-	return at;
+	return (struct emit_mem){ (uint8_t)a, X86_REG_NONE, 1,
+				  (int32_t)(gva & (CPU_PAGE_BYTES - 1)) };
 }
 
 struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, unsigned a,
@@ -381,16 +407,18 @@ struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, un
 
 	if (g && g->is_constant)
 		return constant(w, g, a, bytes, access, needed);
-	if (grouped && g->is_open &&
-	    !(needed && is_scratch(guest ? guest->base : w->insns[w->i].mem.base)))
-		return member(w, g, guest, a);
-	jit_flags_spare(w, needed, other_than(a));
-	if (grouped && g->is_open)
-		return member(w, g, guest, a);
+	if (grouped)
+		host.disp = (int32_t)(w->offset_at[w->i][guest ? JIT_STACK : JIT_OPERAND] - g->min);
+	if (grouped && g->is_open) {
+		host.base = (uint8_t)known_of(w, g, guest != NULL, a);
+		return host;
+	}
+	jit_flags_spare(w, needed, jit_entry_reg(a));
 	if (grouped) {
-		host.disp = (int32_t)(g->first - g->min);
-		linear(w, guest, a, g->first - g->min);
+		a = hand_for(w, guest != NULL, a);
+		linear(w, guest, a, host.disp);
 		check_group(w, g, a, bytes, access);
+		host.base = (uint8_t)a;
 	} else {
 		linear(w, guest, a, 0);
 		check_alone(w, a, bytes, access);

@@ -32,14 +32,15 @@
  * they are written again are not kept: a fault in between shows other values in the arithmetic flags of the frame it pushes.
  *
  * Memory. An operand's linear address is looked up in the TLB inline. Operands of a block at constant distances from one another make a
- * group: its first one looks up all of the group's bytes, for writing if any is written, and the others take the addend from jit_gs.group.
- * JIT_C keeps an addend until something else needs that register.
+ * group: its first one looks up all of the group's bytes, for writing if any is written, and the others are found from where its first
+ * byte is on the host. JIT_C, or JIT_A, keeps that until something else needs the register; then it comes again from jit_gs.group, where it
+ * is written only in blocks that turn out to need it (body() is done once more). Of pages that are known it is the page's first byte.
  * That holds to the block's end: what makes a translation go (a flush, another vcpu's mmu_protect()) happens between blocks, and STAC and
  * CLAC end groups. Where a group's bytes lie on two pages, or may not all be accessed, C goes on in a second translation without groups
  * (JIT_MODE_PLAIN). A page fault is only ever that of the access whose turn it is.
  *
- * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target. An edge
- * backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
+ * Edges. A block ends in edges to others. A direct one is a jump, first to a stub that asks C, then patched to the target; or it takes
+ * the stub's place. An edge backward looks at cpu->poll first. An edge to another page compares jit_gs.stamp with what it was when it was linked: the stamp
  * changes with every change of mappings. At a direct edge flags are in the host's register, or saved already, or have to be
  * saved for the comparison: then they stay in jit_gs.flags, for the target to take if it wants any. An indirect one (RET too) has
  * the target in R11 and flags in jit_gs.flags, and looks into the jump table in force, one for each (mode, address space).
@@ -51,9 +52,9 @@
  * Traps. What the host's CPU itself finds wrong with a re-emitted instruction (#DE, #UD, #GP by alignment, #XM, #MF) is a signal; the
  * handler calls jit_trap(), which puts the state before that instruction together and has it interpreted.
  *
- * Death of a block. Its first host instruction is at least 8 bytes long and aligned so: any thread makes it "mov $block, %r11d; jmp dead"
- * by one store, under the vcpu's lock. A vcpu that is inside goes on to the block's end, as a CPU that has not serialized may. The owner
- * then takes away the links that lead to it. Memory comes back by regions, in turn, when no code is under way (the owner is in C).
+ * Death of a block. Its first byte becomes INT3, by any thread, under the vcpu's lock. The owner takes away the links that lead to it
+ * before it goes on from C; one that is in translated code meanwhile takes the trap. A vcpu that is inside goes on to the block's end, as a
+ * CPU that has not serialized may. Memory comes back by regions, in turn, when no code is under way (the owner is in C).
  *
  * Pages with code. A bit for each page, set before mmu_protect(), before the bytes are read; reading them and putting the block into the
  * index is one critical section of the vcpu's lock, so that who writes later finds it. The bit is cleared with the locks of all vcpus held.
@@ -73,23 +74,29 @@
 #define JIT_REGION_MIN	(60U << 10) /* so that 1 MiB is enough: spec.h */
 #define JIT_THUNK_BYTES 8192U
 #define JIT_BLOCK_INSNS 64U
-#define JIT_BLOCK_ROOM	(24U << 10) /* more than the longest block takes, with its tables */
-#define JIT_TABLE_ROOM	(8U << 10)  /* of which the tables */
-#define JIT_JUMPS_BITS	12U
-#define JIT_JUMPS	(1U << JIT_JUMPS_BITS)
-#define JIT_DOMAINS	8U
-#define JIT_NO_RIP	UINT64_C(0x8000000000000001) /* not canonical: no code is there */
+/* A loop of so many instructions at most is there so many times; not more of them together than that. */
+#define JIT_ROUND_INSNS	 16U
+#define JIT_ROUNDS	 8U
+#define JIT_ROUNDS_INSNS 56U
+/* So long a block does not go on behind a conditional branch; nor behind more of them than that. */
+#define JIT_LONG_INSNS	 32U
+#define JIT_BRANCHES_MAX 6U
+#define JIT_BLOCK_ROOM	 (24U << 10) /* more than the longest block takes, with its tables */
+#define JIT_TABLE_ROOM	 (8U << 10)  /* of which the tables */
+#define JIT_JUMPS_BITS	 12U
+#define JIT_JUMPS	 (1U << JIT_JUMPS_BITS)
+#define JIT_DOMAINS	 8U
+#define JIT_NO_RIP	 UINT64_C(0x8000000000000001) /* not canonical: no code is there */
 /* Writes into a page beside its code that are borne before its code goes. */
 #define JIT_QUIET_MAX 32U
 
 /* PAUSE instructions before somebody else may have the CPU. */
 #define JIT_PAUSES 64U
 /* A stamp that is never in force. */
-#define JIT_STAMP_NONE	UINT32_MAX
-#define JIT_ENTRY_BYTES 8U /* at a block's entry, doing nothing */
-#define JIT_NO_PAGE	UINT64_MAX
-#define JIT_QUIETS	1024U
-#define JIT_PAGES	(1U << 20) /* hashed: exact up to 4 GiB of memory */
+#define JIT_STAMP_NONE UINT32_MAX
+#define JIT_NO_PAGE    UINT64_MAX
+#define JIT_QUIETS     1024U
+#define JIT_PAGES      (1U << 20) /* hashed: exact up to 4 GiB of memory */
 
 /* A place in a vcpu's cache: bytes from its start; 0: none. */
 typedef uint32_t jit_ref;
@@ -97,6 +104,8 @@ typedef uint32_t jit_ref;
 struct jit_jump {
 	uint64_t rip, host;
 };
+#define JIT_JUMP_SHIFT 4U /* log2 of its size */
+_Static_assert(sizeof(struct jit_jump) == 1U << JIT_JUMP_SHIFT, "translated code shifts by that");
 
 /* Jump table of a mode in an address space. */
 struct jit_domain {
@@ -120,11 +129,12 @@ struct jit_block {
 	bool dead;
 	bool interpret; /* its first instruction is not for translation: all it does is to have it interpreted */
 	bool wants_flags;
-	jit_ref entry, jump_entry; /* the second one: flags in jit_gs.flags */
 	jit_ref code;
+	jit_ref flags_entry; /* flags in jit_gs.flags, where it wants them; 0: not made yet */
 	uint32_t code_bytes;
-	jit_ref next_hash, next_page, next_page2, next_region;
-	jit_ref incoming; /* struct jit_link: linked to this */
+	jit_ref next_hash, next_page, next_page2, next_region, next_killed;
+	jit_ref prev_page; /* 0: the first */
+	jit_ref incoming;  /* struct jit_link: linked to this */
 };
 
 /* A direct edge. */
@@ -132,7 +142,7 @@ struct jit_link {
 	uint64_t target;
 	jit_ref block;
 	jit_ref jump;  /* the 4 bytes of displacement */
-	jit_ref stub;  /* where it goes unlinked */
+	jit_ref stub;  /* where it goes unlinked; right before them: the jump takes its place */
 	jit_ref stamp; /* the 4 bytes compared; 0: same page */
 	bool saved;    /* flags are in jit_gs.flags: it goes to the block's jump_entry */
 	jit_ref to;    /* block, 0: not linked */
@@ -150,7 +160,7 @@ struct jit_site {
 	uint8_t slot;	       /* memory: of a group, or JIT_NO_SLOT; then: */
 	uint16_t shift, range; /* the access is at address + shift; bytes from address on */
 	uint8_t group_access;
-	bool is_constant; /* memory: the address is this; back goes the addend: */
+	bool is_constant; /* memory: the address is this; back goes where its page is: */
 	int32_t gva;
 	bool retry; /* a fault is for the interpreter to find: another may come before it, or the operand is masked */
 };
@@ -162,7 +172,7 @@ struct jit_trap {
 	bool saved; /* flags are in jit_gs.flags, or do not matter */
 };
 
-/* Accesses that share a look-up. The first one looks up all the bytes [min, max) from its value on; the others take the addend. */
+/* Accesses that share a look-up. The first one looks up all the bytes [min, max) from its value on, take the addend. */
 struct jit_group {
 	uint32_t origin,
 		index; /* numbers of the values of base and index register; index 0: none */
@@ -170,6 +180,7 @@ struct jit_group {
 	int64_t min, max;
 	int64_t first; /* offset of the first one */
 	unsigned n;
+	unsigned part; /* of the block: its first member is behind that many branches */
 	bool write, is_open;
 	bool is_constant; /* offsets are addresses */
 	uint8_t slot;	  /* in jit_gs.group; JIT_NO_SLOT: each for itself */
@@ -178,6 +189,7 @@ enum jit_which { JIT_OPERAND, JIT_STACK, JIT_WHICH };
 #define JIT_GROUPS_MAX	24U
 #define JIT_GROUP_SLOTS 8U
 #define JIT_GROUP_BYTES 512
+#define JIT_ROUND_BYTES 128 /* in a loop: it goes to the next page at some time */
 #define JIT_NO_SLOT	0xffU
 /* In struct jit_block's mode: without groups, for where a group's bytes are on two pages. */
 #define JIT_MODE_PLAIN 0x80000000U
@@ -192,6 +204,7 @@ struct jit_region {
 enum jit_thunk {
 	JIT_THUNK_ENTER, /* void (*)(void): to jit_gs.target */
 	JIT_THUNK_EXIT,	 /* rsp is jit_gs.host_sp: back to jit_run() */
+	JIT_THUNK_TAKE,	 /* flags from jit_gs.flags, and on at jit_gs.entry */
 	JIT_THUNK_MEM_A, /* arg: site; the address in JIT_A */
 	JIT_THUNK_MEM_B,
 	JIT_THUNK_MEM_C, /* arg in JIT_A */
@@ -199,24 +212,25 @@ enum jit_thunk {
 	JIT_THUNK_AGAIN_LIVE, /* flags in the host's */
 	JIT_THUNK_LINK,	      /* arg: link */
 	JIT_THUNK_LINK_SAVED, /* the same, flags saved */
-	JIT_THUNK_POLL,	      /* arg: link */
-	JIT_THUNK_POLL_SAVED,
-	JIT_THUNK_JUMP, /* arg: site, in JIT_A; target in JIT_C, flags saved */
-	JIT_THUNK_POLL_JUMP,
-	JIT_THUNK_DEAD,	 /* arg: block */
-	JIT_THUNK_PAUSE, /* arg: site; flags saved or dead */
+	JIT_THUNK_DISPATCH, /* an indirect branch. arg: site, in JIT_A; target in JIT_C, flags saved */
+	JIT_THUNK_JUMP,	    /* the same, if the table does not know it */
+	JIT_THUNK_DEAD,	    /* arg: block */
+	JIT_THUNK_PAUSE,    /* arg: site; flags saved or dead */
 	JIT_THUNKS,
 };
 
 struct jit_exit {
-	uint8_t *from;	/* displacement of a jump to the stub */
+	uint8_t *
+		from; /* displacement of a jump to the stub; or, where that is there already, its argument's place */
+	bool is_there;
+	uint8_t *stub;	/* where it is; NULL: another exit's does */
 	uint8_t thunk;	/* enum jit_thunk */
 	uint8_t arg_is; /* enum jit_arg */
 	uint16_t arg;	/* index */
 };
 enum jit_arg { JIT_ARG_NONE, JIT_ARG_SITE, JIT_ARG_LINK };
 
-#define JIT_LINKS_MAX 4U
+#define JIT_LINKS_MAX (JIT_BRANCHES_MAX + 4U)
 #define JIT_SITES_MAX 256U
 #define JIT_EXITS_MAX 300U
 
@@ -230,14 +244,17 @@ struct jit_work {
 	uint64_t rip, gpa, gpa2;
 	const uint8_t *page2; /* NULL: nothing is there */
 	uint32_t mode;
-	uint8_t code;	    /* enum x86_code */
-	unsigned n;	    /* instructions */
+	uint8_t code; /* enum x86_code */
+	unsigned n;   /* instructions */
+	unsigned
+		round; /* instructions of one round of a loop that is all of the block; 0: it is none */
 	uint32_t guest_end; /* offset behind the last one */
 	bool leaves;	    /* behind it comes one to be interpreted */
 	bool is_torn;	    /* behind it comes one that is on two pages */
 	bool long_mode;
 	bool plain;
-	uint8_t group_at[JIT_BLOCK_INSNS][JIT_WHICH]; /* 1 + index in groups; 0: none */
+	uint8_t group_at[JIT_BLOCK_INSNS][JIT_WHICH];  /* 1 + index in groups; 0: none */
+	int64_t offset_at[JIT_BLOCK_INSNS][JIT_WHICH]; /* in the group's terms */
 	struct jit_group groups[JIT_GROUPS_MAX];
 	unsigned n_groups;
 	struct x86_insn insns[JIT_BLOCK_INSNS];
@@ -246,7 +263,11 @@ struct jit_work {
 	uint32_t needed_after;		  /* behind the last one */
 	uint16_t ahead[2][2];
 	enum jit_flags flags;
-	uint8_t at_hand; /* the group whose addend is in JIT_C, as long as nothing writes that; JIT_NO_SLOT: none */
+	uint8_t stored; /* groups that are in jit_gs.group, by slot */
+	uint8_t wanted; /* those that are taken from there */
+	int32_t moved;	/* what the stack pointer lacks */
+	uint8_t hands
+		[2]; /* groups that JIT_C and JIT_A know, as long as nothing writes them; JIT_NO_SLOT: none */
 	unsigned i; /* the one that is emitted */
 
 	struct jit_link links[JIT_LINKS_MAX];
@@ -258,6 +279,7 @@ struct jit_work {
 	unsigned n_traps;
 	struct jit_exit exits[JIT_EXITS_MAX];
 	unsigned n_exits;
+	uint8_t *thunk_jumps[JIT_THUNKS]; /* the last one to each; NULL: none */
 	uint8_t *start;
 };
 
@@ -267,10 +289,12 @@ struct jit_vcpu {
 	struct lock lock; /* the index of blocks, jump tables' entries going, blocks' first bytes */
 	uint8_t *rw;
 	const uint8_t *rx;
+	uintptr_t state; /* struct emit's */
 	uint32_t bytes;
 	jit_ref thunks[JIT_THUNKS];
 	struct jit_region regions[JIT_REGIONS];
 	unsigned region; /* in use */
+	jit_ref killed; /* their incoming links are to go: by next_killed; atomic, written under the lock */
 	uint32_t index_mask;
 	jit_ref *by_rip, *by_page, *by_page2;
 	struct jit_domain domains[JIT_DOMAINS];
@@ -347,6 +371,10 @@ void jit_unlink(struct jit_vcpu *jit, struct jit_link *link);
 void jit_unlink_incoming(struct jit_vcpu *jit, struct jit_block *block);
 /* jit_remove() - out of the index. Under the lock. */
 void jit_remove(struct jit_vcpu *jit, struct jit_block *block);
+/* jit_flags_entry() - a way into the block with flags in jit_gs.flags; 0: no room for it now. Owner. */
+jit_ref jit_flags_entry(struct jit_vcpu *jit, struct jit_block *block);
+/* jit_reap() - links to what was killed go. Owner. */
+void jit_reap(struct jit_vcpu *jit);
 /* jit_flush() - everything goes. Owner. */
 void jit_flush(struct jit_vcpu *jit);
 /* jit_domain_leave() - no jump table and no stamp is in force until C has looked; jit_jumps_clear() - and all are empty. */
@@ -372,12 +400,17 @@ struct jit_block *jit_translate(struct jit_vcpu *jit, const struct jit_place *pl
 uint32_t jit_operands(const struct x86_insn *insn);
 /* jit_scratch() - a scratch register that is none of these. */
 unsigned jit_scratch(uint32_t taken);
+/* jit_entry_reg() - beside an address in a scratch register: that of the TLB's entry. No argument of a thunk's is there. */
+static inline unsigned jit_entry_reg(unsigned a)
+{
+	return a == JIT_B ? JIT_A : JIT_B;
+}
 /* jit_address() - the linear address of the instruction's memory operand into a. */
 void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a);
 /*
  * jit_operand() - a memory operand of the instruction under way, looked up where need be: how to address it on the host
- * @guest: as the guest addresses it, JIT_STACK; NULL: the instruction's operand, JIT_OPERAND   @a: scratch, which the result uses;
- * the other two are lost   @needed: flags that are spared where they are needed
+ * @guest: as the guest addresses it, JIT_STACK; NULL: the instruction's operand, JIT_OPERAND   @a: scratch; the result uses that, JIT_A
+ * or JIT_C, if the instruction names them not; the others are lost   @needed: flags that are spared where they are needed
  */
 struct emit_mem jit_operand(struct jit_work *w, const struct emit_mem *guest, unsigned a,
 			    unsigned bytes, enum cpu_access access, uint32_t needed);
@@ -408,6 +441,8 @@ void jit_system(struct jit_work *w, const struct x86_insn *insn);
 /* jit_can_string(), jit_string() - MOVS and STOS. Flags are spared. */
 bool jit_can_string(const struct x86_insn *insn);
 void jit_string(struct jit_work *w, const struct x86_insn *insn);
+/* jit_stack_settle() - before the instruction under way: the stack pointer is what it should be, unless that can wait. */
+void jit_stack_settle(struct jit_work *w);
 /* jit_push_temp() - jit_gs.temp onto the stack. */
 void jit_push_temp(struct jit_work *w);
 void jit_branch(struct jit_work *w, const struct x86_insn *insn);
@@ -417,15 +452,23 @@ void jit_edge(struct jit_work *w, uint64_t target, uint64_t from, uint32_t neede
 void jit_edge_torn(struct jit_work *w, uint64_t target, uint32_t needed);
 /* jit_leave() - the instruction at offset is to be interpreted. */
 void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed);
+/* jit_exit() - a jump from there to the stub of a thunk, behind the block; jit_stub() - the stub is here. */
 void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_arg arg_is,
 	      unsigned arg);
+void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, unsigned arg);
+/* jit_jump_to_thunk() - by way of a jump there that is near enough, if there is one. */
+void jit_jump_to_thunk(struct jit_work *w, unsigned thunk);
+/* jit_thunk_arg() - the register that its argument is in. */
+static inline unsigned jit_thunk_arg(unsigned thunk)
+{
+	return thunk == JIT_THUNK_MEM_C || thunk == JIT_THUNK_DISPATCH ? JIT_A : JIT_C;
+}
 unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access);
 
 /* ---- jit_thunk.c, jit_slow.c, jit.c ---- */
 void jit_thunks_make(struct jit_vcpu *jit);
 typedef const uint8_t *jit_fn(struct hosted_cpu *cpu, uint64_t arg);
-jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_poll, jit_slow_jump,
-	jit_slow_poll_jump, jit_slow_dead, jit_slow_pause;
+jit_fn jit_slow_mem, jit_slow_again, jit_slow_link, jit_slow_jump, jit_slow_dead, jit_slow_pause;
 /* jit_go_on_plain() - at cpu->rip, with flags saved or dead, without groups. NULL: jit->result. */
 const uint8_t *jit_go_on_plain(struct jit_vcpu *jit);
 /* jit_serialize() - before code that was written is executed. */

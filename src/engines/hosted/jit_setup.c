@@ -10,6 +10,9 @@
 
 #define INDEX_BYTES 512U /* of cache for each chain of the index */
 #define SHARE_MAX   (UINT64_C(1) << 30)
+#define NEAR_BYTES                                                                                 \
+	(UINT64_C(512)                                                                             \
+	 << 20) /* where code is to be, from the machine's struct: room for a heap between */
 
 static void *zeroed(uint64_t bytes)
 {
@@ -24,7 +27,7 @@ static void unmap(const void *p, uint64_t bytes)
 		(void)munmap((void *)(uintptr_t)p, bytes);
 }
 
-/* One memory, mapped twice: written here, executed there. */
+/* One memory, mapped twice: written here, executed there, near the vcpus' structs if the place is free. */
 static int map_cache(struct jit_vm *jit, struct err *err)
 {
 	int fd = memfd_create("strata-code", MFD_CLOEXEC);
@@ -35,8 +38,9 @@ static int map_cache(struct jit_vm *jit, struct err *err)
 	if (ftruncate(fd, (off_t)jit->bytes) != 0)
 		code = err_set(err, errno, "code cache of %llu bytes",
 			       (unsigned long long)jit->bytes);
+	void *near = (void *)(((uintptr_t)jit->vm & ~(uintptr_t)(CPU_PAGE_BYTES - 1)) + NEAR_BYTES);
 	void *rw = mmap(NULL, jit->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	void *rx = mmap(NULL, jit->bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+	void *rx = mmap(near, jit->bytes, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
 	jit->rw = rw == MAP_FAILED ? NULL : rw;
 	jit->rx = rx == MAP_FAILED ? NULL : rx;
 	if (code == 0 && (!jit->rw || !jit->rx))
@@ -128,6 +132,15 @@ static bool has_bmi2(void)
 	return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI2);
 }
 
+/* Whether any of the code can address any of the state by a displacement of 32 bits. */
+static bool is_near(const struct jit_vcpu *jit)
+{
+	int64_t from = (int64_t)((uintptr_t)jit->cpu - (uintptr_t)jit->rx);
+
+	return from - (int64_t)jit->bytes > INT32_MIN &&
+	       from + (int64_t)sizeof(struct hosted_cpu) < INT32_MAX;
+}
+
 int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 {
 	struct jit_vm *vm = cpu->vm->jit;
@@ -151,6 +164,8 @@ int jit_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 	jit->vm = vm;
 	jit->rw = vm->rw + at;
 	jit->rx = vm->rx + at;
+	if (is_near(jit))
+		jit->state = (uintptr_t)cpu - (uintptr_t)jit->rx + (uintptr_t)jit->rw;
 	jit->has_bmi2 = has_bmi2();
 	cpu->jit_gs.pauses = JIT_PAUSES;
 	jit_cache_init(jit);

@@ -8,13 +8,15 @@
 
 void jit_serialize(struct jit_vcpu *jit)
 {
+	if (__atomic_load_n(&jit->killed, __ATOMIC_RELAXED))
+		jit_reap(jit);
 	if (!jit->unserialized)
 		return;
 	jit->unserialized = false;
 	cpu_serialize();
 }
 
-/* Whether the rest of a group is in the same page, and may be accessed; its addend is remembered. */
+/* Whether the rest of a group is in the same page, and may be accessed; it is remembered. */
 static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint64_t gva,
 		       uint8_t *hva)
 {
@@ -26,20 +28,31 @@ static bool group_fill(struct hosted_cpu *cpu, const struct jit_site *site, uint
 	if (site->group_access != site->access &&
 	    mmu_fill(cpu, gva, (enum cpu_access)site->group_access, &hva, &gpa) != CPU_OK)
 		return false; /* no fault yet: that access is not due */
-	cpu->jit_gs.addend = (uintptr_t)hva - gva;
+	cpu->jit_gs.address =
+		(uintptr_t)hva - (site->is_constant ? gva % CPU_PAGE_BYTES : site->shift);
 	if (site->slot != JIT_NO_SLOT)
-		cpu->jit_gs.group[site->slot] = cpu->jit_gs.addend;
-	cpu->jit_gs.address = site->is_constant ? cpu->jit_gs.addend : (uintptr_t)hva - site->shift;
+		cpu->jit_gs.group[site->slot] = cpu->jit_gs.address;
 	return true;
+}
+
+/* What was looked up: a look-up leaves it without the tag that it met. */
+static uint64_t address_of(const struct hosted_cpu *cpu, const struct jit_site *site)
+{
+	const struct cpu_tlb_entry *entry =
+		(const struct cpu_tlb_entry *)(uintptr_t)cpu->jit_gs.looked;
+	bool is_write =
+		(site->slot != JIT_NO_SLOT ? site->group_access : site->access) == CPU_WRITE;
+
+	if (site->is_constant)
+		return (uint64_t)(int64_t)site->gva;
+	return (cpu->jit_gs.address ^ (is_write ? entry->write : entry->read)) + site->shift;
 }
 
 const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 {
 	struct jit_vcpu *jit = cpu->jit;
 	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
-	uint64_t gva = site->is_constant ? (uint64_t)(int64_t)site->gva
-					 : cpu->jit_gs.address + site->shift;
-	uint64_t gpa;
+	uint64_t gva = address_of(cpu, site), gpa;
 	uint8_t *hva;
 
 	jit->stats.misses++;
@@ -140,7 +153,7 @@ static const struct jit_trap *trap_of(struct jit_block *block, jit_ref at)
 
 	for (unsigned i = 0; i < block->n_traps; i++) {
 		const struct jit_trap *trap = &jit_traps(block)[i];
-		if (block->entry + JIT_ENTRY_BYTES + trap->host <= at)
+		if (block->code + trap->host <= at)
 			found = trap;
 	}
 	return found;
@@ -160,7 +173,15 @@ bool jit_trap(struct hosted_cpu *cpu, void *context)
 	if (!jit || (uint64_t)regs[REG_RIP] - (uintptr_t)jit->rx >= jit->bytes)
 		return false;
 	jit_ref at = (jit_ref)((uint64_t)regs[REG_RIP] - (uintptr_t)jit->rx);
-	struct jit_block *block = block_of(jit, at);
+	bool is_int3 = regs[REG_TRAPNO] == SYS_BP;
+	struct jit_block *block = block_of(jit, is_int3 ? at - 1 : at);
+	if (is_int3) { /* its flags are in the host's, as everywhere at a block's start */
+		if (!block || !block->dead || block->code != at - 1)
+			return false;
+		regs[greg[JIT_C]] = (greg_t)jit_ref_of(jit, block);
+		regs[REG_RIP] = (greg_t)(jit->rx + jit->thunks[JIT_THUNK_DEAD]);
+		return true;
+	}
 	const struct jit_trap *trap = block ? trap_of(block, at) : NULL;
 	if (!trap)
 		return false;

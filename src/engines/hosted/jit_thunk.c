@@ -2,11 +2,12 @@
 /* The ways into translated code and out of it, made once per vcpu at the start of its cache. */
 #include "engines/hosted/jit_parts.h"
 
-#define PUSH 0x50U
-#define POP  0x58U
-#define RET  0xc3U
-#define ARG1 X86_RDI
-#define ARG2 X86_RSI
+#define PUSH	  0x50U
+#define POP	  0x58U
+#define RET	  0xc3U
+#define ARG1	  X86_RDI
+#define JNE_SHORT 0x75U
+#define ARG2	  X86_RSI
 
 /* Callee-saved by the System V ABI, in the order in which they are pushed. */
 static const uint8_t saved[] = { X86_RBX, X86_RBP, X86_R12, X86_R13, X86_R14, X86_R15 };
@@ -50,6 +51,32 @@ static void leave(struct emit *e)
 	emit_byte(e, RET);
 }
 
+static void take(struct emit *e)
+{
+	jit_flags_load(e, JIT_A);
+	emit_jmp_gs(e, JIT_GS(entry));
+}
+
+/* Right before the thunk for what is not in the jump table. */
+static void dispatch(struct emit *e)
+{
+	struct emit_mem slot = { JIT_B, X86_REG_NONE, 1, 0 };
+	struct emit_mem host = { JIT_B, X86_REG_NONE, 1, offsetof(struct jit_jump, host) };
+
+	emit_gs_cmp32_zero(e, offsetof(struct hosted_cpu, poll));
+	uint8_t *asked = emit_short(e, JNE_SHORT);
+	emit_rr(e, false, EMIT_LOAD, JIT_B, JIT_C);
+	emit_shift(e, false, EMIT_SHL, JIT_B, JIT_JUMP_SHIFT);
+	emit_imm(e, false, EMIT_IMM_AND, JIT_B, (int32_t)((JIT_JUMPS - 1) << JIT_JUMP_SHIFT));
+	emit_gs(e, true, EMIT_ADD, JIT_B, JIT_GS(jumps));
+	emit_rm(e, true, EMIT_CMP, JIT_C, &slot);
+	uint8_t *unknown = emit_short(e, JNE_SHORT);
+	emit_jmp_mem(e, &host);
+	emit_patch_short(e, asked);
+	emit_patch_short(e, unknown);
+}
+_Static_assert(JIT_THUNK_JUMP == JIT_THUNK_DISPATCH + 1, "dispatch() falls through");
+
 /* What a thunk is made of. */
 struct thunk {
 	jit_fn *fn;
@@ -68,6 +95,8 @@ static void call(struct jit_vcpu *jit, struct emit *e, const struct thunk *thunk
 		jit_flags_save(e, JIT_A);
 	if (thunk->address != X86_REG_NONE)
 		emit_gs(e, true, EMIT_STORE, thunk->address, JIT_GS(address));
+	if (thunk->address != X86_REG_NONE)
+		emit_gs(e, true, EMIT_STORE, jit_entry_reg(thunk->address), JIT_GS(looked));
 	registers(e, EMIT_STORE);
 	emit_gs(e, true, EMIT_LOAD, X86_RSP, JIT_GS(host_sp));
 	emit_rm(e, true, EMIT_LEA, X86_RSP, &down);
@@ -80,8 +109,6 @@ static void call(struct jit_vcpu *jit, struct emit *e, const struct thunk *thunk
 	uint8_t *none = emit_jcc(e, EMIT_CC_E, NULL);
 	emit_gs(e, true, EMIT_STORE, X86_RAX, JIT_GS(target));
 	if (thunk->address != X86_REG_NONE) { /* flags are saved or dead */
-		if (thunk->address != JIT_C)
-			emit_gs(e, true, EMIT_LOAD, JIT_C, JIT_GS(addend));
 		emit_gs(e, true, EMIT_LOAD, thunk->address, JIT_GS(address));
 		registers(e, EMIT_LOAD);
 		emit_jmp_gs(e, JIT_GS(target));
@@ -100,17 +127,14 @@ static const struct thunk thunks[JIT_THUNKS] = {
 	[JIT_THUNK_AGAIN_LIVE] = { jit_slow_again, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_LINK] = { jit_slow_link, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_LINK_SAVED] = { jit_slow_link, false, JIT_C, X86_REG_NONE },
-	[JIT_THUNK_POLL_SAVED] = { jit_slow_poll, false, JIT_C, X86_REG_NONE },
-	[JIT_THUNK_POLL] = { jit_slow_poll, true, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_JUMP] = { jit_slow_jump, false, JIT_A, JIT_C },
-	[JIT_THUNK_POLL_JUMP] = { jit_slow_poll_jump, false, JIT_A, JIT_C },
 	[JIT_THUNK_PAUSE] = { jit_slow_pause, false, JIT_C, X86_REG_NONE },
 	[JIT_THUNK_DEAD] = { jit_slow_dead, true, JIT_C, X86_REG_NONE },
 };
 
 void jit_thunks_make(struct jit_vcpu *jit)
 {
-	struct emit e = { .at = jit->rw, .end = jit->rw + JIT_THUNK_BYTES };
+	struct emit e = { .at = jit->rw, .end = jit->rw + JIT_THUNK_BYTES, .state = jit->state };
 
 	emit_u64(&e, 0); /* nothing is at reference 0 */
 	for (unsigned i = 0; i < JIT_THUNKS; i++) {
@@ -119,6 +143,10 @@ void jit_thunks_make(struct jit_vcpu *jit)
 			enter(&e);
 		else if (i == JIT_THUNK_EXIT)
 			leave(&e);
+		else if (i == JIT_THUNK_TAKE)
+			take(&e);
+		else if (i == JIT_THUNK_DISPATCH)
+			dispatch(&e);
 		else
 			call(jit, &e, &thunks[i]);
 	}

@@ -5,9 +5,6 @@
 #include <errno.h>
 
 #define AHEAD_INSNS 6U
-#define ENTRY_ALIGN 8U
-#define SHORT_REACH 128 /* of a jump with one byte of displacement */
-#define JMP_SHORT   0xebU
 
 /* An instruction at an offset in the page; copied once, since the guest may change it meanwhile. Return: as x86_decode(). */
 static int decode(const struct jit_work *w, const uint8_t *page, unsigned at, struct x86_insn *ret)
@@ -43,12 +40,50 @@ static void collect_torn(struct jit_work *w, const uint8_t *page)
 	w->guest_end = w->leaves ? 0 : (uint32_t)len;
 }
 
+/* A branch to an address that is none faults itself (SDM 1, Canonical Addressing), not what it leads to. @next: behind it. */
+static bool leads_nowhere(const struct x86_insn *insn, uint64_t next)
+{
+	return insn->class == X86_CLASS_BRANCH && !sys_is_canonical(next + (uint64_t)insn->imm);
+}
+
+/* The block goes on behind a conditional branch forward in the page, which is left on the way as long as there is room for the rest. */
+static bool goes_on(const struct jit_work *w, const struct x86_insn *insn, uint64_t next,
+		    unsigned branches)
+{
+	return insn->op == X86_OP_JCC && insn->imm >= 0 && w->n < JIT_LONG_INSNS &&
+	       branches < JIT_BRANCHES_MAX &&
+	       ((next + (uint64_t)insn->imm) ^ w->rip) < CPU_PAGE_BYTES;
+}
+
+/*
+ * A short loop that is all of the block is there several times over, so that its rounds share look-ups and one look at the poll word.
+ * Where a round is the last one the way leads out behind the loop.
+ */
+static void unroll(struct jit_work *w, unsigned branches)
+{
+	const struct x86_insn *last = &w->insns[w->n - 1];
+	unsigned round = w->n, times = JIT_ROUNDS;
+	uint64_t next = w->rip + w->guest_end;
+
+	if (last->op != X86_OP_JCC || last->imm != -(int64_t)w->guest_end ||
+	    round > JIT_ROUND_INSNS || (next ^ w->rip) >= CPU_PAGE_BYTES)
+		return;
+	while (times > 1 &&
+	       (times * branches > JIT_LINKS_MAX - 1 || times * round > JIT_ROUNDS_INSNS))
+		times--;
+	w->round = round;
+	for (; w->n < times * round; w->n++) {
+		w->insns[w->n] = w->insns[w->n - round];
+		w->at[w->n] = w->at[w->n - round];
+	}
+}
+
 static void collect(struct jit_work *w, const uint8_t *page)
 {
 	unsigned first = w->gpa % CPU_PAGE_BYTES;
-	unsigned at = first;
+	unsigned at = first, branches = 0;
 
-	w->n = 0;
+	w->n = w->round = 0;
 	w->leaves = w->is_torn = false;
 	while (w->n < JIT_BLOCK_INSNS && at < CPU_PAGE_BYTES) {
 		struct x86_insn *insn = &w->insns[w->n];
@@ -61,16 +96,20 @@ static void collect(struct jit_work *w, const uint8_t *page)
 			collect_torn(w, page);
 			return;
 		}
-		if (len < 0 || !jit_can(w, insn)) {
+		if (len < 0 || !jit_can(w, insn) ||
+		    leads_nowhere(insn, w->rip + (at - first) + (uint64_t)len)) {
 			w->leaves = true;
 			break;
 		}
 		w->at[w->n++] = (uint16_t)(at - first);
 		at += (unsigned)len;
-		if (insn->class == X86_CLASS_BRANCH)
+		if (insn->class == X86_CLASS_BRANCH &&
+		    !goes_on(w, insn, w->rip + (at - first), branches++))
 			break;
 	}
 	w->guest_end = at - first;
+	if (w->n && !w->leaves && !w->is_torn)
+		unroll(w, branches);
 }
 
 /* ---- which flags matter ---- */
@@ -135,6 +174,8 @@ static void liveness(struct jit_work *w, const uint8_t *page)
 	uint32_t needed = w->needed_after;
 	for (unsigned i = w->n; i-- > 0;) {
 		const struct x86_insn *insn = &w->insns[i];
+		if (i + 1 < w->n && insn->class == X86_CLASS_BRANCH)
+			needed = X86_FLAGS_ARITH; /* where it leads: they are in place anyway */
 		needed = (insn->flags_read | (needed & ~flags_set(insn))) & X86_FLAGS_ARITH;
 		w->needed[i] = needed;
 	}
@@ -142,42 +183,20 @@ static void liveness(struct jit_work *w, const uint8_t *page)
 
 /* ---- host code ---- */
 
-/*
- * [flags_load, jmp entry: the entry of indirect edges, where flags matter], jmp to the thunk of dead blocks, and the entry: 8 bytes
- * that do nothing, in one instruction, for jit_kill.c to write to.
- */
-static void prologue(struct jit_work *w, struct jit_block *block)
-{
-	static const uint8_t nop[] = { 0x0f, 0x1f, 0x84, 0, 0, 0, 0, 0 };
-	struct emit *e = &w->e;
-	uint8_t *over = NULL;
-
-	block->wants_flags = (w->n ? w->needed[0] : w->needed_after) != 0;
-	block->code = jit_ref_of(w->jit, e->at);
-	if (block->wants_flags) {
-		block->jump_entry = block->code;
-		jit_flags_load(e, JIT_A);
-		over = emit_short(e, JMP_SHORT);
-	}
-	while (((uintptr_t)e->at + 5) % ENTRY_ALIGN)
-		emit_byte(e, 0xcc);
-	emit_jmp(e, w->jit->rw + w->jit->thunks[JIT_THUNK_DEAD]);
-	block->entry = jit_ref_of(w->jit, e->at);
-	if (over)
-		emit_patch_short(e, over);
-	else
-		block->jump_entry = block->entry;
-	emit_bytes(e, nop, sizeof(nop));
-}
-
 static void body(struct jit_work *w)
 {
 	w->start = w->e.at;
 	w->flags = JIT_FLAGS_HOST;
-	w->at_hand = JIT_NO_SLOT;
+	w->hands[0] = w->hands[1] = JIT_NO_SLOT;
 	w->n_links = w->n_sites = w->n_traps = w->n_exits = 0;
+	w->wanted = 0;
+	w->moved = 0;
+	for (unsigned i = 0; i < w->n_groups; i++)
+		w->groups[i].is_open = false;
+	cpu_zero(w->thunk_jumps, sizeof(w->thunk_jumps));
 	for (w->i = 0; w->i < w->n; w->i++) {
 		const struct x86_insn *insn = &w->insns[w->i];
+		jit_stack_settle(w);
 		if (jit_can_system(w, insn))
 			jit_system(w, insn);
 		else if (insn->class == X86_CLASS_DATA)
@@ -187,6 +206,7 @@ static void body(struct jit_work *w)
 		else
 			jit_branch(w, insn);
 	}
+	jit_stack_settle(w);
 	w->i = 0;
 	if (w->leaves || !w->n)
 		jit_leave(w, w->guest_end, X86_FLAGS_ARITH);
@@ -205,50 +225,39 @@ static jit_ref arg_ref(struct jit_work *w, struct jit_block *block, const struct
 	return jit_ref_of(w->jit, &jit_sites(block)[out->arg]);
 }
 
-/* JIT_C has something else for it. */
-static bool thunk_has_c(unsigned thunk)
+/* One before that has a stub that does for it. */
+static const struct jit_exit *same_exit(const struct jit_work *w, unsigned i)
 {
-	return thunk == JIT_THUNK_MEM_C || thunk == JIT_THUNK_JUMP || thunk == JIT_THUNK_POLL_JUMP;
-}
-
-/* By way of a jump there that is near enough, if there is one. */
-static void jump_to_thunk(struct jit_work *w, unsigned thunk, uint8_t *jumps[JIT_THUNKS])
-{
-	struct emit *e = &w->e;
-
-	if (jumps[thunk] && e->at + 2 - jumps[thunk] <= SHORT_REACH) {
-		emit_byte(e, JMP_SHORT);
-		emit_byte(e, (uint8_t)(jumps[thunk] - (e->at + 1)));
-		return;
+	for (unsigned k = 0; k < i; k++) {
+		const struct jit_exit *out = &w->exits[k];
+		if (out->stub && out->thunk == w->exits[i].thunk && out->arg == w->exits[i].arg)
+			return out;
 	}
-	jumps[thunk] = e->at;
-	emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
+	return NULL;
 }
 
-/* "mov $arg, %r11d; jmp thunk", once for each (thunk, arg). */
+/* "mov $arg, %r11d; jmp thunk", once for each link and for each other exit; those that are there get their argument. */
 static void stubs(struct jit_work *w, struct jit_block *block)
 {
 	struct emit *e = &w->e;
-	uint8_t *jumps[JIT_THUNKS] = { NULL };
 
-	for (unsigned i = 0; i < w->n_exits; i++) {
+	for (unsigned i = 0; i < w->n_exits && !e->full; i++) {
 		struct jit_exit *out = &w->exits[i];
-		struct jit_link *link = NULL;
-		if (out->arg_is == JIT_ARG_NONE) {
-			emit_patch(e, out->from, w->jit->rw + w->jit->thunks[out->thunk]);
+		if (out->is_there) {
+			le32_store(out->from, arg_ref(w, block, out));
 			continue;
 		}
-		if (out->thunk == JIT_THUNK_LINK || out->thunk == JIT_THUNK_LINK_SAVED) {
-			link = &jit_links(block)[out->arg];
-			if (link->stub) {
-				emit_patch(e, out->from, w->jit->rw + link->stub);
-				continue;
-			}
-			link->stub = jit_ref_of(w->jit, e->at);
+		const struct jit_exit *same = same_exit(w, i);
+		if (same) {
+			emit_patch(e, out->from, same->stub);
+			continue;
 		}
+		if (out->arg_is == JIT_ARG_LINK)
+			jit_links(block)[out->arg].stub = jit_ref_of(w->jit, e->at);
+		out->stub = e->at;
 		emit_patch(e, out->from, e->at);
-		emit_mov_imm(e, thunk_has_c(out->thunk) ? JIT_A : JIT_C, arg_ref(w, block, out));
-		jump_to_thunk(w, out->thunk, jumps);
+		emit_mov_imm(e, jit_thunk_arg(out->thunk), arg_ref(w, block, out));
+		jit_jump_to_thunk(w, out->thunk);
 	}
 }
 
@@ -293,6 +302,18 @@ static void commit(struct jit_work *w, struct jit_block *block)
 	jit_insert(w->jit, block);
 }
 
+/* Bytes that its instructions are in: of a loop that was cut in another round than the first, more than up to where it is left. */
+static unsigned span(const struct jit_work *w)
+{
+	unsigned end = w->guest_end;
+
+	for (unsigned i = 0; i < w->n; i++) {
+		if (end < w->at[i] + w->insns[i].len)
+			end = w->at[i] + w->insns[i].len;
+	}
+	return end;
+}
+
 /* With fewer instructions, should they have turned out too long. */
 static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 {
@@ -304,12 +325,19 @@ static struct jit_block *make(struct jit_work *w, const uint8_t *page)
 			made.gpa2 = w->gpa2;
 		w->e = room;
 		liveness(w, page);
-		made.bytes = (uint16_t)(w->guest_end + (w->leaves || !w->n ? X86_INSN_MAX : 0));
+		made.bytes = (uint16_t)(span(w) + (w->leaves || !w->n ? X86_INSN_MAX : 0));
 		made.interpret = w->n == 0;
 		cpu_copy(made.ahead, w->ahead, sizeof(made.ahead));
 		jit_plan(w);
-		prologue(w, &made);
+		made.wants_flags = (w->n ? w->needed[0] : w->needed_after) != 0;
+		made.code = jit_ref_of(w->jit, w->e.at);
+		w->stored = 0;
 		body(w);
+		if (w->wanted) { /* for it was not written */
+			w->stored = w->wanted;
+			w->e = room;
+			body(w);
+		}
 		struct jit_block *block = tables(w, &made);
 		stubs(w, block);
 		if (!w->e.full) {

@@ -74,33 +74,34 @@ static void fill(struct hosted_cpu *cpu, const struct mmu_class *class, const st
 	unsigned index = cpu_tlb_index(walk->gva);
 	struct cpu_tlb_entry *e = &class->tlb->tlb->entries[index];
 	uint64_t page = walk->gva & ~MMU_PAGE_MASK;
-	uint64_t addend = (uintptr_t)at->hva - walk->gva;
-	struct cpu_tlb_entry new = { CPU_TLB_NONE, CPU_TLB_NONE, CPU_TLB_NONE, addend };
+	uint64_t host = (uintptr_t)at->hva - (walk->gva & MMU_PAGE_MASK);
+	const uint64_t none = cpu_tlb_none(index);
+	struct cpu_tlb_entry new = { none, none, none, host };
 
 	if (may_access(class, walk)) {
 		new.read = page;
 		if (!at->read_only && may_write(cpu, class, walk)) {
 			mmu_writable_note(cpu, walk->gpa);
 			at->has_code = mmu_has_code(cpu->vm, walk->gpa);
-			new.write = at->has_code ? CPU_TLB_NONE : page;
+			new.write = at->has_code ? none : page;
 		}
 	}
-	if (walk->access == CPU_EXEC || (e->exec == page && e->addend == addend))
+	if (walk->access == CPU_EXEC || (e->exec == page && e->host == host))
 		new.exec = page;
 	if (is_twin(page)) {
 		if (walk->access == CPU_EXEC)
 			displace(cpu->mmu, class, page, walk->global);
-		new.read = new.write = new.exec = CPU_TLB_NONE;
+		new.read = new.write = new.exec = none;
 	}
 	bool same_page = e->exec == page && new.exec == page;
-	uint64_t gone = e->exec != CPU_TLB_NONE && !same_page ? e->exec : CPU_TLB_NONE;
-	bool moved = same_page && e->addend != addend;
+	uint64_t gone = same_page ? none : e->exec;
+	bool moved = same_page && e->host != host;
 	bool was_global = class->tlb->flags[index] & MMU_GLOBAL;
 	*e = new;
 	mmu_tlb_log(class->tlb, index, walk->global, walk->shift, walk->gva);
-	if (gone != CPU_TLB_NONE && gone != page)
+	if (!cpu_tlb_is_none(gone) && gone != page)
 		displace(cpu->mmu, class, gone, was_global);
-	else if (gone != CPU_TLB_NONE || moved)
+	else if (!cpu_tlb_is_none(gone) || moved)
 		jit_mapping_changed(cpu); /* the guest changed it and has not flushed yet */
 }
 

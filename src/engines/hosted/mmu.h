@@ -22,8 +22,8 @@
  * set, the page is put on that vcpu's list (sync_gpas), CPU_POLL_SYNC is set, and the wait is for its answer, or until it is not
  * running: mmu_enter() does what is on the list before the TLB is used again. Whoever waits answers others meanwhile.
  *
- * PDPTEs of PAE paging are read from memory at each walk, as AMD's CPUs do under nested paging (APM 2, Legacy PAE Mode): what is
- * wrong in one is a page fault at the access, not #GP at MOV CR3.
+ * PDPTEs of PAE paging are read from memory at each walk, as AMD's CPUs do under nested paging (APM 2, Legacy PAE Mode): what becomes
+ * wrong in one after it was checked (mmu_pdptes_good()) is a page fault at the access.
  */
 #include "engines/hosted/cpu.h"
 
@@ -55,6 +55,19 @@ struct mmu_tlb {
 	uint64_t huge;			     /* 1 GiB regions, the same */
 };
 
+/*
+ * A page table that a walk has come to, and what the entries above it allow: a paging-structure cache (SDM 3A, Caches for Paging
+ * Structures). Of 4-level paging; it goes with any flush, and what it makes a fault is walked again.
+ */
+#define MMU_TABLES 128U
+struct mmu_table {
+	uint64_t region; /* linear address, in pieces of 2 MiB */
+	uint64_t gpa;
+	uint8_t *hva;
+	uint32_t era; /* good while it is mmu_vcpu's */
+	bool writable, executable, user_page, read_only;
+};
+
 struct mmu_space {
 	bool used;
 	uint16_t pcid;
@@ -70,7 +83,9 @@ struct mmu_vcpu {
 		[2][MMU_DISPLACED /
 		    64]; /* pages whose exec tag made room, hashed: of supervisor, of user mode */
 	bool displaced_local; /* such a one of supervisor mode was not global */
-	void *memory;	      /* of the TLBs */
+	struct mmu_table tables[MMU_TABLES];
+	uint32_t era; /* of tables; from 1 */
+	void *memory; /* of the TLBs */
 
 	/* Other threads: atomic, or under sync_lock. */
 	uint64_t *writable; /* a bit for each page; owned */
@@ -104,6 +119,7 @@ struct mmu_walk {
 	uint64_t gva;
 	enum cpu_access access;
 	bool is_user, user_pages;
+	bool direct; /* from the page table at once, if that is known; on return: it was */
 	/* results */
 	uint64_t gpa; /* of the byte */
 	uint8_t shift;
@@ -113,6 +129,16 @@ struct mmu_walk {
 
 /* mmu_walk() - CPU_OK, or CPU_FAULT with walk->error; accessed and dirty bits are set on success. */
 enum cpu_result mmu_walk(struct hosted_cpu *cpu, struct mmu_walk *walk);
+/* mmu_tables_forget() - what walks have come to may have changed. */
+static inline void mmu_tables_forget(struct hosted_cpu *cpu)
+{
+	struct mmu_vcpu *mmu = cpu->mmu;
+
+	if (++mmu->era == 0) { /* once in 2^32 */
+		cpu_zero(mmu->tables, sizeof(mmu->tables));
+		mmu->era = 1;
+	}
+}
 /* mmu_slot() - the slot that a guest physical address lies in, or NULL. */
 const struct mem_slot *mmu_slot(const struct hosted_vm *vm, uint64_t gpa);
 

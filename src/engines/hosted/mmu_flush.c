@@ -54,6 +54,7 @@ void mmu_flush_page(struct hosted_cpu *cpu, uint64_t gva)
 	bool had_exec = was_displaced(mmu, false, gva);
 	bool had_user = was_displaced(mmu, true, gva);
 
+	mmu_tables_forget(cpu);
 	had_exec |= mmu_tlb_flush_page(&mmu->kernel[0], gva, false);
 	had_exec |= mmu_tlb_flush_page(&mmu->kernel[1], gva, false);
 	if (had_exec)
@@ -106,6 +107,7 @@ void mmu_flush_all(struct hosted_cpu *cpu)
 {
 	struct mmu_vcpu *mmu = cpu->mmu;
 
+	mmu_tables_forget(cpu);
 	mmu_tlb_flush_all(&mmu->kernel[0]);
 	mmu_tlb_flush_all(&mmu->kernel[1]);
 	for (unsigned i = 0; i < CPU_TLB_SPACES; i++) {
@@ -139,6 +141,7 @@ void mmu_cr3_write(struct hosted_cpu *cpu, uint64_t cr3)
 	bool keep = (cpu->cr4 & MMU_CR4_PCIDE) && (cr3 & CR3_NO_FLUSH);
 
 	cpu->cr3 = cr3 & ~CR3_NO_FLUSH;
+	mmu_tables_forget(cpu);
 	space_switch(cpu, keep);
 }
 
@@ -180,6 +183,7 @@ enum cpu_result mmu_invpcid(struct hosted_cpu *cpu, uint64_t type, uint64_t pcid
 	    (by_pcid && pcid && !(cpu->cr4 & MMU_CR4_PCIDE)) ||
 	    (type == 0 && !sys_is_canonical(gva)))
 		return fault_error(cpu, SYS_GP, 0);
+	mmu_tables_forget(cpu);
 	switch (type) {
 	case 0:
 		flush_pcid_page(cpu, (unsigned)pcid, gva);

@@ -55,6 +55,7 @@ int mmu_vcpu_create(struct hosted_cpu *cpu, struct err *err)
 
 	cpu->mmu = mmu;
 	if (mmu) {
+		mmu->era = 1;
 		mmu->writable_bits = writable_bits(cpu->vm->mem);
 		mmu->writable = lazy(mmu->writable_bits / 8);
 		mmu->memory = lazy(TLBS * sizeof(struct cpu_tlb));

@@ -6,29 +6,28 @@
 #define FOUR_SHIFT  22U /* 4 MiB: two regions */
 #define HUGE_SHIFT  30U
 
+static void entry_clear(struct mmu_tlb *tlb, unsigned at)
+{
+	struct cpu_tlb_entry *e = &tlb->tlb->entries[at];
+
+	e->read = e->write = e->exec = cpu_tlb_none(at);
+}
+
 void mmu_tlb_ready(struct mmu_tlb *tlb)
 {
 	if (tlb->ready)
 		return;
 	for (unsigned i = 0; i < CPU_TLB_SIZE; i++)
-		tlb->tlb->entries[i] =
-			(struct cpu_tlb_entry){ CPU_TLB_NONE, CPU_TLB_NONE, CPU_TLB_NONE, 0 };
+		entry_clear(tlb, i);
 	tlb->ready = true;
 }
 
-static void entry_clear(struct mmu_tlb *tlb, unsigned at)
-{
-	struct cpu_tlb_entry *e = &tlb->tlb->entries[at];
-
-	e->read = e->write = e->exec = CPU_TLB_NONE;
-}
-
-/* The page that an entry is of, or CPU_TLB_NONE. */
+/* The page that an entry is of, or none. */
 static uint64_t entry_page(const struct cpu_tlb_entry *e)
 {
-	if (e->read != CPU_TLB_NONE)
+	if (!cpu_tlb_is_none(e->read))
 		return e->read;
-	return e->write != CPU_TLB_NONE ? e->write : e->exec;
+	return !cpu_tlb_is_none(e->write) ? e->write : e->exec;
 }
 
 static void large_set(struct mmu_tlb *tlb, uint64_t region)
@@ -66,7 +65,7 @@ bool mmu_tlb_flush_local(struct mmu_tlb *tlb)
 	for (unsigned i = 0; i < tlb->n_local; i++) {
 		unsigned at = tlb->log_local[i];
 		if (!(tlb->flags[at] & MMU_GLOBAL)) {
-			had_exec |= tlb->tlb->entries[at].exec != CPU_TLB_NONE;
+			had_exec |= !cpu_tlb_is_none(tlb->tlb->entries[at].exec);
 			entry_clear(tlb, at);
 		}
 		tlb->flags[at] &= (uint8_t)~MMU_LOGGED_LOCAL;
@@ -95,10 +94,10 @@ static bool flush_at(struct mmu_tlb *tlb, unsigned at, uint64_t gva, bool only_g
 	const struct cpu_tlb_entry *e = &tlb->tlb->entries[at];
 	uint64_t page = entry_page(e);
 
-	if (page == CPU_TLB_NONE || (page ^ gva) >> tlb->shift[at] ||
+	if (cpu_tlb_is_none(page) || (page ^ gva) >> tlb->shift[at] ||
 	    (only_global && !(tlb->flags[at] & MMU_GLOBAL)))
 		return false;
-	bool has_exec = e->exec != CPU_TLB_NONE;
+	bool has_exec = !cpu_tlb_is_none(e->exec);
 	entry_clear(tlb, at);
 	return has_exec;
 }
@@ -135,8 +134,8 @@ static void unwritable_at(struct mmu_tlb *tlb, unsigned at, const uint8_t *hva)
 {
 	struct cpu_tlb_entry *e = &tlb->tlb->entries[at];
 
-	if (e->write != CPU_TLB_NONE && (!hva || e->write + e->addend == (uintptr_t)hva))
-		e->write = CPU_TLB_NONE;
+	if (!cpu_tlb_is_none(e->write) && (!hva || e->host == (uintptr_t)hva))
+		e->write = cpu_tlb_none(at);
 }
 
 void mmu_tlb_unwritable(struct mmu_tlb *tlb, const uint8_t *hva)

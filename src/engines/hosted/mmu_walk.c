@@ -19,6 +19,7 @@
 
 #define PDPTE_RESERVED UINT64_C(0x1e6) /* PAE: PDPTE Format */
 #define PAE_CR3	       UINT64_C(0xffffffe0)
+#define PAE_PDPTES     4U
 #define PSE_RESERVED   UINT64_C(0x200000) /* 32-bit paging: bit 21 of an entry for 4 MiB */
 #define PSE_HIGH_BITS  8U		  /* of the address, in bits 20:13 */
 
@@ -29,6 +30,10 @@
 #define FAULT_FETCH    0x10U
 
 #define LEVELS_MAX 4U
+
+#define REGION_SHIFT 21U /* of a page table */
+#define ENTRY_MASK   0x1ffU
+#define TABLE_MIX    9U
 /* Another vcpu changes an entry under each of so many walks only if it tries to: the bits are left alone then. */
 #define TRIES_MAX 1000U
 
@@ -108,6 +113,66 @@ static void step_load(const struct hosted_cpu *cpu, const struct format *f, uint
 	ret->hva = slot->read_only ? NULL : hva;
 }
 
+static struct mmu_table *table_slot(struct mmu_vcpu *mmu, uint64_t region)
+{
+	return &mmu->tables[(region ^ region >> TABLE_MIX) % MMU_TABLES];
+}
+
+/* The entry of the page table, if that is known. */
+static bool direct(const struct hosted_cpu *cpu, struct mmu_walk *walk, struct step *ret)
+{
+	uint64_t region = walk->gva >> REGION_SHIFT;
+	const struct mmu_table *t = table_slot(cpu->mmu, region);
+	uint64_t at = (walk->gva >> 12 & ENTRY_MASK) * sizeof(uint64_t);
+
+	if (t->era != cpu->mmu->era || t->region != region)
+		return false;
+	*ret = (struct step){
+		.gpa = t->gpa + at,
+		.entry = __atomic_load_n((uint64_t *)(void *)(t->hva + at), __ATOMIC_RELAXED),
+		.hva = t->read_only ? NULL : t->hva + at,
+	};
+	walk->writable = t->writable;
+	walk->executable = t->executable;
+	walk->user_page = t->user_page;
+	return true;
+}
+
+/* After a walk that set the bits on its way: steps[n - 1] is of a page table. */
+static void remember(struct hosted_cpu *cpu, const struct mmu_walk *walk, const struct step *steps,
+		     unsigned n)
+{
+	uint64_t region = walk->gva >> REGION_SHIFT;
+	uint64_t gpa = steps[n - 1].gpa & ~MMU_PAGE_MASK;
+	const struct mem_slot *slot = mmu_slot(cpu->vm, gpa);
+	struct mmu_table t = { region, gpa, NULL, cpu->mmu->era, true, true, true, false };
+
+	if (!slot)
+		return;
+	t.hva = slot->hva + (gpa - slot->gpa);
+	t.read_only = slot->read_only;
+	for (unsigned i = 0; i + 1 < n; i++) {
+		t.writable &= (steps[i].entry & X86_PTE_WRITE) != 0;
+		t.user_page &= (steps[i].entry & PTE_USER) != 0;
+		t.executable &= !(steps[i].entry & PTE_XD);
+	}
+	*table_slot(cpu->mmu, region) = t;
+}
+
+bool mmu_pdptes_good(struct hosted_cpu *cpu, uint64_t cr3)
+{
+	const uint64_t phys = (UINT64_C(1) << cpu->mmu->phys_bits) - 1;
+	const struct format f = { .entry_bytes = 8 };
+
+	for (unsigned i = 0; i < PAE_PDPTES; i++) {
+		struct step step;
+		step_load(cpu, &f, (cr3 & PAE_CR3) + i * f.entry_bytes, &step);
+		if ((step.entry & X86_PTE_PRESENT) && (step.entry & (PDPTE_RESERVED | ~phys)))
+			return false;
+	}
+	return true;
+}
+
 /* One of them leads to a page and not to a table. */
 static bool is_leaf(const struct hosted_cpu *cpu, const struct format *f, unsigned level,
 		    uint64_t entry)
@@ -155,17 +220,21 @@ static unsigned descend(const struct hosted_cpu *cpu, const struct format *f, st
 			struct step steps[LEVELS_MAX])
 {
 	uint64_t table = f->table;
-	unsigned n = 0;
+	unsigned n = 0, top = f->levels;
 
 	walk->error = 0;
 	walk->writable = walk->executable = walk->user_page = true;
-	for (unsigned level = f->levels;; level--) {
+	walk->direct = walk->direct && direct(cpu, walk, &steps[0]);
+	if (walk->direct)
+		top = 1;
+	for (unsigned level = top;; level--) {
 		unsigned shift = 12 + f->index_bits * (level - 1);
 		uint64_t index = walk->gva >> shift & ((1U << f->index_bits) - 1);
 		if (f->pae && level == 3)
 			index &= 3;
 		struct step *step = &steps[n++];
-		step_load(cpu, f, table + index * f->entry_bytes, step);
+		if (!walk->direct)
+			step_load(cpu, f, table + index * f->entry_bytes, step);
 		if (!(step->entry & X86_PTE_PRESENT))
 			return 0;
 		bool leaf = is_leaf(cpu, f, level, step->entry);
@@ -274,16 +343,24 @@ enum cpu_result mmu_walk(struct hosted_cpu *cpu, struct mmu_walk *walk)
 	if (!(cpu->cr0 & X86_CR0_PG))
 		return walk_flat(walk);
 	format_of(cpu, &f);
+	walk->direct = f.levels == LEVELS_MAX;
 	for (unsigned tries = 0; tries < TRIES_MAX; tries++) {
 		unsigned n = descend(cpu, &f, walk, steps);
-		if (n == 0)
-			return fault(cpu, walk);
-		if (is_denied(cpu, walk)) {
-			walk->error = FAULT_PRESENT;
-			return fault(cpu, walk);
+		bool denied = n && is_denied(cpu, walk);
+		if (walk->direct && (!n || denied)) {
+			walk->direct =
+				false; /* from the root: the entries above may be others now */
+			continue;
 		}
-		if (mark(cpu, &f, walk, steps, n))
+		if (denied)
+			walk->error = FAULT_PRESENT;
+		if (!n || denied)
+			return fault(cpu, walk);
+		if (mark(cpu, &f, walk, steps, n)) {
+			if (n == LEVELS_MAX)
+				remember(cpu, walk, steps, n);
 			return CPU_OK;
+		}
 	}
 	walk->dirty = walk->global = false;
 	return CPU_OK;

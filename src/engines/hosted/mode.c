@@ -63,7 +63,7 @@ void cpu_mode_update(struct hosted_cpu *cpu)
 		cpu->cpl = 3;
 
 	uint32_t mode = mode_code(cpu) | mode_vectors(cpu) | (uint32_t)cpu->cpl << 2;
-	if (cpu->segs[X86_SS].db)
+	if (cpu->segs[X86_SS].db && !sys_is_64(cpu)) /* there SS may be anything, even none */
 		mode |= CPU_MODE_STACK32;
 	if (mode_traps(cpu))
 		mode |= CPU_MODE_TRAP;
@@ -182,6 +182,15 @@ uint8_t debug_watched(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, 
 			hits |= (uint8_t)(1U << i);
 	}
 	return hits;
+}
+
+void debug_access(struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write)
+{
+	if (!(cpu->mode & CPU_MODE_TRAP))
+		return;
+	cpu->debug_hits |= debug_data(cpu, gva, len, is_write);
+	if (cpu->debug_watches)
+		cpu->debug_met |= debug_watched(cpu, gva, len, is_write);
 }
 
 uint64_t debug_port(const struct hosted_cpu *cpu, uint16_t port, unsigned len)

@@ -12,7 +12,7 @@
 #define DR6_STEP  UINT64_C(0x4000) /* BS: SDM 3B, Debug Status Register (DR6) */
 
 /* What is being done, and is done again with the journal's answers if the machine is needed for it. */
-enum under_way { DOES_NOTHING, DOES_INSN, DOES_NMI, DOES_IRQ };
+enum under_way { DOES_NOTHING, DOES_INSN, DOES_DEBUG, DOES_NMI, DOES_IRQ };
 
 /* ---- the thread's registers ---- */
 
@@ -71,6 +71,26 @@ static bool nmi_is_due(const struct hosted_cpu *cpu)
 static bool irq_is_due(const struct hosted_cpu *cpu)
 {
 	return cpu->irq_injected && (cpu->rflags & X86_IF) && !cpu->shadow && !cpu->debug_step;
+}
+
+/*
+ * The delivery of an event met data breakpoints on its stack: #DB before the handler's first instruction. Its own delivery may meet them
+ * again, without an end, but with a look at poll in between.
+ */
+static bool debug_is_due(const struct hosted_cpu *cpu)
+{
+	return cpu->debug_hits && !(cpu->shadow & CPU_SHADOW_MOV_SS);
+}
+
+static enum cpu_result deliver_debug(struct hosted_cpu *cpu)
+{
+	const uint64_t hits = cpu->debug_hits;
+
+	cpu->debug_hits = 0;
+	enum cpu_result r = except_debug(cpu, hits);
+	if (r == CPU_EXIT)
+		cpu->debug_hits = hits; /* it is done again */
+	return r;
 }
 
 /* An event whose delivery faults is over too: the fault is delivered, and is no double fault (SDM 3A, Interrupt 8). */
@@ -186,7 +206,9 @@ static enum cpu_result next(struct hosted_cpu *cpu)
 			cpu->exit = VCPU_EXIT_KICKED;
 			return CPU_EXIT;
 		}
-		if (nmi_is_due(cpu)) {
+		if (debug_is_due(cpu)) {
+			cpu->under_way = DOES_DEBUG;
+		} else if (nmi_is_due(cpu)) {
 			cpu->under_way = DOES_NMI;
 		} else if (irq_is_due(cpu)) {
 			cpu->under_way = DOES_IRQ;
@@ -197,7 +219,9 @@ static enum cpu_result next(struct hosted_cpu *cpu)
 			cpu->under_way = DOES_INSN;
 		}
 	}
-	return cpu->under_way == DOES_INSN ? instruction(cpu) : deliver(cpu);
+	if (cpu->under_way == DOES_INSN)
+		return instruction(cpu);
+	return cpu->under_way == DOES_DEBUG ? deliver_debug(cpu) : deliver(cpu);
 }
 
 /* HLT retired, and what it waits for may be there already. */
@@ -220,6 +244,8 @@ static enum vcpu_exit loop(struct hosted_cpu *cpu)
 		if (r == CPU_FAULT) {
 			cpu->debug_met = 0;
 			r = except_deliver(cpu);
+			if (r == CPU_OK)
+				cpu->shadow = 0; /* it was the instruction's that is not executed */
 		}
 		if (cpu->io.pending)
 			return cpu->exit;

@@ -64,6 +64,7 @@ static enum cpu_result stack_store(struct hosted_cpu *cpu, const struct stack *s
 			r = cpu_store(cpu, gva, bytes + done, step);
 		if (r != CPU_OK)
 			return r;
+		debug_access(cpu, gva, step, true);
 	}
 	return CPU_OK;
 }
@@ -104,6 +105,7 @@ enum cpu_result stack_peek(struct hosted_cpu *cpu, const struct stack *stack, ui
 			r = cpu_load(cpu, gva, bytes, step);
 		if (r != CPU_OK)
 			return r;
+		debug_access(cpu, gva, step, false);
 		for (unsigned i = 0; i < step / width; i++) {
 			uint64_t value = 0;
 			cpu_copy(&value, bytes + i * width, width);

@@ -55,6 +55,7 @@ static void events_forget(struct hosted_cpu *cpu, const struct x86_state *state)
 	cpu->io.pending = false;
 	io_retire(cpu);
 	cpu->under_way = 0;
+	cpu->debug_hits = 0;
 	if (state->rip != cpu->rip || is_reset)
 		cpu->shadow = 0;
 	if (is_reset) {

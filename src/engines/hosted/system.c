@@ -181,8 +181,8 @@ enum cpu_result system_int(struct hosted_cpu *cpu, const struct x86_insn *insn)
 	enum cpu_result r = except_enter(cpu, &event);
 	/* What MOV SS has met, held back until now, is part of this #DB. */
 	if (r == CPU_OK && insn->op == X86_OP_INT1) {
-		cpu->dr[6] |= cpu->interp->debug_hits;
-		cpu->interp->debug_hits = 0;
+		cpu->dr[6] |= cpu->debug_hits;
+		cpu->debug_hits = 0;
 	}
 	return r;
 }
@@ -344,7 +344,7 @@ static enum cpu_result io_port(struct hosted_cpu *cpu, const struct x86_insn *in
 	if (r == CPU_OK)
 		r = io_access(cpu, true, is_write, port, len, data);
 	if (r == CPU_OK)
-		cpu->interp->debug_hits |= (uint32_t)debug_port(cpu, port, len);
+		cpu->debug_hits |= (uint32_t)debug_port(cpu, port, len);
 	return r;
 }
 

@@ -148,6 +148,8 @@ enum cpu_result debug_fetch(struct hosted_cpu *cpu, uint64_t gva);
 uint64_t debug_data(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write);
 /* debug_watched() - the same for what cpu_ops.debug_set() has. */
 uint8_t debug_watched(const struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write);
+/* debug_access() - an access that is about to be made: both, into debug_hits and debug_met. */
+void debug_access(struct hosted_cpu *cpu, uint64_t gva, unsigned len, bool is_write);
 /* debug_port() - the same for an I/O port (CR4.DE). */
 uint64_t debug_port(const struct hosted_cpu *cpu, uint16_t port, unsigned len);
 

@@ -31,6 +31,15 @@ static const struct {
 	{ SYS_CR4_UMIP, CPUID_EXTENDED_FEATURES, CPUID_ECX, 2 },
 };
 
+/* Those that have PDPTEs loaded and checked, where PAE paging is what they lead to. SDM 3A, PDPTE Registers. */
+#define CR0_LOADS_PDPTES (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
+#define CR4_LOADS_PDPTES (SYS_CR4_PAE | SYS_CR4_PGE | SYS_CR4_PSE | SYS_CR4_SMEP)
+
+static bool is_pae(const struct hosted_cpu *cpu, uint64_t cr0, uint64_t cr4)
+{
+	return (cr0 & X86_CR0_PG) && (cr4 & SYS_CR4_PAE) && !(cpu->efer & X86_EFER_LME);
+}
+
 /* Paging goes on and off: long mode with it, where EFER.LME asks for it. */
 static enum cpu_result cr0_paging(struct hosted_cpu *cpu, bool on)
 {
@@ -56,6 +65,9 @@ static enum cpu_result cr0_write(struct hosted_cpu *cpu, uint64_t value)
 
 	if (value >> 32 || ((wanted & X86_CR0_PG) && !(wanted & X86_CR0_PE)) ||
 	    ((wanted & X86_CR0_NW) && !(wanted & X86_CR0_CD)))
+		return sys_gp(cpu, 0);
+	if ((changed & CR0_LOADS_PDPTES) && is_pae(cpu, wanted, cpu->cr4) &&
+	    !mmu_pdptes_good(cpu, cpu->cr3))
 		return sys_gp(cpu, 0);
 	if (changed & X86_CR0_PG) {
 		enum cpu_result r = cr0_paging(cpu, wanted & X86_CR0_PG);
@@ -87,6 +99,8 @@ static enum cpu_result cr3_write(struct hosted_cpu *cpu, uint64_t value)
 	/* Outside of long mode what is above is not reserved, but there is no way to write it either. */
 	if (sys_is_long(cpu) && (value & reserved))
 		return sys_gp(cpu, 0);
+	if (is_pae(cpu, cpu->cr0, cpu->cr4) && !mmu_pdptes_good(cpu, value))
+		return sys_gp(cpu, 0);
 	mmu_cr3_write(cpu, value);
 	return CPU_OK;
 }
@@ -113,6 +127,9 @@ static enum cpu_result cr4_write(struct hosted_cpu *cpu, uint64_t value)
 	if (sys_is_long(cpu) && !(value & SYS_CR4_PAE))
 		return sys_gp(cpu, 0);
 	if ((changed & value & SYS_CR4_PCIDE) && (!sys_is_long(cpu) || (cpu->cr3 & 0xfff)))
+		return sys_gp(cpu, 0);
+	if ((changed & CR4_LOADS_PDPTES) && is_pae(cpu, cpu->cr0, value) &&
+	    !mmu_pdptes_good(cpu, cpu->cr3))
 		return sys_gp(cpu, 0);
 	cpu->cr4 = value;
 	if (changed & paging)

@@ -30,6 +30,23 @@ static int hybrid_create(const struct spec *spec, const struct guest_dirs *dirs,
 
 const struct engine_ops hybrid_engine = {
 	.name = "hybrid",
+	.traits = {
+		.privileged =
+			"KVM in the host's kernel: the CPU runs the guest in a mode of its own "
+			"and hands back what it may not do; without that hardware KVM interprets "
+			"it, or our software CPU takes the guest",
+		.kernel = "its own, of its image's or its owner's choice",
+		.shared =
+			"KVM, CPUs and their caches, and the disks and sockets that were opened "
+			"for it; no file system and no process of the host",
+		.breach =
+			"a bug in our devices reaches one process that is nobody's, with an empty "
+			"root, no capabilities and a filter on each thread; a bug in KVM, or in "
+			"the few system calls left to that process, reaches the host's kernel",
+		.gives =
+			"a kernel of its own behind a boundary that hardware keeps, where the "
+			"host has that hardware",
+	},
 	.machines = true,
 	.check = hybrid_check,
 	.cpu = hybrid_cpu_name,

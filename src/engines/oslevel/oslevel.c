@@ -323,6 +323,23 @@ static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *sta
 
 const struct engine_ops oslevel_engine = {
 	.name = "os-level",
+	.traits = {
+		.privileged =
+			"nobody: processes run on the host's CPU as any other; what is privileged "
+			"they ask of the host's kernel, which refuses what its filters and "
+			"capabilities do not allow",
+		.kernel = "the host's: one kernel for the host and every instance",
+		.shared =
+			"the host's kernel and its page cache, CPUs and their caches; namespaces, "
+			"cgroups, capabilities and a seccomp filter stand between",
+		.breach =
+			"a bug in the host's kernel reaches the host and every instance; a "
+			"process that leaves its namespaces has the rights of its user id, in a "
+			"user namespace those of an id that nobody else has",
+		.gives =
+			"native speed, the quickest start and the smallest footprint, with only "
+			"the host's kernel between neighbours",
+	},
 	.filters = true,
 	.check = oslevel_check,
 	.probe = oslevel_probe,

@@ -142,6 +142,7 @@ static void vcpu_take_traps(uint8_t *stack)
 	(void)sigaddset(&set, SIGSEGV);
 	(void)sigaddset(&set, SIGILL);
 	(void)sigaddset(&set, SIGFPE);
+	(void)sigaddset(&set, SIGTRAP);
 	(void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 

@@ -56,6 +56,14 @@ enum cpu_result except_interrupt(struct hosted_cpu *cpu, uint8_t vector)
 	rig->vector = vector;
 	return rig->interrupt ? rig->interrupt(cpu, vector) : CPU_OK;
 }
+enum cpu_result except_debug(struct hosted_cpu *cpu, uint64_t dr6_bits)
+{
+	struct rig *rig = rig_of(cpu->vm);
+
+	rig->debugs++;
+	rig->dr6 = dr6_bits;
+	return rig->debug ? rig->debug(cpu) : CPU_OK;
+}
 enum cpu_result interp_step(struct hosted_cpu *cpu)
 {
 	struct rig *rig = rig_of(cpu->vm);

@@ -48,7 +48,9 @@ struct rig {
 	enum cpu_result (*step)(struct hosted_cpu *cpu);
 	enum cpu_result (*jit)(struct hosted_cpu *cpu);
 	enum cpu_result (*interrupt)(struct hosted_cpu *cpu, uint8_t vector);
-	unsigned steps, delivered, interrupts;
+	enum cpu_result (*debug)(struct hosted_cpu *cpu);
+	unsigned steps, delivered, interrupts, debugs;
+	uint64_t dr6;	 /* of the last #DB */
 	uint8_t vector;	 /* of the last interrupt */
 	struct vm *made; /* rig_boot() */
 	struct hosted_cpu *booted;

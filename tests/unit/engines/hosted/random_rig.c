@@ -48,6 +48,18 @@ static uint8_t *pages(size_t n)
 	return at;
 }
 
+/* AVX, where the host has it. */
+static void vectors_on(struct vcpu *vcpu)
+{
+	static uint8_t image[16384];
+	size_t n = sizeof(image);
+	uint64_t xcr0;
+
+	assert_int_equal(hosted_cpu_ops.xsave_get(vcpu, &xcr0, image, &n), 0);
+	if (__builtin_cpu_supports("avx"))
+		assert_int_equal(hosted_cpu_ops.xsave_set(vcpu, xcr0 | 7, image, n), 0);
+}
+
 void random_rig_create(struct random_rig *rig, unsigned n, uint64_t cache_bytes)
 {
 	struct err err = { 0 };
@@ -72,6 +84,7 @@ void random_rig_create(struct random_rig *rig, unsigned n, uint64_t cache_bytes)
 		assert_int_equal(hosted_cpu_ops.vcpu_create(rig->vm, i, &rig->vcpus[i], &err), 0);
 		assert_int_equal(hosted_cpu_ops.cpuid_set(rig->vcpus[i], leaves, n_leaves, &err),
 				 0);
+		vectors_on(rig->vcpus[i]);
 	}
 }
 
@@ -90,138 +103,6 @@ void random_thread(void)
 	const stack_t alternate = { .ss_sp = stack, .ss_size = sizeof(stack) };
 
 	assert_int_equal(sigaltstack(&alternate, NULL), 0);
-}
-
-/* ---- code ---- */
-
-/* Instructions with a ModRM byte; 0x0f in front: of the second map. None that leaves flags undefined: old ones show through. */
-static const uint16_t with_modrm[] = {
-	0x00,  0x01,  0x02,  0x03,  0x08,  0x0b,  0x11,	 0x13,	0x19,  0x1b,  0x21,  0x23,  0x29,
-	0x2b,  0x31,  0x33,  0x38,  0x39,  0x3b,  0x63,	 0x84,	0x85,  0x86,  0x87,  0x88,  0x89,
-	0x8a,  0x8b,  0x8b,  0x89,  0x8d,  0xd0,  0xd1,	 0xf6,	0xf7,  0xfe,  0xff,  0x8f,  0x8c,
-	0x8e,  0xd8,  0xd9,  0xdb,  0xdd,  0xf40, 0xf44, 0xf4f, 0xf90, 0xf95, 0xfa3, 0xfab, 0xfb3,
-	0xfbb, 0xfb0, 0xfb1, 0xfb6, 0xfb7, 0xfbe, 0xfbf, 0xfc0, 0xfc1, 0xf10, 0xf11, 0xf28, 0xf29,
-	0xf58, 0xf6f, 0xf7f, 0xfd4, 0xfef, 0xfc7, 0xf18, 0xf1f, 0xf01, 0xfae,
-};
-static const uint8_t plain[] = {
-	0x90, 0x50, 0x53, 0x55, 0x58, 0x5b, 0x5d, 0x9c, 0x9d, 0xa4, 0xa5, 0xaa, 0xab, 0xac,
-	0xad, 0xa6, 0xae, 0xf5, 0xf8, 0xf9, 0xfc, 0xfd, 0x98, 0x99, 0xc3, 0xc9, 0x9e, 0x9f,
-	0x91, 0x97, 0x60, 0x61, 0x27, 0x37, 0xcb, 0xcf, 0xfa, 0xfb, 0xec, 0xd7, 0xcc, 0x40,
-};
-static const uint8_t with_imm8[] = { 0x04, 0x24, 0x3c, 0x6a, 0xa8, 0xb0, 0xb4, 0xcd, 0xe4 };
-static const uint8_t prefixes[] = { 0x66, 0x66, 0xf2, 0xf3, 0xf3, 0x67, 0xf0, 0x64, 0x65, 0x2e };
-
-#define PICK(rng, table) ((table)[diff_random(rng) % ARRAY_SIZE(table)])
-
-static size_t put_modrm(struct diff_rng *rng, uint8_t *at)
-{
-	size_t n = 0;
-	uint8_t modrm = (uint8_t)diff_random(rng);
-	uint32_t disp = (uint32_t)(diff_random(rng) % RANDOM_RAM_BYTES);
-	unsigned mod = modrm >> 6;
-
-	at[n++] = modrm;
-	if (mod != 3 && (modrm & 7) == 4)
-		at[n++] = (uint8_t)diff_random(rng);
-	if (mod == 1)
-		at[n++] = (uint8_t)diff_random(rng);
-	if (mod == 2 || (mod == 0 && (modrm & 7) == 5)) {
-		if (diff_random(rng) % 2)
-			disp = (uint32_t)(diff_random(rng) % 256) - 128U; /* its own code */
-		memcpy(at + n, &disp, 4);
-		n += 4;
-	}
-	return n;
-}
-
-static size_t put_jump(struct diff_rng *rng, uint8_t *at)
-{
-	uint32_t far = (uint32_t)(diff_random(rng) % 0x4000) - 0x2000U;
-
-	switch (diff_random(rng) % 4) {
-	case 0:
-		at[0] = diff_random(rng) % 2 ? 0xe8 : 0xe9;
-		memcpy(at + 1, &far, 4);
-		return 5;
-	case 1:
-		at[0] = 0x0f;
-		at[1] = (uint8_t)(0x80 | diff_random(rng) % 16);
-		memcpy(at + 2, &far, 4);
-		return 6;
-	case 2:
-		at[0] = (uint8_t)(0xe0 | diff_random(rng) % 4);
-		break;
-	default:
-		at[0] = (uint8_t)(0x70 | diff_random(rng) % 16);
-		break;
-	}
-	at[1] = (uint8_t)(diff_random(rng) % 64 - (diff_random(rng) % 4 ? 0 : 32));
-	return 2;
-}
-
-/* [register] */
-static const uint8_t cx8[] = { 0, 1, 2, 3, 6, 7 };
-
-static size_t put_operation(struct diff_rng *rng, uint8_t *at)
-{
-	size_t n = 0;
-	uint16_t op = PICK(rng, with_modrm);
-
-	if (diff_random(rng) % 3)
-		at[n++] = (uint8_t)(0x40 | diff_random(rng) % 16);
-	if (op > 0xff)
-		at[n++] = 0x0f;
-	at[n++] = (uint8_t)op;
-	uint8_t *modrm = at + n;
-	if (op == 0xfc7) /* CMPXCHG8B; others are random numbers */
-		at[n++] = (uint8_t)(0x08 | PICK(rng, cx8));
-	else
-		n += put_modrm(rng, at + n);
-	if (op == 0xf6 || op == 0xf7) { /* TEST, which has an immediate, NOT, NEG */
-		*modrm &= 0xdf;
-		at[n++] = (uint8_t)diff_random(rng);
-	}
-	return n;
-}
-
-static size_t put_one(struct diff_rng *rng, uint8_t *at)
-{
-	unsigned kind = (unsigned)(diff_random(rng) % 32);
-	uint64_t raw = diff_random(rng);
-	size_t n = 0;
-
-	if (kind < 4)
-		at[n++] = PICK(rng, prefixes);
-	if (kind < 16) {
-		n += put_operation(rng, at + n);
-	} else if (kind < 22) {
-		at[n++] = PICK(rng, plain);
-	} else if (kind < 26) {
-		n += put_jump(rng, at + n);
-	} else if (kind < 28) {
-		at[n++] = PICK(rng, with_imm8);
-		at[n++] = (uint8_t)raw;
-	} else if (kind < 30) {
-		at[n++] = diff_random(rng) % 2 ? 0x81 : 0x83;
-		n += put_modrm(rng, at + n);
-	} else {
-		memcpy(at + n, &raw, 4);
-		n += 4;
-	}
-	return n;
-}
-
-void random_code(struct diff_rng *rng, uint8_t *at, size_t n)
-{
-	uint8_t one[32];
-
-	for (size_t done = 0; done < n;) {
-		size_t len = put_one(rng, one);
-		if (len > n - done)
-			len = n - done;
-		memcpy(at + done, one, len);
-		done += len;
-	}
 }
 
 /* ---- tables ---- */
@@ -270,14 +151,14 @@ static void descriptors_put(struct random_rig *rig)
 }
 
 /* Identity, and behind RAM and ROM whatever. */
-static uint64_t entry(struct diff_rng *rng, uint64_t page, uint64_t last, bool is_wild)
+static uint64_t entry(struct diff_rng *rng, uint64_t page, bool is_wild)
 {
 	uint64_t bits = 0x67; /* present, writable, user, accessed, dirty */
 	uint64_t frame = page << 12;
 
 	if (page < RANDOM_CODE >> 12 && !is_wild)
 		return frame | (page == GDT >> 12 || page == STACKS >> 12 ? 0x63 : 0x61);
-	if (page >= (RANDOM_RAM_BYTES + RANDOM_ROM_BYTES) >> 12 && page != last)
+	if (page >= (RANDOM_RAM_BYTES + RANDOM_ROM_BYTES) >> 12)
 		frame = (RANDOM_CODE +
 			 diff_random(rng) % (RANDOM_RAM_BYTES + RANDOM_ROM_BYTES - RANDOM_CODE)) &
 			~UINT64_C(0xfff);
@@ -310,12 +191,12 @@ static void tables_put(struct diff_rng *rng, struct random_rig *rig, bool is_wil
 		put64(rig, PD + 8, 0xe7); /* 2 MiB: everything again */
 	for (unsigned i = 0; i < 512; i++)
 		put64(rig, PT + 8 * i,
-		      entry(rng, i, 511, is_wild) |
+		      entry(rng, i, is_wild) |
 			      (diff_random(rng) % 32 || i < 16 ? 0 : UINT64_C(1) << 63));
 	put32(rig, PD32, PT32 | 0x67);
 	put32(rig, PD32 + 4 * 1023, PT32 | 0x67);
 	for (unsigned i = 0; i < 1024; i++)
-		put32(rig, PT32 + 4 * i, entry(rng, i, 1023, is_wild));
+		put32(rig, PT32 + 4 * i, entry(rng, i, is_wild));
 }
 
 void random_memory(struct diff_rng *rng, struct random_rig *rig, bool is_wild)
@@ -338,6 +219,12 @@ struct kind {
 
 static const struct kind kinds[] = {
 	{ 0, X86_CODE_64, true, true, true, false },
+	{ 0, X86_CODE_64, true, true, true, false },
+	{ 0, X86_CODE_64, true, true, true, false },
+	{ 0, X86_CODE_64, true, true, true, false },
+	{ 3, X86_CODE_64, true, true, true, false },
+	{ 3, X86_CODE_64, true, true, true, false },
+	{ 3, X86_CODE_64, true, true, true, false },
 	{ 3, X86_CODE_64, true, true, true, false },
 	{ 3, X86_CODE_64, true, true, true, false },
 	{ 3, X86_CODE_32, true, true, true, false },
@@ -356,12 +243,13 @@ static uint64_t address(struct diff_rng *rng)
 		UINT64_C(0xfffffffffffffff4), UINT64_C(0xfffffff8),
 		UINT64_C(0x10fff8),	      UINT64_C(0xffff800000000000),
 		UINT64_C(0xfffffffffffe1234), UINT64_C(0x110000),
-		UINT64_C(0x3ffff0),
+		UINT64_C(0x3ffff0),	      UINT64_C(0x7fffffffff80),
+		UINT64_C(0xffffffffffffffc0), UINT64_C(0xffffffc0),
 	};
 	uint64_t kind = diff_random(rng) % 32;
 
 	if (kind == 0)
-		return PICK(rng, odd);
+		return odd[diff_random(rng) % ARRAY_SIZE(odd)];
 	if (kind < 3)
 		return ((diff_random(rng) % 0x100000 + RANDOM_CODE) | 0xff0) +
 		       diff_random(rng) % 16;
@@ -404,7 +292,7 @@ static void segments_put(const struct kind *kind, struct x86_state *s)
 static void system_put(struct diff_rng *rng, const struct kind *kind, struct x86_state *s)
 {
 	s->cr0 = X86_CR0_ET | X86_CR0_NE | X86_CR0_MP;
-	s->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | 0x90; /* PSE, PGE */
+	s->cr4 = X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT | 0x40090; /* OSXSAVE, PSE, PGE */
 	if (kind->is_protected)
 		s->cr0 |= X86_CR0_PE | X86_CR0_WP;
 	if (kind->paging)

@@ -13,7 +13,8 @@
 #define RANDOM_ROM_BYTES 0x10000U
 #define RANDOM_CODE                                                                                \
 	0x10000U /* from here to the end of RAM, and in ROM behind it: random instructions */
-#define RANDOM_VCPUS 4U
+#define RANDOM_VCPUS	4U
+#define RANDOM_ACCESSES 64U /* of devices, in one case */
 
 struct random_rig {
 	struct guest_mem mem;

@@ -82,7 +82,7 @@ static void without_pge_nothing_is_global(void **state)
 }
 
 /* A page at the same index of a TLB as 0x1000's: of a large one, since the rig has one table of each level. */
-#define SAME (1ULL << (12 + CPU_TLB_BITS)) /* cpu_tlb_index() of 0x1000 */
+#define SAME 0x805000ULL
 
 static void map_same(struct rig *rig, uint8_t byte, uint64_t bits)
 {
@@ -92,10 +92,49 @@ static void map_same(struct rig *rig, uint8_t byte, uint64_t bits)
 	rig_map(rig, 2, SAME & ~0x1fffffULL, gpa, PWU, PW | bits);
 }
 
+/* A table is known until a flush; what it makes a fault is walked from the root. */
+static void a_table_that_another_one_replaced(void **state)
+{
+	struct rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpus[0];
+
+	start(rig, 0);
+	map(rig, 0x1000, 1, PW);
+	map(rig, 0x2000, 2, PW);
+	assert_int_equal(peek(cpu, 0x1000), 1);
+	uint64_t upper = rig_upper(rig, 1, 0x1000), entry = rig_entry(rig, upper);
+	uint64_t table = entry & ~0xfffULL;
+	memcpy(rig->ram + 0x30000, rig->ram + table, 0x1000);
+	rig_entry_set(rig, 0x30000 + 2 * 8, 0x103000 | PW | PTE_A);
+	rig_entry_set(rig, upper, 0x30000 | (entry & 0xfff));
+	assert_int_equal(peek(cpu, 0x2000), 2); /* by the table that it has come to before */
+	mmu_flush_page(cpu, 0x5000);
+	mmu_flush_page(cpu, 0x2000);
+	assert_int_equal(peek(cpu, 0x2000), 3);
+	rig_entry_set(rig, 0x30000 + 4 * 8, 0);
+	assert_int_equal(peek(cpu, 0x4000), 0xff);
+	rig_entry_set(rig, table + 4 * 8, 0x104000 | PW);
+	rig_entry_set(rig, upper, entry);
+	assert_int_equal(peek(cpu, 0x4000), 4); /* no flush was due: nothing was there */
+}
+
+/* Arrays that malloc() made one after the other, 8 MiB and a page apart, shared half of their indices. */
+static void arrays_that_are_walked_at_once_do_not_meet(void **state)
+{
+	static const uint64_t apart[] = { 0x400000, 0x401000,  0x800000,
+					  0x801000, 0x1000000, 0x1001000 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(apart) / sizeof(apart[0]); i++) {
+		for (uint64_t gva = 0x7f0000000000; gva < 0x7f0002000000; gva += 0x1000)
+			assert_int_not_equal(cpu_tlb_index(gva), cpu_tlb_index(gva + apart[i]));
+	}
+}
+
 /* The page before is at the same index: what crosses between them is no hit of the second one's. */
 static void an_access_across_pages_of_one_index(void **state)
 {
-	const uint64_t at = 1ULL << (12 + 2 * CPU_TLB_BITS - 1);
+	const uint64_t at = 1ULL << (12 + CPU_TLB_BITS + CPU_TLB_MIX - 1);
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 	uint8_t bytes[8];
@@ -121,6 +160,7 @@ static void an_entry_that_changes_sides_is_flushed_rightly(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
+	assert_int_equal(cpu_tlb_index(SAME), cpu_tlb_index(0x1000));
 	start(rig, CR4_PGE);
 	map(rig, 0x1000, 1, PW);
 	assert_int_equal(peek(cpu, 0x1000), 1);
@@ -165,14 +205,14 @@ static void invlpg_of_a_large_page_takes_all_of_it(void **state)
 	map(rig, 0x1000, 1, PW);
 	assert_int_equal(peek(cpu, 0x1000), 1);
 	assert_int_equal(peek(cpu, SAME), 0x22); /* takes the place of 0x1000's */
-	assert_int_equal(peek(cpu, SAME + 0x1fe000), 0x22);
+	assert_int_equal(peek(cpu, SAME + 0x1f9000), 0x22);
 	map(rig, 0x8000, 8, PW);
 	assert_int_equal(peek(cpu, 0x8000), 8);
 	map(rig, 0x8000, 9, PW);
 	map_same(rig, 0x44, PTE_G);
 	mmu_flush_page(cpu, SAME + 0xf0123); /* none of the two: the same mapping */
 	assert_int_equal(peek(cpu, SAME), 0x44);
-	assert_int_equal(peek(cpu, SAME + 0x1fe000), 0x44);
+	assert_int_equal(peek(cpu, SAME + 0x1f9000), 0x44);
 	assert_int_equal(peek(cpu, 0x8000), 8); /* another's */
 }
 
@@ -458,6 +498,8 @@ int main(void)
 		T(more_spaces_than_there_is_room_for),
 		T(a_supervisors_pages_are_not_another_spaces),
 		T(without_pcid_each_cr3_write_flushes),
+		T(a_table_that_another_one_replaced),
+		T(arrays_that_are_walked_at_once_do_not_meet),
 		T(an_access_across_pages_of_one_index),
 		T(invlpg_leaves_other_spaces_but_for_global_pages),
 		T(invpcid_flushes_what_it_says),

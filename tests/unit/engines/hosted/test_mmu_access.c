@@ -35,7 +35,7 @@ static void a_clean_page_gets_no_write_tag(void **state)
 	map(rig, 0x1000, 0x100000, PW);
 	assert_int_equal(cpu_load(cpu, 0x1000, &word, 4), CPU_OK);
 	assert_int_equal(cpu->tlb->entries[1].read, 0x1000);
-	assert_int_equal(cpu->tlb->entries[1].write, CPU_TLB_NONE);
+	assert_int_equal(cpu->tlb->entries[1].write, cpu_tlb_none(1));
 	assert_int_equal(cpu_store(cpu, 0x1000, &word, 4), CPU_OK);
 	assert_int_equal(cpu->tlb->entries[1].write, 0x1000);
 	assert_ptr_equal(cpu_hva(&cpu->tlb->entries[1], 0x1004), rig->ram + 0x100004);
@@ -190,7 +190,7 @@ static void rom_is_read_as_memory_and_written_as_a_device(void **state)
 	map(rig, 0x1000, RIG_ROM, PW | PTE_D);
 	assert_int_equal(cpu_load(cpu, 0x1000, &word, 2), CPU_OK);
 	assert_int_equal(word, 0x5a5a);
-	assert_int_equal(cpu->tlb->entries[1].write, CPU_TLB_NONE);
+	assert_int_equal(cpu->tlb->entries[1].write, cpu_tlb_none(1));
 	assert_int_equal(mmu_fill(cpu, 0x1008, CPU_WRITE, &hva, &gpa), CPU_EXIT);
 	assert_int_equal(gpa, RIG_ROM + 8);
 	assert_int_equal(asked(cpu, &io, 0x1000, &word, 4, true, 0, gpas), 1);
@@ -261,7 +261,7 @@ static void stores_to_pages_with_code_are_told(void **state)
 	rig->code[0x100] = 1;
 	assert_int_equal(mmu_fill(cpu, 0x1004, CPU_WRITE, &hva, &gpa), CPU_EXIT);
 	assert_int_equal(gpa, 0x100004);
-	assert_int_equal(cpu->tlb->entries[1].write, CPU_TLB_NONE);
+	assert_int_equal(cpu->tlb->entries[1].write, cpu_tlb_none(1));
 	assert_int_equal(cpu->tlb->entries[1].read, 0x1000);
 	assert_int_equal(cpu_store(cpu, 0x1004, &word, 4), CPU_OK);
 	assert_int_equal(rig->wrote, 1);
@@ -335,11 +335,11 @@ static void a_protected_page_is_written_by_no_one(void **state)
 	}
 	rig->code[0x100] = 1;
 	mmu_protect(&rig->vm, &rig->cpus[0], 0x100123); /* vcpu 1 is not running */
-	assert_int_equal(rig->cpus[0].tlb->entries[1].write, CPU_TLB_NONE);
+	assert_int_equal(rig->cpus[0].tlb->entries[1].write, cpu_tlb_none(1));
 	assert_int_equal(rig->cpus[0].tlb->entries[1].read, 0x1000);
 	assert_int_equal(rig->cpus[0].tlb->entries[2].write, 0x2000);
 	mmu_enter(&rig->cpus[1]);
-	assert_int_equal(rig->cpus[1].tlb->entries[1].write, CPU_TLB_NONE);
+	assert_int_equal(rig->cpus[1].tlb->entries[1].write, cpu_tlb_none(1));
 	assert_int_equal(rig->cpus[1].tlb->entries[2].write, 0x2000);
 	assert_int_equal(rig->cpus[1].poll, 0);
 	mmu_leave(&rig->cpus[1]);
@@ -362,7 +362,7 @@ static void more_pages_than_the_list_holds(void **state)
 		mmu_protect(&rig->vm, NULL, 0x100000 + i * 0x1000);
 	mmu_enter(other);
 	for (unsigned i = 1; i <= MMU_SYNC_GPAS + 2; i++)
-		assert_int_equal(other->tlb->entries[i].write, CPU_TLB_NONE);
+		assert_int_equal(other->tlb->entries[i].write, cpu_tlb_none(i));
 	mmu_leave(other);
 }
 

@@ -307,6 +307,59 @@ static void a_delivery_goes_through_the_journal(void **state)
 	assert_int_equal(run(cpu), VCPU_EXIT_HLT);
 }
 
+/* A frame on the stack that a data breakpoint watches. */
+static enum cpu_result meets(struct hosted_cpu *cpu, uint8_t vector)
+{
+	(void)vector;
+	cpu->debug_hits |= 2;
+	return CPU_OK;
+}
+
+static enum cpu_result meets_again(struct hosted_cpu *cpu)
+{
+	cpu->debug_hits |= 2;
+	if (rig_of(cpu->vm)->debugs == 100)
+		hosted_kick(&cpu->vcpu);
+	return CPU_OK;
+}
+
+static void a_frame_that_meets_a_breakpoint(void **state)
+{
+	struct rig *rig = *state;
+	struct hosted_cpu *cpu = scene(rig, "s.ih");
+
+	rig->interrupt = meets;
+	hosted_irq_window(&cpu->vcpu, true);
+	assert_int_equal(run(cpu), VCPU_EXIT_IRQ_WINDOW);
+	hosted_irq_window(&cpu->vcpu, false);
+	assert_int_equal(hosted_inject(&cpu->vcpu, 0x40), 0);
+	assert_int_equal(hosted_inject_nmi(&cpu->vcpu), 0); /* comes first, #DB before the other */
+	cpu->rflags &= ~(uint64_t)X86_IF;
+	unsigned steps = rig->steps;
+	assert_int_equal(run(cpu), VCPU_EXIT_PIO);
+	assert_int_equal(rig->interrupts, 1);
+	assert_int_equal(rig->debugs, 1);
+	assert_int_equal(rig->dr6, 2);
+	assert_int_equal(rig->steps, steps + 1);
+	assert_int_equal(cpu->debug_hits, 0);
+}
+
+/* Benign ones in turn: real CPUs hang, which their hypervisors had to learn. */
+static void a_debug_exception_that_meets_itself_can_be_kicked(void **state)
+{
+	struct rig *rig = *state;
+	struct hosted_cpu *cpu = scene(rig, "..h");
+
+	rig->debug = meets_again;
+	cpu->debug_hits = 1;
+	assert_int_equal(run(cpu), VCPU_EXIT_KICKED);
+	assert_int_equal(rig->debugs, 100);
+	assert_int_equal(rig->steps, 0);
+	rig->debug = NULL;
+	assert_int_equal(run(cpu), VCPU_EXIT_HLT);
+	assert_int_equal(rig->debugs, 101);
+}
+
 static void an_nmi_waits_for_the_end_of_another(void **state)
 {
 	struct rig *rig = *state;
@@ -694,6 +747,8 @@ int main(void)
 		T(interrupts_wait_for_the_flag_and_the_shadow),
 		T(an_interrupt_whose_delivery_faults_is_over),
 		T(a_delivery_goes_through_the_journal),
+		T(a_frame_that_meets_a_breakpoint),
+		T(a_debug_exception_that_meets_itself_can_be_kicked),
 		T(an_nmi_waits_for_the_end_of_another),
 		T(a_halt_with_work_goes_on),
 		T(the_machine_hears_of_a_lower_task_priority),

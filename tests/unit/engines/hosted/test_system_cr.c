@@ -72,6 +72,62 @@ static void the_way_to_long_mode_and_back(void **state)
 	assert_true(cpu->mode & CPU_MODE_REAL);
 }
 
+/* PDPTEs at SYS_TABLES: all good; behind them others. */
+static void pae_tables(struct sys_rig *rig, uint64_t bad)
+{
+	sys_mode(rig, SYS_P32, 0);
+	for (unsigned i = 0; i < 8; i++)
+		sys_poke(rig, SYS_DATA + 8 * i, (SYS_TABLES + 0x1000) | 1, 8);
+	sys_poke(rig, SYS_DATA + 32 + 8 * 3, bad, 8);
+	rig->cpu.cr3 = SYS_DATA + 32;
+	rig->cpu.cr4 = SYS_CR4_PAE;
+}
+
+static void reserved_bits_of_pdptes_were_found_at_the_access(void **state)
+{
+	static const struct {
+		uint64_t entry;
+		bool good;
+	} rows[] = { { 1, true },
+		     { 0x1e6, true },
+		     { 0xe19, true },
+		     { 3, false },
+		     { 5, false },
+		     { 0x21, false },
+		     { 0x101, false },
+		     { 1 | 1ULL << 63, false },
+		     { 1 | 1ULL << 52, false } };
+	struct sys_rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpu;
+
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		pae_tables(rig, rows[i].entry);
+		struct x86_insn cr0 = sys_decode(rig, "0f22c0");
+		struct x86_insn cr3 = sys_decode(rig, "0f22d8");
+		struct x86_insn cr4 = sys_decode(rig, "0f22e0");
+		const enum cpu_result expected = rows[i].good ? CPU_OK : CPU_FAULT;
+		cpu->regs[X86_RAX] = 0x80000011; /* paging on */
+		assert_int_equal(system_execute(cpu, &cr0), expected);
+		assert_int_equal(cpu->cr0 & X86_CR0_PG, rows[i].good ? X86_CR0_PG : 0);
+		cpu->cr3 = SYS_DATA;
+		assert_int_equal(system_execute(cpu, &cr0), CPU_OK);
+		cpu->regs[X86_RAX] = SYS_DATA + 32;
+		assert_int_equal(system_execute(cpu, &cr3), expected);
+		assert_int_equal(cpu->cr3, SYS_DATA + (rows[i].good ? 32 : 0));
+		cpu->cr3 = SYS_DATA + 32;
+		cpu->regs[X86_RAX] = SYS_CR4_PAE | SYS_CR4_PGE;
+		assert_int_equal(system_execute(cpu, &cr4), expected);
+		assert_int_equal(cpu->cr4, SYS_CR4_PAE | (rows[i].good ? SYS_CR4_PGE : 0));
+		cpu->regs[X86_RAX] = cpu->cr4 | SYS_CR4_UMIP; /* loads none */
+		assert_int_equal(system_execute(cpu, &cr4), CPU_OK);
+	}
+	/* In long mode they are none. */
+	sys_mode(rig, SYS_LONG, 0);
+	sys_poke(rig, SYS_DATA, 0x1ff, 8);
+	cpu->regs[X86_RAX] = SYS_DATA;
+	sys_runs(rig, "0f22d8");
+}
+
 static void a_hidden_feature_s_bit_is_reserved(void **state)
 {
 	struct sys_rig *rig = *state;
@@ -196,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(control_registers_are_checked),
 		CASE(the_way_to_long_mode_and_back),
+		CASE(reserved_bits_of_pdptes_were_found_at_the_access),
 		CASE(a_hidden_feature_s_bit_is_reserved),
 		CASE(pcid_needs_cr3_s_low_bits_clear),
 		CASE(lmsw_smsw_clts),

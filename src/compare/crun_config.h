@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "compare/rootfs.h"
+
+/*
+ * crun_config_write() - DIR/config.json, the bundle of a container in DIR/root
+ * In a child that has it mounted; the image's user is looked up in there.
+ * @cgroup: absolute, below the hierarchies' tops; NULL: crun's own choice
+ * Source: OCI Runtime Specification 1.0, config.md and config-linux.md.
+ */
+int crun_config_write(const struct rootfs *rootfs, const char *const *argv, const char *cgroup,
+		      struct err *err);
