@@ -100,7 +100,7 @@ static int crun_enter(void *arg, struct err *err)
 	const struct crun_call *call = arg;
 	const struct rootfs *rootfs = &call->box->rootfs;
 	char cgroup[256];
-	int r = rootfs_mount(rootfs, err);
+	int r = rootfs_attach(rootfs, err);
 
 	if (r == 0)
 		r = crun_view(NULL, err);

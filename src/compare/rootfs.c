@@ -82,7 +82,7 @@ static int rootfs_overlay(const struct rootfs *rootfs)
 	return 0;
 }
 
-int rootfs_mount(const struct rootfs *rootfs, struct err *err)
+int rootfs_attach(const struct rootfs *rootfs, struct err *err)
 {
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET) < 0)
 		return err_set(err, errno, "new name spaces");
@@ -129,7 +129,7 @@ static int rootfs_user(const char *name, struct err *err)
 int rootfs_enter(const struct rootfs *rootfs, struct err *err)
 {
 	char root[ROOTFS_PATH];
-	int r = rootfs_mount(rootfs, err);
+	int r = rootfs_attach(rootfs, err);
 
 	if (r < 0)
 		return r;

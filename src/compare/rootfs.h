@@ -20,7 +20,7 @@ void rootfs_remove(const struct rootfs *rootfs);
 /*
  * In a child, which gets name spaces of its own for it, of mounts and with a network that is nothing but a loopback, as
  * --network none has it.
- * rootfs_mount() - on dir/root   rootfs_enter() - then make it the root, with /proc, /sys and /dev, and become the image's user
+ * rootfs_attach() - on dir/root   rootfs_enter() - then make it the root, with /proc, /sys and /dev, and become the image's user
  */
-int rootfs_mount(const struct rootfs *rootfs, struct err *err);
+int rootfs_attach(const struct rootfs *rootfs, struct err *err);
 int rootfs_enter(const struct rootfs *rootfs, struct err *err);

@@ -10,7 +10,7 @@ static int create(const struct oci *oci, const struct args *args, struct err *er
 	return oci_make(oci, args, MAKE_FOR_OTHERS, &making, err);
 }
 
-const struct verb verb_create = {
+const struct verb oci_verb_create = {
 	.name = "create",
 	.operands = "ID",
 	.summary = "make a container; its program waits for start",

@@ -222,7 +222,7 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 	return r;
 }
 
-const struct verb verb_exec = {
+const struct verb oci_verb_exec = {
 	.name = "exec",
 	.operands = "ID [COMMAND [ARG...]]",
 	.summary = "run one more process in a container",

@@ -86,7 +86,7 @@ static int features(const struct oci *oci, const struct args *args, struct err *
 	return 0;
 }
 
-const struct verb verb_features = {
+const struct verb oci_verb_features = {
 	.name = "features",
 	.operands = "",
 	.summary = "print what this runtime can do, as JSON",

@@ -70,7 +70,7 @@ static int kill_container(const struct oci *oci, const struct args *args, struct
 	return kill_first(&subject, sig, err);
 }
 
-const struct verb verb_kill = {
+const struct verb oci_verb_kill = {
 	.name = "kill",
 	.operands = "ID [SIGNAL]",
 	.summary = "send a signal, TERM if none is named, to a container's first process",
@@ -104,7 +104,7 @@ static int delete_container(const struct oci *oci, const struct args *args, stru
 	return oci_destroy(oci, &subject, err);
 }
 
-const struct verb verb_delete = {
+const struct verb oci_verb_delete = {
 	.name = "delete",
 	.operands = "ID",
 	.summary = "remove what is left of a container",

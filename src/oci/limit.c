@@ -48,7 +48,7 @@ static int resume_container(const struct oci *oci, const struct args *args, stru
 	return freeze(oci, args, false, err);
 }
 
-const struct verb verb_pause = {
+const struct verb oci_verb_pause = {
 	.name = "pause",
 	.operands = "ID",
 	.summary = "stop all processes of a container where they are",
@@ -57,7 +57,7 @@ const struct verb verb_pause = {
 	.max_operands = 1,
 	.run = pause_container,
 };
-const struct verb verb_resume = {
+const struct verb oci_verb_resume = {
 	.name = "resume",
 	.operands = "ID",
 	.summary = "let them go on",
@@ -108,7 +108,7 @@ static int ps(const struct oci *oci, const struct args *args, struct err *err)
 	return r;
 }
 
-const struct verb verb_ps = {
+const struct verb oci_verb_ps = {
 	.name = "ps",
 	.operands = "ID",
 	.summary = "list the processes of a container, by the host's numbers",
@@ -165,7 +165,7 @@ static int update(const struct oci *oci, const struct args *args, struct err *er
 	return r;
 }
 
-const struct verb verb_update = {
+const struct verb oci_verb_update = {
 	.name = "update",
 	.operands = "ID",
 	.summary = "change the limits of a container",

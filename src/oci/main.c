@@ -24,9 +24,9 @@ static const struct opt main_opts[] = {
 };
 
 static const struct verb *const main_verbs[] = {
-	&verb_create, &verb_start,  &verb_run,	    &verb_state, &verb_kill,
-	&verb_delete, &verb_exec,   &verb_list,	    &verb_ps,	 &verb_pause,
-	&verb_resume, &verb_update, &verb_features, &verb_spec,
+	&oci_verb_create, &oci_verb_start,  &oci_verb_run,	&oci_verb_state, &oci_verb_kill,
+	&oci_verb_delete, &oci_verb_exec,   &oci_verb_list,	&oci_verb_ps,	 &oci_verb_pause,
+	&oci_verb_resume, &oci_verb_update, &oci_verb_features, &oci_verb_spec,
 };
 /* Verbs of runc's that this runtime does not have: said so, not "unknown". */
 static const char *const main_absent[] = { "checkpoint", "restore", "events" };
@@ -177,7 +177,8 @@ static int main_run(struct oci *oci, int argc, char **argv, int *failed, struct 
 	if (r < 0)
 		return r;
 	*failed = verb->failed ? verb->failed : 1;
-	if (verb->run == verb_create.run || verb->run == verb_run.run || verb->run == verb_exec.run)
+	if (verb->run == oci_verb_create.run || verb->run == oci_verb_run.run ||
+	    verb->run == oci_verb_exec.run)
 		r = self_seal(given, err);
 	return r < 0 ? r : main_verb(oci, verb, args.argc - 1, args.argv + 1, err);
 }

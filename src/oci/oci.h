@@ -27,9 +27,9 @@ struct verb {
 	int (*run)(const struct oci *oci, const struct args *args, struct err *err);
 };
 
-extern const struct verb verb_create, verb_start, verb_run, verb_state, verb_kill, verb_delete,
-	verb_exec, verb_list, verb_ps, verb_pause, verb_resume, verb_update, verb_features,
-	verb_spec;
+extern const struct verb oci_verb_create, oci_verb_start, oci_verb_run, oci_verb_state,
+	oci_verb_kill, oci_verb_delete, oci_verb_exec, oci_verb_list, oci_verb_ps, oci_verb_pause,
+	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec;
 
 /* oci_say() - a line of level "error", "warning" or "debug" to --log, and to standard error: the last only with --debug */
 void oci_say(const struct oci *oci, const char *level, const char *text);

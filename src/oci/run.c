@@ -42,7 +42,7 @@ static int run(const struct oci *oci, const struct args *args, struct err *err)
 	return r < 0 || gone == 0 ? r : gone;
 }
 
-const struct verb verb_run = {
+const struct verb oci_verb_run = {
 	.name = "run",
 	.operands = "ID",
 	.summary = "make a container, start it, and delete it once it has ended",

@@ -85,7 +85,7 @@ static int spec(const struct oci *oci, const struct args *args, struct err *err)
 	return r < 0 ? err_set(err, -r, "write %s", path) : 0;
 }
 
-const struct verb verb_spec = {
+const struct verb oci_verb_spec = {
 	.name = "spec",
 	.operands = "",
 	.summary = "write a config.json to start from",

@@ -40,7 +40,7 @@ static int start(const struct oci *oci, const struct args *args, struct err *err
 	return start_hooks(oci, &subject);
 }
 
-const struct verb verb_start = {
+const struct verb oci_verb_start = {
 	.name = "start",
 	.operands = "ID",
 	.summary = "let the program of a container run",

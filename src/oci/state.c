@@ -30,7 +30,7 @@ static int state(const struct oci *oci, const struct args *args, struct err *err
 	return 0;
 }
 
-const struct verb verb_state = {
+const struct verb oci_verb_state = {
 	.name = "state",
 	.operands = "ID",
 	.summary = "print the state of a container",
@@ -121,7 +121,7 @@ static int list(const struct oci *oci, const struct args *args, struct err *err)
 	return 0;
 }
 
-const struct verb verb_list = {
+const struct verb oci_verb_list = {
 	.name = "list",
 	.operands = "",
 	.summary = "list containers",

@@ -64,8 +64,9 @@ is()
 	oci run -b "$B" box &
 	wait_until is box running
 	oci kill box KILL
-	run wait $!
-	[ "$status" -eq 137 ]
+	local ended=0
+	wait $! || ended=$?
+	[ "$ended" -eq 137 ]
 	[ -z "$(oci list -q)" ]
 	[ -z "$(ls "$OCI_ROOT")" ]
 }
