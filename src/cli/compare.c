@@ -39,7 +39,7 @@ static const struct opt compare_opts[] = {
 	{ 0, OPT_SWITCH, "quick", NULL, NULL },
 	{ 0, OPT_SWITCH, "standard", NULL, NULL },
 	{ 0, OPT_SWITCH, "full", NULL, "few metrics and 5 runs; 10; all and 20 (--standard)" },
-	{ 0, OPT_TEXT, "runs", "N", "how often each is measured" },
+	{ 0, OPT_TEXT, "runs", "N", "how often each is measured; 0: only show" },
 	{ 0, OPT_TEXT, "timeout", "DURATION", "how long one run may take" },
 	{ 0, OPT_GROUP, "", NULL, "Limits, the same for all" },
 	{ 'm', OPT_TEXT, "memory", "SIZE", "memory (" COMPARE_MEMORY ")" },
@@ -62,6 +62,7 @@ struct compare_call {
 	struct result baseline;
 	bool has_baseline;
 	bool saved;	 /* the file of -o is the one that is saved all along */
+	bool show;	 /* --runs 0: nothing is measured */
 	int64_t percent; /* --fail-above; -1: not given */
 };
 
@@ -142,9 +143,13 @@ static int compare_numbers(struct compare_call *call, struct err *err)
 		   *percent = args_text(args, "fail-above", NULL);
 	int64_t n = 0, memory = 0, time_ns = 0;
 	cpu_set_t here;
-	int r = runs ? args_int(runs, "--runs", 1, COMPARE_RUNS_MAX, &n, err) : 0;
+	int r = runs ? args_int(runs, "--runs", 0, COMPARE_RUNS_MAX, &n, err) : 0;
 
 	call->request.runs = (unsigned)n;
+	call->show = runs && !n;
+	if (r == 0 && call->show && !args_given(args, "continue"))
+		r = err_say(err, EINVAL,
+			    "--runs 0: only shows what is there: name it (--continue FILE)");
 	if (r == 0 && timeout)
 		r = args_duration_ns(timeout, "--timeout", &time_ns, err);
 	if (r == 0 && timeout && time_ns < NS_PER_S)
@@ -422,7 +427,8 @@ static int compare_call(const struct compare_call *call, struct err *err)
 	int r = compare_try_output(call, &made, err);
 
 	if (r == 0)
-		r = compare_run(&call->request, &result, &interrupted, err);
+		r = call->show ? result_load(call->state, &result, err)
+			       : compare_run(&call->request, &result, &interrupted, err);
 	if (r < 0)
 		compare_failed(call, &result, made);
 	if (r == -ENOENT && compare_lacks_image(call))
@@ -458,7 +464,7 @@ static int compare_main(struct cli *cli, const struct args *args, struct err *er
 const struct cmd cmd_compare = {
 	.name = "compare",
 	.operands = "[IMAGE [COMMAND [ARG...]]]",
-	.summary = "Measure one workload under every architecture, side by side",
+	.summary = "Measure architectures side by side",
 	.notes = "A COMMAND's own numbers are those of a JSON object on its last line.\n"
 		 "Without IMAGE: the built-in suite ('strata image build-bench' makes its image).",
 	.opts = compare_opts,

@@ -162,7 +162,8 @@ static int qemu_keep(struct column *column, struct qemu_vm *vm, const char *cons
 	int r = qemu_make(column, argv, vm, err);
 
 	if (r == 0)
-		r = qemu_vm_wait(vm, QEMU_SAID, QEMU_TRY_S, column->setup->stop, err);
+		r = qemu_vm_wait(vm, argv ? QEMU_STARTED : QEMU_SAID, QEMU_TRY_S,
+				 column->setup->stop, err);
 	if (r < 0)
 		qemu_vm_end(vm, NULL, NULL);
 	return r;
@@ -173,7 +174,7 @@ static int qemu_start(struct column *column, struct err *err)
 	struct qemu *qemu = column->state;
 
 	qemu_vm_end(&qemu->session, NULL, NULL); /* one that was stopped */
-	return qemu_keep(column, &qemu->session, column_idle, err);
+	return qemu_keep(column, &qemu->session, NULL, err);
 }
 
 /* A time limit or the machine's end: it is of no more use. */

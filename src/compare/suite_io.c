@@ -196,7 +196,7 @@ const struct metric metric_job_gcc = {
 	.source = "GCC 12.2.0, make 4.3",
 	.better = BETTER_LOW,
 	.level = COMPARE_FULL,
-	.seconds = 8,
+	.seconds = 15,
 	.command = COMPILE("CFLAGS='-O1 -w -std=gnu99 -DLUA_COMPAT_5_3'"),
 	.parse = parse_time,
 };

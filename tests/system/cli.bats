@@ -49,7 +49,7 @@ man_section() {
 
 @test "all verbs of the issue are there" {
 	for verb in run create start stop restart kill pause resume exec attach logs ps inspect stats wait cp \
-		rename rm events info version image volume network top boot completion unpause images pull rmi load; do
+		rename rm events compare info version image volume network top boot completion unpause images pull rmi load; do
 		run "$STRATA" $verb --help
 		[ "$status" -eq 0 ] || { echo "$verb: $output"; false; }
 	done

@@ -46,6 +46,7 @@ agree()
 	END
 }
 
+# shellcheck disable=SC2016 # for a shell of its own
 LOOP='i=0; while [ $i -lt 40000 ]; do i=$((i+1)); done'
 
 # ms COMMAND...: of its wall clock
@@ -81,6 +82,12 @@ idle_mib()
 	END
 }
 
+is_idle()
+{
+	[ "$(strata logs idle)" = idle ]
+}
+
+# shellcheck disable=SC2094 # columns are called as files are
 @test "twenty pairs: the figures are those that anybody takes by hand" {
 	local i
 	for ((i = 0; i < 20; i++)); do
@@ -95,7 +102,7 @@ idle_mib()
 		samples m.json memory.overhead os-level >>memory
 		strata run -d --name idle --virt os-level --network none -m 512m --cpus 2 demo \
 			sh -c "trap 'exit 0' TERM; echo idle; while :; do sleep 1000 & wait \$!; done" >/dev/null
-		wait_until eval '[ "$(strata logs idle)" = idle ]'
+		wait_until is_idle
 		idle_mib idle >>memory.hand
 		strata rm -f idle >/dev/null
 	done
@@ -111,6 +118,7 @@ idle_mib()
 		sh -c 'echo n=5; echo "{\"inner\": 2.5, \"pid\": $$}"'
 	[ "$status" = 0 ]
 	[ -z "$output" ]
+	# shellcheck disable=SC2154 # bats sets it
 	[[ $stderr == *"measuring workload"* ]]
 	for column in host $(columns | tr , ' '); do
 		for metric in time cpu memory status parsed inner pid; do
@@ -183,6 +191,7 @@ interrupted()
 		[ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "strata-$tag-*")" ]
 		[ -z "$(ls "$STRATA_ROOT/tmp")" ]
 		[ "$(jq .ended_ns state.json)" = 0 ]
+		strata compare --runs 0 --continue state.json | grep -q "start to the first byte"
 	done
 	cp state.json half.json
 	interrupted --continue state.json -f json -o all.json
@@ -262,7 +271,8 @@ interrupted()
 		--timeout 10ms demo true|a second
 		--format yaml demo true|none of table
 		-f json -o /nosuch/file demo true|/nosuch/file
-		--runs 0 demo true|--runs
+		--runs 0 demo true|--continue
+		--runs x demo true|--runs
 	END
 	run strata compare
 	one_line_error "strata image build-bench"

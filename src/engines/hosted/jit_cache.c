@@ -53,6 +53,9 @@ void jit_insert(struct jit_vcpu *jit, struct jit_block *block)
 	block->next_hash = *by_rip;
 	*by_rip = ref;
 	block->next_page = *by_page;
+	block->prev_page = 0;
+	if (*by_page)
+		jit_block(jit, *by_page)->prev_page = ref;
 	*by_page = ref;
 	if (block->gpa2 && block->gpa2 != JIT_NO_PAGE) {
 		jit_ref *by_page2 = &jit->by_page2[hash_page(jit, block->gpa2)];
@@ -63,6 +66,20 @@ void jit_insert(struct jit_vcpu *jit, struct jit_block *block)
 	region->blocks = ref;
 }
 
+/*
+ * A page that many processes run at addresses of their own (the dynamic linker's) has blocks for each of them, and those to be removed
+ * are the oldest, at the chain's far end: it is not searched.
+ */
+static void page_remove(struct jit_vcpu *jit, const struct jit_block *block)
+{
+	if (block->next_page)
+		jit_block(jit, block->next_page)->prev_page = block->prev_page;
+	if (block->prev_page)
+		jit_block(jit, block->prev_page)->next_page = block->next_page;
+	else
+		jit->by_page[hash_page(jit, block->gpa)] = block->next_page;
+}
+
 void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
 {
 	jit_ref ref = jit_ref_of(jit, block);
@@ -71,10 +88,7 @@ void jit_remove(struct jit_vcpu *jit, struct jit_block *block)
 	while (*at != ref)
 		at = &jit_block(jit, *at)->next_hash;
 	*at = block->next_hash;
-	at = &jit->by_page[hash_page(jit, block->gpa)];
-	while (*at != ref)
-		at = &jit_block(jit, *at)->next_page;
-	*at = block->next_page;
+	page_remove(jit, block);
 	if (!block->gpa2 || block->gpa2 == JIT_NO_PAGE)
 		return;
 	at = &jit->by_page2[hash_page(jit, block->gpa2)];

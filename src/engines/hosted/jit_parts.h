@@ -133,7 +133,8 @@ struct jit_block {
 	jit_ref flags_entry; /* flags in jit_gs.flags, where it wants them; 0: not made yet */
 	uint32_t code_bytes;
 	jit_ref next_hash, next_page, next_page2, next_region;
-	jit_ref incoming; /* struct jit_link: linked to this */
+	jit_ref prev_page; /* 0: the first */
+	jit_ref incoming;  /* struct jit_link: linked to this */
 };
 
 /* A direct edge. */

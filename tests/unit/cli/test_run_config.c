@@ -138,6 +138,7 @@ static void limits(void **state)
 	      "{\"image\":\"x\",\"limits\":{\"memory_bytes\":67108864,\"memory_swap_bytes\":-1,"
 	      "\"cpu_quota_us\":150000,\"cpu_period_us\":100000,\"cpu_shares\":512,"
 	      "\"cpuset\":\"0-1\",\"pids\":9}}");
+	gives("--cgroup-parent a/b x", "{\"image\":\"x\",\"cgroup_parent\":\"a/b\"}");
 	gives("--memory-reservation 1k --pids-limit -1 x",
 	      "{\"image\":\"x\",\"limits\":{\"memory_reservation_bytes\":1024,\"pids\":0}}");
 	gives("--ulimit nofile=10:20 --ulimit core=unlimited x",
