@@ -21,6 +21,9 @@
 
 #define CHILD_ERR_MAX  65536 /* of standard error, of which the last line is wanted */
 #define CHILD_LINE_MAX 200
+#define CHILD_READ     16384
+#define CHILD_PIPE_READS                                                                           \
+	(0x100000U / CHILD_READ) /* a pipe's most: pipe(7), /proc/sys/fs/pipe-max-size */
 
 /*
  * What child and parent say to each other, over a socket that execve(2) closes: the child that it is ready (code 0) or why not;
@@ -71,7 +74,7 @@ static _Noreturn void child_main(const struct child *child, int sync, int null, 
 	char go;
 
 	(void)setpgid(0, 0); /* a terminal's Ctrl-C is for us alone: see child.stop */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a parent that died before is seen at recv() */
 	int r = child_surroundings(child, &err);
 	if (r == 0)
 		r = child_streams(null, out, errout);
@@ -106,9 +109,11 @@ static int child_fork(const struct child *child, int out, int errout, pid_t *ret
 	if (null < 0 || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set(err, errno, "run %s", child->argv[0]);
 	pid_t pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		fd_close(pair[0]); /* else it would never see the parent's end of it close */
 		child_main(child, pair[1], null, out >= 0 ? out : null,
 			   errout >= 0 ? errout : null);
+	}
 	int code = errno;
 	fd_close(pair[1]);
 	int r = pid < 0 ? -code : child_hear(pair[0], &word);
@@ -142,7 +147,7 @@ void child_keep(struct buf *buf, const char *data, size_t n, size_t max)
 /* Return: whether there may be more. */
 static bool child_read(int *fd, struct buf *buf, size_t max)
 {
-	char data[16384];
+	char data[CHILD_READ];
 	ssize_t n = read(*fd, data, sizeof(data));
 
 	if (n > 0)
@@ -152,12 +157,19 @@ static bool child_read(int *fd, struct buf *buf, size_t max)
 	return n == (ssize_t)sizeof(data);
 }
 
+/* What is in a pipe; one that it left behind may fill it for ever. */
+static void child_drain_one(int *fd, struct buf *buf, size_t max)
+{
+	for (unsigned i = 0; i < CHILD_PIPE_READS && *fd >= 0; i++) {
+		if (!child_read(fd, buf, max))
+			break;
+	}
+}
+
 static void child_drain(struct child_running *c)
 {
-	while (c->out >= 0 && child_read(&c->out, &c->out_text, OUTCOME_MAX))
-		;
-	while (c->err >= 0 && child_read(&c->err, &c->err_text, CHILD_ERR_MAX))
-		;
+	child_drain_one(&c->out, &c->out_text, OUTCOME_MAX);
+	child_drain_one(&c->err, &c->err_text, CHILD_ERR_MAX);
 }
 
 static int child_poll_ms(const struct child *child, const struct child_running *c)

@@ -12,6 +12,7 @@
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
+#include "base/os/file.h"
 
 #define GROUP_END_MS  2000 /* for what still cleans up behind a command that ended */
 #define GROUP_LOOK_US 500
@@ -42,30 +43,18 @@ void group_make(const char *tag, const char *name, const struct spec_limits *lim
 }
 
 /* In each hierarchy by itself: after a kill they need not have the same. */
-static void group_sweep_in(const struct cgroup_layout *layout, const char *mount,
+static bool group_sweep_in(const struct cgroup_layout *layout, const char *mount,
 			   const char *prefix)
 {
 	AUTO(dir_close_p) DIR *dir = opendir(mount);
 	const struct dirent *entry;
+	bool all = true;
 
 	while (dir && (entry = readdir(dir))) {
 		if (!strncmp(entry->d_name, prefix, strlen(prefix)))
-			(void)cgroup_destroy(layout, entry->d_name,
-					     NULL); /* the next one tries again */
+			all &= cgroup_destroy(layout, entry->d_name, NULL) == 0;
 	}
-}
-
-void group_sweep(const char *tag)
-{
-	struct cgroup_layout layout;
-	char prefix[64];
-
-	(void)snprintf(prefix, sizeof(prefix), "strata-%.40s-", tag); /* fits */
-	if (cgroup_layout_read(NULL, &layout, NULL) < 0)
-		return;
-	for (unsigned i = 0; i < layout.n; i++)
-		group_sweep_in(&layout, layout.hierarchies[i].mount, prefix);
-	group_tidy(prefix);
+	return all;
 }
 
 /* A directory and those in it; rmdir(2) of a cgroup that has processes fails, and so does that of any file. */
@@ -84,7 +73,29 @@ static void group_rmdir(int parent, const char *name)
 	(void)unlinkat(parent, name, AT_REMOVEDIR);
 }
 
-static void group_tidy_in(int top, const char *hierarchy, const char *prefix)
+/* What a peer froze, which nothing kills before it is thawed: freezer-subsystem.rst; cgroup-v2.rst, "cgroup.freeze". */
+static void group_thaw(int parent, const char *name)
+{
+	AUTO(fd_close_p) int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(dir_close_p) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	char path[300];
+
+	if (dir)
+		(void)fd_take(&fd); /* the DIR's now */
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_type != DT_DIR || !strcmp(entry->d_name, ".."))
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/freezer.state", entry->d_name); /* fits */
+		(void)file_write(dirfd(dir), path, "THAWED"); /* only the freezer's has it */
+		(void)snprintf(path, sizeof(path), "%s/cgroup.freeze", entry->d_name); /* fits */
+		(void)file_write(dirfd(dir), path, "0"); /* likewise v2's */
+	}
+}
+
+typedef void (*group_fn)(int parent, const char *name);
+
+static void group_each_in(int top, const char *hierarchy, const char *prefix, group_fn fn)
 {
 	AUTO(fd_close_p) int fd = openat(top, hierarchy, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	AUTO(dir_close_p) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -94,19 +105,40 @@ static void group_tidy_in(int top, const char *hierarchy, const char *prefix)
 		(void)fd_take(&fd); /* the DIR's now */
 	while (dir && (entry = readdir(dir))) {
 		if (!strncmp(entry->d_name, prefix, strlen(prefix)))
-			group_rmdir(dirfd(dir), entry->d_name);
+			fn(dirfd(dir), entry->d_name);
 	}
 }
 
-void group_tidy(const char *prefix)
+static void group_each(const char *prefix, group_fn fn)
 {
 	AUTO(dir_close_p) DIR *dir = opendir("/sys/fs/cgroup");
 	const struct dirent *entry;
 
 	while (dir && (entry = readdir(dir))) {
 		if (strcmp(entry->d_name, "..") != 0)
-			group_tidy_in(dirfd(dir), entry->d_name, prefix);
+			group_each_in(dirfd(dir), entry->d_name, prefix, fn);
 	}
+}
+
+void group_tidy(const char *prefix)
+{
+	group_each(prefix, group_rmdir);
+}
+
+bool group_sweep(const char *tag)
+{
+	struct cgroup_layout layout;
+	char prefix[64];
+	bool all = true;
+
+	(void)snprintf(prefix, sizeof(prefix), "strata-%.40s-", tag); /* fits */
+	if (cgroup_layout_read(NULL, &layout, NULL) < 0)
+		return true;
+	group_each(prefix, group_thaw);
+	for (unsigned i = 0; i < layout.n; i++)
+		all &= group_sweep_in(&layout, layout.hierarchies[i].mount, prefix);
+	group_tidy(prefix);
+	return all;
 }
 
 int group_join(const struct group *group)

@@ -29,8 +29,8 @@ struct group { /* not to be moved: own and whole point into it */
  */
 void group_make(const char *tag, const char *name, const struct spec_limits *limits,
 		struct group *ret);
-/* group_sweep() - those of a comparison that was killed. */
-void group_sweep(const char *tag);
+/* group_sweep() - those of a comparison that was killed: whether all are gone. */
+bool group_sweep(const char *tag);
 /*
  * group_tidy() - the directories with this prefix in hierarchies that are not ours to use: a peer makes its cgroup's parents in
  * all of them, systemd's own too, and lets them stand

@@ -156,23 +156,25 @@ static int setup_signals(struct setup *setup, struct err *err)
 	return setup->stop < 0 ? err_set(err, errno, "hear signals") : 0;
 }
 
-static void setup_sweep_instances(struct manager *manager, const char *tag)
+/* Return: whether none is left. */
+static bool setup_sweep_instances(struct manager *manager, const char *tag)
 {
 	struct instance *list = NULL;
 	size_t n = 0;
+	bool all = true;
 
 	if (manager_list(manager, true, LIST_SHOWN, &list, &n, NULL) < 0)
-		return;
+		return false;
 	for (size_t i = 0; i < n; i++) {
 		struct instance whole = { 0 };
 		if (strncmp(list[i].name, tag, SETUP_TAG) != 0 || list[i].name[SETUP_TAG] != '-')
 			continue;
 		if (manager_find(manager, list[i].id, &whole, NULL) == 0)
-			(void)manager_remove(manager, &whole, true, true,
-					     NULL); /* the next one tries again */
+			all &= manager_remove(manager, &whole, true, true, NULL) == 0;
 		instance_fini(&whole);
 	}
 	instances_free(list, n);
+	return all;
 }
 
 /* The lock of a dead comparison's directory, or -EBADF. A new one looks dead until it has its own: storage/staging.c */
@@ -205,9 +207,10 @@ static void setup_sweep(struct manager *manager)
 		int fd = setup_dead(&manager->store, dirfd(dir), entry->d_name);
 		if (fd < 0)
 			continue; /* it lives */
-		setup_sweep_instances(manager, entry->d_name);
-		group_sweep(entry->d_name);
-		(void)dir_remove(dirfd(dir), entry->d_name); /* the next one tries again */
+		bool instances = setup_sweep_instances(manager, entry->d_name);
+		bool groups = group_sweep(entry->d_name);
+		if (instances && groups)
+			(void)dir_remove(dirfd(dir), entry->d_name); /* else the next one tries */
 	}
 }
 

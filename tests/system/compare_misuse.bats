@@ -135,3 +135,19 @@ samples()
 	[ -z "$(strata ps -aq)" ]
 	[ -z "$(ls "$STRATA_ROOT/tmp")" ]
 }
+
+@test "killed while crun's container was paused: nothing could kill what was frozen" {
+	command -v crun >/dev/null || skip "there is no crun"
+	local pid tag
+	"$STRATA_BIN" --root "$STRATA_ROOT" --run-root "$STRATA_RUN" compare --suite --runs 1000 --virt crun --metric life.exec \
+		-f json -o frozen.json demo >/dev/null 2>&1 3>&- &
+	pid=$!
+	wait_until eval '[ "$(samples frozen.json life.exec crun | wc -l)" -gt 2 ]'
+	kill -KILL $pid
+	wait $pid || true
+	tag=$(ls "$STRATA_ROOT/tmp")
+	crun --root "$STRATA_ROOT/tmp/$tag/crun" pause crun-0
+	quick demo true
+	[ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "strata-$tag-*")" ]
+	[ -z "$(ls "$STRATA_ROOT/tmp")" ]
+}
