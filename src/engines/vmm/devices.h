@@ -74,6 +74,8 @@ int vmm_extras_create(struct vmm *vmm, struct err *err);
 
 /* test_devices.c */
 int vmm_test_devices_create(struct vmm *vmm, struct err *err);
+/* test_firmware.c: after the kernel was loaded */
+void vmm_test_firmware_leave(struct vmm *vmm);
 
 /* disks.c */
 int vmm_disks_create(struct vmm *vmm, struct err *err);
