@@ -431,7 +431,7 @@ static int compare_call(const struct compare_call *call, struct err *err)
 			       : compare_run(&call->request, &result, &interrupted, err);
 	if (r < 0)
 		compare_failed(call, &result, made);
-	if (r == -ENOENT && compare_lacks_image(call))
+	if (r == -ENOENT && !call->show && compare_lacks_image(call))
 		r = err_say(
 			err, ENOENT,
 			"there is no image %s yet: 'strata image build-bench' makes it, or name another: "

@@ -147,6 +147,42 @@ static void config_read(const struct reader *rd, const char *dir, const char *id
 	reader_refuse(rd, "solaris", NULL);
 }
 
+/*
+ * A limit of "none" is written as 18446744073709551615, which the parser has no whole numbers for: as a real one it is read.
+ * Only outside of texts, and only where the number ends as a whole one does.
+ */
+static int config_widen(const char *text, size_t len, struct buf *ret)
+{
+	bool quoted = false;
+	size_t digits = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		const char c = text[i];
+		const bool digit = !quoted && c >= '0' && c <= '9';
+		if (digits >= 19 && !digit && c != '.' && c != 'e' && c != 'E')
+			(void)buf_adds(ret, ".0"); /* a failure is sticky */
+		digits = digit ? digits + 1 : 0;
+		if (c == '"')
+			quoted = !quoted;
+		(void)buf_add(ret, &c, 1);
+		if (quoted && c == '\\' && i + 1 < len)
+			(void)buf_add(ret, &text[++i], 1);
+	}
+	return ret->failed ? -ENOMEM : 0;
+}
+
+static int config_json(const char *text, size_t len, json_t **ret, struct err *err)
+{
+	AUTO(buf_fini) struct buf wide = { 0 };
+	int r = json_parse(text, len, CONFIG_WHAT, ret, NULL);
+
+	if (r != -EBADMSG)
+		return r < 0 ? err_set(err, -r, CONFIG_WHAT) : 0;
+	if (config_widen(text, len, &wide) < 0)
+		return err_set(err, ENOMEM, CONFIG_WHAT);
+	return json_parse(buf_str(&wide), wide.len, CONFIG_WHAT, ret, err);
+}
+
 int config_parse(const char *text, size_t len, const char *dir, const char *id, struct config *ret,
 		 struct err *err)
 {
@@ -154,7 +190,7 @@ int config_parse(const char *text, size_t len, const char *dir, const char *id, 
 	if (len > CONFIG_BYTES_MAX)
 		return err_say(err, EFBIG, CONFIG_WHAT ": more than %zu MB",
 			       CONFIG_BYTES_MAX >> 20);
-	int r = json_parse(text, len, CONFIG_WHAT, &ret->json, err);
+	int r = config_json(text, len, &ret->json, err);
 	if (r < 0)
 		return r;
 	struct reading all = { .what = CONFIG_WHAT, .pool = &ret->pool, .err = err };

@@ -189,7 +189,9 @@ static int exec_run(const struct args *args, const struct subject *subject,
 static int exec(const struct oci *oci, const struct args *args, struct err *err)
 {
 	AUTO(oci_close) struct subject subject;
-	struct bundle_host host = { .seccomp = -EBADF, .console = -EBADF, .listener = -EBADF };
+	struct bundle_host host = {
+		.seccomp = -EBADF, .console = -EBADF, .listener = -EBADF, .lock = -EBADF
+	};
 	const char *file = args_text(args, "process", NULL);
 	int console = -EBADF;
 

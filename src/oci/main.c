@@ -145,10 +145,20 @@ static int main_verb(const struct oci *oci, const struct verb *verb, int argc, c
 	return verb->run(oci, &args, err);
 }
 
+static void main_free(char ***argv)
+{
+	free(*argv);
+}
+
 static int main_run(struct oci *oci, int argc, char **argv, int *failed, struct err *err)
 {
 	AUTO(args_fini) struct args args = { 0 };
 	const struct verb *verb = NULL;
+	/* Parsing reorders it. */
+	AUTO(main_free) char **given = calloc((size_t)argc + 1, sizeof(*given));
+	if (!given)
+		return err_set(err, ENOMEM, "arguments");
+	memcpy(given, argv, (size_t)argc * sizeof(*given));
 	int r = args_parse(main_opts, true, argc - 1, argv + 1, &args, err);
 
 	if (r == 0)
@@ -168,7 +178,7 @@ static int main_run(struct oci *oci, int argc, char **argv, int *failed, struct 
 		return r;
 	*failed = verb->failed ? verb->failed : 1;
 	if (verb->run == verb_create.run || verb->run == verb_run.run || verb->run == verb_exec.run)
-		r = self_seal(argv, err);
+		r = self_seal(given, err);
 	return r < 0 ? r : main_verb(oci, verb, args.argc - 1, args.argv + 1, err);
 }
 

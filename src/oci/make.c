@@ -13,9 +13,19 @@
 #include "base/os/file.h"
 #include "oci/oci.h"
 
+/* Known before it runs: whoever looks meanwhile finds it. */
+static int make_born(void *arg, pid_t pid, struct err *err)
+{
+	struct making *making = arg;
+
+	making->subject.container.pid = pid;
+	int r = container_save(&making->subject.container, err);
+	return r < 0 ? r : oci_pid_file(making->args, pid, err);
+}
+
 static int make_before(void *arg, pid_t pid, struct err *err)
 {
-	const struct hooks *hooks = arg;
+	const struct hooks *hooks = &((struct making *)arg)->hooks;
 	int r = hooks_run(hooks, HOOK_PRESTART, CONTAINER_CREATING, pid, err);
 
 	return r < 0 ? r : hooks_run(hooks, HOOK_CREATE_RUNTIME, CONTAINER_CREATING, pid, err);
@@ -23,12 +33,14 @@ static int make_before(void *arg, pid_t pid, struct err *err)
 
 static int make_entering(void *arg, pid_t pid, struct err *err)
 {
-	return hooks_run(arg, HOOK_CREATE_CONTAINER, CONTAINER_CREATING, pid, err);
+	return hooks_run(&((struct making *)arg)->hooks, HOOK_CREATE_CONTAINER, CONTAINER_CREATING,
+			 pid, err);
 }
 
 static int make_starting(void *arg, pid_t pid, struct err *err)
 {
-	return hooks_run(arg, HOOK_START_CONTAINER, CONTAINER_CREATED, pid, err);
+	return hooks_run(&((struct making *)arg)->hooks, HOOK_START_CONTAINER, CONTAINER_CREATED,
+			 pid, err);
 }
 
 /* The configuration as text, for it is kept as it is; the bundle's directory, absolute. */
@@ -96,7 +108,9 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 	r = oci_seccomp(oci, config, &host->seccomp, err);
 	if (r == 0)
 		r = hooks_open(&making->subject.container, config, &making->hooks, err);
-	host->arg = &making->hooks;
+	host->arg = making;
+	if (how != MAKE_FOR_OTHERS)
+		host->born = make_born;
 	if (config->hooks[HOOK_PRESTART].n || config->hooks[HOOK_CREATE_RUNTIME].n)
 		host->made = make_before;
 	if (config->hooks[HOOK_CREATE_CONTAINER].n)
@@ -134,7 +148,7 @@ static int make_begin(const struct oci *oci, const struct args *args, enum make_
 		return r;
 	}
 	making->is_made = true;
-	container->dir = place.dir;
+	container->dir = making->host.lock = place.dir;
 	memcpy(container->id, place.id, sizeof(container->id));
 	(void)snprintf(container->version, sizeof(container->version), "%.20s",
 		       subject->config.version); /* fits */
@@ -147,9 +161,9 @@ static int make_begin(const struct oci *oci, const struct args *args, enum make_
 /* What failed half-way goes; its poststop hooks run as its others may have. */
 static void make_undo(const struct oci *oci, struct making *making)
 {
-	if (making->made.pid > 0) {
-		(void)kill(making->made.pid, SIGKILL); /* ours: there until waited for */
-		while (waitpid(making->made.pid, NULL, 0) < 0 && errno == EINTR)
+	if (making->pid > 0) {
+		(void)kill(making->pid, SIGKILL); /* ours: there until waited for */
+		while (waitpid(making->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
 	if (making->is_made)
@@ -163,21 +177,20 @@ int oci_make(const struct oci *oci, const struct args *args, enum make_for how, 
 	*ret = (struct making){
 		.subject = { .container.dir = -EBADF },
 		.hooks = { .null = -EBADF },
-		.host = { .seccomp = -EBADF, .console = -EBADF, .listener = -EBADF },
-		.made = { .sync = -EBADF },
+		.host = { .seccomp = -EBADF,
+			  .console = -EBADF,
+			  .listener = -EBADF,
+			  .lock = -EBADF },
 		.console = -EBADF,
+		.args = args,
 	};
-	struct container *container = &ret->subject.container;
 	int r = make_begin(oci, args, how, ret, err);
 
 	if (r == 0)
-		r = bundle_create(&ret->subject.config.bundle, &ret->host, &ret->made, err);
-	if (r == 0) {
-		container->pid = ret->made.pid;
-		r = container_save(container, err);
-	}
-	if (r == 0)
-		r = oci_pid_file(args, ret->made.pid, err);
+		r = bundle_create(&ret->subject.config.bundle, &ret->host, &ret->pid, err);
+	/* One that waits is known once it is made: till then it is being created. */
+	if (r == 0 && how == MAKE_FOR_OTHERS)
+		r = make_born(ret, ret->pid, err);
 	if (r < 0)
 		make_undo(oci, ret);
 	return r;
@@ -188,7 +201,6 @@ void oci_make_done(struct making *making)
 	fd_close(making->host.seccomp);
 	fd_close(making->host.console);
 	fd_close(making->host.listener);
-	fd_close(making->made.sync);
 	fd_close(making->console);
 	hooks_close(&making->hooks);
 	oci_close(&making->subject);

@@ -77,14 +77,15 @@ struct making {
 	struct subject subject;
 	struct hooks hooks;
 	struct bundle_host host;
-	struct bundle_made made;
-	int console;  /* of foreground_console(): ours */
-	bool is_made; /* it has a directory */
+	pid_t pid;
+	const struct args *args; /* borrowed */
+	int console;		 /* of foreground_console(): ours */
+	bool is_made;		 /* it has a directory */
 };
 enum make_for {
 	MAKE_FOR_OTHERS,  /* another process starts it */
-	MAKE_FOR_LEAVING, /* the caller starts it, and goes */
-	MAKE_FOR_STAYING, /* and stays with its terminal */
+	MAKE_FOR_LEAVING, /* it runs at once, and the caller goes */
+	MAKE_FOR_STAYING, /* or stays with its terminal */
 };
 /*
  * oci_make() - what create and run have in common

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "base/os/fd.h"
 #include "oci/oci.h"
 
 static const struct opt run_opts[] = {
@@ -12,26 +11,12 @@ static const struct opt run_opts[] = {
 	{ 0 },
 };
 
-/* Started, but not waited for. */
-static int run_start(const struct oci *oci, struct making *making, struct err *err)
+static int run_stay(struct making *making, struct err *err)
 {
-	int r = bundle_start(&making->made, err);
+	const bool tty = making->console >= 0;
+	int master = tty ? foreground_master(making->console, err) : -EBADF;
 
-	if (r == 0)
-		oci_poststart(oci, &making->hooks, making->made.pid);
-	return r;
-}
-
-static int run_stay(const struct oci *oci, struct making *making, struct err *err)
-{
-	AUTO(fd_close_p) int master = -EBADF;
-	int r = 0;
-
-	if (making->console >= 0)
-		r = master = foreground_master(making->console, err);
-	if (r >= 0)
-		r = run_start(oci, making, err);
-	return r < 0 ? r : foreground_wait(making->made.pid, fd_take(&master), err);
+	return tty && master < 0 ? master : foreground_wait(making->pid, master, err);
 }
 
 static int run(const struct oci *oci, const struct args *args, struct err *err)
@@ -44,12 +29,13 @@ static int run(const struct oci *oci, const struct args *args, struct err *err)
 	int r = oci_make(oci, args, detach ? MAKE_FOR_LEAVING : MAKE_FOR_STAYING, &making, err);
 	if (r < 0)
 		return r;
-	r = detach ? run_start(oci, &making, err) : run_stay(oci, &making, err);
-	if (r >= 0 && detach)
+	oci_poststart(oci, &making.hooks, making.pid);
+	if (detach)
 		return 0;
+	r = run_stay(&making, err);
 	if (r < 0) {
-		(void)kill(making.made.pid, SIGKILL); /* ours: there until waited for */
-		while (waitpid(making.made.pid, NULL, 0) < 0 && errno == EINTR)
+		(void)kill(making.pid, SIGKILL); /* ours: there until waited for */
+		while (waitpid(making.pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
 	int gone = oci_destroy(oci, &making.subject, r < 0 ? NULL : err);

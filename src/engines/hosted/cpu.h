@@ -105,7 +105,7 @@ enum cpu_access { CPU_READ, CPU_WRITE, CPU_EXEC };
 #define CPU_MODE_CODE 0x003U /* enum x86_code */
 #define CPU_MODE_CPL  0x00cU /* << 2 */
 #define CPU_MODE_STACK32                                                                           \
-	0x010U /* SS.B = 1 (16-bit stack pointer without it); in 64-bit code the stack is 64 bits wide anyway */
+	0x010U /* SS.B = 1 (16-bit stack pointer without it); not in 64-bit code, whose stack is 64 bits wide */
 #define CPU_MODE_FLAT                                                                              \
 	0x020U /* CS, DS, ES, SS have base 0, and limits that reach 4 GiB (or 64-bit code): no check needed */
 #define CPU_MODE_NO_FPU	   0x040U /* CR0.TS or CR0.EM: x87 and MMX raise #NM (or #UD) */

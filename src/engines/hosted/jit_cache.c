@@ -186,7 +186,7 @@ void jit_reap(struct jit_vcpu *jit)
 	lock_release(&jit->lock);
 	while (ref) {
 		struct jit_block *block = jit_block(jit, ref);
-		ref = block->next_hash;
+		ref = block->next_killed;
 		jit_unlink_incoming(jit, block);
 	}
 }

@@ -2,11 +2,12 @@
 /* Where control goes: edges and exits, branches, and the stack. 64-bit code. */
 #include "engines/hosted/jit_parts.h"
 
-#define JRCXZ	  0xe3U
-#define JMP_SHORT 0xebU
-#define JCC_SHORT 0x70U
-#define CC_INVERT 1U
-#define SLOT	  8U /* bytes of a stack slot */
+#define JRCXZ	    0xe3U
+#define JMP_SHORT   0xebU
+#define JCC_SHORT   0x70U
+#define CC_INVERT   1U
+#define SHORT_REACH 128 /* of a jump with one byte of displacement */
+#define SLOT	    8U	/* bytes of a stack slot */
 
 /* ---- leaving ---- */
 
@@ -23,6 +24,20 @@ void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_
 						    .arg = (uint16_t)arg };
 }
 
+void jit_jump_to_thunk(struct jit_work *w, unsigned thunk)
+{
+	uint8_t **jump = &w->thunk_jumps[thunk];
+	struct emit *e = &w->e;
+
+	if (*jump && e->at + 2 - *jump <= SHORT_REACH) {
+		emit_byte(e, JMP_SHORT);
+		emit_byte(e, (uint8_t)(*jump - (e->at + 1)));
+		return;
+	}
+	*jump = e->at;
+	(void)emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
+}
+
 void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, unsigned arg)
 {
 	struct emit *e = &w->e;
@@ -31,8 +46,7 @@ void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, uns
 	jit_exit(w, e->at - sizeof(uint32_t), thunk, arg_is, arg);
 	if (!e->full)
 		w->exits[w->n_exits - 1].is_there = true;
-	w->thunk_jumps[thunk] = e->at;
-	(void)emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
+	jit_jump_to_thunk(w, thunk);
 }
 
 unsigned jit_site(struct jit_work *w, unsigned bytes, enum cpu_access access)
@@ -58,8 +72,7 @@ void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed)
 	unsigned site = jit_site(w, 0, CPU_READ);
 
 	w->sites[site].insn = (uint16_t)offset;
-	jit_exit(w, emit_jmp(&w->e, NULL), live ? JIT_THUNK_AGAIN_LIVE : JIT_THUNK_AGAIN,
-		 JIT_ARG_SITE, site);
+	jit_stub(w, live ? JIT_THUNK_AGAIN_LIVE : JIT_THUNK_AGAIN, JIT_ARG_SITE, site);
 }
 
 /* ---- edges ---- */

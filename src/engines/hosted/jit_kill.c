@@ -37,7 +37,7 @@ static void kill(struct jit_vcpu *jit, struct jit_block *block)
 	jit_remove(jit, block);
 	block->dead = true;
 	__atomic_store_n(jit->rw + block->code, INT3, __ATOMIC_RELEASE);
-	block->next_hash = jit->killed;
+	block->next_killed = jit->killed;
 	__atomic_store_n(&jit->killed, jit_ref_of(jit, block), __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < JIT_DOMAINS; i++) {
 		struct jit_jump *jump = jit_jump_slot(jit->domains[i].jumps, block->rip);

@@ -123,18 +123,42 @@ static void offset_into(struct jit_work *w, const struct x86_insn *insn, unsigne
 	}
 }
 
-void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
+static void segment_base(struct jit_work *w, const struct x86_insn *insn, unsigned to)
 {
-	unsigned b = jit_entry_reg(a);
-
-	offset_into(w, insn, a, 0);
-	if (insn->mem.seg != X86_FS && insn->mem.seg != X86_GS)
-		return; /* base 0: CPU_MODE_FLAT */
-	struct emit_mem sum = { (uint8_t)a, (uint8_t)b, 1, 0 };
-	emit_gs(&w->e, true, EMIT_LOAD, b,
+	emit_gs(&w->e, true, EMIT_LOAD, to,
 		offsetof(struct hosted_cpu, segs) + insn->mem.seg * sizeof(struct x86_segment) +
 			offsetof(struct x86_segment, base));
-	emit_rm(&w->e, w->long_mode, EMIT_LEA, a, &sum);
+}
+
+/* A displacement, and a register that is where it should be, from a segment's base on: an addition with no register more. */
+static bool is_plain(const struct jit_work *w, const struct x86_insn *insn)
+{
+	const struct x86_mem *mem = &insn->mem;
+
+	return w->long_mode && insn->addr_bytes == 8 && insn->op != X86_OP_XLAT && !mem->is_rip &&
+	       !mem->is_moffs && mem->index == X86_REG_NONE && !is_scratch(mem->base);
+}
+
+void jit_address(struct jit_work *w, const struct x86_insn *insn, unsigned a)
+{
+	const struct x86_mem *mem = &insn->mem;
+	unsigned b = jit_entry_reg(a);
+	struct emit_mem sum = { (uint8_t)a, (uint8_t)b, 1, 0 };
+
+	if (mem->seg != X86_FS && mem->seg != X86_GS) {
+		offset_into(w, insn, a, 0); /* base 0: CPU_MODE_FLAT */
+	} else if (is_plain(w, insn)) {
+		segment_base(w, insn, a);
+		sum.index = mem->base;
+		sum.disp = (int32_t)mem->disp;
+		if (mem->base == X86_RSP) /* is no index */
+			sum = (struct emit_mem){ X86_RSP, (uint8_t)a, 1, sum.disp };
+		emit_rm(&w->e, true, EMIT_LEA, a, &sum);
+	} else {
+		offset_into(w, insn, a, 0);
+		segment_base(w, insn, b);
+		emit_rm(&w->e, w->long_mode, EMIT_LEA, a, &sum);
+	}
 }
 
 /* ---- what is known of a group, at hand ---- */

@@ -79,7 +79,7 @@
 #define JIT_ROUNDS	 8U
 #define JIT_ROUNDS_INSNS 56U
 /* So long a block does not go on behind a conditional branch; nor behind more of them than that. */
-#define JIT_LONG_INSNS	 24U
+#define JIT_LONG_INSNS	 32U
 #define JIT_BRANCHES_MAX 6U
 #define JIT_BLOCK_ROOM	 (24U << 10) /* more than the longest block takes, with its tables */
 #define JIT_TABLE_ROOM	 (8U << 10)  /* of which the tables */
@@ -132,7 +132,7 @@ struct jit_block {
 	jit_ref code;
 	jit_ref flags_entry; /* flags in jit_gs.flags, where it wants them; 0: not made yet */
 	uint32_t code_bytes;
-	jit_ref next_hash, next_page, next_page2, next_region;
+	jit_ref next_hash, next_page, next_page2, next_region, next_killed;
 	jit_ref prev_page; /* 0: the first */
 	jit_ref incoming;  /* struct jit_link: linked to this */
 };
@@ -294,7 +294,7 @@ struct jit_vcpu {
 	jit_ref thunks[JIT_THUNKS];
 	struct jit_region regions[JIT_REGIONS];
 	unsigned region; /* in use */
-	jit_ref killed; /* their incoming links are to go: by next_hash; atomic, written under the lock */
+	jit_ref killed; /* their incoming links are to go: by next_killed; atomic, written under the lock */
 	uint32_t index_mask;
 	jit_ref *by_rip, *by_page, *by_page2;
 	struct jit_domain domains[JIT_DOMAINS];
@@ -456,6 +456,8 @@ void jit_leave(struct jit_work *w, unsigned offset, uint32_t needed);
 void jit_exit(struct jit_work *w, uint8_t *from, enum jit_thunk thunk, enum jit_arg arg_is,
 	      unsigned arg);
 void jit_stub(struct jit_work *w, enum jit_thunk thunk, enum jit_arg arg_is, unsigned arg);
+/* jit_jump_to_thunk() - by way of a jump there that is near enough, if there is one. */
+void jit_jump_to_thunk(struct jit_work *w, unsigned thunk);
 /* jit_thunk_arg() - the register that its argument is in. */
 static inline unsigned jit_thunk_arg(unsigned thunk)
 {

@@ -5,8 +5,6 @@
 #include <errno.h>
 
 #define AHEAD_INSNS 6U
-#define SHORT_REACH 128 /* of a jump with one byte of displacement */
-#define JMP_SHORT   0xebU
 
 /* An instruction at an offset in the page; copied once, since the guest may change it meanwhile. Return: as x86_decode(). */
 static int decode(const struct jit_work *w, const uint8_t *page, unsigned at, struct x86_insn *ret)
@@ -227,21 +225,6 @@ static jit_ref arg_ref(struct jit_work *w, struct jit_block *block, const struct
 	return jit_ref_of(w->jit, &jit_sites(block)[out->arg]);
 }
 
-/* By way of a jump there that is near enough, if there is one. */
-static void jump_to_thunk(struct jit_work *w, unsigned thunk)
-{
-	uint8_t **jump = &w->thunk_jumps[thunk];
-	struct emit *e = &w->e;
-
-	if (*jump && e->at + 2 - *jump <= SHORT_REACH) {
-		emit_byte(e, JMP_SHORT);
-		emit_byte(e, (uint8_t)(*jump - (e->at + 1)));
-		return;
-	}
-	*jump = e->at;
-	(void)emit_jmp(e, w->jit->rw + w->jit->thunks[thunk]);
-}
-
 /* One before that has a stub that does for it. */
 static const struct jit_exit *same_exit(const struct jit_work *w, unsigned i)
 {
@@ -274,7 +257,7 @@ static void stubs(struct jit_work *w, struct jit_block *block)
 		out->stub = e->at;
 		emit_patch(e, out->from, e->at);
 		emit_mov_imm(e, jit_thunk_arg(out->thunk), arg_ref(w, block, out));
-		jump_to_thunk(w, out->thunk);
+		jit_jump_to_thunk(w, out->thunk);
 	}
 }
 

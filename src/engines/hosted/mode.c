@@ -63,7 +63,7 @@ void cpu_mode_update(struct hosted_cpu *cpu)
 		cpu->cpl = 3;
 
 	uint32_t mode = mode_code(cpu) | mode_vectors(cpu) | (uint32_t)cpu->cpl << 2;
-	if (cpu->segs[X86_SS].db)
+	if (cpu->segs[X86_SS].db && !sys_is_64(cpu)) /* there SS may be anything, even none */
 		mode |= CPU_MODE_STACK32;
 	if (mode_traps(cpu))
 		mode |= CPU_MODE_TRAP;

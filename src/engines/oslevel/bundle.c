@@ -230,7 +230,7 @@ static long work_fork(struct bundle_work *work, int ours, struct bundle_away *aw
 	bundle_child(work);
 }
 
-static int work_clone(struct bundle_work *work, struct bundle_made *ret, struct err *err)
+static int work_clone(struct bundle_work *work, struct err *err)
 {
 	struct bundle_away away = { .timens = -EBADF };
 	int pair[2];
@@ -239,12 +239,12 @@ static int work_clone(struct bundle_work *work, struct bundle_made *ret, struct 
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return err_set(err, errno, "socket pair");
-	ret->sync = pair[0];
+	work->ours = pair[0];
 	work->sync = pair[1];
 	long pid = work_fork(work, pair[0], &away, err);
 	int r = pid < 0 ? (int)pid : 0;
 	if (pid > 0)
-		ret->pid = (pid_t)pid;
+		work->pid = (pid_t)pid;
 	fd_close(work->sync);
 	work->sync = -EBADF;
 	int back = away_leave(&away, r < 0 ? NULL : err);
@@ -276,81 +276,76 @@ static int work_restrict(struct bundle_work *work, struct err *err)
 }
 
 /* What the child waits for, in the order in which it waits. */
-static int work_raise(struct bundle_work *work, const struct bundle_made *made, struct err *err)
+static int work_raise(struct bundle_work *work, struct err *err)
 {
 	const struct bundle_host *host = work->host;
 	int r = 0;
 
 	if (work->userns) {
-		r = idmap_write(&work->bundle->ids, made->pid, err);
+		r = idmap_write(&work->bundle->ids, work->pid, err);
 		if (r == 0)
-			(void)sync_send(made->sync, SYNC_MAPPED, 0); /* a death shows below */
+			(void)sync_send(work->ours, SYNC_MAPPED, 0); /* a death shows below */
 	}
 	if (r == 0)
-		r = work_oom_score(work->bundle, made->pid, err);
+		r = work_oom_score(work->bundle, work->pid, err);
 	if (r == 0)
 		r = work_restrict(work, err);
 	if (r == 0 && host->made) {
-		r = sync_expect(made->sync, SYNC_READY, NULL, NULL, err);
+		r = sync_expect(work->ours, SYNC_READY, NULL, NULL, err);
 		if (r == 0)
-			r = host->made(host->arg, made->pid, err);
+			r = host->made(host->arg, work->pid, err);
 	}
+	if (r == 0 && host->born)
+		r = host->born(host->arg, work->pid, err);
 	if (r == 0)
-		(void)sync_send(made->sync, SYNC_GO, made->pid); /* likewise */
+		(void)sync_send(work->ours, SYNC_GO, work->pid); /* likewise */
 	if (r == 0)
-		r = sync_expect(made->sync, SYNC_DONE, NULL, NULL, err);
+		r = sync_expect(work->ours, SYNC_DONE, NULL, NULL, err);
+	/* Killed with a word of ours unread; or: the end of file is execve(2)'s, which closed the child's end. */
+	if ((r > 0 || r == -ECONNRESET) && host->listener < 0)
+		return 0;
 	return r > 0 ? err_say(err, ECHILD, "the container's first process died while it was made")
 		     : r;
 }
 
-static void made_kill(struct bundle_made *made)
+static void work_kill(struct bundle_work *work)
 {
-	fd_close(made->sync);
-	made->sync = -EBADF;
-	if (made->pid <= 0)
+	fd_close(work->ours);
+	work->ours = -EBADF;
+	if (work->pid <= 0)
 		return;
-	(void)kill(made->pid, SIGKILL); /* ours: there until waited for */
-	while (waitpid(made->pid, NULL, 0) < 0 && errno == EINTR)
+	(void)kill(work->pid, SIGKILL); /* ours: there until waited for */
+	while (waitpid(work->pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	made->pid = 0;
+	work->pid = 0;
 }
 
-int bundle_create(const struct bundle *bundle, const struct bundle_host *host,
-		  struct bundle_made *ret, struct err *err)
+int bundle_create(const struct bundle *bundle, const struct bundle_host *host, pid_t *ret_pid,
+		  struct err *err)
 {
 	struct bundle_work work = {
-		.bundle = bundle, .host = host, .root = -EBADF, .sync = -EBADF
+		.bundle = bundle, .host = host, .root = -EBADF, .sync = -EBADF, .ours = -EBADF
 	};
-	struct bundle_made made = { .sync = -EBADF };
 
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		work.cgroup.fds[i] = -EBADF;
 	work.userns = bundle_namespace_of(bundle, CLONE_NEWUSER) != NULL;
 	int r = work_prepare(&work, err);
 	if (r == 0)
-		r = work_clone(&work, &made, err);
+		r = work_clone(&work, err);
 	if (r == 0)
-		r = work_raise(&work, &made, err);
+		r = work_raise(&work, err);
 	if (r < 0) {
-		made_kill(&made);
+		work_kill(&work);
 		if (work.own_cgroups)
 			(void)cgroup_destroy(&work.layout, bundle->cgroup,
 					     NULL); /* the first error counts */
 	} else {
-		*ret = made;
+		fd_close(work.ours);
+		*ret_pid = work.pid;
 	}
 	work_fini(&work);
 	return r;
-}
-
-int bundle_start(struct bundle_made *made, struct err *err)
-{
-	(void)sync_send(made->sync, SYNC_START, 0); /* a death shows below */
-	/* The end of file is execve(2)'s: it closed the child's end. */
-	int r = sync_expect(made->sync, SYNC_ERROR, NULL, NULL, err);
-	fd_close(made->sync);
-	made->sync = -EBADF;
-	return r < 0 ? r : 0;
 }
 
 int bundle_start_by(int socket, struct err *err)

@@ -12,7 +12,8 @@
  *   <------------------------------------ 'R' (only where hooks want to know)
  *   limits, device rules, hooks; 'G' ----->  hooks, pivot_root, /proc, devices, terminal
  *   <------------------------------------ 'D' or 'E': it is made, or what went wrong
- *                                            waits on a socket of the run directory, or for the maker's 'S'
+ *                                            waits on its listener for an 'S'
+ *   (neither of the two without a listener: it runs at once, and the end of file says that it does)
  *
  * Source of all members' meaning: OCI runtime specification 1.2, config.md and config-linux.md.
  */
@@ -115,10 +116,13 @@ const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, 
 struct bundle_host {
 	int seccomp; /* a compiled filter */
 	int console; /* a socket: gets the terminal's master side */
-	int listener; /* a listening SOCK_SEQPACKET: who connects starts it; without one bundle_start() does */
+	int listener; /* a listening SOCK_SEQPACKET: who connects starts it; without one it runs at once */
+	int lock;	       /* the maker's alone: closed at once in the first process */
 	unsigned preserve_fds; /* from fd 3 on */
 	bool no_pivot; /* chroot(2) within a moved mount, for a root on the initial ramdisk */
 	bool keep_keyring;
+	/* Optional; in the maker, before the first process may go on. */
+	int (*born)(void *arg, pid_t pid, struct err *err);
 	/* Optional; in the maker, once namespaces and mounts are there, before the root changes. */
 	int (*made)(void *arg, pid_t pid, struct err *err);
 	/* Optional; in the first process before its root changes. @pid: its number outside */
@@ -128,22 +132,13 @@ struct bundle_host {
 	void *arg;
 };
 
-struct bundle_made {
-	pid_t pid;
-	int sync; /* for bundle_start() */
-};
-
 /*
- * bundle_create() - make everything but the first instruction of the container's program
+ * bundle_create() - make everything but the first instruction of the container's program; without a
+ * listener that too: it runs then. The first process is a child of ours
  * Errors: nothing is left behind but, where it was killed in between, the cgroup.
  */
-int bundle_create(const struct bundle *bundle, const struct bundle_host *host,
-		  struct bundle_made *ret, struct err *err);
-/*
- * bundle_start() - of a container made without a listener, by its maker
- * Return: 0: it runs; or a negative errno: the first process is gone then, its status 126 or 127 where the command is the cause.
- */
-int bundle_start(struct bundle_made *made, struct err *err);
+int bundle_create(const struct bundle *bundle, const struct bundle_host *host, pid_t *ret_pid,
+		  struct err *err);
 /*
  * bundle_start_by() - of one made with a listener, by anybody
  * @socket: connected to it

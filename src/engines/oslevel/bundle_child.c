@@ -16,8 +16,6 @@
 #include "base/os/fd.h"
 #include "engines/oslevel/bundle_private.h"
 #include "engines/oslevel/protect.h"
-#include "engines/oslevel/search.h"
-#include "engines/oslevel/workload.h"
 #include "network/link.h"
 
 /* Any directory that every Linux has: where the new root hangs for a moment, in this process's own mount namespace. */
@@ -143,21 +141,6 @@ static int child_setup(struct bundle_work *work, struct process *process, int *r
 	return r < 0 ? r : process_limits(process, status, err);
 }
 
-/* A command that is not there is told to whoever makes the container, in words that managers look for. */
-static int child_find(const struct process *process, int *status, struct err *err)
-{
-	const char *search = workload_getenv((const char *const *)process->env, "PATH");
-	const char *command = process->args[0];
-	char path[PATH_MAX];
-	int r = search_find(command, search ? search : SEARCH_PATH, path, status, err);
-
-	if (r == 0 && access(path, F_OK) < 0)
-		return search_failed(errno, command, status, err);
-	if (r == -ENOENT && !strchr(command, '/'))
-		return err_say(err, ENOENT, "executable file `%s` not found in $PATH", command);
-	return r;
-}
-
 /* Until somebody says "start"; whoever only looks, and leaves, is not heard. Return: his connection. */
 static int child_wait_listener(int listener, struct err *err)
 {
@@ -174,12 +157,11 @@ static int child_wait_listener(int listener, struct err *err)
 
 static int child_wait(struct bundle_work *work, struct err *err)
 {
+	if (work->host->listener < 0)
+		return 0; /* at once */
 	int r = sync_send(work->sync, SYNC_DONE, 0);
-
 	if (r < 0)
 		return err_set(err, -r, "tell that the container is made");
-	if (work->host->listener < 0)
-		return child_expect(work, SYNC_START, NULL, err);
 	int socket = child_wait_listener(work->host->listener, err);
 	if (socket < 0)
 		return socket;
@@ -194,17 +176,20 @@ _Noreturn void bundle_child(struct bundle_work *work)
 	struct err err = { 0 };
 	int status = 125, slave = -EBADF, pid = 0;
 
+	fd_close(work->host->lock);
 	(void)umask(0); /* modes below are meant as written */
 	int r = child_setup(work, &process, &slave, &pid, &status, &err);
 	if (r == 0)
-		r = child_find(&process, &status, &err);
+		r = bundle_find(&process, &status, &err);
+	if (r == 0)
+		r = bundle_streams(work->host, slave, &err);
 	if (r == 0)
 		r = child_wait(work, &err);
 	process.sync = work->sync;
 	if (r == 0 && work->host->starting)
 		r = work->host->starting(work->host->arg, pid, &err);
 	if (r == 0)
-		(void)bundle_become(work->bundle, work->host, &process, slave, &status, &err);
+		(void)bundle_become(work->bundle, &process, &status, &err);
 	sync_send_error(work->sync, status, &err);
 	_exit(status);
 }

@@ -57,7 +57,9 @@ static int exec_setup(const struct exec_work *work, struct process *process, int
 		r = bundle_console(bundle, work->host, false, slave, err);
 	if (r == 0)
 		r = bundle_process_of(bundle, work->host, work->sync, process, err);
-	return r < 0 ? r : process_limits(process, status, err);
+	if (r == 0)
+		r = process_limits(process, status, err);
+	return r < 0 ? r : bundle_find(process, status, err);
 }
 
 static _Noreturn void exec_child(const struct exec_work *work)
@@ -68,7 +70,9 @@ static _Noreturn void exec_child(const struct exec_work *work)
 
 	int r = exec_setup(work, &process, &slave, &status, &err);
 	if (r == 0)
-		(void)bundle_become(work->bundle, work->host, &process, slave, &status, &err);
+		r = bundle_streams(work->host, slave, &err);
+	if (r == 0)
+		(void)bundle_become(work->bundle, &process, &status, &err);
 	sync_send_error(work->sync, status, &err);
 	_exit(status);
 }

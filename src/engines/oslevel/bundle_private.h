@@ -17,7 +17,8 @@ struct bundle_work {
 	int *sources; /* a bind's, a detached mount; one a mount, -EBADF */
 	int *devices; /* in a user namespace, bound: default ones, then the bundle's */
 	size_t n_devices;
-	int sync; /* the child's end */
+	int sync, ours; /* the child's end, and the other */
+	pid_t pid;
 	bool userns, own_cgroups;
 };
 
@@ -37,8 +38,15 @@ int bundle_process_of(const struct bundle *bundle, const struct bundle_host *hos
 /* bundle_console() - a terminal of its own; its master side goes to the host's socket. @bind: it becomes /dev/console */
 int bundle_console(const struct bundle *bundle, const struct bundle_host *host, bool bind,
 		   int *ret_slave, struct err *err);
-/* bundle_become() - streams, privileges, execve(2); returns only on failure. */
-int bundle_become(const struct bundle *bundle, const struct bundle_host *host,
-		  const struct process *process, int slave, int *ret_status, struct err *err);
+/* bundle_find() - whether the command is there; *ret_status 126 or 127 */
+int bundle_find(const struct process *process, int *ret_status, struct err *err);
+/*
+ * bundle_streams() - the terminal, or what it got, become 0, 1 and 2. Before it waits for its start: a manager that gave pipes
+ * beside a terminal reads them to their end before it goes on.
+ */
+int bundle_streams(const struct bundle_host *host, int slave, struct err *err);
+/* bundle_become() - privileges, execve(2); returns only on failure. */
+int bundle_become(const struct bundle *bundle, const struct process *process, int *ret_status,
+		  struct err *err);
 /* bundle_child() - the rest of the first process's life. */
 _Noreturn void bundle_child(struct bundle_work *work);

@@ -9,6 +9,7 @@
 
 #include "base/os/fd.h"
 #include "engines/oslevel/bundle_private.h"
+#include "engines/oslevel/search.h"
 #include "engines/oslevel/users.h"
 #include "engines/oslevel/workload.h"
 
@@ -112,16 +113,36 @@ static int become_preserve(const struct bundle_host *host, struct err *err)
 	return 0;
 }
 
-int bundle_become(const struct bundle *bundle, const struct bundle_host *host,
-		  const struct process *process, int slave, int *ret_status, struct err *err)
+int bundle_streams(const struct bundle_host *host, int slave, struct err *err)
 {
 	static const struct guest_io io = { .in = 0, .out = 1, .err = 2 };
+	int r = process_stdio(&io, slave, err);
 
-	*ret_status = 125;
+	return r < 0 ? r : become_preserve(host, err);
+}
+
+int bundle_become(const struct bundle *bundle, const struct process *process, int *ret_status,
+		  struct err *err)
+{
 	(void)umask(bundle->process.umask);
 	workload_signals();
-	int r = process_stdio(&io, slave, err);
-	if (r == 0)
-		r = become_preserve(host, err);
-	return r < 0 ? r : process_become(process, ret_status, err);
+	return process_become(process, ret_status, err);
+}
+
+/* A command that is not there is told before anything runs, in words that managers look for. */
+int bundle_find(const struct process *process, int *status, struct err *err)
+{
+	const char *search = workload_getenv((const char *const *)process->env, "PATH");
+	const char *command = process->args[0];
+	char path[PATH_MAX];
+	struct stat st;
+	int r = search_find(command, search ? search : SEARCH_PATH, path, status, err);
+
+	if (r == 0 && stat(path, &st) < 0)
+		return search_failed(errno, command, status, err);
+	if (r == 0 && (!S_ISREG(st.st_mode) || !(st.st_mode & 0111)))
+		return search_failed(EACCES, command, status, err);
+	if (r == -ENOENT && !strchr(command, '/'))
+		return err_say(err, ENOENT, "run %s: executable file not found in $PATH", command);
+	return r;
 }

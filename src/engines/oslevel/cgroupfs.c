@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engines/oslevel/cgroupfs.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include "base/os/fd.h"
 #include "engines/oslevel/mount.h"
@@ -37,13 +39,25 @@ static int cgroupfs_bound(const struct cgroup_hierarchy *h, const char *group, u
 	return r < 0 ? err_set(err, -r, "bind mount of %s", path) : fd_take(&fd);
 }
 
-static int cgroupfs_one(const struct cgroup_hierarchy *h, const char *group, int root,
-			const char *target, uint64_t attrs, struct err *err)
+static int cgroupfs_fd(const struct cgroup_hierarchy *h, const char *group, uint64_t attrs,
+		       struct err *err)
 {
-	AUTO(fd_close_p)
-	int fd = group ? cgroupfs_bound(h, group, attrs, err) : cgroupfs_new(h, attrs, err);
+	return group ? cgroupfs_bound(h, group, attrs, err) : cgroupfs_new(h, attrs, err);
+}
 
-	return fd < 0 ? fd : mount_at(fd, root, target, MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
+/* A directory of a file system that was just made: nobody else has been there, so no path is walked again. */
+static int cgroupfs_dir(const struct cgroup_hierarchy *h, const char *group, int top,
+			uint64_t attrs, struct err *err)
+{
+	const char *name = h->v2 ? "unified" : h->options;
+	AUTO(fd_close_p) int fd = cgroupfs_fd(h, group, attrs, err);
+	if (fd < 0)
+		return fd;
+	if (mkdirat(top, name, 0755) < 0)
+		return err_set(err, errno, "make /sys/fs/cgroup/%s", name);
+	AUTO(fd_close_p) int dir = openat(top, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = dir < 0 ? -errno : mount_onto(fd, dir);
+	return r < 0 ? err_set(err, -r, "mount at /sys/fs/cgroup/%s", name) : 0;
 }
 
 static bool cgroupfs_is_used(const struct cgroup_layout *layout, unsigned used, unsigned i, bool v2)
@@ -61,10 +75,13 @@ int cgroupfs_mount(const struct cgroup_layout *layout, unsigned used, const char
 
 	for (unsigned i = 0; i < layout->n; i++)
 		v1 += cgroupfs_is_used(layout, used, i, false);
+	if (!v1 && layout->v2 < 0)
+		return 0;
 	if (!v1) {
-		return layout->v2 < 0 ? 0
-				      : cgroupfs_one(&layout->hierarchies[layout->v2], group, root,
-						     target, attrs, err);
+		AUTO(fd_close_p)
+		int fd = cgroupfs_fd(&layout->hierarchies[layout->v2], group, attrs, err);
+		return fd < 0 ? fd
+			      : mount_at(fd, root, target, MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
 	}
 	AUTO(fd_close_p)
 	int top = mount_new("tmpfs", dir, attrs & ~(uint64_t)MOUNT_ATTR_RDONLY, err);
@@ -72,14 +89,8 @@ int cgroupfs_mount(const struct cgroup_layout *layout, unsigned used, const char
 		return top;
 	int r = mount_at(top, root, target, MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
 	for (unsigned i = 0; r == 0 && i < layout->n; i++) {
-		const struct cgroup_hierarchy *h = &layout->hierarchies[i];
-		char at[4096];
-		if (!(used >> i & 1))
-			continue;
-		int n = snprintf(at, sizeof(at), "%s/%s", target, h->v2 ? "unified" : h->options);
-		if (n < 0 || (size_t)n >= sizeof(at))
-			return err_set(err, ENAMETOOLONG, "mount at %s", target);
-		r = cgroupfs_one(h, group, root, at, attrs, err);
+		if (used >> i & 1)
+			r = cgroupfs_dir(&layout->hierarchies[i], group, top, attrs, err);
 	}
 	if (r == 0 && attrs & MOUNT_ATTR_RDONLY) {
 		r = mount_attrs(top, false, MOUNT_ATTR_RDONLY, 0);

@@ -114,6 +114,21 @@ static size_t put_operation(struct diff_rng *rng, uint8_t *at)
 	return n;
 }
 
+/* and ecx, 31; some operations; dec ecx; jnz to the first of them. */
+static size_t put_loop(struct diff_rng *rng, uint8_t *at)
+{
+	static const uint8_t before[] = { 0x83, 0xe1, 0x1f }, after[] = { 0xff, 0xc9, 0x75 };
+	size_t n = sizeof(before);
+
+	memcpy(at, before, sizeof(before));
+	for (uint64_t i = diff_random(rng) % 4; i < 4; i++)
+		n += put_operation(rng, at + n);
+	memcpy(at + n, after, sizeof(after));
+	n += sizeof(after) + 1;
+	at[n - 1] = (uint8_t)(sizeof(before) - n);
+	return n;
+}
+
 static size_t put_one(struct diff_rng *rng, uint8_t *at)
 {
 	unsigned kind = (unsigned)(diff_random(rng) % 32);
@@ -133,6 +148,8 @@ static size_t put_one(struct diff_rng *rng, uint8_t *at)
 		at[n++] = (uint8_t)raw;
 	} else if (kind < 30) {
 		n += put_vex(rng, at + n);
+	} else if (kind < 31) {
+		n += put_loop(rng, at + n);
 	} else {
 		memcpy(at + n, &raw, 4);
 		n += 4;
@@ -142,7 +159,7 @@ static size_t put_one(struct diff_rng *rng, uint8_t *at)
 
 void random_code(struct diff_rng *rng, uint8_t *at, size_t n)
 {
-	uint8_t one[32];
+	uint8_t one[96];
 
 	for (size_t done = 0; done < n;) {
 		size_t len = put_one(rng, one);

@@ -151,14 +151,14 @@ static void descriptors_put(struct random_rig *rig)
 }
 
 /* Identity, and behind RAM and ROM whatever. */
-static uint64_t entry(struct diff_rng *rng, uint64_t page, uint64_t last, bool is_wild)
+static uint64_t entry(struct diff_rng *rng, uint64_t page, bool is_wild)
 {
 	uint64_t bits = 0x67; /* present, writable, user, accessed, dirty */
 	uint64_t frame = page << 12;
 
 	if (page < RANDOM_CODE >> 12 && !is_wild)
 		return frame | (page == GDT >> 12 || page == STACKS >> 12 ? 0x63 : 0x61);
-	if (page >= (RANDOM_RAM_BYTES + RANDOM_ROM_BYTES) >> 12 && page != last)
+	if (page >= (RANDOM_RAM_BYTES + RANDOM_ROM_BYTES) >> 12)
 		frame = (RANDOM_CODE +
 			 diff_random(rng) % (RANDOM_RAM_BYTES + RANDOM_ROM_BYTES - RANDOM_CODE)) &
 			~UINT64_C(0xfff);
@@ -191,12 +191,12 @@ static void tables_put(struct diff_rng *rng, struct random_rig *rig, bool is_wil
 		put64(rig, PD + 8, 0xe7); /* 2 MiB: everything again */
 	for (unsigned i = 0; i < 512; i++)
 		put64(rig, PT + 8 * i,
-		      entry(rng, i, 511, is_wild) |
+		      entry(rng, i, is_wild) |
 			      (diff_random(rng) % 32 || i < 16 ? 0 : UINT64_C(1) << 63));
 	put32(rig, PD32, PT32 | 0x67);
 	put32(rig, PD32 + 4 * 1023, PT32 | 0x67);
 	for (unsigned i = 0; i < 1024; i++)
-		put32(rig, PT32 + 4 * i, entry(rng, i, 1023, is_wild));
+		put32(rig, PT32 + 4 * i, entry(rng, i, is_wild));
 }
 
 void random_memory(struct diff_rng *rng, struct random_rig *rig, bool is_wild)
@@ -243,7 +243,8 @@ static uint64_t address(struct diff_rng *rng)
 		UINT64_C(0xfffffffffffffff4), UINT64_C(0xfffffff8),
 		UINT64_C(0x10fff8),	      UINT64_C(0xffff800000000000),
 		UINT64_C(0xfffffffffffe1234), UINT64_C(0x110000),
-		UINT64_C(0x3ffff0),
+		UINT64_C(0x3ffff0),	      UINT64_C(0x7fffffffff80),
+		UINT64_C(0xffffffffffffffc0), UINT64_C(0xffffffc0),
 	};
 	uint64_t kind = diff_random(rng) % 32;
 

@@ -11,7 +11,7 @@
 #include "engines/hosted/hosted_cpu.h"
 
 #define NS_PER_S    UINT64_C(1000000000)
-#define PATIENCE_NS UINT64_C(20000000)
+#define PATIENCE_NS UINT64_C(5000000)
 
 static uint64_t used_ns(const struct random_watch *w)
 {

@@ -14,15 +14,9 @@
 
 #include "engines/hosted/jit_parts.h"
 #include "engines/spec.h"
-#include "jit_rig.h"
+#include "jit_run.h"
 
-#define HLT	  0xf4
 #define VECTOR_DE 0
-#define VECTOR_GP 13
-#define VECTOR_PF 14
-#define CACHE	  (UINT64_C(4) << 20)
-#define PAGE	  4096U
-#define PTE	  UINT64_C(0x67)
 
 static int setup_cache(void **state, uint64_t bytes)
 {
@@ -49,32 +43,6 @@ static int teardown(void **state)
 	return 0;
 }
 
-#define LOAD(rig, gva, ...)                                                                        \
-	jit_rig_load(rig, gva, (const uint8_t[]){ __VA_ARGS__ },                                   \
-		     sizeof((const uint8_t[]){ __VA_ARGS__ }))
-
-/* Runs to HLT at that address. */
-static void run_to(struct jit_rig *rig, uint64_t from, uint64_t hlt)
-{
-	rig->cpu.rip = from;
-	assert_int_equal(jit_rig_run(rig), CPU_FAULT);
-	assert_int_equal(rig->cpu.fault.vector, VECTOR_GP);
-	assert_int_equal(rig->cpu.rip, hlt);
-}
-
-static void put64(struct jit_rig *rig, uint64_t gva, uint64_t value)
-{
-	memcpy(rig->ram + (gva - JIT_RIG_VA), &value, 8);
-}
-
-static uint64_t get64(const struct jit_rig *rig, uint64_t gva)
-{
-	uint64_t value;
-
-	memcpy(&value, rig->ram + (gva - JIT_RIG_VA), 8);
-	return value;
-}
-
 /* 1000 times around: sum in rax. */
 static void a_loop_is_translated_and_linked(void **state)
 {
@@ -92,6 +60,24 @@ static void a_loop_is_translated_and_linked(void **state)
 	assert_int_equal(rig->cpu.insns, 1); /* HLT */
 	jit_stats(&rig->cpu, &stats);
 	assert_true(stats.links >= 2);
+}
+
+/* A kernel comes from interrupts with no SS, and from SYSCALL with one: its code was translated twice. */
+static void the_stack_segment_is_nothing_to_64_bit_code(void **state)
+{
+	struct jit_rig *rig = *state;
+	struct jit_stats before, after;
+
+	LOAD(rig, JIT_RIG_CODE, 0x31, 0xc0, HLT);
+	rig->cpu.segs[X86_SS].db = true;
+	cpu_mode_update(&rig->cpu);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 2);
+	jit_stats(&rig->cpu, &before);
+	rig->cpu.segs[X86_SS].db = false;
+	cpu_mode_update(&rig->cpu);
+	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 2);
+	jit_stats(&rig->cpu, &after);
+	assert_int_equal(after.blocks, before.blocks);
 }
 
 /* Calls across pages, r10, r11, r15 in every role, flags over memory accesses. */
@@ -353,102 +339,6 @@ static void a_device_writes_code(void **state)
 	}
 }
 
-/* push rbx, push r15, three fields, pop, pop: one look-up, wherever the stack is. */
-static void accesses_that_share_a_look_up(void **state)
-{
-	struct jit_rig *rig = *state;
-	struct hosted_cpu *cpu = &rig->cpu;
-	struct jit_stats before, after;
-
-	LOAD(rig, JIT_RIG_CODE, 0x53,	/* push rbx */
-	     0x41, 0x57,		/* push r15 */
-	     0x48, 0x83, 0xec, 0x18,	/* sub rsp, 24 */
-	     0x48, 0x89, 0x7c, 0x24, 8, /* mov [rsp + 8], rdi */
-	     0x48, 0x01, 0x74, 0x24, 8, /* add [rsp + 8], rsi */
-	     0x48, 0x8b, 0x5c, 0x24, 8, /* mov rbx, [rsp + 8] */
-	     0x48, 0x89, 0xd8,		/* mov rax, rbx */
-	     0x48, 0x83, 0xc4, 0x18,	/* add rsp, 24 */
-	     0x41, 0x5f,		/* pop r15 */
-	     0x5b,			/* pop rbx */
-	     HLT);
-	jit_rig_map(rig, JIT_RIG_STACK - PAGE, 0x150000, PTE);
-	for (unsigned at = 0; at < 80;
-	     at += 8) { /* over a page's end, to one that is no neighbour */
-		for (unsigned i = 0; i < 2; i++) {
-			cpu->regs[X86_RSP] = JIT_RIG_STACK + 48 - at;
-			cpu->regs[X86_RBX] = 0x1234;
-			cpu->regs[X86_R15] = 0x5678;
-			cpu->regs[X86_RDI] = 100 + at;
-			cpu->regs[X86_RSI] = 11;
-			run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 32);
-			assert_int_equal(cpu->regs[X86_RAX], 111 + at);
-			assert_int_equal(cpu->regs[X86_RBX], 0x1234);
-			assert_int_equal(cpu->regs[X86_R15], 0x5678);
-			assert_int_equal(cpu->regs[X86_RSP], JIT_RIG_STACK + 48 - at);
-		}
-	}
-	jit_stats(cpu, &before);
-	cpu->regs[X86_RSP] = JIT_RIG_STACK - 64;
-	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 32);
-	jit_stats(cpu, &after);
-	assert_true(after.misses - before.misses <= 1);
-}
-
-/* One look-up for all of a page that RIP-relative operands are in; a fault is that of the access whose turn it is. */
-static void known_addresses_share_a_look_up(void **state)
-{
-	struct jit_rig *rig = *state;
-	struct hosted_cpu *cpu = &rig->cpu;
-	struct jit_stats before, after;
-
-	LOAD(rig, JIT_RIG_CODE, 0x48, 0x8b, 0x05, 0xf9, 0xff, 0x0f, 0, /* mov rax, [DATA] */
-	     0x48, 0x03, 0x05, 0xf2, 0xff, 0x0f, 0,		       /* 7: add rax, [DATA] */
-	     0x48, 0x89, 0x05, 0xe3, 0x0f, 0x10, 0, /* 14: mov [DATA + 4088], rax */
-	     0x4c, 0x8b, 0x15, 0xdc, 0x0f, 0x10, 0, /* 21: mov r10, [DATA + 4088] */
-	     HLT);
-	put64(rig, JIT_RIG_DATA, 33);
-	jit_rig_map(rig, JIT_RIG_DATA, 0x100000, PTE & ~UINT64_C(2));
-	cpu->rip = JIT_RIG_CODE;
-	assert_int_equal(jit_rig_run(rig), CPU_FAULT);
-	assert_int_equal(cpu->fault.cr2, JIT_RIG_DATA + 4088);
-	assert_int_equal(cpu->rip, JIT_RIG_CODE + 14);
-	assert_int_equal(cpu->regs[X86_RAX], 66);
-	jit_rig_map(rig, JIT_RIG_DATA, 0x100000, PTE);
-	jit_stats(cpu, &before);
-	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 28);
-	jit_stats(cpu, &after);
-	assert_int_equal(cpu->regs[X86_R10], 66);
-	assert_int_equal(after.misses - before.misses, 1);
-	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 28);
-	jit_stats(cpu, &before);
-	assert_int_equal(before.misses, after.misses);
-}
-
-/* The first access is allowed, the next one, of the same group, is not. */
-static void a_group_that_may_only_be_read(void **state)
-{
-	struct jit_rig *rig = *state;
-	struct hosted_cpu *cpu = &rig->cpu;
-
-	LOAD(rig, JIT_RIG_CODE, 0x48, 0x8b, 0x07, /* mov rax, [rdi] */
-	     0x48, 0x89, 0x47, 8,		  /* 3: mov [rdi + 8], rax */
-	     HLT);
-	put64(rig, JIT_RIG_DATA + PAGE, 99);
-	jit_rig_map(rig, JIT_RIG_DATA + PAGE, 0x101000, PTE & ~UINT64_C(2));
-	cpu->regs[X86_RDI] = JIT_RIG_DATA + PAGE;
-	cpu->regs[X86_RAX] = 0;
-	cpu->rip = JIT_RIG_CODE;
-	assert_int_equal(jit_rig_run(rig), CPU_FAULT);
-	assert_int_equal(cpu->fault.vector, VECTOR_PF);
-	assert_int_equal(cpu->fault.error, 7);
-	assert_int_equal(cpu->fault.cr2, JIT_RIG_DATA + PAGE + 8);
-	assert_int_equal(cpu->rip, JIT_RIG_CODE + 3);
-	assert_int_equal(cpu->regs[X86_RAX], 99);
-	jit_rig_map(rig, JIT_RIG_DATA + PAGE, 0x101000, PTE);
-	run_to(rig, JIT_RIG_CODE, JIT_RIG_CODE + 7);
-	assert_int_equal(get64(rig, JIT_RIG_DATA + PAGE + 8), 99);
-}
-
 /* Forwards and in a page: by the host's own. Over a page's end, backwards: interpreted, with the same result. */
 static void strings_are_moved_in_place(void **state)
 {
@@ -660,6 +550,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		T(a_loop_is_translated_and_linked),
 		T(registers_in_memory_and_flags_are_kept),
+		T(the_stack_segment_is_nothing_to_64_bit_code),
 		T(a_fault_leaves_the_state_before_the_instruction),
 		T(a_push_that_faults_leaves_the_stack_pointer),
 		T(an_access_across_pages_that_are_no_neighbours),
@@ -674,9 +565,6 @@ int main(void)
 						setup_tiny, teardown),
 		T(data_beside_code_becomes_quick_again),
 		T(a_device_writes_code),
-		T(accesses_that_share_a_look_up),
-		T(known_addresses_share_a_look_up),
-		T(a_group_that_may_only_be_read),
 		T(strings_are_moved_in_place),
 		T(an_instruction_on_two_pages),
 		T(pushf_gives_all_flags),

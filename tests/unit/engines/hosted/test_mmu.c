@@ -92,6 +92,32 @@ static void map_same(struct rig *rig, uint8_t byte, uint64_t bits)
 	rig_map(rig, 2, SAME & ~0x1fffffULL, gpa, PWU, PW | bits);
 }
 
+/* A table is known until a flush; what it makes a fault is walked from the root. */
+static void a_table_that_another_one_replaced(void **state)
+{
+	struct rig *rig = *state;
+	struct hosted_cpu *cpu = &rig->cpus[0];
+
+	start(rig, 0);
+	map(rig, 0x1000, 1, PW);
+	map(rig, 0x2000, 2, PW);
+	assert_int_equal(peek(cpu, 0x1000), 1);
+	uint64_t upper = rig_upper(rig, 1, 0x1000), entry = rig_entry(rig, upper);
+	uint64_t table = entry & ~0xfffULL;
+	memcpy(rig->ram + 0x30000, rig->ram + table, 0x1000);
+	rig_entry_set(rig, 0x30000 + 2 * 8, 0x103000 | PW | PTE_A);
+	rig_entry_set(rig, upper, 0x30000 | (entry & 0xfff));
+	assert_int_equal(peek(cpu, 0x2000), 2); /* by the table that it has come to before */
+	mmu_flush_page(cpu, 0x5000);
+	mmu_flush_page(cpu, 0x2000);
+	assert_int_equal(peek(cpu, 0x2000), 3);
+	rig_entry_set(rig, 0x30000 + 4 * 8, 0);
+	assert_int_equal(peek(cpu, 0x4000), 0xff);
+	rig_entry_set(rig, table + 4 * 8, 0x104000 | PW);
+	rig_entry_set(rig, upper, entry);
+	assert_int_equal(peek(cpu, 0x4000), 4); /* no flush was due: nothing was there */
+}
+
 /* Arrays that malloc() made one after the other, 8 MiB and a page apart, shared half of their indices. */
 static void arrays_that_are_walked_at_once_do_not_meet(void **state)
 {
@@ -472,6 +498,7 @@ int main(void)
 		T(more_spaces_than_there_is_room_for),
 		T(a_supervisors_pages_are_not_another_spaces),
 		T(without_pcid_each_cr3_write_flushes),
+		T(a_table_that_another_one_replaced),
 		T(arrays_that_are_walked_at_once_do_not_meet),
 		T(an_access_across_pages_of_one_index),
 		T(invlpg_leaves_other_spaces_but_for_global_pages),

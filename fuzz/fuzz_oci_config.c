@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "oci/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What was accepted keeps the promises of bundle.h; what was not has one line that says why. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct config config;
+	struct err err = { 0 };
+	int r = config_parse((const char *)data, size, "/bundle", "id", &config, &err);
+
+	if (r < 0 && (!err.text[0] || strchr(err.text, '\n')))
+		abort();
+	if (r == 0) {
+		const struct bundle *bundle = &config.bundle;
+		if (!bundle->root || bundle->root[0] != '/' || !bundle->process.args[0] ||
+		    bundle->process.cwd[0] != '/' || !bundle->cgroup[0] || bundle->cgroup[0] == '/')
+			abort();
+		for (size_t i = 0; i < bundle->n_mounts; i++) {
+			const struct bundle_mount *mount = &bundle->mounts[i];
+			if (mount->target[0] != '/' || (!mount->type && mount->source[0] != '/') ||
+			    strstr(mount->target, "/../"))
+				abort();
+		}
+		for (size_t i = 0; i < bundle->n_devices; i++) {
+			if (bundle->devices[i].path[0] != '/' || !bundle->devices[i].path[1])
+				abort();
+		}
+	}
+	config_fini(&config);
+	return 0;
+}
