@@ -126,6 +126,19 @@ static int strata_verb(const struct column *column, const char *const *words, un
 	return r;
 }
 
+/* "error: start NAME: reason": the reason is what the same failure has in common. Other words may be the command's own. */
+static void strata_plain(struct outcome *outcome)
+{
+	static const char ours[] = "error: start compare-";
+	const char *reason;
+
+	if (!outcome->err_line || strncmp(outcome->err_line, ours, sizeof(ours) - 1) != 0)
+		return;
+	reason = strstr(outcome->err_line + sizeof(ours), ": ");
+	if (reason)
+		memmove(outcome->err_line, reason + 2, strlen(reason + 2) + 1);
+}
+
 static void strata_remove(const struct column *column, const char *name)
 {
 	const char *const words[] = { "rm", "-f", name, NULL };
@@ -212,6 +225,7 @@ int strata_run(struct column *column, const char *const *argv, unsigned timeout,
 		r = child_run(&child, ret, err);
 	group_end(&group, &cpu, &memory);
 	if (r == 0) {
+		strata_plain(ret);
 		ret->cpu = cpu;
 		ret->memory = memory;
 	}
@@ -235,6 +249,7 @@ static int strata_keep(struct column *column, const char *const *argv, char ret[
 				     .timeout = STRATA_START_S,
 				     .stop = column->setup->stop };
 	r = child_run(&child, &outcome, err);
+	strata_plain(&outcome);
 	if (r == 0 && (outcome.timed_out || outcome.status))
 		r = err_say(err, EIO, "it does not start: %s",
 			    outcome.timed_out ? "no answer" : outcome.err_line);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/text.h"
 #include "compare/emit.h"
 #include "compare/report.h"
 #include "compare/result_names.h"
@@ -11,9 +12,9 @@
  * A field: quoted where it must be, a quote in it doubled. What a spreadsheet would take for a formula begins with an apostrophe:
  * it is somebody else's.
  */
-static void csv_field(struct buf *out, const char *text, const char *end)
+static void csv_text(struct buf *out, const char *text, const char *end)
 {
-	const char *formula = *text && strchr("=+-@\t\r", *text) ? "'" : "";
+	const char *formula = *text && strchr("=+-@\t", *text) ? "'" : "";
 
 	if (text[strcspn(text, ",\"\r\n")] == '\0') {
 		(void)buf_printf(out, "%s%s%s", formula, text, end); /* a failure is sticky */
@@ -23,6 +24,24 @@ static void csv_field(struct buf *out, const char *text, const char *end)
 	for (; *text; text++)
 		(void)buf_add(out, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
 	(void)buf_printf(out, "\"%s", end);
+}
+
+/* Lines and tabs are a table's own; no other control character comes through to a terminal that it is shown on. */
+static void csv_field(struct buf *out, const char *text, const char *end)
+{
+	AUTO(buf_fini) struct buf clean = { 0 };
+
+	while (*text) {
+		AUTO(buf_fini) struct buf part = { 0 };
+		size_t n = strcspn(text, "\n\t");
+		(void)buf_add(&part, text, n ? n : 1); /* a failure is sticky */
+		(void)(n ? text_add_printable(&clean, buf_str(&part))
+			 : (unsigned)buf_adds(&clean, buf_str(&part))); /* likewise */
+		clean.failed = clean.failed || part.failed;
+		text += n ? n : 1;
+	}
+	csv_text(out, buf_str(&clean), end);
+	out->failed = out->failed || clean.failed;
 }
 
 /* @n: the sample's number from 1; 0: there is none */

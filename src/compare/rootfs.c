@@ -136,7 +136,9 @@ int rootfs_enter(const struct rootfs *rootfs, struct err *err)
 	rootfs_system(rootfs);
 	if (rootfs_path(rootfs, "root", root) < 0 || chroot(root) < 0 || chdir("/") < 0)
 		return err_set(err, errno, "enter %s/root", rootfs->dir);
-	if (chdir(rootfs->setup->cwd) < 0)
-		return err_set(err, errno, "directory %s of the image", rootfs->setup->cwd);
+	const char *cwd = rootfs->setup->cwd;
+	/* One that is not there is made, as everywhere else. */
+	if (chdir(cwd) < 0 && (dir_make(AT_FDCWD, cwd, 0755) < 0 || chdir(cwd) < 0))
+		return err_set(err, errno, "directory %s of the image", cwd);
 	return rootfs_user(rootfs->setup->user, err);
 }

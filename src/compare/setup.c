@@ -289,8 +289,22 @@ static void setup_unhear(struct setup *setup)
 	(void)sigprocmask(SIG_SETMASK, &setup->mask, NULL); /* a valid set: cannot fail */
 }
 
+/* What a column could not remove (it was killed while another process made it) goes now, or is the next comparison's to sweep. */
+static void setup_leave(struct setup *setup)
+{
+	const char *tag = setup->view.tag;
+
+	if (!tag)
+		return;
+	bool instances = setup_sweep_instances(setup->view.manager, tag);
+	bool groups = group_sweep(tag);
+	if (!instances || !groups)
+		setup->staging.path[0] = '\0'; /* stays, unlocked */
+}
+
 void setup_fini(struct setup *setup)
 {
+	setup_leave(setup);
 	staging_close(&setup->staging);
 	setup_unhear(setup);
 	image_fini(&setup->image);

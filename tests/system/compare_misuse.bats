@@ -151,3 +151,16 @@ samples()
 	[ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "strata-$tag-*")" ]
 	[ -z "$(ls "$STRATA_ROOT/tmp")" ]
 }
+
+@test "one failure was another's in each run, by the name of the instance" {
+	strata image import -c 'ENTRYPOINT ["/nope"]' "$DEMO_ROOTFS" noentry
+	strata compare --quick --runs 2 --virt os-level -f json -o entry.json noentry
+	[ "$(jq -r '.metrics[0].cells["os-level"].why' entry.json)" = "exit status 127: run /nope: No such file or directory" ]
+}
+
+@test "a directory of the image's that is not there was made by all but the host" {
+	strata image import -c 'WORKDIR /not/there' "$DEMO_ROOTFS" nodir
+	quick -f json -o dir.json nodir sh -c 'test "$PWD" = /not/there'
+	[ "$(samples dir.json workload.status host)" = 0 ]
+	[ "$(samples dir.json workload.status os-level)" = 0 ]
+}

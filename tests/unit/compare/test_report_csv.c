@@ -116,6 +116,25 @@ static void what_a_spreadsheet_would_calculate_is_text(void **state)
 	}
 }
 
+static void escape_sequences_went_through_to_the_terminal(void **state)
+{
+	AUTO(result_fini) struct result r;
+
+	(void)state;
+	scene_one(&r);
+	assert_int_equal(result_why(&r, 0, 0,
+				    "\033]0;x\007\r\xc2\x9b"
+				    "1m\177 no\tthen\nend"),
+			 0);
+	char *text = printed_csv(&r);
+	for (const char *c = text; *c; c++)
+		assert_true((unsigned char)*c >= ' ' || strchr("\r\n\t", *c));
+	assert_null(strstr(text, "\177"));
+	assert_null(strstr(text, "\xc2\x9b"));
+	assert_non_null(strstr(text, "\"?]0;x???1m? no\tthen\nend\"\r\n"));
+	free(text);
+}
+
 static void json_is_the_result(void **state)
 {
 	AUTO(result_fini) struct result r;
@@ -137,6 +156,7 @@ int main(void)
 		cmocka_unit_test(every_sample_is_a_record),
 		cmocka_unit_test(a_sample_comes_back_as_it_was),
 		cmocka_unit_test(what_a_spreadsheet_would_calculate_is_text),
+		cmocka_unit_test(escape_sequences_went_through_to_the_terminal),
 		cmocka_unit_test(json_is_the_result),
 	};
 
