@@ -34,6 +34,18 @@ void outcome_fini(struct outcome *outcome)
 	*outcome = (struct outcome){ 0 };
 }
 
+int outcome_check(const struct outcome *outcome, unsigned timeout, struct err *err)
+{
+	const char *line = outcome->err_line ? outcome->err_line : "";
+
+	if (outcome->timed_out)
+		return err_say(err, ETIMEDOUT, "no answer in %u s", timeout);
+	if (outcome->status)
+		return err_say(err, EIO, "exit status %d%s%s", outcome->status, line[0] ? ": " : "",
+			       line);
+	return 0;
+}
+
 const struct column_ops *column_find(const char *id)
 {
 	for (size_t i = 0; columns[i]; i++) {

@@ -48,6 +48,8 @@ struct outcome {
 };
 #define OUTCOME_MAX 0x100000U
 void outcome_fini(struct outcome *outcome);
+/* outcome_check() - -ETIMEDOUT or -EIO, in words, for a command that was no success; @timeout: the seconds that it had. */
+int outcome_check(const struct outcome *outcome, unsigned timeout, struct err *err);
 
 struct column_ops;
 

@@ -14,16 +14,6 @@
 static const char *const life_echo[] = { "echo", "x", NULL };
 static const char *const life_true[] = { "true", NULL };
 
-/* An outcome that is no figure, in words. */
-static int life_check(const struct outcome *outcome, struct err *err)
-{
-	if (outcome->timed_out)
-		return err_say(err, ETIMEDOUT, "no answer in %d s", LIFE_TIMEOUT_S);
-	if (outcome->status)
-		return err_say(err, EIO, "exit status %d: %s", outcome->status, outcome->err_line);
-	return 0;
-}
-
 typedef int (*life_fn)(struct column *column, const char *const *argv, unsigned timeout,
 		       struct outcome *ret, struct err *err);
 
@@ -35,7 +25,7 @@ static int life_time(struct column *column, life_fn run, const char *const *argv
 
 	if (r < 0)
 		return r;
-	r = life_check(&outcome, err);
+	r = outcome_check(&outcome, LIFE_TIMEOUT_S, err);
 	*ret_first = outcome.first_byte;
 	*ret_all = outcome.elapsed;
 	outcome_fini(&outcome);

@@ -24,11 +24,8 @@ static int said(struct column *column, const char *const *argv, char **ret, stru
 
 	if (r < 0)
 		return r;
-	if (outcome.timed_out)
-		r = err_say(err, ETIMEDOUT, "no answer in %d s", ISOLATION_TIMEOUT_S);
-	else if (outcome.status)
-		r = err_say(err, EIO, "exit status %d: %s", outcome.status, outcome.err_line);
-	else
+	r = outcome_check(&outcome, ISOLATION_TIMEOUT_S, err);
+	if (r == 0)
 		*ret = TAKE(outcome.out);
 	outcome_fini(&outcome);
 	return r;

@@ -31,11 +31,8 @@ static int victim(struct column *column, const char *command, double *ret, struc
 
 	if (r < 0)
 		return r;
-	if (outcome.timed_out)
-		r = err_say(err, ETIMEDOUT, "no answer in %d s", NOISE_TIMEOUT_S);
-	else if (outcome.status)
-		r = err_say(err, EIO, "exit status %d: %s", outcome.status, outcome.err_line);
-	else if (parse_redis_get_p99(outcome.out, outcome.out_n, ret) < 0)
+	r = outcome_check(&outcome, NOISE_TIMEOUT_S, err);
+	if (r == 0 && parse_redis_get_p99(outcome.out, outcome.out_n, ret) < 0)
 		r = err_say(err, ENODATA, "redis-benchmark prints no number");
 	outcome_fini(&outcome);
 	return r;

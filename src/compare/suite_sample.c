@@ -20,13 +20,11 @@ static unsigned suite_timeout(const struct comparison *c, const struct metric *m
 static int suite_figure(const struct metric *metric, const struct outcome *outcome,
 			unsigned timeout, double *ret, struct err *err)
 {
-	if (outcome->timed_out)
-		return err_say(err, ETIMEDOUT, "no answer in %u s", timeout);
-	if (outcome->status)
-		return err_say(err, EIO, "exit status %d%s%s", outcome->status,
-			       outcome->err_line && outcome->err_line[0] ? ": " : "",
-			       outcome->err_line ? outcome->err_line : "");
-	int r = metric->parse(outcome->out, outcome->out_n, ret);
+	int r = outcome_check(outcome, timeout, err);
+
+	if (r < 0)
+		return r;
+	r = metric->parse(outcome->out, outcome->out_n, ret);
 	return r < 0 ? err_say(err, -r, "prints no number") : 0;
 }
 

@@ -2,12 +2,10 @@
 /* The mounts of a bundle, in the order in which it lists them: config.md, "Mounts". */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -39,21 +37,6 @@ static enum mount_trust mounts_trust(const char *target)
 	return mounts_proc_file(target) ? MOUNT_TRUST_PROC : MOUNT_TRUST_NONE;
 }
 
-/* What another file system at /proc says would be believed by us and by whoever runs inside (CVE-2019-16884). */
-static int mounts_check_proc(int fd, const char *target, struct err *err)
-{
-	struct statfs fs;
-
-	if (strcmp(target, "/proc") != 0)
-		return 0;
-	if (fstatfs(fd, &fs) < 0)
-		return err_set(err, errno, "mount at /proc");
-	return fs.f_type == PROC_SUPER_MAGIC
-		       ? 0
-		       : err_say(err, EPERM,
-				 "mount at /proc: only a proc file system may be there");
-}
-
 static int mounts_bind(const struct bundle_work *work, size_t i, struct err *err)
 {
 	const struct bundle_mount *mount = &work->bundle->mounts[i];
@@ -61,7 +44,7 @@ static int mounts_bind(const struct bundle_work *work, size_t i, struct err *err
 
 	if (fstat(work->sources[i], &st) < 0)
 		return err_set(err, errno, "bind mount of %s", mount->source);
-	int r = mounts_check_proc(work->sources[i], mount->target, err);
+	int r = mount_check_proc(work->sources[i], mount->target, "", err);
 	return r < 0 ? r
 		     : mount_at(work->sources[i], work->root, mount->target,
 				S_ISDIR(st.st_mode) ? MOUNT_TARGET_DIR : MOUNT_TARGET_FILE,
@@ -116,7 +99,7 @@ static int mounts_one(const struct bundle_work *work, size_t i, struct err *err)
 		r = mount_propagation(fd, mount->all_propagation, mount->propagation);
 	if (r < 0)
 		return err_set(err, -r, "mount at %s", mount->target);
-	r = mounts_check_proc(fd, mount->target, err);
+	r = mount_check_proc(fd, mount->target, "", err);
 	return r < 0 ? r
 		     : mount_at(fd, work->root, mount->target, MOUNT_TARGET_DIR,
 				mounts_trust(mount->target), err);

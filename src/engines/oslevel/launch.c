@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -143,21 +141,6 @@ static int launch_add_etc(struct launch *launch, const char *run_dir, int idmap_
 	return 0;
 }
 
-/* What an image or a volume could put there would be believed by us and by whoever runs inside (CVE-2019-16884). */
-static int launch_check_proc(int fd, const char *target, struct err *err)
-{
-	struct statfs fs;
-
-	if (strcmp(target, "/proc") != 0)
-		return 0;
-	if (fstatfs(fd, &fs) < 0)
-		return err_set(err, errno, "mount at /proc");
-	return fs.f_type == PROC_SUPER_MAGIC
-		       ? 0
-		       : err_say(err, EPERM,
-				 "mount at /proc: only a proc file system may be there, no volume; is it the image's VOLUME?");
-}
-
 static int launch_add_mounts(struct launch *launch, const char *run_dir, int idmap_fd,
 			     struct err *err)
 {
@@ -177,7 +160,8 @@ static int launch_add_mounts(struct launch *launch, const char *run_dir, int idm
 			return fd;
 		enum mount_target kind = tmpfs ? MOUNT_TARGET_DIR : launch_kind(fd);
 		launch->mounts[launch->n_mounts++] = (struct launch_mount){ fd, m->target, kind };
-		int r = launch_check_proc(fd, m->target, err);
+		int r = mount_check_proc(fd, m->target, ", no volume; is it the image's VOLUME?",
+					 err);
 		if (r < 0)
 			return r;
 	}

@@ -164,3 +164,16 @@ int mount_at(int mount_fd, int root_fd, const char *target, enum mount_target ki
 	int r = mount_onto(mount_fd, fd);
 	return r < 0 ? err_set(err, -r, "mount at %s", target) : 0;
 }
+
+int mount_check_proc(int fd, const char *target, const char *hint, struct err *err)
+{
+	struct statfs fs;
+
+	if (strcmp(target, "/proc") != 0)
+		return 0;
+	if (fstatfs(fd, &fs) < 0)
+		return err_set(err, errno, "mount at /proc");
+	if (fs.f_type == PROC_SUPER_MAGIC)
+		return 0;
+	return err_say(err, EPERM, "mount at /proc: only a proc file system may be there%s", hint);
+}

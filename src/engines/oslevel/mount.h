@@ -31,6 +31,12 @@ int mount_idmap(int mount_fd, bool recursive, int userns_fd);
 /* mount_onto() - attach a detached mount at an O_PATH fd (target fd stays the caller's); 0 or -errno. */
 int mount_onto(int mount_fd, int target_fd);
 
+/*
+ * mount_check_proc() - refuse (-EPERM) to have anything but a proc file system at /proc: what it says would be believed by us and by
+ * whoever runs inside (CVE-2019-16884). Other targets are fine.  @hint: the end of the refusal; ""
+ */
+int mount_check_proc(int fd, const char *target, const char *hint, struct err *err);
+
 enum mount_target { MOUNT_TARGET_DIR, MOUNT_TARGET_FILE };
 enum mount_trust {
 	MOUNT_TRUST_NONE, /* links are followed within the root; nothing is mounted inside /proc */
