@@ -70,6 +70,9 @@ int instance_connect(struct manager *manager, const struct instance *instance, s
  */
 int start_fill(json_t *spec, const char *state_dir, struct err *err);
 
+/* manager_check_cpus() - of limits as docs/spec.md has them: not more CPUs than there are; -ERANGE. */
+int manager_check_cpus(const json_t *limits, struct err *err);
+
 /* event_add() - one line in <root>/events; failing to is not worth failing for. */
 void event_add(struct manager *manager, const char *action, const struct instance *instance,
 	       const char *key, int64_t value);
