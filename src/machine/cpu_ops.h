@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/core/err.h"
+#include "base/core/exits.h"
 #include "machine/mem.h"
 #include "x86/cpuid.h"
 #include "x86/state.h"
@@ -139,6 +140,14 @@ struct cpu_ops {
 	 */
 	uint64_t (*tsc_hz)(struct vcpu *vcpu);
 
+	/*
+	 * What exit reasons run() itself counts, in vcpu.counts, as EXIT_BIT()s: what is not told by how it returns. And those
+	 * that are counted elsewhere (KVM's, in the kernel), which are asked for: any thread, no allocation.
+	 * exits_read() - optional. Return: the bits of those that were written to @ret
+	 */
+	uint64_t exits_counted;
+	uint64_t (*exits_read)(struct vcpu *vcpu, struct exit_counts *ret);
+
 	/* ---- with own_irqchip ---- */
 	void (*irq_set)(struct vm *vm, uint32_t gsi, bool level); /* any thread */
 	void (*msi)(struct vm *vm, uint64_t addr, uint32_t data); /* any thread */
@@ -172,4 +181,5 @@ struct vm {
 struct vcpu {
 	const struct cpu_ops *ops;
 	unsigned index;
+	struct exit_counts *counts; /* borrowed, set before the first run(); NULL: nobody counts */
 };
