@@ -97,6 +97,8 @@ struct vm_config {
 
 struct cpu_ops {
 	const char *name; /* "kvm" */
+	uint64_t
+		exits_counted; /* EXIT_BIT()s of what run() itself counts in vcpu.counts: what its return does not tell */
 
 	/* ---- mandatory ---- */
 	int (*caps)(struct cpu_caps *ret, struct err *err);
@@ -141,11 +143,9 @@ struct cpu_ops {
 	uint64_t (*tsc_hz)(struct vcpu *vcpu);
 
 	/*
-	 * What exit reasons run() itself counts, in vcpu.counts, as EXIT_BIT()s: what is not told by how it returns. And those
-	 * that are counted elsewhere (KVM's, in the kernel), which are asked for: any thread, no allocation.
-	 * exits_read() - optional. Return: the bits of those that were written to @ret
+	 * Optional: what is counted elsewhere (KVM's, in the kernel); any thread, no allocation. Return: EXIT_BIT()s of those that
+	 * were written to @ret
 	 */
-	uint64_t exits_counted;
 	uint64_t (*exits_read)(struct vcpu *vcpu, struct exit_counts *ret);
 
 	/* ---- with own_irqchip ---- */
