@@ -131,8 +131,8 @@ struct engine_ops {
 	 * Errors: -ENOTSUP, with the reason, for what only a start can give. What was changed before an error stays so.
 	 */
 	int (*update)(const struct spec *spec, const struct spec_limits *change, struct err *err);
-	/* @run_dir: as guest_files'; NULL: the guest is paused, and nothing inside is asked. SIGPIPE must be ignored. */
-	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid,
+	/* @run_dir: as guest_files'   @paused: nobody inside is asked. SIGPIPE must be ignored. */
+	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 		     struct guest_stats *ret, struct err *err);
 	int (*processes)(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
 			 struct err *err);
