@@ -195,6 +195,9 @@ static void read_limits(struct spec_reader *rd, struct spec_limits *l)
 
 static void read_network(struct spec_reader *rd, struct spec *spec)
 {
+	/* For the manager: only checked here. */
+	free(spec_strings(rd, "dns", 8, spec_is_filled, NULL));
+	free(spec_strings(rd, "dns_search", 32, spec_is_filled, NULL));
 	struct spec_reader in = spec_enter(rd, "network");
 
 	spec->network = (enum spec_network)spec_word(&in, "mode", networks, SPEC_NETWORK_NONE);

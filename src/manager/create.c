@@ -224,10 +224,11 @@ static int create_layers(json_t *spec, const struct image *image)
 static int create_copy(json_t *spec, const json_t *config)
 {
 	static const char *const members[] = {
-		"image",	"tty",	  "stdin_open", "read_only", "init",	      "remove",
-		"privileged",	"groups", "devices",	"ulimits",   "limits",	      "uid_map",
-		"gid_map",	"ports",  "restart",	"labels",    "cgroup_parent", "network",
-		"time_offsets", "userns", "vm",		"system",
+		"image",  "tty",	   "stdin_open", "read_only",	 "init",
+		"remove", "privileged",	   "groups",	 "devices",	 "ulimits",
+		"limits", "uid_map",	   "gid_map",	 "ports",	 "restart",
+		"labels", "cgroup_parent", "network",	 "time_offsets", "userns",
+		"dns",	  "dns_search",	   "vm",	 "system",
 	};
 	int r = 0;
 
