@@ -16,6 +16,7 @@
 static const char *const disk_formats[] = {
 	[SPEC_DISK_AUTO] = "auto", [SPEC_DISK_RAW] = "raw", [SPEC_DISK_QCOW2] = "qcow2", NULL
 };
+static const char *const root_types[] = { "erofs", "ext4", NULL };
 static const char *const irqchips[] = { "engine", "machine", NULL };
 
 static void read_vm_disks(struct spec_reader *rd, struct spec_vm *vm)
@@ -62,6 +63,7 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->agent = spec_bool(&in, "agent", false);
 	vm->console = spec_bool(&in, "console", false);
 	vm->upper = spec_bool(&in, "upper", false);
+	vm->root_fs = root_types[spec_word(&in, "root_fs", root_types, 0)];
 	vm->directories = spec_strings(&in, "directories", VM_DIRECTORIES_MAX, spec_is_absolute,
 				       &vm->n_directories);
 	vm->balloon = spec_bool(&in, "balloon", true);

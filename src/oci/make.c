@@ -12,6 +12,7 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 #include "oci/oci.h"
+#include "oci/vm.h"
 
 /* Known before it runs: whoever looks meanwhile finds it. */
 static int make_born(void *arg, pid_t pid, struct err *err)
@@ -120,6 +121,19 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 	return r;
 }
 
+/* A container, unless somebody asks for a virtual machine: vm.h. */
+static int make_virt(const struct oci *oci, struct making *making, struct err *err)
+{
+	struct container *container = &making->subject.container;
+	const char *virt;
+	int r = vm_choose(oci->called, &making->subject.config, &virt, err);
+
+	if (r < 0 || !virt)
+		return r;
+	(void)snprintf(container->virt, sizeof(container->virt), "%s", virt); /* fits */
+	return vm_check(&making->subject.config, &making->host, err);
+}
+
 /* Its directory first: two makers of one name, and one is told. */
 static int make_begin(const struct oci *oci, const struct args *args, enum make_for how,
 		      struct making *making, struct err *err)
@@ -139,6 +153,8 @@ static int make_begin(const struct oci *oci, const struct args *args, enum make_
 				 err);
 	if (r == 0)
 		r = make_host(oci, args, how, making, err);
+	if (r == 0)
+		r = make_virt(oci, making, err);
 	if (r < 0)
 		return r;
 	make_warn(oci, &subject->config);
@@ -186,7 +202,10 @@ int oci_make(const struct oci *oci, const struct args *args, enum make_for how, 
 	};
 	int r = make_begin(oci, args, how, ret, err);
 
-	if (r == 0)
+	if (r == 0 && ret->subject.container.virt[0])
+		r = vm_create(&ret->subject.container, &ret->subject.config, oci->store, &ret->host,
+			      &ret->pid, err);
+	else if (r == 0)
 		r = bundle_create(&ret->subject.config.bundle, &ret->host, &ret->pid, err);
 	/* One that waits is known once it is made: till then it is being created. */
 	if (r == 0 && how == MAKE_FOR_OTHERS)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -17,6 +19,7 @@ int self_seal(char *const *argv, struct err *err)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
 	struct statvfs fs;
+	char own[PATH_MAX];
 
 	if (statvfs("/proc/self/exe", &fs) == 0 && fs.f_flag & ST_RDONLY)
 		return 0;
@@ -27,6 +30,10 @@ int self_seal(char *const *argv, struct err *err)
 	int fd = open_tree(AT_FDCWD, "/proc/self/exe", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return err_set(err, errno, "a read-only mount of our own program");
+	/* From there it does not find the programs beside it: base/os/self.h. */
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	own[n > 0 ? n : 0] = '\0';
+	(void)setenv("STRATA_SELF", own, 1); /* without memory: not found */
 	(void)syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH); /* returns on error */
 	return err_set(err, errno, "execute our own program");
 }
