@@ -81,6 +81,7 @@ struct spec_endpoint { /* filled by the manager before the start; all NULL witho
 	unsigned prefix;
 	const char *gateway; /* NULL on an internal network */
 	const char *mac;
+	unsigned mtu;	     /* 0: not said */
 	const char *host_if; /* the veth's name on the host */
 };
 
@@ -118,6 +119,8 @@ struct spec_vm {
 	const char **
 		directories; /* with an agent: made in its root where they are missing; absolute, NULL-ended */
 	size_t n_directories;
+	const char **sysctls; /* with an agent: "NAME=VALUE", NULL-ended */
+	size_t n_sysctls;
 	bool balloon, rng;
 	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };

@@ -9,6 +9,7 @@
 
 #define VM_VCPUS_MAX	   64
 #define VM_DIRECTORIES_MAX 1024
+#define VM_SYSCTLS_MAX	   1024
 #define VM_DISKS_MAX	   16
 #define VM_APPEND_MAX	   4096
 #define VM_MEMORY_MIN	   (INT64_C(2) << 20)
@@ -66,6 +67,7 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->root_fs = root_types[spec_word(&in, "root_fs", root_types, 0)];
 	vm->directories = spec_strings(&in, "directories", VM_DIRECTORIES_MAX, spec_is_absolute,
 				       &vm->n_directories);
+	vm->sysctls = spec_strings(&in, "sysctls", VM_SYSCTLS_MAX, spec_is_env, &vm->n_sysctls);
 	vm->balloon = spec_bool(&in, "balloon", true);
 	vm->rng = spec_bool(&in, "rng", true);
 	vm->test_devices = spec_bool(&in, "test_devices", false);

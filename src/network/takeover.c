@@ -58,11 +58,18 @@ static int read_link(const struct ifaddrs *at, struct takeover *net, struct err 
 	return 0;
 }
 
+/* Bits of a netmask; 0 where there is none. */
 static unsigned read_prefix(const struct sockaddr *mask)
 {
-	const struct sockaddr_in *ip = (const struct sockaddr_in *)(const void *)mask;
+	const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)mask;
+	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)mask;
+	unsigned bits = 0;
 
-	return mask ? (unsigned)__builtin_popcount(ip->sin_addr.s_addr) : 32;
+	if (mask && mask->sa_family == AF_INET)
+		return (unsigned)__builtin_popcount(four->sin_addr.s_addr);
+	for (int i = 0; mask && mask->sa_family == AF_INET6 && i < 16; i++)
+		bits += (unsigned)__builtin_popcount(six->sin6_addr.s6_addr[i]);
+	return bits;
 }
 
 /* The first of each interface is its primary one. */
@@ -145,12 +152,11 @@ static int take_address(int fd, const struct ifaddrs *at, int index)
 	const bool v4 = at->ifa_addr->sa_family == AF_INET;
 	const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)at->ifa_addr;
 	const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)at->ifa_addr;
-	struct ifaddrmsg ifa = { .ifa_family = (unsigned char)at->ifa_addr->sa_family,
-				 .ifa_index = (unsigned)index };
+	const struct ifaddrmsg ifa = { .ifa_family = (unsigned char)at->ifa_addr->sa_family,
+				       .ifa_prefixlen = (unsigned char)read_prefix(at->ifa_netmask),
+				       .ifa_index = (unsigned)index };
 	struct nl_msg msg;
 
-	if (v4)
-		ifa.ifa_prefixlen = (unsigned char)read_prefix(at->ifa_netmask);
 	nl_begin(&msg, RTM_DELADDR, 0, &ifa, sizeof(ifa));
 	if (v4)
 		nl_attr(&msg, IFA_LOCAL, &four->sin_addr, sizeof(four->sin_addr));

@@ -161,19 +161,20 @@ static json_int_t spec_shm(const struct bundle *bundle)
 
 static json_t *spec_sysctls(const struct bundle *bundle)
 {
-	json_t *object = json_object();
+	json_t *array = json_array();
 
 	for (size_t i = 0; i < bundle->n_sysctls; i++)
-		(void)json_object_set_new(object, bundle->sysctls[i].name,
-					  json_string(bundle->sysctls[i].value));
-	return object;
+		(void)json_array_append_new(array, json_sprintf("%s=%s", bundle->sysctls[i].name,
+								bundle->sysctls[i].value));
+	return array;
 }
 
 static json_t *spec_network(const struct takeover *net)
 {
 	if (!net)
 		return json_pack("{s:s}", "mode", "none");
-	json_t *endpoint = json_pack("{s:s,s:s}", "network", "container", "mac", net->mac);
+	json_t *endpoint = json_pack("{s:s,s:s,s:i}", "network", "container", "mac", net->mac,
+				     "mtu", (int)net->mtu);
 	if (endpoint && net->address[0]) {
 		(void)json_object_set_new(endpoint, "address", json_string(net->address));
 		(void)json_object_set_new(endpoint, "prefix", json_integer(net->prefix));
@@ -203,6 +204,8 @@ static json_t *spec_vm(const struct bundle *bundle, const struct vm_parts *parts
 			       "initrd", parts->initramfs, "append", VM_APPEND, "agent", 1,
 			       "root_fs", "ext4", "upper", !bundle->root_read_only, "vcpus",
 			       vcpus > VM_VCPUS ? (json_int_t)VM_VCPUS : vcpus, "disks", disks);
+	if (vm)
+		(void)json_object_set_new(vm, "sysctls", spec_sysctls(bundle));
 	if (vm && limits->memory_bytes > 0) /* whole pages, as the guest sees them */
 		(void)json_object_set_new(vm, "memory_bytes",
 					  json_integer(limits->memory_bytes / VM_PAGE * VM_PAGE));
@@ -235,7 +238,6 @@ json_t *vm_spec(const struct config *config, const char *id, const struct vm_par
 	r |= json_object_set_new(spec, "privileged",
 				 json_boolean(!bundle->n_masked && !bundle->n_read_only));
 	r |= json_object_set_new(spec, "mounts", spec_mounts(bundle));
-	r |= json_object_set_new(spec, "sysctls", spec_sysctls(bundle));
 	r |= json_object_set_new(spec, "network", spec_network(parts->net));
 	r |= json_object_set_new(spec, "vm", spec_vm(bundle, parts));
 	if (spec_shm(bundle))
