@@ -5,7 +5,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
+#include <fts.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -21,6 +21,8 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 #include "engines/oslevel/mount.h"
+#include "engines/oslevel/search.h"
+#include "engines/oslevel/workload.h"
 #include "oci/vm.h"
 #include "storage/ext4.h"
 #include "storage/helper.h"
@@ -31,14 +33,14 @@
 #define DISK_UPPER_BYTES   (INT64_C(16) << 30) /* sparse: what is not written takes no room */
 #define DISK_UPPER_JOURNAL 16		       /* MiB */
 #define DISK_WORDS	   2048
-#define DISK_WALK_FDS	   64
+#define DISK_ENOENT	   2 /* an exit status that mke2fs has not */
 
 static int disk_new(const char *store, struct err *err)
 {
 	char path[PATH_MAX];
+	char name[PATH_MAX + 16];
 	int n = snprintf(path, sizeof(path), "%s/oci", store);
-	int r = n < 0 || (size_t)n >= sizeof(path) - 16 ? -ENAMETOOLONG
-							: dir_make(AT_FDCWD, path, 0700);
+	int r = n < 0 || (size_t)n >= sizeof(path) ? -ENAMETOOLONG : dir_make(AT_FDCWD, path, 0700);
 
 	if (r < 0)
 		return err_set(err, -r, "make %s/oci", store);
@@ -46,11 +48,11 @@ static int disk_new(const char *store, struct err *err)
 	if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR))
 		return fd < 0 ? err_set(err, errno, "make a disk in %s", path) : fd;
 	/* A file system that has no such thing. */
-	(void)strcat(path, "/disk.XXXXXX"); /* fits: checked */
-	fd = mkostemp(path, O_CLOEXEC);
+	(void)snprintf(name, sizeof(name), "%s/disk.XXXXXX", path); /* fits */
+	fd = mkostemp(name, O_CLOEXEC);
 	if (fd < 0)
 		return err_set(err, errno, "make a disk in %s/oci", store);
-	(void)unlink(path);
+	(void)unlink(name);
 	return fd;
 }
 
@@ -60,24 +62,23 @@ struct disk_size {
 	uint64_t bytes, files;
 };
 
-/* nftw(3) takes no argument of its own; this process has one thread and does nothing else. */
-static struct disk_size *disk_counts(void)
+static int disk_count(const char *root, struct disk_size *ret, struct err *err)
 {
-	static struct disk_size counts;
+	char *const paths[] = { (char *)(uintptr_t)root, NULL };
+	FTS *walk = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	const FTSENT *at;
 
-	return &counts;
-}
-
-static int disk_count(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	struct disk_size *counts = disk_counts();
-
-	(void)path;
-	(void)type;
-	(void)ftw;
-	counts->files++;
-	counts->bytes += ((uint64_t)st->st_size / DISK_BLOCK + 2) * DISK_BLOCK;
-	return 0;
+	if (!walk)
+		return err_set(err, errno, "read root file system %s", root);
+	while ((at = fts_read(walk))) {
+		if (at->fts_info == FTS_DP || !at->fts_statp)
+			continue;
+		ret->files++;
+		ret->bytes += ((uint64_t)at->fts_statp->st_size / DISK_BLOCK + 2) * DISK_BLOCK;
+	}
+	int code = errno;
+	(void)fts_close(walk); /* read to its end */
+	return code ? err_set(err, code, "read root file system %s", root) : 0;
 }
 
 /* What a container has bound there is in the tree that the disk is made of. */
@@ -95,7 +96,32 @@ static int disk_bind(const struct bundle_mount *mount, int root, struct err *err
 			MOUNT_TRUST_NONE, err);
 }
 
-static int disk_tree(const struct bundle *bundle, struct err *err)
+/* Told before a machine is made, in the words that managers look for. */
+static int disk_command(const struct bundle_process *process, int root, struct err *err)
+{
+	const char *command = process->args[0];
+	const char *path = workload_getenv(process->env, "PATH");
+	char all[PATH_MAX], full[PATH_MAX];
+	char *save = NULL;
+
+	if (strchr(command, '/')) { /* a relative one: the guest knows its directory */
+		AUTO(fd_close_p)
+		int fd = command[0] == '/' ? fd_open_in(root, command, O_PATH, 0) : -EBADF;
+		return fd == -ENOENT ? err_set(err, ENOENT, "run %s", command) : 0;
+	}
+	(void)snprintf(all, sizeof(all), "%s", path ? path : SEARCH_PATH); /* cut: not looked at */
+	for (const char *dir = strtok_r(all, ":", &save); dir; dir = strtok_r(NULL, ":", &save)) {
+		int n = snprintf(full, sizeof(full), "%s/%s", dir, command);
+		AUTO(fd_close_p)
+		int fd = n > 0 && (size_t)n < sizeof(full) ? fd_open_in(root, full, O_PATH, 0)
+							   : -ENOENT;
+		if (fd != -ENOENT && fd != -ENOTDIR)
+			return 0; /* the guest has the last word */
+	}
+	return err_say(err, ENOENT, "run %s: executable file not found in $PATH", command);
+}
+
+static int disk_tree(const struct bundle *bundle, struct disk_size *ret, struct err *err)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_set(err, errno, "a mount namespace for the root file system");
@@ -109,9 +135,8 @@ static int disk_tree(const struct bundle *bundle, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	return nftw(bundle->root, disk_count, DISK_WALK_FDS, FTW_PHYS) < 0
-		       ? err_set(err, errno, "read root file system %s", bundle->root)
-		       : 0;
+	int r = disk_command(&bundle->process, root, err);
+	return r < 0 ? r : disk_count(bundle->root, ret, err);
 }
 
 /* As the disk's root directory: mke2fs takes the owners of all but that one from the tree. */
@@ -124,9 +149,8 @@ static void disk_options(const struct bundle *bundle, char *ret, size_t size)
 		       st.st_gid); /* fits */
 }
 
-static void disk_mke2fs(const struct bundle *bundle)
+static void disk_mke2fs(const struct bundle *bundle, const struct disk_size *counts)
 {
-	const struct disk_size *counts = disk_counts();
 	uint64_t bytes =
 		counts->bytes + counts->bytes / 16 + counts->files * DISK_INODE + DISK_SPARE;
 	char options[96], files[24], size[24];
@@ -164,6 +188,7 @@ static void disk_mke2fs(const struct bundle *bundle)
 /* Its standard output and error are what goes wrong. */
 static _Noreturn void disk_child(const struct bundle *bundle, int fd, int words)
 {
+	struct disk_size size = { .files = 0 };
 	struct err err = { 0 };
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
@@ -173,16 +198,16 @@ static _Noreturn void disk_child(const struct bundle *bundle, int fd, int words)
 	    dup2(high_words, 1) < 0 || dup2(high_words, 2) < 0 || dup2(high, 3) < 0)
 		_exit(127);
 	(void)close_range(4, ~0U, CLOSE_RANGE_CLOEXEC);
-	if (disk_tree(bundle, &err) < 0)
-		(void)dprintf(STDOUT_FILENO, "%s", err.text);
+	if (disk_tree(bundle, &size, &err) == 0)
+		disk_mke2fs(bundle, &size);
 	else
-		disk_mke2fs(bundle);
-	_exit(1);
+		(void)dprintf(STDOUT_FILENO, "%s", err.text);
+	_exit(err.code == ENOENT ? DISK_ENOENT : 1);
 }
 
 /* ---- in the maker ---- */
 
-static int disk_failed(struct buf *words, struct err *err)
+static int disk_failed(struct buf *words, int status, struct err *err)
 {
 	char *text = buf_str(words) ? words->data : NULL;
 
@@ -190,6 +215,8 @@ static int disk_failed(struct buf *words, struct err *err)
 		if ((unsigned char)text[i] < ' ')
 			text[i] = ' ';
 	}
+	if (WIFEXITED(status) && WEXITSTATUS(status) == DISK_ENOENT && text && *text)
+		return err_say(err, ENOENT, "%.400s", text);
 	return err_say(err, EIO, "the disk of the root file system: %.300s",
 		       text && *text ? text : "mke2fs failed");
 }
@@ -212,7 +239,7 @@ static int disk_fill(const struct bundle *bundle, int fd, struct err *err)
 	(void)fd_read_all(pipes[0], DISK_WORDS, &words); /* they only explain */
 	fd_close(pipes[0]);
 	int status = helper_wait(pid);
-	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : disk_failed(&words, err);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : disk_failed(&words, status, err);
 }
 
 int vm_disks(const struct config *config, const char *store, int ret[VM_FDS], struct err *err)
