@@ -141,7 +141,8 @@ static void what_a_machine_cannot_have_is_refused(void **state)
 {
 #define NET "{\"type\":\"mount\"},{\"type\":\"network\"},{\"type\":\"uts\"}"
 	(void)state;
-	refused(HEAD PROCESS "\"x\":0},\"linux\":{\"namespaces\":[{\"type\":\"uts\"},{\"type\":\"mount\"}]}}",
+	refused(HEAD PROCESS
+		"\"x\":0},\"linux\":{\"namespaces\":[{\"type\":\"uts\"},{\"type\":\"mount\"}]}}",
 		"the host's network");
 	refused(HEAD PROCESS "\"x\":0},\"linux\":{\"namespaces\":[" NET ",{\"type\":\"pid\","
 			     "\"path\":\"/proc/1/ns/pid\"}]}}",
