@@ -1,7 +1,7 @@
 #!/usr/bin/env bats
 # SPDX-License-Identifier: Apache-2.0
 # Bundles in virtual machines: strata-oci by itself, and under Debian's podman. On the software CPU, which every host can run.
-# shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
+# shellcheck disable=SC2016,SC2154 # what is quoted is for the shell inside, or for jq; bats sets stderr
 bats_require_minimum_version 1.5.0
 
 setup_file()
