@@ -40,6 +40,8 @@ int flag_vm(const struct args *args, json_t *config, struct err *err);
  * @update: null for what is to be lifted
  */
 int flag_limits(const struct args *args, bool update, json_t *limits, struct err *err);
+/* flag_health() - the flags of its own check, as the member "health"; none given: nothing. */
+int flag_health(const struct args *args, json_t *config, struct err *err);
 
 /* into objects */
 int flag_label(const char *text, const char *flag, json_t *into, struct err *err);
