@@ -117,8 +117,12 @@ static int work_root(struct bundle_work *work, struct err *err)
 static int work_cgroup(struct bundle_work *work, struct err *err)
 {
 	const struct bundle *bundle = work->bundle;
-	int r = bundle_layout(&work->layout, err);
+	int r = 0;
 
+	if (work->host->layout)
+		work->layout = *work->host->layout;
+	else
+		r = bundle_layout(&work->layout, err);
 	if (r == 0)
 		r = cgroup_prepare(&work->layout, bundle->cgroup, &bundle->limits,
 				   bundle->all_devices || work->host->confined, &work->cgroup, err);
