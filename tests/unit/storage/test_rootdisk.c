@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -437,6 +438,7 @@ static void killed_while_it_is_made_it_leaves_nothing(void **state)
 	char *kept = strdup(scene_path(scene, "kept"));
 	assert_int_equal(rename(blob(scene, &made, 1), kept), 0);
 	assert_int_equal(mkfifo(blob(scene, &made, 1), 0600), 0);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
 	pid_t maker = fork();
 	assert_true(maker >= 0);
 	if (maker == 0) {
@@ -454,6 +456,9 @@ static void killed_while_it_is_made_it_leaves_nothing(void **state)
 	struct pollfd ended = { .fd = fd };
 	assert_int_equal(poll(&ended, 1, 30000), 1); /* nobody reads any more */
 	fd_close(fd);
+	while (waitpid(-1, &status, 0) >
+	       0) /* its reader, ours now: until its locks are gone, too */
+		;
 	assert_int_equal(scene_count(scene, "disks"), 0);
 	assert_int_equal(rename(kept, blob(scene, &made, 1)), 0);
 	free(make(scene, &made.image)); /* and the debris is gone */
