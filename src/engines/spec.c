@@ -185,6 +185,7 @@ static void read_network(struct spec_reader *rd, struct spec *spec)
 	e->address = spec_ip(&end, "address");
 	e->gateway = spec_ip(&end, "gateway");
 	e->prefix = (unsigned)spec_int(&end, "prefix", 0, 128, 0);
+	e->mtu = (unsigned)spec_int(&end, "mtu", 68, 65535, 0);
 	e->mac = spec_str(&end, "mac", NULL);
 	if (e->mac && !spec_is_mac(e->mac))
 		spec_fail(&end, "mac", "must be six bytes as '02:00:0a:c9:00:02'");
@@ -339,6 +340,7 @@ void spec_fini(struct spec *spec)
 	free(spec->ulimits);
 	free(spec->vm.disks);
 	free(spec->vm.directories);
+	free(spec->vm.sysctls);
 	free(spec->uid_map);
 	free(spec->gid_map);
 	free(spec->ports);

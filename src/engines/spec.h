@@ -81,6 +81,7 @@ struct spec_endpoint { /* filled by the manager before the start; all NULL witho
 	unsigned prefix;
 	const char *gateway; /* NULL on an internal network */
 	const char *mac;
+	unsigned mtu;	     /* 0: not said */
 	const char *host_if; /* the veth's name on the host */
 };
 
@@ -113,10 +114,13 @@ struct spec_vm {
 	bool machine_irqchip;	   /* the machine's interrupt controllers instead of the engine's */
 	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
 	bool console; /* with an agent: what the kernel says on its serial port goes to standard error, not away */
-	bool upper; /* with an agent: disk 1 holds what it writes */
+	bool upper;	     /* with an agent: disk 1 holds what it writes */
+	const char *root_fs; /* with an agent: the file system on disk 0: "erofs", "ext4" */
 	const char **
 		directories; /* with an agent: made in its root where they are missing; absolute, NULL-ended */
 	size_t n_directories;
+	const char **sysctls; /* with an agent: "NAME=VALUE", NULL-ended */
+	size_t n_sysctls;
 	bool balloon, rng;
 	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };
