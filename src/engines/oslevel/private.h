@@ -14,6 +14,8 @@
 #include "engines/oslevel/mount.h"
 #include "engines/sysinit.h"
 
+#define SYSTEM_VIEWS 8
+
 /* A detached mount on its way to its place. */
 struct launch_mount {
 	int fd;
@@ -32,9 +34,11 @@ struct launch {
 	size_t n_mounts;
 	struct launch_mount *devices; /* bound, in a user namespace; else made by mknod */
 	size_t n_devices;
-	int sync;	     /* the child's end */
-	struct sysinit init; /* of a system container; see system.h */
-	const char **args;   /* likewise, instead of the spec's; NULL-ended */
+	int sync;				 /* the child's end */
+	struct sysinit init;			 /* of a system container; see system.h */
+	const char **args;			 /* likewise, instead of the spec's; NULL-ended */
+	struct launch_mount views[SYSTEM_VIEWS]; /* likewise: what lxcfs says instead of /proc */
+	size_t n_views;
 	int delegated; /* likewise: index of the hierarchy that is the container's to divide, or -1 */
 	int joins[CGROUP_HIERARCHIES]; /* v1 tasks files that the child writes itself into */
 	unsigned n_joins;
