@@ -162,5 +162,5 @@ says() # NAME TEXT
 	one_line_error '--privileged'
 	run strata run --system --virt hosted busy
 	one_line_error '--system'
-	strata rm -f $(strata ps -aq) >/dev/null 2>&1 || true
+	strata ps -aq | xargs -r strata rm -f >/dev/null
 }
