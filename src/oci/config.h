@@ -66,9 +66,19 @@ int config_update(struct config *config, json_t *json, struct err *err);
 /* The parts; failures stick in the reader. */
 void config_read_process(const struct reader *rd, struct config *config);
 void config_read_mounts(const struct reader *rd, const char *dir, struct bundle *bundle);
+void config_finish_mounts(const struct reader *rd, struct bundle *bundle);
 void config_read_ids(const struct reader *rd, const char *uids, const char *gids,
 		     struct idmap *ret);
 void config_read_linux(const struct reader *rd, const char *id, struct config *config);
+/* config_add_setting() - one more file of a cgroup; what asked is the member at key */
+void config_add_setting(const struct reader *rd, const char *key, struct bundle *bundle,
+			struct cgroup_setting setting);
+/* config_read_weights() - of blockIO */
+void config_read_weights(const struct reader *rd, struct bundle *bundle);
+/* config_read_seldom() - hugepageLimits, network, rdma */
+void config_read_seldom(const struct reader *rd, struct bundle *bundle);
+void config_read_tune(const struct reader *rd, struct bundle_process *process);
+void config_read_personality(const struct reader *rd, struct bundle *bundle);
 void config_read_resources(const struct reader *rd, struct bundle *bundle);
 /* config_clean() - a path without empty, "." and ".." parts, from the root on; from the pool. */
 const char *config_clean(const struct reader *rd, const char *path);

@@ -28,10 +28,16 @@ enum cgroup_controller {
 	CGROUP_BLKIO, /* "io" in v2 */
 	CGROUP_DEVICES,
 	CGROUP_FREEZER,
+	/* Only where a setting asks for them. */
+	CGROUP_HUGETLB,
+	CGROUP_NET_CLS,
+	CGROUP_NET_PRIO,
+	CGROUP_RDMA,
+	CGROUP_MISC,
 	CGROUP_CONTROLLER_MAX,
 };
 
-#define CGROUP_HIERARCHIES 12
+#define CGROUP_HIERARCHIES 16
 
 struct cgroup_hierarchy {
 	char mount[256]; /* where it is mounted, and our place in it: the root of what we may use */
@@ -46,6 +52,7 @@ struct cgroup_layout {
 	struct cgroup_hierarchy hierarchies[CGROUP_HIERARCHIES];
 	unsigned n;
 	int v2;		    /* index of the v2 hierarchy, or -1 */
+	uint32_t also;	    /* the caller's: bits of controllers that settings will need */
 	uint32_t read_only; /* controllers that are only mounted read-only: there, but not for us */
 };
 
@@ -96,8 +103,18 @@ struct cgroup_setting {
 	const char *v1,
 		*v2; /* the file's name in either version; NULL: that one has nothing of the kind */
 	const char *v1_value, *v2_value;
-	const char *what; /* who asked, for errors */
+	const char *v2_else, *v2_else_value; /* optional: where the kernel has no file v2 */
+	const char *what;		     /* who asked, for errors */
 };
+/* cgroup_settings_need() - bits of the controllers that these have files of, for a layout's also */
+uint32_t cgroup_settings_need(const struct cgroup_setting *settings, size_t n);
+/*
+ * cgroup_read_file() - a file of a controller, in whichever version holds it; cut at size
+ * @v1, @v2: NULL: that version has none
+ * Return: its length, or a negative errno: -ENOENT where there is nothing to read.
+ */
+int cgroup_read_file(const struct cgroup *cgroup, enum cgroup_controller controller, const char *v1,
+		     const char *v2, char *ret, size_t size);
 /*
  * cgroup_settings_set() - in their order
  * Errors: -ENOTSUP, naming what and the controller, where the group is in no hierarchy that has the file.

@@ -40,10 +40,15 @@ const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, 
 
 int bundle_layout(struct cgroup_layout *ret, struct err *err)
 {
+	/* Where no setting asks for these they are as good as not there: each group costs the start. */
+	const unsigned seldom = 1U << CGROUP_HUGETLB | 1U << CGROUP_NET_CLS |
+				1U << CGROUP_NET_PRIO | 1U << CGROUP_RDMA | 1U << CGROUP_MISC;
 	int r = cgroup_layout_read(NULL, ret, err);
 
-	for (unsigned i = 0; r == 0 && i < ret->n; i++)
-		ret->hierarchies[i].used = true;
+	for (unsigned i = 0; r == 0 && i < ret->n; i++) {
+		struct cgroup_hierarchy *h = &ret->hierarchies[i];
+		h->used = h->v2 || !h->controllers || h->controllers & ~(uint32_t)seldom;
+	}
 	return r;
 }
 
@@ -96,9 +101,11 @@ static int work_sources(struct bundle_work *work, struct err *err)
 	for (size_t i = 0; i < bundle->n_mounts; i++)
 		work->sources[i] = -EBADF;
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
-		if (bundle->mounts[i].type)
+		const struct bundle_mount *mount = &bundle->mounts[i];
+		if (mount->type && !mount->ids.n_uids)
 			continue;
-		work->sources[i] = source_open(&bundle->mounts[i], err);
+		work->sources[i] =
+			mount->type ? idmap_userns(&mount->ids, err) : source_open(mount, err);
 		if (work->sources[i] < 0)
 			return work->sources[i];
 	}
@@ -119,6 +126,7 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 	const struct bundle *bundle = work->bundle;
 	int r = bundle_layout(&work->layout, err);
 
+	work->layout.also = cgroup_settings_need(bundle->settings, bundle->n_settings);
 	if (r == 0)
 		r = cgroup_prepare(&work->layout, bundle->cgroup, &bundle->limits,
 				   bundle->all_devices || work->host->confined, &work->cgroup, err);
@@ -333,7 +341,10 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		work.cgroup.fds[i] = -EBADF;
 	work.userns = bundle_namespace_of(bundle, CLONE_NEWUSER) != NULL;
-	int r = work_prepare(&work, err);
+	int r = label_check(bundle->process.apparmor, bundle->process.selinux, bundle->mount_label,
+			    err);
+	if (r == 0)
+		r = work_prepare(&work, err);
 	if (r == 0)
 		r = work_clone(&work, err);
 	if (r == 0)

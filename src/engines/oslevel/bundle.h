@@ -26,6 +26,7 @@
 #include "base/core/err.h"
 #include "engines/cgroup/cgroup.h"
 #include "engines/cgroup/devices_bpf.h"
+#include "engines/oslevel/bundle_tune.h"
 #include "engines/oslevel/caps_apply.h"
 #include "engines/oslevel/idmap.h"
 #include "engines/oslevel/mount.h"
@@ -48,6 +49,7 @@ struct bundle_mount {
 	bool all_propagation;
 	struct mount_option *options; /* of the file system, ended by a NULL key */
 	struct idmap ids;	      /* n_uids 0: none */
+	bool container_ids;	      /* they are the container's */
 	bool all_ids;
 };
 
@@ -79,6 +81,8 @@ struct bundle_process {
 	bool no_new_privileges, tty, set_oom_score;
 	struct winsize tty_size;
 	int oom_score; /* oom_score_adj */
+	struct tune tune;
+	const char *apparmor, *selinux; /* labels of its program, or NULL */
 };
 
 struct bundle {
@@ -99,13 +103,17 @@ struct bundle {
 	size_t n_masked, n_read_only;
 	struct idmap ids;
 	struct spec_time_offsets time_offsets;
-	const char *cgroup; /* path below each hierarchy, relative */
+	bool set_personality;
+	unsigned long personality; /* of every process: personality(2) */
+	const char *mount_label;   /* SELinux's, for new file systems, or NULL */
+	const char *cgroup;	   /* path below each hierarchy, relative */
 	struct spec_limits limits;
 	struct cgroup_setting *settings;
 	size_t n_settings;
 	struct device_rule *rules;
 	size_t n_rules;
-	bool all_devices; /* no device rules */
+	bool all_devices;  /* no device rules */
+	bool check_memory; /* a limit below what is in use is refused: update */
 	struct bundle_process process;
 };
 

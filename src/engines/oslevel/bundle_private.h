@@ -3,6 +3,7 @@
 
 /* Inside bundle_*.c: what the maker prepares and the first process uses. */
 #include "engines/oslevel/bundle.h"
+#include "engines/oslevel/label.h"
 #include "engines/oslevel/private.h"
 
 struct bundle_work {
@@ -13,8 +14,9 @@ struct bundle_work {
 	int joins
 		[CGROUP_HIERARCHIES]; /* v1 tasks files, then v2's cgroup.procs where the clone was not into it */
 	unsigned n_joins;
-	int root;     /* the root file system, a detached mount */
-	int *sources; /* a bind's, a detached mount; one a mount, -EBADF */
+	int root; /* the root file system, a detached mount */
+	/* One a mount: a bind's is a detached mount, that of a file system with mapped ids their user namespace; else -EBADF. */
+	int *sources;
 	int *devices; /* in a user namespace, bound: default ones, then the bundle's */
 	size_t n_devices;
 	int sync, ours; /* the child's end, and the other */
@@ -46,7 +48,7 @@ int bundle_find(const struct process *process, int *ret_status, struct err *err)
  */
 int bundle_streams(const struct bundle_host *host, int slave, struct err *err);
 /* bundle_become() - privileges, execve(2); returns only on failure. */
-int bundle_become(const struct bundle *bundle, const struct process *process, int *ret_status,
-		  struct err *err);
+int bundle_become(const struct bundle *bundle, const struct process *process,
+		  const struct label *label, int *ret_status, struct err *err);
 /* bundle_child() - the rest of the first process's life. */
 _Noreturn void bundle_child(struct bundle_work *work);

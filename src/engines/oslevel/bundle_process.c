@@ -68,7 +68,13 @@ int bundle_process_of(const struct bundle *bundle, const struct bundle_host *hos
 		.keep_keyring = host->keep_keyring,
 		.sync = sync,
 	};
-	int r = process_env(from, &ret->env);
+	struct tune tune = from->tune;
+	tune.set_personality = bundle->set_personality;
+	tune.personality = bundle->personality;
+	int r = tune_apply(&tune, err);
+	if (r < 0)
+		return r;
+	r = process_env(from, &ret->env);
 	return r < 0 ? err_set(err, -r, "environment") : caps_keep(&ret->caps, err);
 }
 
@@ -121,9 +127,14 @@ int bundle_streams(const struct bundle_host *host, int slave, struct err *err)
 	return r < 0 ? r : become_preserve(host, err);
 }
 
-int bundle_become(const struct bundle *bundle, const struct process *process, int *ret_status,
-		  struct err *err)
+int bundle_become(const struct bundle *bundle, const struct process *process,
+		  const struct label *label, int *ret_status, struct err *err)
 {
+	int r = label_set(label, bundle->process.apparmor, bundle->process.selinux, err);
+
+	*ret_status = 125;
+	if (r < 0)
+		return r;
 	(void)umask(bundle->process.umask);
 	workload_signals();
 	return process_become(process, ret_status, err);

@@ -1,0 +1,171 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# strata-oci: the sections of a config.json that few containers have, and verbs that few managers call.
+# shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
+load helper
+
+OCI_ROOT=
+setup()
+{
+	OCI_BIN=${STRATA_BIN%/*}/strata-oci
+	OCI_ROOT=$SCRATCH/oci
+	B=$SCRATCH/bundle
+	mkdir -p "$B"
+}
+
+teardown()
+{
+	local id
+	for id in $(oci list -q); do oci delete --force "$id"; done
+	[ ! -d "$OCI_ROOT" ] || rm -rf "$OCI_ROOT"
+	for id in "$SCRATCH"/cgroup-*; do
+		[ ! -d "$id" ] || umount "$id" || true
+	done
+}
+
+oci()
+{
+	timeout 30 "$OCI_BIN" --root "$OCI_ROOT" "$@"
+}
+
+# config FILTER COMMAND...: the bundle's config.json, `spec`'s without a terminal, changed by a jq filter
+config()
+{
+	local filter=$1 args
+	shift
+	args=$(jq -nc '$ARGS.positional' --args -- "$@")
+	rm -f "$B/config.json"
+	oci spec -b "$B"
+	jq --arg root "$DEMO_ROOTFS" --argjson args "$args" \
+		".root.path = \$root | .process.terminal = false | .process.args = \$args | $filter" \
+		"$B/config.json" >"$B/new"
+	mv "$B/new" "$B/config.json"
+}
+
+in_bundle()
+{
+	config "$@"
+	oci run -b "$B" box
+}
+
+# started FILTER: a container that sleeps, until it is deleted
+started()
+{
+	config "$1" sleep 1000
+	oci create -b "$B" box </dev/null >"$SCRATCH/out" 2>&1
+	oci start box
+	PID=$(oci state box | jq .pid)
+}
+
+USERNS='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+	| .linux.gidMappings = .linux.uidMappings'
+
+@test "scheduler, ioPriority and personality are the program's; exec has its own" {
+	started '.process.scheduler = {policy: "SCHED_BATCH", nice: 7} | .linux.personality = {domain: "LINUX32"}
+		| .process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 6}'
+	chrt -p "$PID" | grep -q SCHED_BATCH
+	[ "$(awk '{ print $19 }' "/proc/$PID/stat")" = 7 ]
+	[ "$(ionice -p "$PID")" = "best-effort: prio 6" ]
+	[ "$(oci exec box uname -m)" = i686 ]
+	jq -n '{args: ["cat", "/proc/self/stat"], cwd: "/", scheduler: {policy: "SCHED_OTHER", nice: 3}}' >"$SCRATCH/p.json"
+	[ "$(oci exec --process "$SCRATCH/p.json" box | awk '{ print $19 }')" = 3 ]
+	config '.process.scheduler = {policy: "SCHED_DEADLINE", runtime: 5, deadline: 1, period: 1}' true
+	run oci run -b "$B" box2
+	one_line_error "process.scheduler: "
+}
+
+@test "execCPUAffinity: an exec runs on the CPUs it names" {
+	started .
+	for cpu in 0 $(($(nproc) - 1)); do
+		jq -n --arg cpu "$cpu" '{args: ["grep", "Cpus_allowed_list", "/proc/self/status"], cwd: "/",
+			execCPUAffinity: {initial: "0", final: $cpu}}' >"$SCRATCH/p.json"
+		[ "$(oci exec --process "$SCRATCH/p.json" box | tr -dc 0-9)" = "$cpu" ]
+	done
+}
+
+@test "timeOffsets to the nanosecond" {
+	run in_bundle '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 100, nanosecs: 5}}' \
+		cat /proc/self/timens_offsets
+	[[ $output == *"boottime"*"100"*"5"* ]]
+}
+
+@test "labels that this kernel cannot give are refused in one line" {
+	[ ! -e /sys/fs/selinux/enforce ] || skip "SELinux is there"
+	config '.process.selinuxLabel = "system_u:system_r:container_t:s0"' true
+	run oci run -b "$B" box
+	one_line_error "process.selinuxLabel system_u:.*: this kernel does not run SELinux"
+	config '.linux.mountLabel = "system_u:object_r:container_file_t:s0"' true
+	run oci run -b "$B" box
+	one_line_error "linux.mountLabel system_u:.*: this kernel does not run SELinux"
+	[ ! -e /sys/module/apparmor ] || skip "AppArmor is there"
+	config '.process.apparmorProfile = "docker-default"' true
+	run oci run -b "$B" box
+	one_line_error "process.apparmorProfile docker-default: this kernel does not run AppArmor"
+	[ "$(in_bundle '.process.apparmorProfile = "unconfined"' echo yes)" = yes ]
+}
+
+@test "mapped ids: of a bind mount by the container's, and of a new file system" {
+	mkdir "$SCRATCH/owned"
+	touch "$SCRATCH/owned/file"
+	bind="{destination: \"/mnt\", type: \"bind\", source: \"$SCRATCH/owned\", options: [\"rbind\", \"idmap\"]}"
+	[ "$(in_bundle "$USERNS | .mounts += [$bind]" stat -c %u /mnt/file)" = 0 ]
+	tmpfs='{destination: "/mnt", type: "tmpfs", source: "tmpfs", uidMappings: [{containerID: 0, hostID: 5, size: 10}],
+		gidMappings: [{containerID: 0, hostID: 5, size: 10}]}'
+	[ "$(in_bundle ".mounts += [$tmpfs]" sh -c 'touch /mnt/x 2>/dev/null || stat -c %u /mnt')" = 5 ]
+	config ".mounts += [$bind]" true
+	run oci run -b "$B" box
+	one_line_error "neither it nor linux has uidMappings"
+}
+
+# cgroup_v1 CONTROLLER: a hierarchy that this host may not have mounted; where its groups are is in V1
+cgroup_v1()
+{
+	V1=$SCRATCH/cgroup-$1
+	mkdir -p "$V1"
+	mount -t cgroup -o "$1" none "$V1" 2>/dev/null || skip "no cgroup v1 of $1 can be mounted here"
+}
+
+@test "network class and priorities" {
+	cgroup_v1 net_cls
+	started '.linux.resources.network = {classID: 1048577}'
+	[ "$(cat "$V1/strata-oci-box/net_cls.classid")" = 1048577 ]
+	grep -q "^$PID$" "$V1/strata-oci-box/cgroup.procs"
+	oci delete --force box
+	[ ! -d "$V1/strata-oci-box" ]
+	started .
+	[ ! -d "$V1/strata-oci-box" ]
+	oci delete --force box
+	umount "$V1"
+	config '.linux.resources.network = {classID: 1048577}' true
+	run oci run -b "$B" box
+	one_line_error "network.classID: the cgroup controller 'net_cls' is not available here"
+}
+
+@test "huge pages" {
+	cgroup_v1 hugetlb
+	[ -e "$V1/hugetlb.2MB.limit_in_bytes" ] || skip "no huge pages of 2 MB"
+	started '.linux.resources.hugepageLimits = [{pageSize: "2MB", limit: 4194304}]'
+	[ "$(cat "$V1/strata-oci-box/hugetlb.2MB.limit_in_bytes")" = 4194304 ]
+	jq -n '{hugepageLimits: [{pageSize: "2MB", limit: 2097152}]}' >"$SCRATCH/r.json"
+	oci update -r "$SCRATCH/r.json" box
+	[ "$(cat "$V1/strata-oci-box/hugetlb.2MB.limit_in_bytes")" = 2097152 ]
+	oci delete --force box
+	started .
+	oci update -r "$SCRATCH/r.json" box
+	[ "$(cat "$V1/strata-oci-box/hugetlb.2MB.limit_in_bytes")" = 2097152 ]
+	grep -q "^$PID$" "$V1/strata-oci-box/cgroup.procs"
+	oci delete --force box
+	config '.linux.resources.hugepageLimits = [{pageSize: "3MB", limit: 4194304}]' true
+	run oci run -b "$B" box
+	one_line_error "this kernel's cgroups have no hugetlb.3MB"
+}
+
+@test "checkBeforeUpdate: a limit below what is in use is refused" {
+	started '.linux.resources.memory = {limit: 100000000}'
+	oci exec box sh -c 'head -c 20000000 /dev/zero >/dev/shm/x'
+	jq -n '{memory: {limit: 5000000, checkBeforeUpdate: true}}' >"$SCRATCH/r.json"
+	run oci update -r "$SCRATCH/r.json" box
+	one_line_error "memory.limit 5000000: .* bytes are in use"
+	jq -n '{memory: {limit: 50000000, checkBeforeUpdate: true}}' >"$SCRATCH/r.json"
+	oci update -r "$SCRATCH/r.json" box
+}
