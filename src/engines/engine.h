@@ -126,8 +126,8 @@ struct engine_ops {
 
 	/* Mandatory, in any process. @pid: the guest's */
 	int (*freeze)(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
-	/* @run_dir: as guest_files'; NULL: the guest is paused, and nothing inside is asked. SIGPIPE must be ignored. */
-	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid,
+	/* @run_dir: as guest_files'   @paused: nobody inside is asked. SIGPIPE must be ignored. */
+	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 		     struct guest_stats *ret, struct err *err);
 	int (*processes)(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
 			 struct err *err);

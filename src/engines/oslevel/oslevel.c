@@ -311,10 +311,11 @@ static void oslevel_net_stats(pid_t pid, struct guest_stats *stats)
 	}
 }
 
-static int oslevel_stats(const struct spec *spec, const char *run_dir, pid_t pid,
+static int oslevel_stats(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 			 struct guest_stats *ret, struct err *err)
 {
 	(void)run_dir;
+	(void)paused;
 	int r = cgroup_instance_stats(spec, ret, err);
 
 	if (r == 0 && spec->network != SPEC_NETWORK_HOST)
