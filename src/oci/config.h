@@ -45,6 +45,8 @@ struct config {
 	struct hook_list hooks[HOOK_KINDS];
 	const json_t *annotations; /* or NULL */
 	const json_t *seccomp;	   /* or NULL */
+	unsigned seccomp_flags;	   /* SECCOMP_FILTER_FLAG_x */
+	bool notifies;		   /* it has SCMP_ACT_NOTIFY, and a listenerPath */
 	unsigned
 		warnings; /* what was left out as the specification says: capabilities nobody knows */
 };
@@ -77,6 +79,14 @@ void config_add_setting(const struct reader *rd, const char *key, struct bundle 
 void config_read_weights(const struct reader *rd, struct bundle *bundle);
 /* config_read_seldom() - hugepageLimits, network, rdma */
 void config_read_seldom(const struct reader *rd, struct bundle *bundle);
+#define CONFIG_SECCOMP_FLAGS 4
+struct config_flag {
+	const char *name; /* NULL: the end */
+	unsigned flag;
+};
+extern const struct config_flag config_seccomp_flags[CONFIG_SECCOMP_FLAGS + 1];
+/* config_read_seccomp() - flags and listener of linux.seccomp; the rest is seccomp.h's to check */
+void config_read_seccomp(const struct reader *rd, struct config *config);
 void config_read_tune(const struct reader *rd, struct bundle_process *process);
 void config_read_personality(const struct reader *rd, struct bundle *bundle);
 void config_read_resources(const struct reader *rd, struct bundle *bundle);

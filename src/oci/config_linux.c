@@ -268,6 +268,7 @@ void config_read_linux(const struct reader *rd, const char *id, struct config *c
 	bundle->masked = linux_paths(rd, "maskedPaths", &bundle->n_masked);
 	bundle->read_only = linux_paths(rd, "readonlyPaths", &bundle->n_read_only);
 	config->seccomp = seccomp.obj;
+	config_read_seccomp(&seccomp, config);
 	config_read_resources(&resources, bundle);
 	bundle->mount_label = reader_str(rd, "mountLabel", NULL);
 	if (bundle->mount_label && !*bundle->mount_label)

@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "oci/container.h"
 #include "oci/hooks.h"
+#include "oci/notify.h"
 
 #define OCI_ROOT "/run/strata-oci"
 
@@ -71,6 +72,8 @@ struct subject {
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
+/* oci_notify() - flags and listener of its filter; *notify must live as long as the host */
+void oci_notify(const struct subject *subject, struct notify *notify, struct bundle_host *host);
 void oci_close(struct subject *subject);
 /*
  * oci_pids() - its processes, host's numbering; *ret is the caller's to free()
@@ -86,6 +89,7 @@ int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err)
 struct making {
 	struct subject subject;
 	struct hooks hooks;
+	struct notify notify;
 	struct bundle_host host;
 	pid_t pid;
 	const struct args *args; /* borrowed */

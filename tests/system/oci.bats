@@ -393,7 +393,7 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	[[ $output == *"not supported"* ]]
 	oci delete -f box
 	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}' true
-	one_line_error "SCMP_ACT_NOTIFY is not supported"
+	one_line_error "seccomp.listenerPath must be an absolute path: the profile has SCMP_ACT_NOTIFY"
 	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_FOO"}' true
 	one_line_error "linux.seccomp.*SCMP_ACT_FOO"
 }

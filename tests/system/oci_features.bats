@@ -169,3 +169,71 @@ cgroup_v1()
 	jq -n '{memory: {limit: 50000000, checkBeforeUpdate: true}}' >"$SCRATCH/r.json"
 	oci update -r "$SCRATCH/r.json" box
 }
+
+# listener SOCKET N: take N listeners of seccomp filters; answer the first call of each with EEXIST, write what came with it to SCRATCH/said
+listener()
+{
+	python3 - "$1" "$2" "$SCRATCH/said" <<'P' &
+import array, fcntl, os, socket, struct, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(4)
+for _ in range(int(sys.argv[2])):
+    c = s.accept()[0]
+    text, ancillary, _, _ = c.recvmsg(65536, socket.CMSG_SPACE(4))
+    fd = array.array("i", ancillary[0][2])[0]
+    open(sys.argv[3], "ab").write(text + b"\n")
+    call = bytearray(80)                                     # struct seccomp_notif
+    fcntl.ioctl(fd, 0xc0502100, call)                        # SECCOMP_IOCTL_NOTIF_RECV
+    answer = bytearray(struct.pack("<Qqii", struct.unpack_from("<Q", call)[0], 0, -17, 0))
+    fcntl.ioctl(fd, 0xc0182101, answer)                      # SECCOMP_IOCTL_NOTIF_SEND
+    os.close(fd)
+P
+	LISTENER=$!
+	wait_until test -S "$1"
+}
+
+@test "seccomp: calls that somebody outside answers, at start, in run and in exec" {
+	notify='.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "'$SCRATCH'/seccomp", listenerMetadata: "of mine",
+		flags: ["SECCOMP_FILTER_FLAG_LOG"], syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}'
+	listener "$SCRATCH/seccomp" 4
+	run in_bundle "$notify" mkdir /dev/shm/x
+	[ "$status" -eq 1 ]
+	[[ $output == *"File exists"* ]]
+	jq -e '.metadata == "of mine" and .fds == ["seccompFd"] and .state.id == "box" and .pid == .state.pid' "$SCRATCH/said"
+	# Without no_new_privs the filter is there before the change of user.
+	run in_bundle "$notify | .process.noNewPrivileges = false" mkdir /dev/shm/x
+	[[ $output == *"File exists"* ]]
+	config "$notify" sh -c 'mkdir /dev/shm/x; sleep 1000'
+	oci create -b "$B" box </dev/null >"$SCRATCH/out" 2>&1
+	[ "$(wc -l <"$SCRATCH/said")" -eq 2 ]
+	oci start box
+	grep_out() { grep -q "File exists" "$SCRATCH/out"; }
+	wait_until grep_out
+	run oci exec box mkdir /dev/shm/y
+	[[ $output == *"File exists"* ]]
+	wait "$LISTENER"
+	[ "$(tail -n 1 "$SCRATCH/said" | jq -r .state.status)" = running ]
+	[ "$(tail -n 1 "$SCRATCH/said" | jq .pid)" != "$(oci state box | jq .pid)" ]
+	# Nobody answers any more.
+	run oci exec box true
+	one_line_error "listenerPath .*/seccomp: nobody takes notifications"
+	oci delete --force box
+	rm "$SCRATCH/seccomp"
+	oci create -b "$B" box </dev/null >"$SCRATCH/out" 2>&1
+	run oci start box
+	one_line_error "listenerPath .*/seccomp: nobody takes notifications"
+	stopped() { [ "$(oci state box | jq -r .status)" = stopped ]; }
+	wait_until stopped
+	run in_bundle "$notify" true
+	[ "$status" -ne 0 ]
+}
+
+@test "seccomp: what cannot be sent outside is refused" {
+	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/x", syscalls: [{names: ["sendmsg"], action: "SCMP_ACT_NOTIFY"}]}' true
+	one_line_error "SCMP_ACT_NOTIFY of sendmsg is not supported"
+	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_NOTIFY", listenerPath: "/x"}' true
+	one_line_error "defaultAction: SCMP_ACT_NOTIFY is not supported"
+	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}' true
+	one_line_error "listenerPath must be an absolute path"
+	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_X"]}' true
+	one_line_error "flags 'SECCOMP_FILTER_FLAG_X' is not known"
+}

@@ -310,6 +310,8 @@ static int work_raise(struct bundle_work *work, struct err *err)
 		r = host->born(host->arg, work->pid, err);
 	if (r == 0)
 		(void)sync_send(work->ours, SYNC_GO, work->pid); /* likewise */
+	if (r == 0 && host->listener < 0)
+		r = bundle_listener(work->ours, work->pid, &host->notify, err);
 	if (r == 0)
 		r = sync_expect(work->ours, SYNC_DONE, NULL, NULL, err);
 	/* Killed with a word of ours unread; or: the end of file is execve(2)'s, which closed the child's end. */
@@ -362,12 +364,30 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 	return r;
 }
 
-int bundle_start_by(int socket, struct err *err)
+int bundle_listener(int sync, pid_t pid, const struct bundle_notify *notify, struct err *err)
+{
+	AUTO(fd_close_p) int fd = -EBADF;
+
+	if (!notify->send)
+		return 0;
+	int r = sync_expect(sync, SYNC_NOTIFY, &fd, NULL, err);
+	if (r > 0 || (r == 0 && fd < 0))
+		return err_say(err, ECHILD, "the process died before its seccomp filter was there");
+	if (r == 0)
+		r = notify->send(notify->arg, pid, fd, err);
+	if (r == 0)
+		(void)sync_send(sync, SYNC_NOTIFY, 0); /* a death shows next */
+	return r;
+}
+
+int bundle_start_by(int socket, pid_t pid, const struct bundle_notify *notify, struct err *err)
 {
 	(void)sync_send(socket, SYNC_START, 0); /* a death shows below */
 	int r = sync_expect(socket, SYNC_START, NULL, NULL, err);
 	if (r == 1 || r == -ECONNRESET)
 		return err_say(err, ESTALE, "it was started meanwhile");
+	if (r == 0)
+		r = bundle_listener(socket, pid, notify, err);
 	if (r == 0)
 		r = sync_expect(socket, SYNC_ERROR, NULL, NULL, err);
 	return r < 0 ? r : 0;

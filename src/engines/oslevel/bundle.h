@@ -120,10 +120,20 @@ struct bundle {
 /* bundle_namespace_of() - the entry of that kind, or NULL: the container shares the maker's. */
 const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, uint64_t flag);
 
+/* Who gets the listener of a seccomp filter; NULL: the filter has none. */
+struct bundle_notify {
+	int (*send)(void *arg, pid_t pid, int fd, struct err *err); /* fd stays the caller's */
+	void *arg;
+};
+
 /* What the caller brings. fds stay the caller's; -EBADF for those that are not there. */
 struct bundle_host {
-	int seccomp; /* a compiled filter */
-	int console; /* a socket: gets the terminal's master side */
+	int seccomp;		/* a compiled filter */
+	unsigned seccomp_flags; /* SECCOMP_FILTER_FLAG_x */
+	struct bundle_notify
+		notify; /* of a filter that runs at once: without a start listener, and exec's */
+	bool notifies;	/* the filter has a listener, whoever gets it */
+	int console;	/* a socket: gets the terminal's master side */
 	int listener; /* a listening SOCK_SEQPACKET: who connects starts it; without one it runs at once */
 	int lock;	       /* the maker's alone: closed at once in the first process */
 	unsigned preserve_fds; /* from fd 3 on */
@@ -150,10 +160,10 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 		  struct err *err);
 /*
  * bundle_start_by() - of one made with a listener, by anybody
- * @socket: connected to it
+ * @socket: connected to it   @pid: of the first process
  * Errors: -ESTALE: somebody else has started it.
  */
-int bundle_start_by(int socket, struct err *err);
+int bundle_start_by(int socket, pid_t pid, const struct bundle_notify *notify, struct err *err);
 
 /*
  * bundle_exec() - one more process in a running container

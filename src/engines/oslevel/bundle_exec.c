@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -136,11 +137,16 @@ static long exec_fork(struct exec_work *work, struct cgroup *cgroup, int ours, s
 	return pid;
 }
 
-static int exec_wait(pid_t pid, int ours, int *ret_status, struct err *err)
+static int exec_wait(pid_t pid, int ours, const struct bundle_notify *notify, int *ret_status,
+		     struct err *err)
 {
-	/* The end of file is execve(2)'s: it closed the child's end. */
-	int r = sync_expect(ours, SYNC_ERROR, NULL, ret_status, err);
+	int r = bundle_listener(ours, pid, notify, err);
 
+	/* The end of file is execve(2)'s: it closed the child's end. */
+	if (r == 0)
+		r = sync_expect(ours, SYNC_ERROR, NULL, ret_status, err);
+	else
+		(void)kill(pid, SIGKILL); /* ours: there until waited for */
 	while (r < 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return r < 0 ? r : 0;
@@ -191,7 +197,8 @@ int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid
 	fd_close(pair[1]);
 	for (unsigned i = 0; i < work.n_joins; i++)
 		fd_close(work.joins[i]);
-	r = child < 0 ? (int)child : exec_wait((pid_t)child, pair[0], ret_status, err);
+	r = child < 0 ? (int)child
+		      : exec_wait((pid_t)child, pair[0], &host->notify, ret_status, err);
 	fd_close(pair[0]);
 	if (r == 0)
 		*ret_pid = (pid_t)child;

@@ -24,6 +24,8 @@ struct bundle_work {
 	bool userns, own_cgroups;
 };
 
+/* bundle_listener() - from a process that loads its filter to whoever gets it; nothing where it has none */
+int bundle_listener(int sync, pid_t pid, const struct bundle_notify *notify, struct err *err);
 /* bundle_mounts() - in the child: all mounts, devices, masks; up to pivot_root. */
 int bundle_mounts(const struct bundle_work *work, struct err *err);
 /* bundle_devices_prepare() - in the maker: what is to be bound where mknod(2) is refused. */

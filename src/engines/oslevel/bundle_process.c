@@ -58,6 +58,8 @@ int bundle_process_of(const struct bundle *bundle, const struct bundle_host *hos
 		.n_ulimits = from->n_ulimits,
 		.caps = from->caps,
 		.seccomp = host->seccomp,
+		.seccomp_flags = host->seccomp_flags,
+		.notifies = host->notifies,
 		.uid = from->uid,
 		.gid = from->gid,
 		.groups = from->groups,
