@@ -16,10 +16,11 @@ setup()
 teardown()
 {
 	local id
+	[ -z "${LISTENER:-}" ] || kill "$LISTENER" 2>/dev/null || true
 	for id in $(oci list -q); do oci delete --force "$id"; done
 	[ ! -d "$OCI_ROOT" ] || rm -rf "$OCI_ROOT"
 	for id in "$SCRATCH"/cgroup-*; do
-		[ ! -d "$id" ] || umount "$id" || true
+		! mountpoint -q "$id" || umount "$id"
 	done
 }
 
@@ -173,9 +174,10 @@ cgroup_v1()
 # listener SOCKET N: take N listeners of seccomp filters; answer the first call of each with EEXIST, write what came with it to SCRATCH/said
 listener()
 {
-	python3 - "$1" "$2" "$SCRATCH/said" <<'P' &
+	python3 - "$1" "$2" "$SCRATCH/said" <<'P' 3>&- &
 import array, fcntl, os, socket, struct, sys
-s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(4)
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + ".new"); s.listen(4)
+os.rename(sys.argv[1] + ".new", sys.argv[1])                 # it is there once it listens
 for _ in range(int(sys.argv[2])):
     c = s.accept()[0]
     text, ancillary, _, _ = c.recvmsg(65536, socket.CMSG_SPACE(4))
@@ -236,4 +238,27 @@ P
 	one_line_error "listenerPath must be an absolute path"
 	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_X"]}' true
 	one_line_error "flags 'SECCOMP_FILTER_FLAG_X' is not known"
+}
+
+@test "events: what it uses, once and again, and each lack of memory, until it ends" {
+	started '.linux.resources += {memory: {limit: 20000000}, pids: {limit: 33}}'
+	[ "$(oci events --stats box | jq -c '[.type, .id, .data.pids.limit, .data.pids.current, .data.memory.usage.limit]')" \
+		= '["stats","box",33,1,19996672]' ]
+	oci events --stats box | jq -e '.data.cpu.usage.total > 0 and .data.memory.usage.usage > 0 and (.data.memory.raw | length) > 5
+		and (.data.cpuset.cpus | length) > 0 and (.data.blkio.ioServiceBytesRecursive | type) == "array"'
+	oci events --interval 50ms box >"$SCRATCH/events" &
+	follower=$!
+	twice() { [ "$(grep -c '"stats"' "$SCRATCH/events")" -ge 2 ]; }
+	wait_until twice
+	! oci exec box sh -c 'tail -c 40000000 /dev/zero' 2>/dev/null
+	lacked() { grep -q '"type":"oom","id":"box"' "$SCRATCH/events"; }
+	wait_until lacked
+	oci kill box KILL
+	wait "$follower"
+	run oci events --stats box
+	one_line_error "is not running"
+	run oci events --interval 0s box
+	one_line_error "must be more than nothing"
+	run oci events nosuch
+	one_line_error "does not exist"
 }

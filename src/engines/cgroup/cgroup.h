@@ -128,6 +128,21 @@ uint32_t cgroup_settings_need(const struct cgroup_setting *settings, size_t n);
  */
 int cgroup_read_file(const struct cgroup *cgroup, enum cgroup_controller controller, const char *v1,
 		     const char *v2, char *ret, size_t size);
+/* cgroup_read_v2() - the same of version 2's group, whatever controllers it has */
+int cgroup_read_v2(const struct cgroup *cgroup, const char *file, char *ret, size_t size);
+
+/* Being told of a lack of memory. */
+struct cgroup_oom {
+	int fd;	  /* readable once there was one */
+	int file; /* what it is about */
+	bool v2;
+	uint64_t seen; /* v2: kills so far */
+};
+/* cgroup_oom_open() - -ENOTSUP without a memory group; cgroup_oom_close() it */
+int cgroup_oom_open(const struct cgroup *cgroup, struct cgroup_oom *ret, struct err *err);
+/* cgroup_oom_take() - how many since the last time; fd is unreadable then */
+uint64_t cgroup_oom_take(struct cgroup_oom *oom);
+void cgroup_oom_close(struct cgroup_oom *oom);
 /*
  * cgroup_settings_set() - in their order
  * Errors: -ENOTSUP, naming what and the controller, where the group is in no hierarchy that has the file.

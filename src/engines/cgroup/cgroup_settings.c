@@ -49,6 +49,13 @@ int cgroup_read_file(const struct cgroup *cgroup, enum cgroup_controller control
 	return file ? cgroup_read(cgroup->fds[h], file, ret, size) : -ENOENT;
 }
 
+int cgroup_read_v2(const struct cgroup *cgroup, const char *file, char *ret, size_t size)
+{
+	const int fd = cgroup_v2_fd(cgroup);
+
+	return fd < 0 ? -ENOENT : cgroup_read(fd, file, ret, size);
+}
+
 int cgroup_settings_set(const struct cgroup *cgroup, const struct cgroup_setting *settings,
 			size_t n, struct err *err)
 {
