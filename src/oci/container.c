@@ -75,7 +75,11 @@ int container_make(const char *root, const char *id, struct container *ret, stru
 	if (code)
 		return err_set(err, code, "make %s", path);
 	r = container_enter(root, id, ret, err);
-	return r < 0 ? r : container_lock(ret, err);
+	if (r == 0)
+		r = container_lock(ret, err);
+	if (r < 0 && r != -EBUSY)  /* busy: somebody deletes it already */
+		(void)rmdir(path); /* the first error is the one to tell */
+	return r;
 }
 
 static int container_read_state(struct container *container, struct err *err)
@@ -97,6 +101,7 @@ static int container_read_state(struct container *container, struct err *err)
 		       json_str(json, "bundle", "")); /* ours: fits */
 	(void)snprintf(container->created, sizeof(container->created), "%s",
 		       json_str(json, "created", ""));
+	(void)snprintf(container->virt, sizeof(container->virt), "%s", json_str(json, "virt", ""));
 	(void)snprintf(container->version, sizeof(container->version), "%s",
 		       json_str(json, "ociVersion", CONFIG_VERSION));
 	return 0;
@@ -120,6 +125,8 @@ int container_lock(struct container *container, struct err *err)
 {
 	if (flock(container->dir, LOCK_EX | LOCK_NB) == 0)
 		return 0;
+	if (errno != EWOULDBLOCK)
+		return err_set(err, errno, "lock container '%s'", container->id);
 	return err_say(err, EBUSY, "container '%s' is being made or deleted by somebody else",
 		       container->id);
 }
@@ -185,10 +192,11 @@ int container_save(struct container *container, struct err *err)
 	if (!container->created[0])
 		clock_rfc3339(clock_real_ns(), container->created);
 	AUTO(json_decref_p)
-	json_t *json = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s}", "ociVersion", container->version,
-				 "id", container->id, "pid", (int)container->pid, "start_time",
-				 (json_int_t)container->start_time, "bundle", container->bundle,
-				 "created", container->created);
+	json_t *json =
+		json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s}", "ociVersion", container->version,
+			  "id", container->id, "pid", (int)container->pid, "start_time",
+			  (json_int_t)container->start_time, "bundle", container->bundle, "created",
+			  container->created, "virt", container->virt);
 	char *text = json ? json_text(json, 0) : NULL;
 	int r = text ? file_replace(container->dir, "state.json", 0600, text, strlen(text), false)
 		     : -ENOMEM;

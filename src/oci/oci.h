@@ -10,11 +10,14 @@
 #include "oci/hooks.h"
 #include "oci/notify.h"
 
-#define OCI_ROOT "/run/strata-oci"
+#define OCI_ROOT  "/run/strata-oci"
+#define OCI_STORE "/var/lib/strata" /* base/os/store.h */
 
 struct oci {
 	const char *root;	  /* absolute */
 	char root_text[PATH_MAX]; /* where it is not the default */
+	const char *store;	  /* --strata-root: absolute */
+	const char *called;	  /* the architecture that our name asks for, or NULL */
 	int log;		  /* --log, or -EBADF */
 	bool log_json, debug;
 	bool confined; /* root of a user namespace only, or to be treated as such: rootless.h */
@@ -69,12 +72,15 @@ int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct
 struct subject {
 	struct container container;
 	struct config config;
+	struct cgroup_layout layout; /* with has_layout: of oci_layout() */
+	bool has_layout;
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
 /* oci_notify() - flags and listener of its filter; *notify must live as long as the host */
 void oci_notify(const struct subject *subject, struct notify *notify, struct bundle_host *host);
 void oci_close(struct subject *subject);
+int oci_layout(struct subject *subject, struct err *err);
 /*
  * oci_pids() - its processes, host's numbering; *ret is the caller's to free()
  * Without a cgroup: those in its pid namespace, or where that is shared the first one alone.

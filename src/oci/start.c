@@ -4,6 +4,7 @@
 
 #include "base/os/fd.h"
 #include "oci/oci.h"
+#include "oci/vm.h"
 
 static const struct opt start_opts[] = { { 0 } };
 
@@ -36,7 +37,9 @@ static int start(const struct oci *oci, const struct args *args, struct err *err
 	struct notify notify;
 	struct bundle_host host = { .seccomp = -EBADF };
 	oci_notify(&subject, &notify, &host);
-	r = bundle_start_by(socket, subject.container.pid, &host.notify, err);
+	r = subject.container.virt[0]
+		    ? vm_start_by(socket, &subject.config, err)
+		    : bundle_start_by(socket, subject.container.pid, &host.notify, err);
 	if (r < 0)
 		return r;
 	(void)unlinkat(subject.container.dir, "start", 0); /* it refuses now in any case */
