@@ -306,6 +306,23 @@ static void read_upkeep(struct spec_reader *rd, struct spec *spec)
 	spec_leave(rd, &log);
 }
 
+static void read_health(struct spec_reader *rd, struct spec_health *h)
+{
+	struct spec_reader in = spec_enter(rd, "health");
+
+	if (in.obj) {
+		h->args = spec_strings(&in, "args", 1u << 16, NULL, &h->n_args);
+		if (!h->n_args)
+			spec_fail(&in, "args", "must have at least one word, the command");
+	}
+	h->interval_ms = (unsigned)spec_int(&in, "interval_ms", 1, INT32_MAX, 30000);
+	h->timeout_ms = (unsigned)spec_int(&in, "timeout_ms", 1, INT32_MAX, 30000);
+	h->start_period_ms = (unsigned)spec_int(&in, "start_period_ms", 0, INT32_MAX, 0);
+	h->start_interval_ms = (unsigned)spec_int(&in, "start_interval_ms", 1, INT32_MAX, 5000);
+	h->retries = (unsigned)spec_int(&in, "retries", 1, INT32_MAX, 3);
+	spec_leave(rd, &in);
+}
+
 int spec_load(json_t *json, struct spec *ret, struct err *err)
 {
 	if (!json_is_object(json))
@@ -325,6 +342,7 @@ int spec_load(json_t *json, struct spec *ret, struct err *err)
 	read_network(&rd, &spec);
 	read_ports(&rd, &spec);
 	read_upkeep(&rd, &spec);
+	read_health(&rd, &spec.health);
 	if (rd.failed)
 		return rd.failed;
 	*ret = spec;
@@ -347,6 +365,7 @@ void spec_fini(struct spec *spec)
 	free(spec->uid_map);
 	free(spec->gid_map);
 	free(spec->ports);
+	free(spec->health.args);
 	json_decref(spec->json);
 	*spec = (struct spec){ 0 };
 }

@@ -88,6 +88,17 @@ struct spec_endpoint { /* filled by the manager before the start; all NULL witho
 	const char *host_if; /* the veth's name on the host */
 };
 
+/* A program that says by its exit status whether the workload does its work; no args: there is none. */
+struct spec_health {
+	const char **args; /* run inside, as exec would; NULL-ended */
+	size_t n_args;
+	unsigned interval_ms,
+		timeout_ms; /* from a check's end to the next one's start; of one check */
+	/* A failure this soon after the start does not count, and until one passes checks come at start_interval_ms. */
+	unsigned start_period_ms, start_interval_ms;
+	unsigned retries; /* so many failures in a row are "unhealthy" */
+};
+
 enum spec_disk_format { SPEC_DISK_AUTO, SPEC_DISK_RAW, SPEC_DISK_QCOW2 };
 
 struct spec_disk {
@@ -170,7 +181,8 @@ struct spec {
 	size_t n_ports;
 	enum spec_restart restart;
 	unsigned restart_max; /* on-failure: 0 is no bound */
-	int stop_signal;      /* 0, of a system: its init's own */
+	struct spec_health health;
+	int stop_signal; /* 0, of a system: its init's own */
 	unsigned stop_timeout_ms;
 	int64_t log_max_bytes; /* a log file is rotated past this */
 	unsigned log_files;    /* kept, the current one included */
