@@ -437,7 +437,7 @@ static void killed_while_it_is_made_it_leaves_nothing(void **state)
 	char *kept = strdup(scene_path(scene, "kept"));
 	assert_int_equal(rename(blob(scene, &made, 1), kept), 0);
 	assert_int_equal(mkfifo(blob(scene, &made, 1), 0600), 0);
-	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* its helper becomes ours */
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), 0);
 	pid_t maker = fork();
 	assert_true(maker >= 0);
 	if (maker == 0) {
@@ -452,8 +452,10 @@ static void killed_while_it_is_made_it_leaves_nothing(void **state)
 	assert_true(fd >= 0);
 	assert_int_equal(kill(maker, SIGKILL), 0);
 	assert_int_equal(waitpid(maker, &status, 0), maker);
-	while (waitpid(-1, &status, 0) > 0) /* what it held is free once it is gone */
+	/* Its helper dies with it, and is ours now: while it lives, its debris is somebody's. */
+	while (waitpid(-1, &status, 0) > 0)
 		;
+	assert_int_equal(errno, ECHILD);
 	fd_close(fd);
 	assert_int_equal(scene_count(scene, "disks"), 0);
 	assert_int_equal(rename(kept, blob(scene, &made, 1)), 0);
