@@ -117,6 +117,7 @@ struct bundle_host {
 	int seccomp; /* a compiled filter */
 	int console; /* a socket: gets the terminal's master side */
 	int listener; /* a listening SOCK_SEQPACKET: who connects starts it; without one it runs at once */
+	const struct cgroup_layout *layout; /* of bundle_layout(), or NULL: it is read */
 	int lock;	       /* the maker's alone: closed at once in the first process */
 	unsigned preserve_fds; /* from fd 3 on */
 	bool no_pivot; /* chroot(2) within a moved mount, for a root on the initial ramdisk */
