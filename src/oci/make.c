@@ -48,11 +48,13 @@ static int make_read(const struct args *args, struct container *container, struc
 		     struct err *err)
 {
 	const char *dir = args_text(args, "bundle", ".");
-	char path[PATH_MAX + 16];
+	const char *path = args_text(args, "config", NULL);
+	char own[PATH_MAX + 16];
 
 	if (!realpath(dir, container->bundle))
 		return err_set(err, errno, "--bundle %s", dir);
-	(void)snprintf(path, sizeof(path), "%s/config.json", container->bundle); /* fits */
+	(void)snprintf(own, sizeof(own), "%s/config.json", container->bundle); /* fits */
+	path = path ? path : own;
 	int r = file_read(AT_FDCWD, path, CONFIG_BYTES_MAX, text);
 	return r < 0 ? err_set(err, -r, "read %s", path) : 0;
 }

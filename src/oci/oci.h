@@ -44,7 +44,10 @@ void oci_say(const struct oci *oci, const char *level, const char *text);
 	}
 /* What create and run have in common. */
 #define OCI_OPTS_CREATE                                                                            \
-	{ 'b', OPT_TEXT, "bundle", "DIR", "the bundle (.)" }, OCI_OPTS_PROCESS,                    \
+	{ 'b', OPT_TEXT, "bundle", "DIR", "the bundle (.)" },                                      \
+		{ 'f', OPT_TEXT, "config", "FILE",                                                 \
+		  "the configuration (the bundle's config.json)" },                                \
+		OCI_OPTS_PROCESS,                                                                  \
 		{ 0, OPT_SWITCH, "no-pivot", NULL,                                                 \
 		  "move the root's mount instead of pivot_root" },                                 \
 	{                                                                                          \
