@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,7 +107,12 @@ int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct
 {
 	int r = bundle_layout(layout, err);
 
-	return r < 0 ? r : cgroup_open(layout, config->bundle.cgroup, ret, err);
+	if (r == 0)
+		r = cgroup_open(layout, config->bundle.cgroup, ret, err);
+	return r == -ENOENT
+		       ? err_say(err, ENOENT,
+				 "it has no cgroup, which this takes: its user could have none")
+		       : r;
 }
 
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err)
@@ -132,6 +138,17 @@ void oci_close(struct subject *subject)
 	container_close(&subject->container);
 }
 
+static bool oci_has_cgroup(const struct subject *subject)
+{
+	struct cgroup_layout layout;
+	struct cgroup cgroup;
+
+	if (oci_cgroup(&subject->config, &layout, &cgroup, NULL) < 0)
+		return false;
+	cgroup_close(&cgroup);
+	return true;
+}
+
 int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err)
 {
 	struct cgroup_layout layout;
@@ -140,7 +157,9 @@ int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err)
 	int r = 0;
 
 	if (subject->config.bundle.cgroup) {
-		r = bundle_layout(&layout, err);
+		r = oci_has_cgroup(subject) ? 0 : oci_kill_all(subject, SIGKILL, err);
+		if (r == 0)
+			r = bundle_layout(&layout, err);
 		if (r == 0)
 			r = cgroup_destroy(&layout, subject->config.bundle.cgroup, err);
 	}

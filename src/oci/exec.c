@@ -195,9 +195,6 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 	const char *file = args_text(args, "process", NULL);
 	int console = -EBADF;
 
-	if (geteuid() != 0)
-		return err_say(err, EPERM,
-			       "it needs root: containers of ordinary users are not supported");
 	int r = oci_open(oci, args->argv[0], &subject, err);
 	if (r < 0)
 		return r;
@@ -211,6 +208,7 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 		r = exec_console(args, subject.config.bundle.process.tty, &host, &console, err);
 	if (r == 0)
 		r = oci_seccomp(oci, &subject.config, &host.seccomp, err);
+	host.confined = oci->confined;
 	host.keep_keyring = args_on(args, "no-new-keyring");
 	if (r == 0 && !args_on(args, "detach"))
 		foreground_begin();

@@ -12,28 +12,6 @@ static const struct opt kill_opts[] = {
 	{ 0 },
 };
 
-static int kill_all(const struct config *config, int sig, struct err *err)
-{
-	struct cgroup_layout layout;
-	struct cgroup cgroup;
-	pid_t *pids = NULL;
-	size_t n = 0;
-	int r = oci_cgroup(config, &layout, &cgroup, err);
-
-	if (r < 0)
-		return r;
-	if (sig == SIGKILL) {
-		r = cgroup_kill(&cgroup, err);
-	} else {
-		r = cgroup_pids(&cgroup, &pids, &n, err);
-		for (size_t i = 0; r == 0 && i < n; i++)
-			(void)kill(pids[i], sig); /* gone meanwhile: that is fine */
-	}
-	free(pids);
-	cgroup_close(&cgroup);
-	return r;
-}
-
 /* By pidfd, and looked at again after it was opened: a number that is another process's by now is never signalled. */
 static int kill_first(const struct subject *subject, int sig, struct err *err)
 {
@@ -60,13 +38,13 @@ static int kill_container(const struct oci *oci, const struct args *args, struct
 	if (r < 0)
 		return r;
 	if (args_on(args, "all"))
-		return kill_all(&subject.config, sig, err);
+		return oci_kill_all(&subject, sig, err);
 	if (subject.status == CONTAINER_STOPPED || subject.status == CONTAINER_CREATING)
 		return err_say(err, ESRCH, "container not running: '%s' is %s",
 			       subject.container.id, container_status_names[subject.status]);
 	/* Without a pid namespace of its own its processes do not end with the first. */
 	if (sig == SIGKILL && !bundle_namespace_of(&subject.config.bundle, CLONE_NEWPID))
-		return kill_all(&subject.config, sig, err);
+		return oci_kill_all(&subject, sig, err);
 	return kill_first(&subject, sig, err);
 }
 

@@ -87,8 +87,6 @@ static int ps(const struct oci *oci, const struct args *args, struct err *err)
 {
 	AUTO(oci_close) struct subject subject;
 	const char *format = args_text(args, "format", "table");
-	struct cgroup_layout layout;
-	struct cgroup cgroup;
 	pid_t *pids = NULL;
 	size_t n = 0;
 	int r = oci_open(oci, args->argv[0], &subject, err);
@@ -97,14 +95,10 @@ static int ps(const struct oci *oci, const struct args *args, struct err *err)
 		return r;
 	if (strcmp(format, "json") != 0 && strcmp(format, "table") != 0)
 		return err_say(err, EINVAL, "--format %.40s: must be table or json", format);
-	r = oci_cgroup(&subject.config, &layout, &cgroup, err);
-	if (r < 0)
-		return r;
-	r = cgroup_pids(&cgroup, &pids, &n, err);
+	r = oci_pids(&subject, &pids, &n, err);
 	if (r == 0)
 		r = ps_print(pids, n, !strcmp(format, "json"));
 	free(pids);
-	cgroup_close(&cgroup);
 	return r;
 }
 

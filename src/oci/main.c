@@ -10,6 +10,7 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "oci/oci.h"
+#include "oci/rootless.h"
 
 static const struct opt main_opts[] = {
 	{ 0, OPT_TEXT, "root", "DIR", "where the state of containers is kept (" OCI_ROOT ")" },
@@ -18,7 +19,8 @@ static const struct opt main_opts[] = {
 	{ 0, OPT_SWITCH, "debug", NULL, "say more" },
 	{ 0, OPT_TEXT, "cgroup-manager", "NAME", "cgroupfs, the only one" },
 	{ 0, OPT_SWITCH, "systemd-cgroup", NULL, "refused: there is no systemd driver" },
-	{ 0, OPT_TEXT, "rootless", "WORD", "auto or false: it needs root" },
+	{ 0, OPT_TEXT, "rootless", "WORD",
+	  "true, false or auto (default): do without what only the host's root can do" },
 	{ 'v', OPT_SWITCH, "version", NULL, "print the version" },
 	{ 0 },
 };
@@ -82,11 +84,34 @@ static void main_version(void)
 	(void)printf("strata-oci version %s\nspec: %s\n", STRATA_VERSION, CONFIG_VERSION);
 }
 
+static int main_rootless(const struct args *args, struct oci *oci, struct err *err)
+{
+	const char *word = args_text(args, "rootless", "auto");
+	const enum rootless here = rootless_here();
+
+	if (strcmp(word, "true") != 0 && strcmp(word, "false") != 0 && strcmp(word, "auto") != 0)
+		return err_say(err, EINVAL, "--rootless %.40s: must be true, false or auto", word);
+	if (!strcmp(word, "false") && here == ROOTLESS_USER)
+		return err_say(err, EPERM, "--rootless false: you are not root");
+	oci->entered = rootless_entered();
+	oci->confined =
+		!strcmp(word, "true") || (here != ROOTLESS_NO && strcmp(word, "false") != 0);
+	if (here == ROOTLESS_NO || rootless_state(oci->root_text) < 0) {
+		if (here == ROOTLESS_USER && !args_given(args, "root"))
+			return err_say(err, EINVAL,
+				       "XDG_RUNTIME_DIR is not set: say --root where the state of "
+				       "containers is to be kept");
+		return 0;
+	}
+	if (!args_given(args, "root"))
+		oci->root = oci->root_text;
+	return 0;
+}
+
 static int main_setup(const struct args *args, struct oci *oci, struct err *err)
 {
 	const char *format = args_text(args, "log-format", "text");
 	const char *manager = args_text(args, "cgroup-manager", "cgroupfs");
-	const char *rootless = args_text(args, "rootless", "auto");
 	const char *log = args_text(args, "log", NULL);
 
 	oci->root = args_text(args, "root", OCI_ROOT);
@@ -106,9 +131,7 @@ static int main_setup(const struct args *args, struct oci *oci, struct err *err)
 			err, ENOTSUP,
 			"cgroups by systemd are not supported: choose the manager's cgroupfs "
 			"driver");
-	if (strcmp(rootless, "true") == 0)
-		return err_say(err, ENOTSUP, "--rootless true: not supported, it needs root");
-	return 0;
+	return main_rootless(args, oci, err);
 }
 
 static int main_find(const char *word, const struct verb **ret, struct err *err)
@@ -150,6 +173,41 @@ static void main_free(char ***argv)
 	free(*argv);
 }
 
+/* Where an ordinary user's command is root: in a namespace of its own, or in that of the container. */
+static int main_enter(const struct oci *oci, const struct verb *verb, const struct args *args,
+		      struct err *err)
+{
+	AUTO(container_close) struct container container = { .dir = -EBADF };
+	AUTO(args_fini) struct args own = { 0 };
+
+	if (verb->run != oci_verb_exec.run)
+		return rootless_enter(err);
+	/* Read again later: parsing reorders. */
+	AUTO(main_free) char **words = calloc((size_t)args->argc + 1, sizeof(*words));
+	if (!words)
+		return err_set(err, ENOMEM, "arguments");
+	memcpy(words, args->argv, (size_t)args->argc * sizeof(*words));
+	int r = args_parse(verb->opts, true, args->argc - 1, words + 1, &own, err);
+	if (r < 0 || own.help || own.argc < 1)
+		return r;
+	r = container_open(oci->root, own.argv[0], &container, err);
+	if (r < 0)
+		return r;
+	if (container_status_of(&container, NULL) == CONTAINER_STOPPED)
+		return err_say(err, ESRCH, "cannot exec: container not running: '%s' is stopped",
+			       container.id);
+	return rootless_join(container.pid, err);
+}
+
+static int main_seal(const struct oci *oci, const struct verb *verb, const struct args *args,
+		     char *const *given, struct err *err)
+{
+	const bool user = rootless_here() == ROOTLESS_USER;
+	int r = user ? main_enter(oci, verb, args, err) : 0;
+
+	return r < 0 ? r : self_seal(given, user, err);
+}
+
 static int main_run(struct oci *oci, int argc, char **argv, int *failed, struct err *err)
 {
 	AUTO(args_fini) struct args args = { 0 };
@@ -179,7 +237,7 @@ static int main_run(struct oci *oci, int argc, char **argv, int *failed, struct 
 	*failed = verb->failed ? verb->failed : 1;
 	if (verb->run == oci_verb_create.run || verb->run == oci_verb_run.run ||
 	    verb->run == oci_verb_exec.run)
-		r = self_seal(given, err);
+		r = main_seal(oci, verb, &args, given, err);
 	return r < 0 ? r : main_verb(oci, verb, args.argc - 1, args.argv + 1, err);
 }
 

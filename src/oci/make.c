@@ -12,6 +12,7 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 #include "oci/oci.h"
+#include "oci/rootless.h"
 
 /* Known before it runs: whoever looks meanwhile finds it. */
 static int make_born(void *arg, pid_t pid, struct err *err)
@@ -105,6 +106,7 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 		r = make_console(args, how, making, err);
 	if (r < 0)
 		return r;
+	host->confined = oci->confined;
 	host->no_pivot = args_on(args, "no-pivot");
 	host->keep_keyring = args_on(args, "no-new-keyring");
 	r = oci_seccomp(oci, config, &host->seccomp, err);
@@ -132,13 +134,12 @@ static int make_begin(const struct oci *oci, const struct args *args, enum make_
 	AUTO(buf_fini) struct buf text = { 0 };
 	struct container place;
 
-	if (geteuid() != 0)
-		return err_say(err, EPERM,
-			       "it needs root: containers of ordinary users are not supported");
 	int r = make_read(args, container, &text, err);
 	if (r == 0)
 		r = config_parse(buf_str(&text), text.len, container->bundle, id, &subject->config,
 				 err);
+	if (r == 0 && oci->entered)
+		r = rootless_translate(&subject->config, err);
 	if (r == 0)
 		r = make_host(oci, args, how, making, err);
 	if (r < 0)

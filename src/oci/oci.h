@@ -12,9 +12,12 @@
 #define OCI_ROOT "/run/strata-oci"
 
 struct oci {
-	const char *root; /* absolute */
-	int log;	  /* --log, or -EBADF */
+	const char *root;	  /* absolute */
+	char root_text[PATH_MAX]; /* where it is not the default */
+	int log;		  /* --log, or -EBADF */
 	bool log_json, debug;
+	bool confined; /* root of a user namespace only, or to be treated as such: rootless.h */
+	bool entered;  /* of one that we made */
 };
 
 struct verb {
@@ -72,6 +75,13 @@ struct subject {
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
 void oci_close(struct subject *subject);
+/*
+ * oci_pids() - its processes, host's numbering; *ret is the caller's to free()
+ * Without a cgroup: those in its pid namespace, or where that is shared the first one alone.
+ */
+int oci_pids(const struct subject *subject, pid_t **ret, size_t *ret_n, struct err *err);
+/* oci_kill_all() - a signal to each of them; SIGKILL: and wait for their end */
+int oci_kill_all(const struct subject *subject, int sig, struct err *err);
 /* oci_destroy() - its processes, cgroups and directory, and its poststop hooks, whose failure is a warning */
 int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err);
 
@@ -113,5 +123,8 @@ int foreground_console(int ret[2], struct err *err);
 /* foreground_master() - what came over it */
 int foreground_master(int socket, struct err *err);
 
-/* self_seal() - run from where nobody inside a container can write to us; returns where that is so already. */
-int self_seal(char *const *argv, struct err *err);
+/*
+ * self_seal() - run from where nobody inside a container can write to us
+ * @again: in any case; else it returns where that is so already
+ */
+int self_seal(char *const *argv, bool again, struct err *err);

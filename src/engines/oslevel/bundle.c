@@ -121,7 +121,9 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 
 	if (r == 0)
 		r = cgroup_prepare(&work->layout, bundle->cgroup, &bundle->limits,
-				   bundle->all_devices, &work->cgroup, err);
+				   bundle->all_devices || work->host->confined, &work->cgroup, err);
+	if (work->host->confined && (r == -EACCES || r == -EPERM || r == -EROFS))
+		return err_wrap(err, "linux.resources asks for a limit that this user cannot set");
 	if (r < 0)
 		return r;
 	work->own_cgroups = true;
@@ -134,7 +136,7 @@ static int work_prepare(struct bundle_work *work, struct err *err)
 
 	if (r == 0)
 		r = work_sources(work, err);
-	if (r == 0 && work->userns)
+	if (r == 0 && (work->userns || work->host->confined))
 		r = bundle_devices_prepare(work, err);
 	return r < 0 ? r : work_cgroup(work, err);
 }
@@ -268,7 +270,8 @@ static int work_restrict(struct bundle_work *work, struct err *err)
 {
 	const struct bundle *bundle = work->bundle;
 	int r = cgroup_restrict_rules(&work->cgroup, &bundle->limits, bundle->rules,
-				      bundle->n_rules, bundle->all_devices, err);
+				      bundle->n_rules, bundle->all_devices || work->host->confined,
+				      err);
 
 	return r < 0 ? r
 		     : cgroup_settings_set(&work->cgroup, bundle->settings, bundle->n_settings,

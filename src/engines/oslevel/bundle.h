@@ -121,6 +121,7 @@ struct bundle_host {
 	unsigned preserve_fds; /* from fd 3 on */
 	bool no_pivot; /* chroot(2) within a moved mount, for a root on the initial ramdisk */
 	bool keep_keyring;
+	bool confined; /* we are root of a user namespace only: no device nodes, and no cgroup where none is open to us */
 	/* Optional; in the maker, before the first process may go on. */
 	int (*born)(void *arg, pid_t pid, struct err *err);
 	/* Optional; in the maker, once namespaces and mounts are there, before the root changes. */

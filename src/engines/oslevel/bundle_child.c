@@ -46,8 +46,9 @@ static int child_namespaces(const struct bundle_work *work, struct err *err)
 		r = child_expect(work, SYNC_MAPPED, NULL, err);
 		if (r < 0)
 			return r;
-		if (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0)
-			return err_set(err, errno, "become root of the user namespace");
+		r = caps_apply_root(err);
+		if (r < 0)
+			return r;
 	}
 	if (child_is_new(work, CLONE_NEWCGROUP) && unshare(CLONE_NEWCGROUP) < 0)
 		return err_set(err, errno, "cgroup namespace");

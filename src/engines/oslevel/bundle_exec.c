@@ -48,9 +48,11 @@ static int exec_setup(const struct exec_work *work, struct process *process, int
 		return err_set(err, -r, "join the container's cgroups");
 	if (setns(work->pidfd, exec_flags(bundle)) < 0)
 		return err_set(err, errno, "enter the container's namespaces");
-	if (bundle_namespace_of(bundle, CLONE_NEWUSER) &&
-	    (setgroups(0, NULL) < 0 || setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
-		return err_set(err, errno, "become root of the user namespace");
+	if (bundle_namespace_of(bundle, CLONE_NEWUSER)) {
+		r = caps_apply_root(err);
+		if (r < 0)
+			return r;
+	}
 	if (chdir("/") < 0)
 		return err_set(err, errno, "enter the container's root");
 	if (bundle->process.tty)
@@ -128,6 +130,20 @@ static int exec_wait(pid_t pid, int ours, int *ret_status, struct err *err)
 	return r < 0 ? r : 0;
 }
 
+/* One that its user could not have is none to join. */
+static int exec_cgroup(const struct cgroup_layout *layout, const char *path, bool confined,
+		       struct cgroup *ret, struct err *err)
+{
+	int r = cgroup_open(layout, path, ret, err);
+
+	if (r != -ENOENT || !confined)
+		return r;
+	*ret = (struct cgroup){ .layout = layout };
+	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
+		ret->fds[i] = -EBADF;
+	return 0;
+}
+
 int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid_t pid,
 		pid_t *ret_pid, int *ret_status, struct err *err)
 {
@@ -139,7 +155,7 @@ int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid
 	*ret_status = 125;
 	int r = bundle_layout(&layout, err);
 	if (r == 0)
-		r = cgroup_open(&layout, bundle->cgroup, &cgroup, err);
+		r = exec_cgroup(&layout, bundle->cgroup, host->confined, &cgroup, err);
 	if (r == 0)
 		r = cgroup_joins_open(&cgroup, work.joins, &work.n_joins, err);
 	if (r < 0)

@@ -69,12 +69,36 @@ static int mounts_new(const struct bundle_mount *mount, struct err *err)
 	return err_set(err, -r, "mount sysfs at %s", mount->target);
 }
 
+static bool mounts_has_cgroup(const struct bundle_work *work)
+{
+	for (unsigned i = 0; i < CGROUP_HIERARCHIES; i++) {
+		if (work->cgroup.fds[i] >= 0)
+			return true;
+	}
+	return false;
+}
+
+/* Without a group of its own a container sees the host's, and changes nothing. */
+static int mounts_host(const struct bundle_work *work, const char *source, const char *target,
+		       uint64_t attrs, struct err *err)
+{
+	AUTO(fd_close_p) int fd = mount_clone(AT_FDCWD, source, true, err);
+	if (fd < 0)
+		return fd;
+	int r = mount_attrs(fd, true, attrs, 0);
+	return r < 0 ? err_set(err, -r, "bind mount of %s", source)
+		     : mount_at(fd, work->root, target, MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
+}
+
 static int mounts_cgroup(const struct bundle_work *work, const struct bundle_mount *mount,
 			 struct err *err)
 {
 	const bool own = bundle_namespace_of(work->bundle, CLONE_NEWCGROUP) != NULL;
 	unsigned used = 0;
 
+	if (work->host->confined && !mounts_has_cgroup(work))
+		return mounts_host(work, "/sys/fs/cgroup", mount->target,
+				   mount->set | mount->all_set | MOUNT_ATTR_RDONLY, err);
 	for (unsigned i = 0; i < CGROUP_HIERARCHIES; i++)
 		used |= work->cgroup.fds[i] >= 0 ? 1U << i : 0;
 	return cgroupfs_mount(&work->layout, used, own ? NULL : work->bundle->cgroup, work->root,

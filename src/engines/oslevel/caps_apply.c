@@ -7,12 +7,14 @@
 #include "engines/oslevel/caps_apply.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/os/fd.h"
 #include "engines/caps.h"
 
 static int caps_apply_permitted(uint64_t *ret, struct err *err)
@@ -72,12 +74,32 @@ static int caps_apply_bounding(uint64_t caps, struct err *err)
 	return 0;
 }
 
+/* In the user namespace of somebody without newgidmap(1) nobody may: user_namespaces(7), "setgroups file". */
+static bool caps_apply_no_groups(void)
+{
+	const int code = errno;
+	AUTO(fd_close_p) int fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+	char word[8];
+
+	const bool none = fd < 0 || (fd_read_text(fd, word, sizeof(word)) > 0 && word[0] == 'd');
+	errno = code;
+	return code == EPERM && none;
+}
+
+int caps_apply_root(struct err *err)
+{
+	if ((setgroups(0, NULL) < 0 && !caps_apply_no_groups()) || setresgid(0, 0, 0) < 0 ||
+	    setresuid(0, 0, 0) < 0)
+		return err_set(err, errno, "become root of the user namespace");
+	return 0;
+}
+
 static int caps_apply_user(uint32_t uid, uint32_t gid, const uint32_t *groups, unsigned n_groups,
 			   struct err *err)
 {
 	_Static_assert(sizeof(gid_t) == sizeof(uint32_t), "groups are passed as they are");
 
-	if (setgroups(n_groups, groups) < 0)
+	if (setgroups(n_groups, groups) < 0 && (n_groups || !caps_apply_no_groups()))
 		return err_set(err, errno, "set %u supplementary groups", n_groups);
 	if (setresgid(gid, gid, gid) < 0)
 		return err_set(err, errno, "become group %u", gid);

@@ -25,5 +25,7 @@ struct caps_sets caps_of(uint64_t caps, uint32_t uid);
 /* caps_apply_sets() - the same with sets of any kind, whoever the user becomes. */
 int caps_apply_sets(const struct caps_sets *sets, uint32_t uid, uint32_t gid,
 		    const uint32_t *groups, unsigned n_groups, struct err *err);
+/* caps_apply_root() - root of the user namespace we are in, with no other group where that can be. */
+int caps_apply_root(struct err *err);
 /* caps_keep() - leave out of the sets what this process lacks itself. */
 int caps_keep(struct caps_sets *sets, struct err *err);
