@@ -27,7 +27,8 @@ static int make_born(void *arg, pid_t pid, struct err *err)
 static int make_before(void *arg, pid_t pid, struct err *err)
 {
 	const struct hooks *hooks = &((struct making *)arg)->hooks;
-	int r = hooks_run(hooks, HOOK_PRESTART, CONTAINER_CREATING, pid, err);
+	/* To a hook of the old kind it has been created: config.md, "Prestart", which were called by start once. */
+	int r = hooks_run(hooks, HOOK_PRESTART, CONTAINER_CREATED, pid, err);
 
 	return r < 0 ? r : hooks_run(hooks, HOOK_CREATE_RUNTIME, CONTAINER_CREATING, pid, err);
 }
