@@ -79,7 +79,7 @@ install:
 
 ## format: clang-format on every C file
 format:
-	@find src include guest tests fuzz bench -name '*.[ch]' -exec clang-format -i {} +
+	@find src include guest hypervisor tests fuzz bench -name '*.[ch]' -exec clang-format -i {} +
 
 ## tidy: clang-tidy on every C file of src/ (apt-get install clang-tidy)
 tidy: $(BUILD)/build.ninja

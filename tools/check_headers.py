@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 FLAGS = ["-std=gnu17", "-D_GNU_SOURCE", "-fsyntax-only", "-Wall", "-Wextra", "-Wshadow", "-Wconversion",
-         "-Werror", "-Isrc", "-Iinclude", "-Iguest", "-Itests/unit", "-x", "c", "-"]
+         "-Werror", "-Isrc", "-Iinclude", "-Iguest", "-Ihypervisor", "-Itests/unit", "-x", "c", "-"]
 
 
 def compile_alone(compiler, header):
@@ -23,7 +23,7 @@ def compile_alone(compiler, header):
 
 def main():
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    headers = sorted(h for top in ("src", "include", "guest", "tests")
+    headers = sorted(h for top in ("src", "include", "guest", "hypervisor", "tests")
                      for h in glob.glob(f"{top}/**/*.h", recursive=True))
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         errors = pool.map(lambda h: compile_alone(sys.argv[1], h), headers)

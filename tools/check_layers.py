@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fails on an include that points up, sideways, or into another room's private.h.
 
-tools/check_layers.py [SRC [LAYERS [GUEST]]]
+tools/check_layers.py [SRC [LAYERS [GUEST [HYPERVISOR]]]]
 
-The guest's program lies outside of SRC, and is a room all the same: its own headers are written without a folder, those of SRC
-as everywhere.
+The guest's program and the hypervisor lie outside of SRC, and are rooms all the same: the guest's own headers are written without
+a folder, the hypervisor's from hypervisor/ ("core/page.h" is of the room hypervisor/core), those of SRC as everywhere.
 """
 import os
 import re
@@ -58,6 +58,11 @@ def check_file(tree, path, room, src, rights):
             if tree != src and "/" not in name and os.path.exists(os.path.join(tree, name)):
                 continue  # the guest's own
             here = f"{os.path.basename(tree)}/{path}:{number}"
+            if tree != src and "/" in name and os.path.exists(os.path.join(tree, name)):
+                target = room_of(f"{os.path.basename(tree)}/{name}", rights)
+                if target not in allowed:
+                    yield f'{here}: {room} may not include "{name}" (room {target}): tools/layers.txt'
+                continue
             if not os.path.exists(os.path.join(src, name)):
                 yield f'{here}: "{name}": includes are written from src/ ("base/os/fd.h")'
                 continue
@@ -73,13 +78,14 @@ def main():
     src = sys.argv[1] if len(sys.argv) > 1 else os.path.join(top, "src")
     rights = read_layers(sys.argv[2] if len(sys.argv) > 2 else os.path.join(top, "tools/layers.txt"))
     guest = sys.argv[3] if len(sys.argv) > 3 else os.path.join(top, "guest")
+    hypervisor = sys.argv[4] if len(sys.argv) > 4 else os.path.join(top, "hypervisor")
     bad = []
-    for tree in (src, guest):
+    for tree in (src, guest, hypervisor):
         for folder, _, names in sorted(os.walk(tree)):
             for name in sorted(names):
                 if name.endswith((".c", ".h")):
                     path = os.path.relpath(os.path.join(folder, name), tree)
-                    room = "guest" if tree == guest else room_of(path, rights)
+                    room = "guest" if tree == guest else room_of(path if tree == src else f"hypervisor/{path}", rights)
                     bad += check_file(tree, path, room, src, rights)
     print("\n".join(bad), end="\n" if bad else "")
     return 1 if bad else 0

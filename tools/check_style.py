@@ -43,7 +43,7 @@ def check_file(path, sizes):
     with open(path, encoding="utf-8") as file:
         text = file.read()
     lines = text.splitlines()
-    product = path.startswith(("src/", "guest/"))
+    product = path.startswith(("src/", "guest/", "hypervisor/"))
     if not lines or "SPDX-License-Identifier: Apache-2.0" not in lines[0]:
         yield f"{path}:1: the first line must be the SPDX line"
     if len(lines) > FILE_MAX:
@@ -64,14 +64,14 @@ def check_file(path, sizes):
 
 def main():
     os.chdir(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    paths = sorted(p for top in ("src", "include", "guest", "tests", "fuzz", "bench")
+    paths = sorted(p for top in ("src", "include", "guest", "hypervisor", "tests", "fuzz", "bench")
                    for p in glob.glob(f"{top}/**/*.[ch]", recursive=True))
     sizes = []
     bad = [line for path in paths for line in check_file(path, sizes)]
     print("\n".join(bad), end="\n" if bad else "")
 
     lengths = sorted(s[0] for s in sizes) or [0]
-    print(f"{len(paths)} files, {len(lengths)} functions in src/ and guest/: median {statistics.median(lengths):.0f} lines, "
+    print(f"{len(paths)} files, {len(lengths)} functions in src/, guest/ and hypervisor/: median {statistics.median(lengths):.0f} lines, "
           f"p90 {lengths[int(len(lengths) * 0.9)]}, longest {lengths[-1]}")
     for length, where, name in sorted(sizes, reverse=True):
         if length > FUNCTION_LOOK:

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/clock.h"
+
+#include "core/apic.h"
+#include "core/io.h"
+
+#define PIT_HZ	     UINT64_C(1193182)
+#define PM_TIMER_HZ  UINT64_C(3579545)
+#define CALIBRATE_HZ 100U /* 10 ms */
+#define NS_PER_S     UINT64_C(1000000000)
+#define POLLS_MOST   UINT64_C(200000000)
+#define PIT_CHANNEL2 0x42
+#define PIT_COMMAND  0x43
+#define PORT_B	     0x61 /* bit 0: channel 2's gate, bit 1: speaker, bit 5: its output */
+
+/* Written once by the boot CPU before the others run. */
+static struct {
+	uint64_t tsc_base, tsc_hz, apic_hz;
+	uint64_t ns_per_tick_32; /* 32.32 */
+	uint64_t apic_per_ns_32; /* 32.32 */
+	uint64_t ticks_per_ns_32;
+} clock;
+
+static uint64_t scale(uint64_t value, uint64_t factor_32)
+{
+	return (uint64_t)((unsigned __int128)value * factor_32 >> 32);
+}
+
+/* a / b as 32.32; b < 2^63. There is no 128-bit division without the compiler's library. */
+static uint64_t ratio_32(uint64_t a, uint64_t b)
+{
+	uint64_t whole = a / b, rest = a % b, fraction = 0;
+
+	for (unsigned i = 0; i < 32; i++) {
+		rest <<= 1;
+		fraction <<= 1;
+		if (rest >= b) {
+			rest -= b;
+			fraction |= 1;
+		}
+	}
+	return whole << 32 | fraction;
+}
+
+/* Channel 2 in mode 0 counts down once; port B shows its output. Return: false: it never fired. */
+static bool wait_pit(void)
+{
+	uint16_t count = PIT_HZ / CALIBRATE_HZ;
+
+	port_out8(PORT_B, (port_in8(PORT_B) & 0xfcU) | 1U);
+	port_out8(PIT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0 */
+	port_out8(PIT_CHANNEL2, (uint8_t)count);
+	port_out8(PIT_CHANNEL2, (uint8_t)(count >> 8));
+	if (port_in8(PORT_B) & 0x20)
+		return false; /* reads as ones: no PIT */
+	for (uint64_t i = 0; i < POLLS_MOST; i++) {
+		if (port_in8(PORT_B) & 0x20)
+			return true;
+	}
+	return false;
+}
+
+/* ACPI 6.4, Power Management Timer: 24 bits are there always. */
+static bool wait_pm_timer(uint16_t port)
+{
+	uint32_t start = port_in32(port);
+
+	for (uint64_t i = 0; i < POLLS_MOST; i++) {
+		if (((port_in32(port) - start) & 0xffffff) >= PM_TIMER_HZ / CALIBRATE_HZ)
+			return true;
+	}
+	return false;
+}
+
+bool clock_init(uint16_t pm_timer_port)
+{
+	apic_timer_set(UINT32_MAX);
+	uint32_t apic_start = apic_timer_left();
+	clock.tsc_base = tsc_read();
+	bool is_measured = wait_pit();
+	if (!is_measured && pm_timer_port) {
+		apic_start = apic_timer_left();
+		clock.tsc_base = tsc_read();
+		is_measured = wait_pm_timer(pm_timer_port);
+	}
+	uint64_t tsc = tsc_read() - clock.tsc_base;
+	uint32_t apic_ticks = apic_start - apic_timer_left();
+	apic_timer_set(0);
+	clock.tsc_hz = is_measured ? tsc * CALIBRATE_HZ : NS_PER_S;
+	clock.apic_hz = is_measured && apic_ticks ? (uint64_t)apic_ticks * CALIBRATE_HZ : NS_PER_S;
+	clock.ns_per_tick_32 = ratio_32(NS_PER_S, clock.tsc_hz);
+	clock.ticks_per_ns_32 = ratio_32(clock.tsc_hz, NS_PER_S);
+	clock.apic_per_ns_32 = ratio_32(clock.apic_hz, NS_PER_S);
+	return is_measured;
+}
+
+uint64_t clock_ns(void)
+{
+	return scale(tsc_read() - clock.tsc_base, clock.ns_per_tick_32);
+}
+
+uint64_t clock_tsc_hz(void)
+{
+	return clock.tsc_hz;
+}
+
+uint64_t clock_tsc_at(uint64_t ns)
+{
+	return clock.tsc_base + scale(ns, clock.ticks_per_ns_32);
+}
+
+void clock_arm(uint64_t deadline_ns)
+{
+	if (apic_has_tsc_deadline()) {
+		apic_deadline_set(deadline_ns == CLOCK_NEVER ? 0 : clock_tsc_at(deadline_ns));
+		return;
+	}
+	if (deadline_ns == CLOCK_NEVER) {
+		apic_timer_set(0);
+		return;
+	}
+	uint64_t now = clock_ns();
+	uint64_t ticks = deadline_ns > now ? scale(deadline_ns - now, clock.apic_per_ns_32) : 0;
+	apic_timer_set(ticks > UINT32_MAX ? UINT32_MAX : ticks ? (uint32_t)ticks : 1);
+}
+
+void clock_delay_ns(uint64_t ns)
+{
+	uint64_t end = clock_ns() + ns;
+
+	while (clock_ns() < end)
+		cpu_relax();
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The order in which the image starts. */
+#include "boot/info.h"
+#include "core/firmware.h"
+
+/* hv_start() - from boot/start.S. @protocol: EAX of multiboot, 0: PVH   @info: EBX */
+_Noreturn void hv_start(uint32_t protocol, uint32_t info);
+
+/*
+ * hv_main() - everything above: called on the boot CPU with all CPUs started (each of the others in hv_cpu_main()), the
+ * clock running, memory free, interrupts off
+ */
+_Noreturn void hv_main(const struct boot_info *info, const struct firmware *firmware);
+void hv_cpu_main(void);
+
+/* hv_power_off() - by ACPI or an emulator's port; if neither is there, halts. hv_reset() - by the keyboard controller, or a triple fault */
+_Noreturn void hv_power_off(void);
+_Noreturn void hv_reset(void);

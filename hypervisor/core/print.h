@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The server's console: 8250 serial line, port 0xe9 where an emulator listens there, text on the framebuffer, and a ring of the
+ * last lines that the management channel reads. Any CPU; one line is written whole.
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/core/macros.h"
+
+#define PRINT_RING_BYTES 65536U /* a power of two */
+
+/* print() - printf with %d %u %x %s %c %p, lengths l ll z h hh, width, 0, -, precision of %s; no newline is added */
+void print(const char *fmt, ...) PRINTF_LIKE(1, 2);
+void print_va(const char *fmt, va_list args);
+
+/* print_init() - finds the serial line (COM1 unless the word console=com2|none says otherwise); before it, print() fills the ring */
+void print_init(const char *console);
+/* print_screen() - text on a framebuffer of 32-bit pixels from now on; what the ring holds is shown first */
+void print_screen(uint64_t phys, uint32_t pitch, uint32_t width, uint32_t height);
+/* print_unlock() - for panic(): the holder of the console's lock may never give it back */
+void print_unlock(void);
+
+/* console_read() - one byte that came over the serial line, or -1; poll */
+int console_read(void);
+/* console_write() - bytes as they are, without the ring: a guest's console, frames of the channel */
+void console_write(const void *bytes, size_t len);
+
+/*
+ * print_ring_read() - what was printed from position *at on
+ * @at: in: 0 or what the last call left; out: where to go on. Text that the ring has lost is skipped.
+ * Return: bytes copied.
+ */
+size_t print_ring_read(uint64_t *at, char *ret, size_t room);

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/screen.h"
+
+#include <string.h>
+
+#define CELL_WIDTH  8U
+#define CELL_HEIGHT 16U
+#define INK	    UINT32_C(0x00d0d0d0)
+#define FONT_FIRST  0x20
+
+/*
+ * Space to tilde, 3 by 5: a digit a row from the top, its bits the columns from the left. Drawn twice as wide and three times
+ * as high, in the cell's upper left corner.
+ */
+static const uint16_t font[] = {
+	000000, 022202, 055000, 057575, 036236, 051245, 025253, 022000, 012221, 042224, 005250,
+	002720, 000024, 000700, 000002, 011244, 075557, 026227, 071747, 071717, 055711, 074717,
+	074757, 071122, 075757, 075717, 002020, 002024, 012421, 007070, 042124, 071202, 025743,
+	025755, 065656, 034443, 065556, 074647, 074644, 034553, 055755, 072227, 011152, 055655,
+	044447, 057755, 057775, 025552, 065644, 025573, 065655, 034216, 072222, 055557, 055552,
+	055775, 055255, 055222, 071247, 064446, 044211, 031113, 025000, 000007, 042000, 003553,
+	046556, 003443, 013553, 002563, 012722, 003536, 046555, 020222, 010152, 045655, 062227,
+	005755, 006555, 002552, 006564, 003531, 003444, 003636, 027223, 005553, 005552, 005577,
+	005225, 005536, 007247, 032623, 022222, 062326, 000360,
+};
+
+_Static_assert(sizeof(font) / sizeof(font[0]) == 0x7f - FONT_FIRST, "a glyph each");
+
+void screen_init(struct screen *screen, void *pixels, uint32_t pitch, uint32_t width,
+		 uint32_t height)
+{
+	*screen = (struct screen){ .pixels = pixels, .pitch = pitch };
+	screen->columns = width / CELL_WIDTH;
+	screen->rows = height / CELL_HEIGHT;
+	if (!screen->columns || !screen->rows || pitch / 4 < width || pitch % 4)
+		screen->pixels = NULL;
+}
+
+static uint32_t *screen_line(const struct screen *screen, uint32_t y)
+{
+	return screen->pixels + (uint64_t)y * (screen->pitch / 4);
+}
+
+static void screen_newline(struct screen *screen)
+{
+	uint32_t text_height = screen->rows * CELL_HEIGHT;
+
+	screen->column = 0;
+	if (++screen->row < screen->rows)
+		return;
+	screen->row = screen->rows - 1;
+	memcpy(screen->pixels, screen_line(screen, CELL_HEIGHT),
+	       (uint64_t)(text_height - CELL_HEIGHT) * screen->pitch); /* rep movsb, upwards */
+	memset(screen_line(screen, text_height - CELL_HEIGHT), 0,
+	       (uint64_t)CELL_HEIGHT * screen->pitch);
+}
+
+static void screen_draw(const struct screen *screen, char c)
+{
+	uint32_t glyph =
+		c >= FONT_FIRST && c < 0x7f ? font[c - FONT_FIRST] : font['?' - FONT_FIRST];
+
+	for (uint32_t y = 0; y < CELL_HEIGHT; y++) {
+		uint32_t *line = screen_line(screen, screen->row * CELL_HEIGHT + y) +
+				 screen->column * CELL_WIDTH;
+		uint32_t bits = y < 15 ? glyph >> (4 - y / 3) * 3 & 7 : 0;
+		for (uint32_t x = 0; x < CELL_WIDTH; x++)
+			line[x] = x < 6 && bits >> (2 - x / 2) & 1 ? INK : 0;
+	}
+}
+
+void screen_put(struct screen *screen, char c)
+{
+	if (!screen->pixels || c == '\r')
+		return;
+	if (c == '\n') {
+		screen_newline(screen);
+		return;
+	}
+	screen_draw(screen, c);
+	if (++screen->column == screen->columns)
+		screen_newline(screen);
+}
