@@ -18,7 +18,9 @@ static int run_check(const struct args *args, struct verb_start *start, struct e
 
 	start->attach = !args_on(args, "detach");
 	start->forward_in = in;
-	start->sig_proxy = !args_given(args, "sig-proxy") || args_on(args, "sig-proxy");
+	/* Of an init a signal asks for something else: SIGINT for a reboot. */
+	start->sig_proxy = args_given(args, "sig-proxy") ? args_on(args, "sig-proxy")
+							 : !args_on(args, "system");
 	if (start->attach && tty && in && !isatty(STDIN_FILENO))
 		return err_say(
 			err, ENOTTY,

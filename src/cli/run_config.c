@@ -52,6 +52,7 @@ static int run_switches(const struct args *args, json_t *config, struct err *err
 		{ "read-only", "read_only", NULL },
 		{ "init", "init", NULL },
 		{ "privileged", "privileged", NULL },
+		{ "system", "system", NULL },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {

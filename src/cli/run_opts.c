@@ -27,6 +27,7 @@ const struct opt run_opts[] = {
 	{ 'w', OPT_TEXT, "workdir", "DIR", NULL },
 	{ 0, OPT_TEXT, "entrypoint", "COMMAND", "where; not the image's (\"\": none)" },
 	{ 0, OPT_SWITCH, "init", NULL, "a small init as process 1" },
+	{ 0, OPT_SWITCH, "system", NULL, "boot the image's own init: a whole system" },
 	{ 0, OPT_GROUP, "", NULL, "Files" },
 	{ 'v', OPT_LIST, "volume", "[SRC:]DST[:ro]", "SRC: a host path or a volume's name" },
 	{ 0, OPT_LIST, "mount", "K=V,...", "type=bind|volume|tmpfs,src=,dst=,ro" },

@@ -130,20 +130,37 @@ static json_t *stats_row_table(const struct instance *instance, const struct sta
 			 "io_write", stats_bytes(s->io_write_bytes), "pids", (json_int_t)s->pids);
 }
 
+/* By reason; null for what has no vcpus, or where one cannot tell. */
+static json_t *stats_exits(const struct guest_stats *stats)
+{
+	json_t *exits = stats->exits_counted ? json_object() : json_null();
+
+	for (unsigned i = 0; stats->exits_counted && i < EXIT_REASONS; i++) {
+		const uint64_t n = stats->exits.n[i];
+		const bool known = stats->exits_counted & EXIT_BIT(i);
+		/* a member that is missing for want of memory is the printer's to notice */
+		(void)json_object_set_new(
+			exits, exit_reason_name((enum exit_reason)i),
+			known ? json_integer((json_int_t)(n > INT64_MAX ? INT64_MAX : n))
+			      : json_null());
+	}
+	return exits;
+}
+
 static json_t *stats_row_json(const struct instance *instance, const struct stats_sample *before,
 			      const struct stats_sample *after)
 {
 	const struct guest_stats *s = &after->stats;
 
-	return json_pack("{s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "id",
-			 instance->id, "name", instance->name, "running", (int)after->valid,
+	return json_pack("{s:s, s:s, s:b, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+			 "id", instance->id, "name", instance->name, "running", (int)after->valid,
 			 "cpu_percent", stats_cpu(before, after), "cpu_ns", (json_int_t)s->cpu_ns,
 			 "memory_bytes", (json_int_t)s->memory_bytes, "memory_limit_bytes",
 			 (json_int_t)s->memory_limit_bytes, "net_rx_bytes",
 			 (json_int_t)s->net_rx_bytes, "net_tx_bytes", (json_int_t)s->net_tx_bytes,
 			 "io_read_bytes", (json_int_t)s->io_read_bytes, "io_write_bytes",
 			 (json_int_t)s->io_write_bytes, "pids", (json_int_t)s->pids, "pids_limit",
-			 (json_int_t)s->pids_limit);
+			 (json_int_t)s->pids_limit, "exits", stats_exits(s));
 }
 
 static int stats_print(const struct stats *stats, bool json, bool clear, struct err *err)

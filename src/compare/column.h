@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "base/core/err.h"
+#include "base/core/exits.h"
 #include "compare/result.h"
 
 struct manager;
@@ -90,6 +91,9 @@ struct column_ops {
 	int (*pause)(struct column *column, struct err *err);
 	int (*resume)(struct column *column, struct err *err);
 	int (*stop)(struct column *column, struct err *err);
+	/* How often the session's vcpus have left their guest's code; absent where it has none. */
+	int (*exits)(struct column *column, struct exit_counts *ret, uint64_t *ret_counted,
+		     struct err *err);
 	/* The host's processes that run the session, and what add() made (monitor, VMM, workload): pids; free(). */
 	int (*processes)(struct column *column, pid_t **ret, size_t *ret_n, struct err *err);
 	/*

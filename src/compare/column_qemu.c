@@ -217,6 +217,16 @@ static int qemu_stop(struct column *column, struct err *err)
 	return r < 0 ? r : qemu_vm_wait(vm, QEMU_GONE, limit, column->setup->stop, err);
 }
 
+static int qemu_exits(struct column *column, struct exit_counts *ret, uint64_t *ret_counted,
+		      struct err *err)
+{
+	struct qemu *qemu = column->state;
+
+	if (column->ops != &column_qemu_kvm)
+		return err_say(err, ENOTSUP, "QEMU's software CPU does not count them");
+	return qemu_vm_exits(&qemu->session, ret, ret_counted, err);
+}
+
 static int qemu_processes(struct column *column, pid_t **ret, size_t *ret_n, struct err *err)
 {
 	const struct qemu *qemu = column->state;
@@ -277,6 +287,7 @@ static void qemu_close(struct column *column)
 		.resume = qemu_resume,                                                             \
 		.stop = qemu_stop,                                                                 \
 		.processes = qemu_processes,                                                       \
+		.exits = qemu_exits,                                                               \
 		.add = qemu_add,                                                                   \
 		.clear = qemu_clear,                                                               \
 	}

@@ -10,6 +10,7 @@
 #include "compare/columns.h"
 #include "compare/group.h"
 #include "engines/engine.h"
+#include "engines/vmm/exits_read.h"
 #include "manager/manager.h"
 #include "storage/kernel.h"
 
@@ -352,6 +353,23 @@ int strata_processes(struct column *column, pid_t **ret, size_t *ret_n, struct e
 	return r < 0 ? err_set(err, -r, "processes of %s", s->session) : 0;
 }
 
+int strata_exits(struct column *column, struct exit_counts *ret, uint64_t *ret_counted,
+		 struct err *err)
+{
+	const struct strata *s = column->state;
+	struct instance instance = { 0 };
+	char run[4096];
+	int r = manager_find(column->setup->manager, s->session, &instance, err);
+
+	if (r < 0)
+		return r;
+	int n = snprintf(run, sizeof(run), "%s/instances/%s", column->setup->run_root, instance.id);
+	instance_fini(&instance);
+	if (n < 0 || (size_t)n >= sizeof(run))
+		return err_set(err, ENAMETOOLONG, "%s", column->setup->run_root);
+	return vmm_exits_read(run, true, ret, ret_counted, err);
+}
+
 int strata_add(struct column *column, const char *const *argv, struct err *err)
 {
 	struct strata *s = column->state;
@@ -387,6 +405,6 @@ void strata_close(struct column *column)
 	column->running = false;
 }
 
-COLUMN_STRATA(column_os_level, "os-level", "OS level");
-COLUMN_STRATA(column_hybrid, "hybrid", "hybrid");
-COLUMN_STRATA(column_hosted, "hosted", "hosted");
+COLUMN_STRATA(column_os_level, "os-level", "OS level", NULL);
+COLUMN_STRATA(column_hybrid, "hybrid", "hybrid", strata_exits);
+COLUMN_STRATA(column_hosted, "hosted", "hosted", strata_exits);

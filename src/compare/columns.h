@@ -20,12 +20,14 @@ int strata_stop(struct column *column, struct err *err);
 int strata_processes(struct column *column, pid_t **ret, size_t *ret_n, struct err *err);
 int strata_add(struct column *column, const char *const *argv, struct err *err);
 void strata_clear(struct column *column);
+int strata_exits(struct column *column, struct exit_counts *ret, uint64_t *ret_counted,
+		 struct err *err);
 /* strata_probe() - whether the engine of that name can run an image here. */
 bool strata_probe(const struct column_setup *setup, const char *engine, char how[240],
 		  char why[240]);
 
-/* An architecture of ours: @engine is the value of --virt, and the column's id. */
-#define COLUMN_STRATA(symbol, engine, words)                                                       \
+/* An architecture of ours: @engine is the value of --virt, and the column's id; @counts: strata_exits where it runs machines, else NULL. */
+#define COLUMN_STRATA(symbol, engine, words, counts)                                               \
 	static bool symbol##_probe(const struct column_setup *setup, char how[240], char why[240]) \
 	{                                                                                          \
 		return strata_probe(setup, engine, how, why);                                      \
@@ -45,5 +47,6 @@ bool strata_probe(const struct column_setup *setup, const char *engine, char how
 		.stop = strata_stop,                                                               \
 		.processes = strata_processes,                                                     \
 		.add = strata_add,                                                                 \
+		.exits = counts,                                                                   \
 		.clear = strata_clear,                                                             \
 	}

@@ -367,8 +367,8 @@ static int qemu_qmp_line(struct qemu_vm *vm, struct buf *line, int64_t until_ns)
 	return -EFBIG;
 }
 
-/* Events and the greeting come in between. */
-static int qemu_qmp_answer(struct qemu_vm *vm, int64_t until_ns, struct err *err)
+/* Events and the greeting come in between. @ret: NULL, or a new reference */
+static int qemu_qmp_answer(struct qemu_vm *vm, int64_t until_ns, json_t **ret, struct err *err)
 {
 	AUTO(buf_fini) struct buf line = { 0 };
 
@@ -379,7 +379,10 @@ static int qemu_qmp_answer(struct qemu_vm *vm, int64_t until_ns, struct err *err
 			r = json_parse(buf_str(&line), line.len, "QMP", &json, NULL);
 		if (r < 0)
 			return err_set(err, -r, "QEMU's monitor");
-		if (json_object_get(json, "return"))
+		json_t *returned = json_object_get(json, "return");
+		if (returned && ret)
+			*ret = json_incref(returned);
+		if (returned)
 			return 0;
 		if (json_object_get(json, "error"))
 			return err_say(err, EIO, "QEMU: %s",
@@ -387,23 +390,32 @@ static int qemu_qmp_answer(struct qemu_vm *vm, int64_t until_ns, struct err *err
 	}
 }
 
+static int qemu_qmp_ask(struct qemu_vm *vm, const char *command, const char *arguments,
+			json_t **ret, struct err *err)
+{
+	int64_t until = clock_mono_ns() + QEMU_QMP_MS * NS_PER_MS;
+	char text[192];
+	int n = snprintf(text, sizeof(text), "{\"execute\":\"%s\",\"arguments\":%s}\n", command,
+			 arguments); /* fits */
+
+	if (send(vm->qmp, text, (size_t)n, MSG_NOSIGNAL) != n)
+		return err_set(err, errno, "QEMU's monitor");
+	return qemu_qmp_answer(vm, until, ret, err);
+}
+
+int qemu_vm_query(struct qemu_vm *vm, const char *command, const char *arguments, json_t **ret,
+		  struct err *err)
+{
+	struct err first = { 0 };
+	/* Needed once; QEMU answers with an error from then on, which is as good. */
+	int r = qemu_qmp_ask(vm, "qmp_capabilities", "{}", NULL, &first);
+
+	if (r < 0 && r != -EIO)
+		return err_say(err, -r, "%s", first.text);
+	return qemu_qmp_ask(vm, command, arguments, ret, err);
+}
+
 int qemu_vm_command(struct qemu_vm *vm, const char *command, struct err *err)
 {
-	const char *const commands[] = { "qmp_capabilities", command };
-	int64_t until = clock_mono_ns() + QEMU_QMP_MS * NS_PER_MS;
-	char text[96];
-	int r = 0;
-
-	/* The first is needed once; QEMU answers with an error from then on, which is as good. */
-	for (size_t i = 0; i < ARRAY_SIZE(commands) && r == 0; i++) {
-		struct err first = { 0 };
-		int n = snprintf(text, sizeof(text), "{\"execute\":\"%s\"}\n",
-				 commands[i]); /* fits */
-		if (send(vm->qmp, text, (size_t)n, MSG_NOSIGNAL) != n)
-			return err_set(err, errno, "QEMU's monitor");
-		r = qemu_qmp_answer(vm, until, i ? err : &first);
-		if (!i && r == -EIO)
-			r = 0;
-	}
-	return r;
+	return qemu_vm_query(vm, command, "{}", NULL, err);
 }

@@ -8,6 +8,8 @@
  *
  *	qemu_vm_start() -> qemu_vm_wait(.., QEMU_STARTED ..) -> qemu_vm_wait(.., QEMU_ENDED ..) -> qemu_vm_end()
  */
+#include <jansson.h>
+
 #include "base/core/buf.h"
 #include "compare/column.h"
 #include "compare/group.h"
@@ -67,5 +69,15 @@ int qemu_vm_wait(struct qemu_vm *vm, enum qemu_phase phase, unsigned timeout, in
 void qemu_vm_signal(struct qemu_vm *vm, int sig);
 /* qemu_vm_command() - one without arguments, over QMP: "stop", "cont". */
 int qemu_vm_command(struct qemu_vm *vm, const char *command, struct err *err);
+/* qemu_vm_query() - one with arguments, as JSON: what it returns is a new reference, or @ret is NULL. */
+int qemu_vm_query(struct qemu_vm *vm, const char *command, const char *arguments, json_t **ret,
+		  struct err *err);
+/*
+ * qemu_stats.c. qemu_vm_exits() - what KVM counts of its vcpus, together; where it is none of KVM's, nothing is counted.
+ * qemu_stats_read() - the same, of what QEMU answers
+ */
+int qemu_vm_exits(struct qemu_vm *vm, struct exit_counts *ret, uint64_t *ret_counted,
+		  struct err *err);
+void qemu_stats_read(const json_t *answer, struct exit_counts *ret, uint64_t *ret_counted);
 /* qemu_vm_end() - kill what is left, and remove it; a zeroed one is a no-op. @ret_...: NULL or as group_end() has them */
 void qemu_vm_end(struct qemu_vm *vm, double *ret_cpu_ms, double *ret_memory_mib);

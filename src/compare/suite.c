@@ -5,9 +5,13 @@
 
 #include "compare/life.h"
 
-const struct metric *const metrics[] = { LIFE_METRICS,	      SUITE_CPU_METRICS,
-					 SUITE_IO_METRICS,    SUITE_ISOLATION_METRICS,
-					 SUITE_NOISE_METRICS, NULL };
+const struct metric *const metrics[] = { LIFE_METRICS,
+					 SUITE_CPU_METRICS,
+					 SUITE_IO_METRICS,
+					 SUITE_ISOLATION_METRICS,
+					 SUITE_EXITS_METRICS,
+					 SUITE_NOISE_METRICS,
+					 NULL };
 
 const struct metric *metric_find(const char *id)
 {

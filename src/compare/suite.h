@@ -39,3 +39,15 @@ extern const struct metric metric_interference_none, metric_interference_cpu,
 #define SUITE_NOISE_METRICS                                                                        \
 	&metric_interference_none, &metric_interference_cpu, &metric_interference_memory,          \
 		&metric_interference_fork
+
+/* suite_exits.c */
+extern const struct metric metric_exits_all, metric_exits_vmm, metric_exits_io, metric_exits_mmio,
+	metric_exits_msr, metric_exits_cpuid, metric_exits_halt, metric_exits_interrupt,
+	metric_exits_memory, metric_exits_instruction, metric_exits_code, metric_exits_exception,
+	metric_exits_hypercall, metric_exits_start;
+#define SUITE_EXITS_METRICS                                                                        \
+	&metric_exits_all, &metric_exits_vmm, &metric_exits_io, &metric_exits_mmio,                \
+		&metric_exits_msr, &metric_exits_cpuid, &metric_exits_halt,                        \
+		&metric_exits_interrupt, &metric_exits_memory, &metric_exits_instruction,          \
+		&metric_exits_code, &metric_exits_exception, &metric_exits_hypercall,              \
+		&metric_exits_start

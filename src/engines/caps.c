@@ -10,11 +10,21 @@
 
 #define CAP_BIT(cap) (1ULL << (cap))
 
-const uint64_t caps_default =
-	CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_FOWNER) | CAP_BIT(CAP_FSETID) |
-	CAP_BIT(CAP_KILL) | CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SETUID) | CAP_BIT(CAP_SETPCAP) |
-	CAP_BIT(CAP_NET_BIND_SERVICE) | CAP_BIT(CAP_NET_RAW) | CAP_BIT(CAP_SYS_CHROOT) |
-	CAP_BIT(CAP_MKNOD) | CAP_BIT(CAP_AUDIT_WRITE) | CAP_BIT(CAP_SETFCAP);
+#define CAPS_DEFAULT                                                                               \
+	(CAP_BIT(CAP_CHOWN) | CAP_BIT(CAP_DAC_OVERRIDE) | CAP_BIT(CAP_FOWNER) |                    \
+	 CAP_BIT(CAP_FSETID) | CAP_BIT(CAP_KILL) | CAP_BIT(CAP_SETGID) | CAP_BIT(CAP_SETUID) |     \
+	 CAP_BIT(CAP_SETPCAP) | CAP_BIT(CAP_NET_BIND_SERVICE) | CAP_BIT(CAP_NET_RAW) |             \
+	 CAP_BIT(CAP_SYS_CHROOT) | CAP_BIT(CAP_MKNOD) | CAP_BIT(CAP_AUDIT_WRITE) |                 \
+	 CAP_BIT(CAP_SETFCAP))
+
+const uint64_t caps_default = CAPS_DEFAULT;
+
+const uint64_t caps_system =
+	CAPS_DEFAULT | CAP_BIT(CAP_DAC_READ_SEARCH) | CAP_BIT(CAP_LINUX_IMMUTABLE) |
+	CAP_BIT(CAP_NET_BROADCAST) | CAP_BIT(CAP_NET_ADMIN) | CAP_BIT(CAP_IPC_LOCK) |
+	CAP_BIT(CAP_IPC_OWNER) | CAP_BIT(CAP_SYS_PTRACE) | CAP_BIT(CAP_SYS_ADMIN) |
+	CAP_BIT(CAP_SYS_BOOT) | CAP_BIT(CAP_SYS_NICE) | CAP_BIT(CAP_SYS_RESOURCE) |
+	CAP_BIT(CAP_SYS_TTY_CONFIG) | CAP_BIT(CAP_LEASE) | CAP_BIT(CAP_AUDIT_CONTROL);
 
 static const char *const caps_names[] = {
 	[CAP_CHOWN] = "CAP_CHOWN",
@@ -148,8 +158,8 @@ static int caps_parse(const char *const *names, struct caps_list *ret, struct er
 	return 0;
 }
 
-int caps_parse_lists(const char *const *add, const char *const *drop, uint64_t held, uint64_t *ret,
-		     struct err *err)
+int caps_parse_lists(uint64_t base, const char *const *add, const char *const *drop, uint64_t held,
+		     uint64_t *ret, struct err *err)
 {
 	struct caps_list adds, drops;
 	uint64_t caps;
@@ -172,7 +182,7 @@ int caps_parse_lists(const char *const *add, const char *const *drop, uint64_t h
 	else if (drops.all)
 		caps = adds.named;
 	else
-		caps = (caps_default & ~drops.named) | adds.named;
+		caps = (base & ~drops.named) | adds.named;
 	*ret = caps & held;
 	return 0;
 }

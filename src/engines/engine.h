@@ -37,14 +37,16 @@ struct guest_io {
 /* A guest of this process. Engines embed it. */
 struct guest {
 	const struct engine_ops *ops;
-	pid_t pid;   /* first process, host's numbering */
-	int wait_fd; /* readable once it has ended */
-	int tty;     /* the terminal's master side, or -EBADF */
+	pid_t pid;	 /* first process, host's numbering */
+	int wait_fd;	 /* readable once it has ended */
+	int tty;	 /* the terminal's master side, or -EBADF */
+	int stop_signal; /* what ends it cleanly, where the spec says none; 0: the engine knows none */
 };
 
 struct guest_end {
 	int status; /* exit status, 128+n for signal n */
 	bool oom_killed;
+	bool reboot; /* a system container's init asked to be started again */
 };
 
 /* Another process in a running guest. Everything is borrowed but io. */
@@ -124,8 +126,8 @@ struct engine_ops {
 
 	/* Mandatory, in any process. @pid: the guest's */
 	int (*freeze)(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
-	/* @run_dir: as guest_files'; NULL: the guest is paused, and nothing inside is asked. SIGPIPE must be ignored. */
-	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid,
+	/* @run_dir: as guest_files'   @paused: nobody inside is asked. SIGPIPE must be ignored. */
+	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 		     struct guest_stats *ret, struct err *err);
 	int (*processes)(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
 			 struct err *err);

@@ -243,11 +243,13 @@ static void read_process(struct spec_reader *rd, struct spec *spec)
 	spec->tty = spec_bool(rd, "tty", false);
 	read_tty_size(rd, spec);
 	spec->stdin_open = spec_bool(rd, "stdin_open", false);
+	spec->system = spec_bool(rd, "system", false);
 	spec->init = spec_bool(rd, "init", false);
 	spec->no_new_privileges = spec_bool(rd, "no_new_privileges", false);
 	spec->privileged = spec_bool(rd, "privileged", false);
 	spec->seccomp = spec_path(rd, "seccomp", NULL);
-	spec->stop_signal = (int)spec_int(rd, "stop_signal", 1, 64, 15);
+	spec->stop_signal =
+		(int)spec_int(rd, "stop_signal", spec->system ? 0 : 1, 64, spec->system ? 0 : 15);
 	spec->stop_timeout_ms = (unsigned)spec_int(rd, "stop_timeout_ms", 0, INT32_MAX, 10000);
 	read_caps(rd, spec);
 }

@@ -138,6 +138,7 @@ struct spec {
 	const char **groups; /* --group-add, NULL-ended */
 	size_t n_groups;
 	const char *hostname;
+	bool system; /* the image's own init is process 1 of a whole system */
 	bool tty, stdin_open, read_only, init, no_new_privileges, remove, privileged;
 	struct winsize
 		tty_size;    /* the terminal's, before anything runs on it; 0 x 0: not known yet */
@@ -162,7 +163,7 @@ struct spec {
 	size_t n_ports;
 	enum spec_restart restart;
 	unsigned restart_max; /* on-failure: 0 is no bound */
-	int stop_signal;
+	int stop_signal;      /* 0, of a system: its init's own */
 	unsigned stop_timeout_ms;
 	int64_t log_max_bytes; /* a log file is rotated past this */
 	unsigned log_files;    /* kept, the current one included */

@@ -3,6 +3,8 @@
 
 #include <stdint.h>
 
+#include "base/core/exits.h"
+
 /* What a guest has used since its start, and uses now. */
 struct guest_stats {
 	uint64_t cpu_ns;
@@ -10,4 +12,7 @@ struct guest_stats {
 	uint64_t pids, pids_limit;
 	uint64_t net_rx_bytes, net_tx_bytes;
 	uint64_t io_read_bytes, io_write_bytes;
+	/* Of a virtual machine's vcpus, together; exits_counted has EXIT_BIT()s of those that are known: 0 for what has no vcpus. */
+	uint64_t exits_counted;
+	struct exit_counts exits;
 };

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/core/err.h"
+#include "base/core/exits.h"
 #include "machine/mem.h"
 #include "x86/cpuid.h"
 #include "x86/state.h"
@@ -96,6 +97,8 @@ struct vm_config {
 
 struct cpu_ops {
 	const char *name; /* "kvm" */
+	uint64_t
+		exits_counted; /* EXIT_BIT()s of what run() itself counts in vcpu.counts: what its return does not tell */
 
 	/* ---- mandatory ---- */
 	int (*caps)(struct cpu_caps *ret, struct err *err);
@@ -139,6 +142,12 @@ struct cpu_ops {
 	 */
 	uint64_t (*tsc_hz)(struct vcpu *vcpu);
 
+	/*
+	 * Optional: what is counted elsewhere (KVM's, in the kernel); any thread, no allocation. Return: EXIT_BIT()s of those that
+	 * were written to @ret
+	 */
+	uint64_t (*exits_read)(struct vcpu *vcpu, struct exit_counts *ret);
+
 	/* ---- with own_irqchip ---- */
 	void (*irq_set)(struct vm *vm, uint32_t gsi, bool level); /* any thread */
 	void (*msi)(struct vm *vm, uint64_t addr, uint32_t data); /* any thread */
@@ -172,4 +181,5 @@ struct vm {
 struct vcpu {
 	const struct cpu_ops *ops;
 	unsigned index;
+	struct exit_counts *counts; /* borrowed, set before the first run(); NULL: nobody counts */
 };

@@ -18,6 +18,7 @@
 #include "engines/caps.h"
 #include "manager/machine.h"
 #include "manager/private.h"
+#include "manager/system.h"
 #include "manager/userns.h"
 #include "network/network.h"
 #include "storage/image.h"
@@ -193,7 +194,9 @@ static int create_caps(json_t *spec, const json_t *config, bool machine, struct 
 	int r = add && drop && names ? 0 : err_set(err, ENOMEM, "capabilities");
 
 	if (r == 0 && !json_bool(config, "privileged", false))
-		r = caps_parse_lists(add, drop, held, &caps, err);
+		r = caps_parse_lists(json_bool(config, "system", false) ? caps_system
+									: caps_default,
+				     add, drop, held, &caps, err);
 	for (unsigned cap = 0; r == 0 && cap < 64; cap++) {
 		if (caps & (1ULL << cap) && caps_name(cap) &&
 		    json_array_append_new(names, json_string(caps_name(cap))))
@@ -224,7 +227,7 @@ static int create_copy(json_t *spec, const json_t *config)
 		"image",	"tty",	  "stdin_open", "read_only", "init",	      "remove",
 		"privileged",	"groups", "devices",	"ulimits",   "limits",	      "uid_map",
 		"gid_map",	"ports",  "restart",	"labels",    "cgroup_parent", "network",
-		"time_offsets", "userns", "vm",
+		"time_offsets", "userns", "vm",		"system",
 	};
 	int r = 0;
 
@@ -292,7 +295,8 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 	r |= create_env(spec, config, image, hostname);
 	if (r)
 		return err_set(err, ENOMEM, "new instance");
-	return create_args(spec, config, image, err);
+	return json_bool(config, "system", false) ? system_ask(spec, config, image, id, err)
+						  : create_args(spec, config, image, err);
 }
 
 static int create_check_ports(const json_t *spec, struct err *err)
@@ -654,6 +658,12 @@ static int create_engine(const json_t *config, const struct engine_ops **ret, st
 			err, EINVAL,
 			"--virt %s has no virtual machine: --kernel, --disk, --vcpus and their "
 			"like go with --virt hosted or hybrid",
+			engine->name);
+	if (json_bool(config, "system", false) && engine->machines)
+		return err_say(
+			err, EINVAL,
+			"--system is for containers, and %s runs virtual machines, which boot a "
+			"system anyway (--kernel, --disk)",
 			engine->name);
 	*ret = engine;
 	return 0;

@@ -42,7 +42,7 @@ int manager_stats(struct manager *manager, const struct instance *instance, stru
 	if (r < 0)
 		return r;
 	(void)signal(SIGPIPE, SIG_IGN); /* a valid signal: cannot fail */
-	return engine->stats(&view, paused ? NULL : run_dir, instance->pid, ret, err);
+	return engine->stats(&view, run_dir, instance->pid, paused, ret, err);
 }
 
 /* CPU time of a process from /proc/PID/stat, after the name, which may hold anything. */

@@ -57,6 +57,7 @@ struct monitor {
 	int owner;	     /* index into clients; -1: none */
 	bool attach_owner;   /* from the first byte on */
 	bool stopping;	     /* by the user: no restart */
+	bool rebooted;	     /* its last end was a reboot of its own */
 	int64_t ended_ns;    /* when finished became so; monotonic */
 	bool finished;	     /* nothing will run again: drain, tell, leave */
 	bool left_to_owner;  /* --rm: the owner was told of the end and removes it all */

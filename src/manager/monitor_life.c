@@ -58,6 +58,8 @@ int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err)
 
 static bool monitor_wants_restart(const struct monitor *m)
 {
+	if (m->rebooted)
+		return !m->stopping;
 	switch (m->spec.restart) {
 	case SPEC_RESTART_ALWAYS:
 	case SPEC_RESTART_UNLESS_STOPPED:
@@ -102,6 +104,7 @@ void monitor_guest_ended(struct monitor *m)
 	(void)guest->ops->reap(guest, &end); /* wait_fd said it ended: 125 if even that is a lie */
 	m->guest = NULL;
 	m->status.pid = 0;
+	m->rebooted = end.reboot;
 	m->status.exit_code = end.status;
 	m->status.oom_killed = end.oom_killed;
 	m->status.finished_ns = clock_real_ns();
@@ -150,8 +153,12 @@ void monitor_signal(struct monitor *m, int sig)
 
 void monitor_stop(struct monitor *m, int sig, int64_t grace_ms)
 {
+	if (!sig)
+		sig = m->spec.stop_signal;
+	if (!sig && m->guest)
+		sig = m->guest->stop_signal;
 	m->stopping = true;
-	monitor_signal(m, sig ? sig : m->spec.stop_signal);
+	monitor_signal(m, sig ? sig : SIGTERM);
 	if (m->guest && grace_ms >= 0)
 		m->kill_at_ns = clock_mono_ns() + grace_ms * NS_PER_MS;
 }

@@ -244,6 +244,10 @@ interrupted()
 	for metric in life.exec life.pause memory.overhead; do
 		[ "$(samples life.json $metric hosted | wc -l)" = 1 ]
 	done
+	strata compare --suite --quick --runs 1 --virt hosted,os-level --metric 'exits.all,exits.start' -f json -o exits.json demo
+	[ "$(samples exits.json exits.all hosted)" -gt 100 ] # of a command, of a boot
+	[ "$(samples exits.json exits.start hosted)" -gt 100000 ]
+	[ "$(why exits.json exits.all os-level)" = "no exits: no machine" ]
 }
 
 @test "wrong uses: one line that says what to do" {

@@ -42,7 +42,7 @@ in_docker()
 {
 	local verb=$1
 	shift
-	timeout 60 docker "$verb" --network none "$@"
+	timeout -s KILL 60 docker "$verb" --network none "$@"
 }
 
 @test "run: output, input, exit status, a command that is not there" {
@@ -81,4 +81,30 @@ in_docker()
 	run docker exec -t box tty
 	[[ $output == /dev/pts/* ]]
 	docker rm -f box
+}
+
+@test "attach, and a network namespace that two share" {
+	in_docker run -d -i --name box demo sh -c 'read -r line; echo "got $line"'
+	[ "$(echo hello | timeout -s KILL 20 docker attach box)" = "got hello" ]
+	docker rm -f box
+	in_docker run -d --name box demo sleep 1000
+	[ "$(timeout -s KILL 60 docker run --rm --network container:box --ipc container:box --pid container:box demo readlink /proc/self/ns/net)" = \
+		"$(docker exec box readlink /proc/1/ns/net)" ]
+	docker kill -s KILL box
+	[ "$(docker wait box)" = 137 ]
+	docker rm box
+}
+
+@test "a build" {
+	mkdir -p "$SCRATCH/build"
+	printf 'FROM demo\nRUN echo built >/made\nCMD ["cat", "/made"]\n' >"$SCRATCH/build/Dockerfile"
+	DOCKER_BUILDKIT=0 timeout -s KILL 60 docker build --network none -t built "$SCRATCH/build"
+	[ "$(in_docker run --rm built)" = built ]
+	docker rmi -f built
+}
+
+# Whatever a test that failed has left.
+teardown()
+{
+	docker ps -aq | xargs -r timeout -s KILL 20 docker rm -f >/dev/null 2>&1 || true
 }

@@ -280,9 +280,9 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	# What it holds: its memory, KVM, its disk, its streams, its own events. Nothing else of the host's.
 	for fd in "/proc/$pid/fd/"*; do
 		case $(readlink "$fd") in
-		anon_inode:kvm-vm | anon_inode:kvm-vcpu:[01] | /dev/kvm | "/memfd:guest-ram (deleted)") ;;
+		anon_inode:kvm-vm | anon_inode:kvm-vcpu:[01] | anon_inode:kvm-vcpu-stats:[01] | /dev/kvm | "/memfd:guest-ram (deleted)") ;;
 		anon_inode:\[event*\] | anon_inode:\[timerfd\] | anon_inode:\[signalfd\] | anon_inode:\[io_uring\]) ;;
-		"$SCRATCH/sealed" | /dev/null | /dev/urandom | pipe:*) ;;
+		"$SCRATCH/sealed" | */exits.ask | /dev/null | /dev/urandom | pipe:*) ;;
 		*) echo "unexpected: $(ls -l "$fd")" >&2; return 1 ;;
 		esac
 	done

@@ -24,9 +24,15 @@ teardown_file()
 	strata_teardown_file
 }
 
+teardown()
+{
+	pod pod rm -af >/dev/null 2>&1 || true
+	pod rm -af -t 0 >/dev/null 2>&1 || true
+}
+
 pod()
 {
-	podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+	timeout -s KILL 20 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
 		--events-backend file --runtime "$OCI_BIN" "$@"
 }
 
@@ -106,4 +112,54 @@ in_pod()
 		--events-backend file --runtime "$OCI_BIN" run --rm --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 \
 		--network container:first --ipc container:first --pid container:first demo ps | grep -c 'sleep 1000')" = 1 ]
 	pod rm -f -t 0 first
+}
+
+@test "attach, and update of what runs" {
+	in_pod run -d -i --name box -m 64m demo sh -c 'while read -r line; do echo "got $line"; done'
+	[ "$(echo hello | timeout -s KILL 20 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+		--events-backend file --runtime "$OCI_BIN" attach box)" = "got hello" ]
+	pod rm -f -t 0 box
+	in_pod run -d --name box -m 64m demo sleep 1000
+	pod update --memory 32m --memory-swap 64m box
+	[ "$(pod exec box sh -c 'cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null')" = 33554432 ]
+	pod rm -f -t 0 box
+}
+
+# Its first container holds the namespaces; the image is made here, from Debian's catatonit.
+@test "a pod: an infra container of its own, a network and a host name that its containers share" {
+	mkdir -p "$SCRATCH/infra"
+	cp /usr/bin/catatonit "$SCRATCH/infra/pause"
+	tar -C "$SCRATCH/infra" -c . | pod import -c 'ENTRYPOINT ["/pause","-P"]' - infra >/dev/null
+	pod pod create --name pod --infra-image infra --infra-name pod-infra --network none --share net,ipc,uts,pid >/dev/null
+	pod run -d --pod pod --name server --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 demo \
+		httpd -f -p 8080 -h /etc >/dev/null
+	[ "$(pod inspect -f '{{.State.Status}}' pod-infra)" = running ]
+	listens() { pod exec server wget -q -O /dev/null http://127.0.0.1:8080/passwd; }
+	wait_until listens
+	[ "$(pod run --rm --pod pod --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 demo \
+		wget -q -O - http://127.0.0.1:8080/passwd)" = "$(cat "$DEMO_ROOTFS/etc/passwd")" ]
+	[ "$(pod exec server readlink /proc/self/ns/net)" = "$(pod exec server readlink /proc/1/ns/net)" ]
+	[ "$(pod exec server hostname)" = pod ]
+	pod pod stats --no-stream pod >/dev/null
+	pod pod pause pod >/dev/null
+	[ "$(pod inspect -f '{{.State.Status}}' server)" = paused ]
+	pod pod unpause pod >/dev/null
+	pod pod stop -t 0 pod >/dev/null
+	pod pod rm -f pod >/dev/null
+	[ -z "$(pod ps -aq)" ]
+}
+
+@test "a build: podman's, and buildah's with --isolation oci" {
+	mkdir -p "$SCRATCH/build"
+	printf 'FROM localhost/demo\nRUN echo built >/made && id -u >/uid\nCMD ["cat", "/made"]\n' >"$SCRATCH/build/Containerfile"
+	buildah --root "$STORE/root" --runroot "$STORE/run" bud --runtime "$OCI_BIN" --isolation oci --network none \
+		--ulimit nofile=1024:1024 --ulimit nproc=1000:1000 -t built "$SCRATCH/build"
+	[ "$(in_pod run --rm built)" = built ]
+	pod rmi -f built >/dev/null
+	box=$(buildah --root "$STORE/root" --runroot "$STORE/run" from localhost/demo)
+	run buildah --root "$STORE/root" --runroot "$STORE/run" run --runtime "$OCI_BIN" --isolation oci --network none "$box" sh -c 'echo ran; exit 9'
+	buildah --root "$STORE/root" --runroot "$STORE/run" rm "$box" >/dev/null
+	echo "$output"
+	[ "$status" -eq 9 ]
+	[[ $output == *ran* ]]
 }

@@ -31,7 +31,9 @@ enum cgroup_controller {
 	CGROUP_CONTROLLER_MAX,
 };
 
-#define CGROUP_HIERARCHIES 12
+#define CGROUP_HIERARCHIES 16
+#define CGROUP_OTHERS	   6
+#define CGROUP_SYSTEMD	   "name=systemd" /* options of that hierarchy */
 
 struct cgroup_hierarchy {
 	char mount[256]; /* where it is mounted, and our place in it: the root of what we may use */
@@ -47,6 +49,9 @@ struct cgroup_layout {
 	unsigned n;
 	int v2;		    /* index of the v2 hierarchy, or -1 */
 	uint32_t read_only; /* controllers that are only mounted read-only: there, but not for us */
+	/* v1 without a controller of ours: "name=systemd", "net_cls,net_prio" */
+	struct cgroup_hierarchy others[CGROUP_OTHERS];
+	unsigned n_others;
 };
 
 /*
@@ -57,6 +62,14 @@ int cgroup_layout_read(const char *mountinfo, struct cgroup_layout *ret, struct 
 /* cgroup_layout_parse() - the same from text alone (v2 has no controllers then); for tests and the fuzzer. */
 int cgroup_layout_parse(const char *mountinfo, size_t len, struct cgroup_layout *ret,
 			struct err *err);
+
+/*
+ * cgroup_layout_use_all() - an instance gets a group in every hierarchy that is mounted, known to us or not: a system container's
+ * root may mount each of them inside, and would see the host's tree in one that it is at the top of
+ */
+void cgroup_layout_use_all(struct cgroup_layout *layout);
+/* cgroup_layout_find() - index of a v1 hierarchy by its options, or -1; the others only after cgroup_layout_use_all(). */
+int cgroup_layout_find(const struct cgroup_layout *layout, const char *options);
 
 struct cgroup {
 	const struct cgroup_layout *layout; /* borrowed */
@@ -138,6 +151,12 @@ int cgroup_is_frozen(const struct cgroup *cgroup); /* 1, 0, or negative errno */
 int cgroup_kill(const struct cgroup *cgroup, struct err *err);
 /* cgroup_destroy() - remove the directories (children too); kills first what is left. Absent is fine. */
 int cgroup_destroy(const struct cgroup_layout *layout, const char *path, struct err *err);
+/*
+ * cgroup_delegate() - the group in one hierarchy, with what is needed to make groups in it, becomes these ids' own; its limits do not
+ * @index: of the layout's hierarchies   Source: Linux Documentation/admin-guide/cgroup-v2.rst, "Model of Delegation".
+ */
+int cgroup_delegate(const struct cgroup *cgroup, unsigned index, uid_t uid, gid_t gid,
+		    struct err *err);
 /*
  * cgroup_update() - new limits on a living group; members that are 0 are left alone
  * A v1 hierarchy that the group had no need of so far is joined by all its processes first.

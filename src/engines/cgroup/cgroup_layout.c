@@ -140,7 +140,7 @@ static bool option_is_flag(struct words word)
 	return word.len >= 14 && !memcmp(word.at, "release_agent=", 14);
 }
 
-/* A v1 hierarchy's controllers and the options that name it; false where we use none of them. */
+/* A v1 hierarchy's controllers and the options that name it; false where there is none. */
 static bool v1_options(struct words super, struct cgroup_hierarchy *ret)
 {
 	size_t n = 0;
@@ -160,7 +160,7 @@ static bool v1_options(struct words super, struct cgroup_hierarchy *ret)
 		n += word.len;
 	}
 	ret->options[n] = '\0';
-	return ret->controllers != 0;
+	return n > 0;
 }
 
 /* Something may be mounted over it, or over a directory above it: then the path leads elsewhere. */
@@ -193,6 +193,17 @@ static bool is_read_only(const struct mount_line *line)
 	return word_is(next_word(&options, ','), "ro") || word_is(next_word(&super, ','), "ro");
 }
 
+/* Of the mounts of such a one the first will do. */
+static void layout_add_other(struct cgroup_layout *layout, const struct cgroup_hierarchy *h)
+{
+	for (unsigned i = 0; i < layout->n_others; i++) {
+		if (!strcmp(layout->others[i].options, h->options))
+			return;
+	}
+	if (layout->n_others < CGROUP_OTHERS)
+		layout->others[layout->n_others++] = *h;
+}
+
 /* @root_lens: how long the root field of each taken mount is. */
 static void layout_add(struct cgroup_layout *layout, const struct mount_line *line, bool check,
 		       size_t root_lens[CGROUP_HIERARCHIES])
@@ -209,6 +220,10 @@ static void layout_add(struct cgroup_layout *layout, const struct mount_line *li
 		return;
 	if (is_read_only(line)) {
 		layout->read_only |= h.controllers;
+		return;
+	}
+	if (!h.v2 && !h.controllers) {
+		layout_add_other(layout, &h);
 		return;
 	}
 
@@ -289,6 +304,24 @@ int cgroup_layout_read(const char *mountinfo, struct cgroup_layout *ret, struct 
 	}
 	*ret = layout;
 	return 0;
+}
+
+void cgroup_layout_use_all(struct cgroup_layout *layout)
+{
+	for (unsigned i = 0; i < layout->n_others && layout->n < CGROUP_HIERARCHIES; i++)
+		layout->hierarchies[layout->n++] = layout->others[i];
+	layout->n_others = 0; /* never twice */
+	for (unsigned i = 0; i < layout->n; i++)
+		layout->hierarchies[i].used = true;
+}
+
+int cgroup_layout_find(const struct cgroup_layout *layout, const char *options)
+{
+	for (unsigned i = 0; i < layout->n; i++) {
+		if (!layout->hierarchies[i].v2 && !strcmp(layout->hierarchies[i].options, options))
+			return (int)i;
+	}
+	return -1;
 }
 
 int cgroup_find(const struct cgroup_layout *layout, enum cgroup_controller controller)

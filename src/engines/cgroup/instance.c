@@ -125,5 +125,7 @@ int cgroup_instance_sweep(const char *id, const char *cgroup_parent, pid_t pid, 
 
 	if (r == 0)
 		r = cgroup_layout_read(NULL, &layout, err);
+	if (r == 0)
+		cgroup_layout_use_all(&layout);
 	return r < 0 ? r : cgroup_destroy(&layout, path, err);
 }

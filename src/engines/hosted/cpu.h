@@ -283,6 +283,13 @@ static inline struct hosted_cpu *hosted_cpu(struct vcpu *vcpu)
 	return (struct hosted_cpu *)vcpu;
 }
 
+/* cpu_left() - translated code was left, for this. */
+static inline void cpu_left(struct hosted_cpu *cpu, enum exit_reason reason)
+{
+	exit_count(cpu->vcpu.counts, EXIT_ALL);
+	exit_count(cpu->vcpu.counts, reason);
+}
+
 /* memcpy() and memset(0) that leave the vector registers alone. */
 static inline void cpu_copy(void *to, const void *from, size_t n)
 {

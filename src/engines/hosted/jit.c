@@ -226,6 +226,7 @@ const uint8_t *jit_slow_link(struct hosted_cpu *cpu, uint64_t arg)
 	uint64_t evictions = jit->stats.evictions;
 	struct jit_block *block;
 
+	cpu_left(cpu, EXIT_CODE);
 	cpu->rip = link->target;
 	const uint8_t *host = go_on(jit, &block);
 	if (!host)
@@ -264,6 +265,7 @@ const uint8_t *jit_slow_jump(struct hosted_cpu *cpu, uint64_t arg)
 	struct jit_block *block;
 
 	jit->stats.jump_misses++;
+	cpu_left(cpu, EXIT_CODE);
 	if (!jump_take(cpu, arg)) {
 		jit->result = CPU_AGAIN;
 		return NULL;
@@ -283,6 +285,7 @@ const uint8_t *jit_slow_dead(struct hosted_cpu *cpu, uint64_t arg)
 	struct jit_block *dead = jit_block(jit, (jit_ref)arg);
 	struct jit_block *block;
 
+	cpu_left(cpu, EXIT_CODE);
 	cpu->rip = dead->rip;
 	jit_unlink_incoming(jit, dead);
 	const uint8_t *host = go_on(jit, &block);
@@ -312,6 +315,7 @@ const uint8_t *jit_slow_again(struct hosted_cpu *cpu, uint64_t arg)
 	const struct jit_site *site = jit_site_at(jit, (jit_ref)arg);
 	struct jit_block *block;
 
+	cpu_left(cpu, EXIT_INSTRUCTION);
 	cpu->rip = jit_block(jit, site->block)->rip + site->insn;
 	flags_out(cpu);
 	jit->result = interp_step(cpu);

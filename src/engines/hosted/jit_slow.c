@@ -56,6 +56,7 @@ const uint8_t *jit_slow_mem(struct hosted_cpu *cpu, uint64_t arg)
 	uint8_t *hva;
 
 	jit->stats.misses++;
+	cpu_left(cpu, EXIT_MEMORY);
 	cpu->rip = jit_block(jit, site->block)->rip + site->insn;
 	jit->result = CPU_AGAIN;
 	if (gva % CPU_PAGE_BYTES + site->bytes > CPU_PAGE_BYTES || !sys_is_canonical(gva))
@@ -108,6 +109,7 @@ const uint8_t *jit_slow_pause(struct hosted_cpu *cpu, uint64_t arg)
 	struct jit_vcpu *jit = cpu->jit;
 	uint64_t now = __builtin_ia32_rdtsc();
 
+	exit_count(cpu->vcpu.counts, EXIT_ALL);
 	cpu->jit_gs.pauses = JIT_PAUSES;
 	if (now - jit->pause_last > PAUSE_STREAK)
 		jit->pause_streak = 0;

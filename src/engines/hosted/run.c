@@ -102,6 +102,7 @@ static enum cpu_result deliver(struct hosted_cpu *cpu)
 	if (r == CPU_EXIT)
 		return r;
 	cpu->halted = false;
+	exit_count(cpu->vcpu.counts, EXIT_INTERRUPT);
 	if (is_nmi) {
 		cpu->nmi_pending--;
 		cpu->nmi_blocked = true;
@@ -194,7 +195,11 @@ static enum cpu_result instruction(struct hosted_cpu *cpu)
 		r = jit_run(cpu);
 	else if (is_debugged(cpu) && cpu->io.n_done == 0 && debug_before(cpu) == CPU_EXIT)
 		return CPU_EXIT;
-	return r == CPU_AGAIN ? interp_step(cpu) : r;
+	if (r != CPU_AGAIN)
+		return r;
+	if (cpu->io.n_done == 0) /* else it is the same one, once more */
+		cpu_left(cpu, EXIT_INSTRUCTION);
+	return interp_step(cpu);
 }
 
 /* The next thing to do. CPU_EXIT: cpu->exit. */
@@ -243,6 +248,7 @@ static enum vcpu_exit loop(struct hosted_cpu *cpu)
 		enum cpu_result r = next(cpu);
 		if (r == CPU_FAULT) {
 			cpu->debug_met = 0;
+			exit_count(cpu->vcpu.counts, EXIT_EXCEPTION);
 			r = except_deliver(cpu);
 			if (r == CPU_OK)
 				cpu->shadow = 0; /* it was the instruction's that is not executed */

@@ -118,6 +118,7 @@ enum cpu_result system_cpuid_insn(struct hosted_cpu *cpu, const struct x86_insn 
 {
 	uint32_t regs[4];
 
+	exit_count(cpu->vcpu.counts, EXIT_CPUID);
 	system_cpuid(cpu, (uint32_t)cpu->regs[X86_RAX], (uint32_t)cpu->regs[X86_RCX], regs);
 	cpu->regs[X86_RAX] = regs[CPUID_EAX];
 	cpu->regs[X86_RBX] = regs[CPUID_EBX];
@@ -146,6 +147,7 @@ enum cpu_result system_rdmsr(struct hosted_cpu *cpu, const struct x86_insn *insn
 	enum cpu_result r = msr_read(cpu, (uint32_t)cpu->regs[X86_RCX], &value);
 	if (r != CPU_OK)
 		return r;
+	exit_count(cpu->vcpu.counts, EXIT_MSR);
 	set_edx_eax(cpu, value);
 	return sys_done(cpu, insn);
 }
@@ -155,6 +157,8 @@ enum cpu_result system_wrmsr(struct hosted_cpu *cpu, const struct x86_insn *insn
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	enum cpu_result r = msr_write(cpu, (uint32_t)cpu->regs[X86_RCX], edx_eax(cpu));
+	if (r == CPU_OK)
+		exit_count(cpu->vcpu.counts, EXIT_MSR);
 	return r == CPU_OK ? sys_done(cpu, insn) : r;
 }
 
@@ -218,6 +222,7 @@ enum cpu_result system_hypercall(struct hosted_cpu *cpu, const struct x86_insn *
 	/* Each vendor has one of the two; KVM takes both. */
 	if (!is_kvm(cpu))
 		return sys_raise(cpu, SYS_UD);
+	exit_count(cpu->vcpu.counts, EXIT_HYPERCALL);
 	uint64_t result = hypercall(cpu, interp_reg(cpu, X86_RAX, is_64 ? 8 : 4));
 	interp_set_reg(cpu, X86_RAX, is_64 ? 8 : 4, result);
 	return sys_done(cpu, insn);

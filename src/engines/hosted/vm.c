@@ -48,6 +48,10 @@ const struct cpu_ops hosted_cpu_ops = {
 	.cr8_set = hosted_cr8_set,
 	.apic_base_get = hosted_apic_base_get,
 	.tsc_hz = hosted_tsc_hz,
+	.exits_counted = EXIT_BIT(EXIT_ALL) | EXIT_BIT(EXIT_MSR) | EXIT_BIT(EXIT_CPUID) |
+			 EXIT_BIT(EXIT_HYPERCALL) | EXIT_BIT(EXIT_INTERRUPT) |
+			 EXIT_BIT(EXIT_MEMORY) | EXIT_BIT(EXIT_INSTRUCTION) | EXIT_BIT(EXIT_CODE) |
+			 EXIT_BIT(EXIT_EXCEPTION),
 	.debug_set = hosted_debug_set,
 	.inject_breakpoint = hosted_inject_breakpoint,
 	.xsave_get = hosted_xsave_get,

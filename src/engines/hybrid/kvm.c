@@ -28,6 +28,7 @@ const struct cpu_ops kvm_cpu_ops = {
 	.cr8_set = kvm_cr8_set,
 	.apic_base_get = kvm_apic_base_get,
 	.tsc_hz = kvm_tsc_hz,
+	.exits_read = kvm_exits_read,
 	.irq_set = kvm_irq_set,
 	.msi = kvm_msi_send,
 	.doorbell_set = kvm_doorbell_set,

@@ -19,6 +19,7 @@ static int vcpu_open(struct kvm_vcpu *vcpu, struct err *err)
 	if (run == MAP_FAILED)
 		return err_set(err, errno, "map the page of vcpu %u", vcpu->base.index);
 	vcpu->run = run;
+	kvm_stats_open(vcpu);
 	return 0;
 }
 
@@ -36,7 +37,7 @@ int kvm_vcpu_create(struct vm *base, unsigned index, struct vcpu **ret, struct e
 		return err_set(err, ENOMEM, "create vcpu %u", index);
 	vcpu->base = (struct vcpu){ .ops = &kvm_cpu_ops, .index = index };
 	vcpu->vm = vm;
-	vcpu->fd = -EBADF;
+	vcpu->fd = vcpu->stats = -EBADF;
 	vcpu->pid = getpid();
 	vcpu->dr_reset = true;
 	r = vcpu_open(vcpu, err);
@@ -55,6 +56,7 @@ void kvm_vcpu_destroy(struct vcpu *base)
 	struct kvm_vcpu *vcpu = kvm_vcpu_of(base);
 	if (vcpu->run)
 		(void)munmap(vcpu->run, vcpu->vm->run_bytes); /* ours and whole: cannot fail */
+	fd_close(vcpu->stats);
 	fd_close(vcpu->fd);
 	free(vcpu);
 }

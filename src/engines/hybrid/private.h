@@ -39,12 +39,14 @@ struct kvm_vcpu {
 	struct kvm_vm *vm;
 	int fd;
 	struct kvm_run *run;
-	pid_t pid, tid;		      /* tid: 0 until its first run() */
-	pid_t running;		      /* tid while inside KVM_RUN, else 0 */
-	bool msr_asked;		      /* the answer is in the vcpu_io of the next run() */
-	bool dr_reset;		      /* debug registers are still those of a reset */
-	bool halted, wait_sipi;	      /* as set, where KVM has no LAPIC to know it */
-	struct kvm_guest_debug debug; /* as it is */
+	pid_t pid, tid;			 /* tid: 0 until its first run() */
+	pid_t running;			 /* tid while inside KVM_RUN, else 0 */
+	bool msr_asked;			 /* the answer is in the vcpu_io of the next run() */
+	bool dr_reset;			 /* debug registers are still those of a reset */
+	bool halted, wait_sipi;		 /* as set, where KVM has no LAPIC to know it */
+	struct kvm_guest_debug debug;	 /* as it is */
+	int stats;			 /* KVM_GET_STATS_FD; -EBADF: it has none */
+	uint32_t stats_at[EXIT_REASONS]; /* where in it; 0: not there */
 };
 
 static inline struct kvm_vm *kvm_vm_of(struct vm *vm)
@@ -98,6 +100,9 @@ int kvm_doorbell_set(struct vm *vm, uint64_t addr, unsigned len, bool is_port, b
 		     uint64_t value, int fd);
 int kvm_debug_set(struct vcpu *vcpu, bool single_step, bool sw_breakpoints,
 		  const struct debug_point points[DEBUG_POINTS]);
+/* kvm_stats.c. kvm_stats_open() - find what KVM counts; one that counts nothing is no error. */
+void kvm_stats_open(struct kvm_vcpu *vcpu);
+uint64_t kvm_exits_read(struct vcpu *vcpu, struct exit_counts *ret);
 /* kvm_debug_dr7() - the register for these points, NULL: for none. */
 uint64_t kvm_debug_dr7(const struct debug_point points[DEBUG_POINTS]);
 int kvm_inject_breakpoint(struct vcpu *base);

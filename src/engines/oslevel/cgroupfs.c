@@ -11,6 +11,11 @@
 #include "base/os/fd.h"
 #include "engines/oslevel/mount.h"
 
+static bool cgroupfs_is_systemd(const struct cgroup_hierarchy *h)
+{
+	return !h->v2 && !strcmp(h->options, CGROUP_SYSTEMD);
+}
+
 static int cgroupfs_new(const struct cgroup_hierarchy *h, uint64_t attrs, struct err *err)
 {
 	struct mount_option options[CGROUP_CONTROLLER_MAX + 1] = { { NULL, NULL } };
@@ -21,8 +26,13 @@ static int cgroupfs_new(const struct cgroup_hierarchy *h, uint64_t attrs, struct
 	memcpy(text, h->options, sizeof(text));
 	text[sizeof(text) - 1] = '\0';
 	for (char *o = strtok_r(text, ",", &save); o && !h->v2 && n < CGROUP_CONTROLLER_MAX;
-	     o = strtok_r(NULL, ",", &save))
-		options[n++] = (struct mount_option){ o, NULL };
+	     o = strtok_r(NULL, ",", &save)) {
+		char *name = strncmp(o, "name=", 5) ? NULL : o + 5;
+		options[n++] = name ? (struct mount_option){ "name", name }
+				    : (struct mount_option){ o, NULL };
+		if (name && cgroupfs_is_systemd(h) && n < CGROUP_CONTROLLER_MAX)
+			options[n++] = (struct mount_option){ "none", NULL };
+	}
 	return mount_new(h->v2 ? "cgroup2" : "cgroup", options, attrs, err);
 }
 
@@ -49,7 +59,10 @@ static int cgroupfs_fd(const struct cgroup_hierarchy *h, const char *group, uint
 static int cgroupfs_dir(const struct cgroup_hierarchy *h, const char *group, int top,
 			uint64_t attrs, struct err *err)
 {
-	const char *name = h->v2 ? "unified" : h->options;
+	const char *name = h->v2 ? "unified" : cgroupfs_is_systemd(h) ? "systemd" : h->options;
+	/* By this one a system container's init keeps its own groups. */
+	if (cgroupfs_is_systemd(h))
+		attrs &= ~(uint64_t)MOUNT_ATTR_RDONLY;
 	AUTO(fd_close_p) int fd = cgroupfs_fd(h, group, attrs, err);
 	if (fd < 0)
 		return fd;

@@ -25,6 +25,7 @@
 #include "engines/oslevel/dev.h"
 #include "engines/oslevel/private.h"
 #include "engines/oslevel/protect.h"
+#include "engines/oslevel/system.h"
 #include "engines/oslevel/workload.h"
 #include "network/link.h"
 
@@ -59,19 +60,10 @@ static const struct child_fs child_fs[] = {
 	{ "/sys", "sysfs", CHILD_NOTHING | MOUNT_ATTR_RDONLY, { { NULL, NULL } }, true },
 };
 
-static bool child_mounted_by_user(const struct launch *launch, const char *target)
-{
-	for (size_t i = 0; i < launch->n_mounts; i++) {
-		if (!strcmp(launch->mounts[i].target, target))
-			return true;
-	}
-	return false;
-}
-
 /* sysfs shows the network namespace: in a user namespace beside the host's network it cannot be mounted. */
 static int child_mount_fs(const struct launch *launch, const struct child_fs *fs, struct err *err)
 {
-	if (child_mounted_by_user(launch, fs->target))
+	if (launch_has_target(launch, fs->target))
 		return 0;
 	AUTO(fd_close_p) int fd = mount_new(fs->type, fs->options, fs->attrs, err);
 	if (fd == -EPERM && !strcmp(fs->type, "sysfs")) {
@@ -90,7 +82,7 @@ static int child_mount_shm(const struct launch *launch, struct err *err)
 {
 	char size[24];
 
-	if (child_mounted_by_user(launch, "/dev/shm"))
+	if (launch_has_target(launch, "/dev/shm"))
 		return 0;
 	(void)snprintf(size, sizeof(size), "%lld", (long long)launch->spec->shm_bytes); /* fits */
 	const struct mount_option options[] = { { "mode", "1777" },
@@ -153,10 +145,13 @@ static int child_devices(const struct launch *launch, struct err *err)
 
 static int child_protect(const struct launch *launch, int null, struct err *err)
 {
-	int r = 0;
+	AUTO(fd_close_p) int net = launch->spec->system ? system_sysctls(launch, err) : -EBADF;
+	int r = net < 0 && net != -EBADF ? net : 0;
 
 	for (size_t i = 0; r == 0 && i < PROTECT_READ_ONLY; i++)
 		r = protect_lock(launch->root, protect_read_only[i], err);
+	if (r == 0)
+		r = system_sysctls_attach(launch, net, err);
 	return r < 0 ? r : protect_mask(launch->root, null, err);
 }
 
@@ -196,11 +191,13 @@ static int child_mounts(const struct launch *launch, struct err *err)
 	r = child_mount_shm(launch, err);
 	if (r < 0)
 		return r;
-	if (!child_mounted_by_user(launch, "/dev")) {
+	if (!launch_has_target(launch, "/dev")) {
 		r = child_devices(launch, err);
 		if (r < 0)
 			return r;
 	}
+	if (launch->spec->system && (r = system_mounts(launch, err)) < 0)
+		return r;
 	for (size_t i = 0; i < launch->n_mounts; i++) {
 		const struct launch_mount *m = &launch->mounts[i];
 		r = mount_at(m->fd, launch->root, m->target, m->kind, MOUNT_TRUST_NONE, err);
@@ -218,9 +215,10 @@ static int child_cgroups(const struct launch *launch, unsigned used, struct err 
 
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		return err_set(err, errno, "cgroup namespace");
-	if (child_mounted_by_user(launch, "/sys/fs/cgroup") ||
-	    child_mounted_by_user(launch, "/sys"))
+	if (launch_has_target(launch, "/sys/fs/cgroup") || launch_has_target(launch, "/sys"))
 		return 0;
+	if (launch->spec->system)
+		return system_cgroups(launch, used, attrs, err);
 	return cgroupfs_mount(&launch->layout, used, NULL, launch->root, "/sys/fs/cgroup", attrs,
 			      err);
 }
@@ -307,6 +305,8 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 		r = child_console(&launch->spec->tty_size, ret_slave, &master, err);
 	if (r == 0)
 		r = process_prepare(launch->spec, process, status, err);
+	if (r == 0 && launch->args)
+		process->args = launch->args;
 	if (r == 0)
 		r = process_limits(process, status, err);
 	if (r == 0 && launch->spec->tty)
@@ -348,7 +348,10 @@ _Noreturn void child_main(struct launch *launch)
 		child_fork_workload(launch, &process);
 		(void)umask(0022);
 		workload_signals();
-		r = process_stdio(&launch->io, slave, &err);
+		/* An init has its streams there, but leaves the terminal to whoever logs in. */
+		const struct guest_io console = { slave, slave, slave };
+		r = launch->spec->system ? process_stdio(&console, -EBADF, &err)
+					 : process_stdio(&launch->io, slave, &err);
 	}
 	if (r == 0)
 		(void)process_become(&process, &status, &err);

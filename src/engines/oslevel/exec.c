@@ -91,6 +91,8 @@ static int exec_join(const struct spec *spec, struct cgroup_layout *layout, stru
 	int r = cgroup_instance_path(spec->cgroup_parent, spec->id, path, err);
 	if (r == 0)
 		r = cgroup_layout_read(NULL, layout, err);
+	if (r == 0 && spec->system)
+		cgroup_layout_use_all(layout);
 	if (r == 0)
 		r = cgroup_open(layout, path, ret, err);
 	if (r < 0)
@@ -103,6 +105,22 @@ static int exec_join(const struct spec *spec, struct cgroup_layout *layout, stru
 	if (r < 0)
 		cgroup_close(ret);
 	return r;
+}
+
+/*
+ * The v2 group to be born into: no process may be in one whose children have controllers, and an init gives them some. Its own
+ * are its business: one beside them.
+ */
+static int exec_leaf(const struct spec *spec, int v2)
+{
+	static const char name[] = "strata.exec";
+
+	if (!spec->system || v2 < 0)
+		return fcntl(v2, F_DUPFD_CLOEXEC, 0);
+	if (mkdirat(v2, name, 0755) < 0 && errno != EEXIST)
+		return -errno;
+	int fd = openat(v2, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
 /* A child of ours in the container's namespaces and cgroups; 0 in that child, else its pid or -errno. */
@@ -119,7 +137,7 @@ static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
 	int r = exec_join(exec->spec, &layout, &cgroup, err);
 	if (r < 0)
 		return r;
-	int v2 = cgroup_v2_fd(&cgroup);
+	AUTO(fd_close_p) int v2 = exec_leaf(exec->spec, cgroup_v2_fd(&cgroup));
 	AUTO(fd_close_p)
 	int procs = v2 < 0 ? -EBADF : openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
 	long pid = setns(pidfd, exec_namespaces(exec->spec)) < 0

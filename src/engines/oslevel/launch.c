@@ -10,6 +10,7 @@
 
 #include "base/os/fd.h"
 #include "engines/oslevel/private.h"
+#include "engines/oslevel/system.h"
 
 /* Files of the run directory that stand in for the image's own. */
 static const struct {
@@ -104,7 +105,7 @@ static int launch_depth(const void *a, const void *b)
 	return nx != ny ? (nx < ny ? -1 : 1) : strcmp(x->target, y->target);
 }
 
-static bool launch_has_target(const struct launch *launch, const char *target)
+bool launch_has_target(const struct launch *launch, const char *target)
 {
 	for (size_t i = 0; i < launch->n_mounts; i++) {
 		if (!strcmp(launch->mounts[i].target, target))
@@ -209,6 +210,7 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 		.root = -EBADF,
 		.seccomp = -EBADF,
 		.sync = -EBADF,
+		.delegated = -1,
 	};
 	AUTO(fd_close_p) int idmap = -EBADF;
 	int r = cgroup_layout_read(NULL, &launch.layout, err);
@@ -217,9 +219,12 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 
 	if (r == 0 && launch.userns && (idmap = idmap_userns(&ids, err)) < 0)
 		r = idmap;
-	bool discard = spec->remove && spec->restart == SPEC_RESTART_NO;
+	/* A system container may boot again at any time. */
+	bool discard = spec->remove && spec->restart == SPEC_RESTART_NO && !spec->system;
 	if (r == 0 && (launch.root = rootfs_mount(spec, dirs->state, idmap, discard, err)) < 0)
 		r = launch.root;
+	if (r == 0 && spec->system)
+		r = system_prepare(&launch, err);
 	if (r == 0)
 		r = launch_add_mounts(&launch, dirs->run, idmap, err);
 	if (r == 0)
@@ -245,6 +250,8 @@ void launch_fini(struct launch *launch)
 		fd_close(launch->devices[i].fd);
 	free(launch->mounts);
 	free(launch->devices);
+	free(launch->args);
+	launch->args = NULL;
 	for (unsigned i = 0; i < launch->n_joins; i++)
 		fd_close(launch->joins[i]);
 	launch->n_joins = 0;

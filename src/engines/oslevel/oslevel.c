@@ -19,6 +19,7 @@
 #include "base/os/file.h"
 #include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
+#include "engines/oslevel/system.h"
 #include "network/link.h"
 
 struct oslevel_guest {
@@ -27,7 +28,7 @@ struct oslevel_guest {
 	struct cgroup cgroup;
 	char cgroup_path[256];
 	int sync; /* our end */
-	bool has_cgroup, in_v2, reaped;
+	bool has_cgroup, in_v2, reaped, system;
 };
 
 static void oslevel_probe(struct engine_report *ret)
@@ -159,6 +160,8 @@ static int oslevel_raise(struct oslevel_guest *g, struct err *err)
 				    spec->privileged, err);
 	if (r == 0 && !g->in_v2)
 		r = cgroup_instance_move(&g->cgroup, g->guest.pid, err);
+	if (r == 0 && spec->system)
+		r = system_delegate(&g->launch, &g->cgroup, err);
 	if (r == 0)
 		r = oslevel_connect(spec, g->guest.pid, err);
 	return r;
@@ -195,6 +198,9 @@ static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs
 		oslevel_engine.destroy(&g->guest);
 		return r;
 	}
+	g->system = spec->system;
+	if (spec->system)
+		g->guest.stop_signal = sysinit_stop_signal(g->launch.init.kind);
 	*ret = &g->guest;
 	return 0;
 }
@@ -225,6 +231,18 @@ static int oslevel_start(struct guest *guest, int *ret_status, struct err *err)
 	return 0;
 }
 
+/*
+ * An init that called reboot(2): by these signals the kernel says so, and no other process can send it one that it has no
+ * handler for. Source: reboot(2), "Behavior inside PID namespaces"; kill(2), of process 1.
+ */
+static void oslevel_reap_init(const siginfo_t *info, struct guest_end *ret)
+{
+	if (info->si_code != CLD_KILLED || (info->si_status != SIGHUP && info->si_status != SIGINT))
+		return;
+	ret->reboot = info->si_status == SIGHUP;
+	ret->status = 0;
+}
+
 static int oslevel_reap(struct guest *guest, struct guest_end *ret)
 {
 	struct oslevel_guest *g = container_of(guest, struct oslevel_guest, guest);
@@ -238,6 +256,9 @@ static int oslevel_reap(struct guest *guest, struct guest_end *ret)
 	g->reaped = true;
 	ret->status = info.si_code == CLD_EXITED ? info.si_status : 128 + info.si_status;
 	ret->oom_killed = false;
+	ret->reboot = false;
+	if (g->system)
+		oslevel_reap_init(&info, ret);
 	/* The kernel may have chosen another process than the first, which then fails of that. */
 	if (ret->status != 0 && cgroup_stats_read(&g->cgroup, &stats, NULL) == 0)
 		ret->oom_killed = stats.oom_kills > 0;
@@ -290,10 +311,11 @@ static void oslevel_net_stats(pid_t pid, struct guest_stats *stats)
 	}
 }
 
-static int oslevel_stats(const struct spec *spec, const char *run_dir, pid_t pid,
+static int oslevel_stats(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 			 struct guest_stats *ret, struct err *err)
 {
 	(void)run_dir;
+	(void)paused;
 	int r = cgroup_instance_stats(spec, ret, err);
 
 	if (r == 0 && spec->network != SPEC_NETWORK_HOST)

@@ -12,6 +12,7 @@
 #include "engines/oslevel/caps_apply.h"
 #include "engines/oslevel/idmap.h"
 #include "engines/oslevel/mount.h"
+#include "engines/sysinit.h"
 
 /* A detached mount on its way to its place. */
 struct launch_mount {
@@ -31,7 +32,10 @@ struct launch {
 	size_t n_mounts;
 	struct launch_mount *devices; /* bound, in a user namespace; else made by mknod */
 	size_t n_devices;
-	int sync;		       /* the child's end */
+	int sync;	     /* the child's end */
+	struct sysinit init; /* of a system container; see system.h */
+	const char **args;   /* likewise, instead of the spec's; NULL-ended */
+	int delegated; /* likewise: index of the hierarchy that is the container's to divide, or -1 */
 	int joins[CGROUP_HIERARCHIES]; /* v1 tasks files that the child writes itself into */
 	unsigned n_joins;
 };
@@ -39,6 +43,8 @@ struct launch {
 int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 		   const struct guest_io *io, struct launch *ret, struct err *err);
 void launch_fini(struct launch *launch);
+bool launch_has_target(const struct launch *launch,
+		       const char *target); /* something is mounted just there */
 
 /*
  * rootfs_mount() - overlay of the layers and the instance's upper directory; an fd or negative errno

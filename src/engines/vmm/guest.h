@@ -22,7 +22,7 @@ void vmm_guest_destroy(struct guest *guest);
  * a kernel of its own, there is what its process takes.
  */
 int vmm_guest_freeze(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
-int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid,
+int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 		    struct guest_stats *ret, struct err *err);
 int vmm_guest_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
 			struct err *err);

@@ -18,6 +18,7 @@
 #include "base/os/fd.h"
 #include "engines/cgroup/instance.h"
 #include "engines/vmm/agent_exec.h"
+#include "engines/vmm/exits_read.h"
 #include "engines/vmm/guest.h"
 #include "engines/vmm/vmm_agent_socket.h"
 
@@ -170,7 +171,7 @@ static int proc_stats(pid_t pid, struct guest_stats *ret, struct err *err)
 	return 0;
 }
 
-int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid,
+int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 		    struct guest_stats *ret, struct err *err)
 {
 	struct err ours = { 0 };
@@ -183,7 +184,9 @@ int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid,
 	if (r < 0)
 		return r;
 	ret->memory_limit_bytes = spec->vm.memory_bytes;
-	if (!spec->vm.agent || !run_dir)
+	/* Before the agent is, which takes exits. One that is just starting has none yet. */
+	(void)vmm_exits_read(run_dir, !paused, &ret->exits, &ret->exits_counted, NULL);
+	if (!spec->vm.agent || paused)
 		return 0;
 	AUTO(fd_close_p) int fd = vmm_agent_connect(run_dir, NULL);
 	if (fd >= 0 && agent_stats(fd, ret, NULL) == 0)

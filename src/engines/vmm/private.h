@@ -26,6 +26,7 @@
 #include "base/os/loop.h"
 #include "engines/spec.h"
 #include "engines/vmm/clock.h"
+#include "engines/vmm/exits.h"
 #include "engines/vmm/memory.h"
 #include "engines/vmm/vmm.h"
 #include "machine/bus.h"
@@ -56,7 +57,8 @@ struct vmm_vcpu {
 	uint32_t wakes;	 /* futex: how often somebody had something for it */
 	bool unfinished; /* owner thread: the engine completes the last access at the next run() */
 	uint32_t held;	 /* atomic: the debugger keeps it parked while others run */
-	struct vmm_job *job; /* atomic: who parks takes it */
+	struct vmm_job *job;	    /* atomic: who parks takes it */
+	struct exit_counts *counts; /* exits.c */
 };
 
 enum vmm_end { VMM_RUNS, VMM_POWER_OFF, VMM_RESET, VMM_EXIT, VMM_SHUTDOWN, VMM_FAILED };
@@ -92,6 +94,7 @@ struct vmm {
 	uint32_t parked;	 /* atomic: how many do */
 	uint32_t stop_changes;	 /* futex: what those that are parked wait on */
 	struct vmm_debug *debug; /* NULL: no debugger may come */
+	struct vmm_exits exits;
 };
 
 /* vcpu.c */
@@ -133,6 +136,13 @@ bool vmm_lapic_before_run(struct vmm_vcpu *v);	  /* false: waited instead, look 
 bool vmm_lapic_access(struct vmm_vcpu *v, gpa_t gpa, unsigned len, bool is_write, uint64_t *value);
 void vmm_lapic_halt(struct vmm_vcpu *v);
 void vmm_lapic_msr(struct vmm_vcpu *v, bool is_write, struct vcpu_io *io);
+
+/*
+ * exits.c. vmm_exits_open() - before the seal, with the vcpus made: their places in the file of engines/vmm/exits_file.h, or, where there
+ * is no run directory, in memory of our own. vmm_exits_refresh() - loop thread: what the engine counts elsewhere, as it is now.
+ */
+int vmm_exits_open(struct vmm *vmm, struct err *err);
+void vmm_exits_refresh(struct vmm *vmm);
 
 /* vmm_agent.c: an image inside */
 void vmm_agent_signal(struct vmm *vmm, int sig);

@@ -131,6 +131,8 @@ static int run_build(struct vmm *vmm, struct err *err)
 	if (r == 0)
 		r = vmm_vcpus_boot(vmm, err);
 	if (r == 0)
+		r = vmm_exits_open(vmm, err);
+	if (r == 0)
 		vmm_test_firmware_leave(vmm);
 	return r == 0 ? vmm_debug_open(vmm, err) : r;
 }

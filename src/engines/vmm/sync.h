@@ -18,7 +18,7 @@
 #define VMM_TAP_FD  7 /* a tap's queue, or passt's socket; not open without a network */
 #define VMM_JOIN_FD                                                                                \
 	8 /* this and the next: what cgroup_join() takes; as many are open as are needed */
-#define VMM_JOINS 12
+#define VMM_JOINS 16
 #define VMM_FDS	  (VMM_JOIN_FD + VMM_JOINS)
 
 enum vmm_word {

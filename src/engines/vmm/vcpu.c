@@ -98,10 +98,28 @@ static bool vcpu_handle(struct vmm_vcpu *v, enum vcpu_exit exit, struct vcpu_io 
 	return false;
 }
 
+static void vcpu_count(struct vmm_vcpu *v, enum vcpu_exit exit)
+{
+	static const uint8_t reasons[VCPU_EXIT_MAX] = {
+		[VCPU_EXIT_PIO] = EXIT_IO,	   [VCPU_EXIT_MMIO] = EXIT_MMIO,
+		[VCPU_EXIT_HLT] = EXIT_HALT,	   [VCPU_EXIT_IRQ_WINDOW] = EXIT_IRQ_WINDOW,
+		[VCPU_EXIT_MSR_READ] = EXIT_MSR,   [VCPU_EXIT_MSR_WRITE] = EXIT_MSR,
+		[VCPU_EXIT_SHUTDOWN] = EXIT_OTHER, [VCPU_EXIT_RESET] = EXIT_OTHER,
+		[VCPU_EXIT_DEBUG] = EXIT_OTHER,	   [VCPU_EXIT_KICKED] = EXIT_KICK,
+		[VCPU_EXIT_FAIL] = EXIT_OTHER,
+	};
+	const enum exit_reason reason = exit < VCPU_EXIT_MAX ? reasons[exit] : EXIT_OTHER;
+
+	exit_count(v->counts, EXIT_VMM);
+	if (v->vmm->exits.ours & EXIT_BIT(reason)) /* else the engine does */
+		exit_count(v->counts, reason);
+}
+
 static bool vcpu_once(struct vmm_vcpu *v, struct vcpu_io *io)
 {
 	enum vcpu_exit exit = v->vmm->cpu->run(v->vcpu, io);
 
+	vcpu_count(v, exit);
 	v->unfinished = exit == VCPU_EXIT_PIO || exit == VCPU_EXIT_MMIO ||
 			exit == VCPU_EXIT_MSR_READ || exit == VCPU_EXIT_MSR_WRITE;
 	return vcpu_handle(v, exit, io);

@@ -57,12 +57,21 @@ static void the_default_is_dockers(void **state)
 	assert_true(caps_default & BIT(CAP_NET_RAW));
 }
 
+static void a_system_has_nothing_of_the_whole_machines(void **state)
+{
+	(void)state;
+	assert_true((caps_system & caps_default) == caps_default);
+	assert_true(caps_system & BIT(CAP_SYS_ADMIN) && caps_system & BIT(CAP_SYS_BOOT));
+	assert_false(caps_system & (BIT(CAP_SYS_MODULE) | BIT(CAP_SYS_RAWIO) | BIT(CAP_SYS_TIME) |
+				    BIT(CAP_MAC_ADMIN) | BIT(CAP_BPF) | BIT(CAP_SYSLOG)));
+}
+
 static uint64_t parse(const char *const *add, const char *const *drop, uint64_t held)
 {
 	struct err err = { 0 };
 	uint64_t caps;
 
-	if (caps_parse_lists(add, drop, held, &caps, &err) < 0)
+	if (caps_parse_lists(caps_default, add, drop, held, &caps, &err) < 0)
 		fail_msg("%s", err.text);
 	return caps;
 }
@@ -93,17 +102,23 @@ static void what_the_host_lacks(void **state)
 	held = all & ~BIT(CAP_SYS_RESOURCE) & ~BIT(CAP_MKNOD);
 	assert_true(parse(LIST("ALL"), NULL, held) == held);
 	assert_true(parse(NULL, NULL, held) == (caps_default & ~BIT(CAP_MKNOD)));
-	assert_int_equal(caps_parse_lists(LIST("SYS_RESOURCE"), NULL, held, &caps, &err), -EPERM);
+	assert_int_equal(
+		caps_parse_lists(caps_default, LIST("SYS_RESOURCE"), NULL, held, &caps, &err),
+		-EPERM);
 	assert_non_null(strstr(err.text, "CAP_SYS_RESOURCE"));
-	assert_int_equal(caps_parse_lists(NULL, LIST("NOPE"), held, &caps, &err), -EINVAL);
+	assert_int_equal(caps_parse_lists(caps_default, NULL, LIST("NOPE"), held, &caps, &err),
+			 -EINVAL);
 	assert_true(caps == 7);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names_in_any_case),	  cmocka_unit_test(unknown_names_say_so),
-		cmocka_unit_test(the_default_is_dockers), cmocka_unit_test(lists_follow_docker),
+		cmocka_unit_test(names_in_any_case),
+		cmocka_unit_test(unknown_names_say_so),
+		cmocka_unit_test(the_default_is_dockers),
+		cmocka_unit_test(a_system_has_nothing_of_the_whole_machines),
+		cmocka_unit_test(lists_follow_docker),
 		cmocka_unit_test(what_the_host_lacks),
 	};
 

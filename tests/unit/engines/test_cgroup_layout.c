@@ -206,6 +206,46 @@ static void report_names_what_is_missing(void **state)
 	assert_string_equal(text, "none mounted; no limits on: memory, cpu, cpuset, pids");
 }
 
+static void others_are_used_by_those_who_use_all(void **state)
+{
+	(void)state;
+	struct cgroup_layout l = parse(
+		"33 31 0:29 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n"
+		"36 31 0:32 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n"
+		"37 31 0:33 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd\n"
+		"39 31 0:33 / /mnt/again rw - cgroup cgroup rw,xattr,name=systemd\n"
+		"40 31 0:35 / /sys/fs/cgroup/hugetlb ro - cgroup cgroup rw,hugetlb\n"
+		"38 31 0:34 / /sys/fs/cgroup/net rw - cgroup cgroup rw,net_cls,net_prio\n");
+
+	assert_int_equal(l.n, 2);
+	assert_int_equal(l.n_others, 2);
+	assert_int_equal(cgroup_layout_find(&l, CGROUP_SYSTEMD), -1);
+	cgroup_layout_use_all(&l);
+	cgroup_layout_use_all(&l);
+	assert_int_equal(l.n, 4);
+	int at = cgroup_layout_find(&l, CGROUP_SYSTEMD);
+	assert_int_equal(at, 2);
+	assert_string_equal(l.hierarchies[at].mount, "/sys/fs/cgroup/systemd");
+	assert_int_equal(cgroup_layout_find(&l, "net_cls,net_prio"), 3);
+	for (unsigned i = 0; i < l.n; i++)
+		assert_true(l.hierarchies[i].used);
+}
+
+static void more_others_than_there_is_room_for(void **state)
+{
+	char text[4096];
+	size_t n = 0;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		n += (size_t)snprintf(text + n, sizeof(text) - n,
+				      "37 31 0:33 / /o/%d rw - cgroup cgroup rw,name=x%d\n", i, i);
+	struct cgroup_layout l = parse(text);
+	assert_int_equal(l.n_others, CGROUP_OTHERS);
+	cgroup_layout_use_all(&l);
+	assert_int_equal(l.n, CGROUP_OTHERS);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -220,6 +260,8 @@ int main(void)
 		cmocka_unit_test(a_long_mount_point_is_left_out),
 		cmocka_unit_test(words_of_controllers),
 		cmocka_unit_test(fields),
+		cmocka_unit_test(others_are_used_by_those_who_use_all),
+		cmocka_unit_test(more_others_than_there_is_room_for),
 		cmocka_unit_test(report_names_what_is_missing),
 	};
 

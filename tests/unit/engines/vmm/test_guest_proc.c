@@ -96,7 +96,7 @@ static void a_number_that_is_another_process_by_now_is_left_alone(void **state)
 	(void)state;
 	assert_int_equal(vmm_guest_freeze(&spec, pid, true, &err), -ESRCH);
 	assert_int_not_equal(state_of(pid), 'T');
-	assert_int_equal(vmm_guest_stats(&spec, NULL, pid, &stats, &err), -ESRCH);
+	assert_int_equal(vmm_guest_stats(&spec, "/nonexistent", pid, true, &stats, &err), -ESRCH);
 	assert_int_equal(vmm_guest_processes(&spec, pid, &pids, &n, &err), -ESRCH);
 	assert_int_equal(vmm_guest_freeze(&spec, 0, true, &err), -ESRCH);
 	assert_int_equal(vmm_guest_freeze(&spec, -1, true, &err), -ESRCH);
@@ -110,7 +110,7 @@ static void its_use_is_told(void **state)
 	struct guest_stats stats = { 0 };
 
 	(void)state;
-	assert_int_equal(vmm_guest_stats(&spec, NULL, pid, &stats, NULL), 0);
+	assert_int_equal(vmm_guest_stats(&spec, "/nonexistent", pid, true, &stats, NULL), 0);
 	assert_true(stats.memory_bytes > 4096 && stats.memory_bytes < 1 << 30);
 	assert_int_equal(stats.memory_limit_bytes, 64 << 20);
 	assert_int_equal(stats.pids, 1);

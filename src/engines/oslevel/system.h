@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What a system container has beyond others: its image's init is process 1, and finds what it would on a machine of its own: a
+ * cgroup tree that it may divide, empty /run, /run/lock and /tmp, a machine id that is its own.
+ */
+#include "engines/cgroup/cgroup.h"
+#include "engines/oslevel/private.h"
+
+/* system_prepare() - in the monitor, with the root open: which init, and by which cgroup hierarchy it knows its processes. */
+int system_prepare(struct launch *launch, struct err *err);
+/* system_delegate() - in the monitor, before SYNC_GO: that hierarchy's group becomes the container's root's. */
+int system_delegate(const struct launch *launch, const struct cgroup *cgroup, struct err *err);
+/* system_mounts() - in the child: the tmpfs ones, and /etc/machine-id of the root file system itself. */
+int system_mounts(const struct launch *launch, struct err *err);
+/* system_cgroups() - in the child, in its cgroup namespace; @attrs: of v1 hierarchies that only show. */
+int system_cgroups(const struct launch *launch, unsigned used, uint64_t attrs, struct err *err);
+/* system_sysctls() - its network namespace's sysctls: a mount to be put back over a /proc/sys that is locked, or -EBADF. */
+int system_sysctls(const struct launch *launch, struct err *err);
+int system_sysctls_attach(const struct launch *launch, int mount, struct err *err);

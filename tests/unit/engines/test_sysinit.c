@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scratch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/os/fd.h"
+#include "engines/sysinit.h"
+
+static void program(int root, const char *dir, const char *name, mode_t mode)
+{
+	AUTO(fd_close_p) int at = fd_mkdir_in(root, dir, 0755);
+	AUTO(fd_close_p) int fd = openat(at, name, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
+
+	assert_true(at >= 0 && fd >= 0);
+	assert_int_equal(fchmod(fd, mode), 0);
+}
+
+static void kinds_by_what_is_executed(void **state)
+{
+	static const struct {
+		const char *target;
+		enum sysinit_kind kind;
+		int sig;
+	} cases[] = {
+		{ "/usr/lib/systemd/systemd", SYSINIT_SYSTEMD, 37 },
+		{ "/sbin/init", SYSINIT_SYSV, SIGINT },
+		{ "/bin/busybox", SYSINIT_BUSYBOX, SIGUSR2 },
+		{ "/sbin/openrc-init", SYSINIT_OPENRC, SIGTERM },
+		{ "/sbin/runit-init", SYSINIT_RUNIT, SIGCONT },
+		{ "/bin/bash", SYSINIT_OTHER, SIGTERM },
+		{ "systemd", SYSINIT_SYSTEMD, 37 },
+		{ "", SYSINIT_OTHER, SIGTERM },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(sysinit_kind_of(cases[i].target), cases[i].kind);
+		assert_int_equal(sysinit_stop_signal(cases[i].kind), cases[i].sig);
+		assert_non_null(sysinit_name(cases[i].kind));
+	}
+	assert_true(sysinit_named("/sbin/init"));
+	assert_true(sysinit_named("/lib/systemd/systemd"));
+	assert_false(sysinit_named("/bin/busybox"));
+	assert_false(sysinit_named("sh"));
+}
+
+static void versions(void **state)
+{
+	(void)state;
+	assert_int_equal(sysinit_version("libsystemd-shared-252.so"), 252);
+	assert_int_equal(sysinit_version("libsystemd-shared-257.1-2.so"), 257);
+	assert_int_equal(sysinit_version("libsystemd-shared-.so"), 0);
+	assert_int_equal(sysinit_version("libsystemd-shared-99999999999999999999.so"), 0);
+	assert_int_equal(sysinit_version("libsystemd-core-252.so"), 0);
+}
+
+static void links_lead_to_the_kind_but_not_out(void **state)
+{
+	const struct scratch *s = *state;
+	struct sysinit init;
+	struct err err = { 0 };
+
+	program(s->fd, "/usr/lib/systemd", "systemd", 0755);
+	program(s->fd, "/usr/lib/systemd", "libsystemd-shared-252.so", 0644);
+	AUTO(fd_close_p) int sbin = fd_mkdir_in(s->fd, "/sbin", 0755);
+	assert_int_equal(symlinkat("/usr/lib/systemd/systemd", sbin, "init"), 0);
+	assert_int_equal(sysinit_find(s->fd, NULL, &init, &err), 0);
+	assert_string_equal(init.path, "/sbin/init");
+	assert_int_equal(init.kind, SYSINIT_SYSTEMD);
+	assert_int_equal(init.version, 252);
+
+	/* The host has /bin/sh; this root has not. */
+	assert_int_equal(unlinkat(sbin, "init", 0), 0);
+	assert_int_equal(symlinkat("../../../../../../bin/sh", sbin, "init"), 0);
+	assert_int_equal(sysinit_find(s->fd, NULL, &init, &err), 0);
+	assert_string_equal(init.path, "/usr/lib/systemd/systemd");
+	assert_true(sysinit_find(s->fd, "/sbin/init", &init, &err) < 0);
+	assert_non_null(strstr(err.text, "/sbin/init"));
+}
+
+static void what_cannot_run_is_no_init(void **state)
+{
+	const struct scratch *s = *state;
+	struct sysinit init;
+	struct err err = { 0 };
+
+	assert_int_equal(sysinit_find(s->fd, NULL, &init, &err), -ENOENT);
+	assert_non_null(strstr(err.text, "no init to boot"));
+	AUTO(fd_close_p) int dir = fd_mkdir_in(s->fd, "/sbin/init", 0755);
+	assert_true(dir >= 0);
+	assert_int_equal(sysinit_find(s->fd, NULL, &init, &err), -ENOENT);
+	program(s->fd, "/usr/sbin", "init", 0644);
+	assert_int_equal(sysinit_find(s->fd, NULL, &init, &err), -ENOENT);
+	program(s->fd, "/sbin", "openrc-init", 0755);
+	assert_int_equal(sysinit_find(s->fd, "openrc-init", &init, &err), 0);
+	assert_int_equal(init.kind, SYSINIT_OPENRC);
+	assert_int_equal(sysinit_find(s->fd, "nothing", &init, &err), -ENOENT);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(kinds_by_what_is_executed),
+		cmocka_unit_test(versions),
+		SCRATCH_TEST(links_lead_to_the_kind_but_not_out),
+		SCRATCH_TEST(what_cannot_run_is_no_init),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
