@@ -101,7 +101,7 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 {
 	struct bundle_host *host = &making->host;
 	const struct config *config = &making->subject.config;
-	int r = oci_preserve_fds(args, &host->preserve_fds, err);
+	int r = oci_preserve_fds(args, host, err);
 
 	if (r == 0)
 		r = make_console(args, how, making, err);

@@ -57,7 +57,7 @@ void oci_say(const struct oci *oci, const char *level, const char *text);
 		0, OPT_SWITCH, "no-new-keyring", NULL, "keep the caller's session keyring"         \
 	}
 /* oci_preserve_fds() - --preserve-fds, with LISTEN_FDS of socket activation: sd_listen_fds(3) */
-int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err);
+int oci_preserve_fds(const struct args *args, struct bundle_host *ret, struct err *err);
 /* oci_console() - connected to --console-socket, -EBADF in *ret where none is asked */
 int oci_console(const struct args *args, int *ret, struct err *err);
 int oci_pid_file(const struct args *args, pid_t pid, struct err *err);

@@ -17,7 +17,7 @@
  * Theory of operation. A group denies every device but those listed. v2 runs a small BPF program at each mknod and open
  * (BPF_PROG_TYPE_CGROUP_DEVICE); v1 has a file for that, in a hierarchy of its own, and joining that costs more than
  * loading the program (docs/cgroups.md). So v1 serves where there is no v2, or where BPF is not allowed; a group that is there
- * in any case gets the same rules.
+ * in any case gets the same rules (cgroup_rules_early()).
  */
 
 static uint32_t access_parse(const char *permissions)
@@ -104,13 +104,12 @@ static int v1_rules_set(int dirfd, const struct device_rule *rules, size_t n)
 	return r;
 }
 
-/* The program is what keeps devices away. Beside it the list says so to whoever reads it there, and may lack what a group above lacks. */
-static void v1_rules_show(const struct cgroup *cgroup, const struct device_rule *rules, size_t n)
+void cgroup_rules_early(struct cgroup *cgroup, const struct device_rule *rules, size_t n)
 {
 	int h = cgroup_find(cgroup->layout, CGROUP_DEVICES);
 
 	if (h >= 0 && !cgroup->layout->hierarchies[h].v2 && cgroup->fds[h] >= 0)
-		(void)v1_rules_set(cgroup->fds[h], rules, n);
+		cgroup->v1_rules = v1_rules_set(cgroup->fds[h], rules, n) == 0;
 }
 
 /* The v1 hierarchy, made now where the layout has one that the group had no need of so far; else -ENOTSUP. */
@@ -148,10 +147,8 @@ int cgroup_rules_set(struct cgroup *cgroup, const struct device_rule *rules, siz
 {
 	int v2 = cgroup_v2_fd(cgroup);
 	int why = v2 < 0 ? -ENOTSUP : devices_bpf_set(v2, rules, n, 0);
-	if (why == 0) {
-		v1_rules_show(cgroup, rules, n);
+	if (why == 0 || cgroup->v1_rules)
 		return 0;
-	}
 	int v1 = v1_devices_fd(cgroup, err);
 	if (v1 == -ENOTSUP)
 		return no_device_rules(err, v2 >= 0, why);

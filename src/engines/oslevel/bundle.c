@@ -139,6 +139,8 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 	if (r < 0)
 		return r;
 	work->own_cgroups = true;
+	if (!bundle->all_devices && !work->host->confined)
+		cgroup_rules_early(&work->cgroup, bundle->rules, bundle->n_rules);
 	return cgroup_joins_open(&work->cgroup, work->joins, &work->n_joins, err);
 }
 
