@@ -51,11 +51,12 @@ fuzz:
 	@RANDOM_CASES=$${RANDOM_CASES:-50000} RANDOM_SEEDS=$${RANDOM_SEEDS:-20} RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} RANDOM_ROUNDS=20000 \
 		build/tests/test_engines_hosted_jit_random
 
-## soak: start, exec, stop and kill for MINUTES=10, looking for leaks
+## soak: start, exec, stop and kill for MINUTES=10, looking for leaks; then the hypervisor's slow boots (UEFI, Bochs)
 soak:
 	@tools/setup build run
 	@$(MAKE) --no-print-directory all
 	@tools/soak $(MINUTES)
+	@STRATA_LAB_LONG=1 bats tests/lab/baremetal.bats
 
 ## kut: kvm-unit-tests from the folder KUT, built elsewhere, on the software CPU (VIRT=hosted)
 kut:

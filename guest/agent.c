@@ -23,6 +23,7 @@
 #include "session.h"
 #include "stats.h"
 #include "stream.h"
+#include "sysctl.h"
 #include "talk.h"
 
 #define AGENT_LOOK_MS		10 /* how often an unopened port is looked at */
@@ -155,6 +156,8 @@ static int agent_machine(struct agent *a, struct root *root, struct err *err)
 		r = root_etc(config, err);
 	if (r == 0)
 		r = net_setup(config, err);
+	if (r == 0)
+		r = sysctl_apply(config, err); /* after what the network has of its own */
 	if (r < 0)
 		return r;
 	a->cgroup = a->ops->cgroup(config, err);

@@ -16,6 +16,7 @@ void config_fini(struct config *config)
 	free(config->env);
 	free(config->groups);
 	free(config->directories);
+	free(config->sysctls);
 	free(config->payload);
 	*config = (struct config){ 0 };
 }
@@ -169,6 +170,8 @@ static int config_machine(const struct frame_field *field, struct config *config
 		if (!field->len || *(const char *)field->data != '/')
 			return config_bad(field, err);
 		return config_list(field, config->directories, &config->n_directories, err);
+	case AGENT_TAG_SYSCTL:
+		return config_list(field, config->sysctls, &config->n_sysctls, err);
 	default:
 		return 1;
 	}
@@ -198,7 +201,11 @@ static int config_alloc(struct config *config, size_t fields)
 	config->env = calloc(fields + 3, sizeof(char *));
 	config->groups = calloc(fields + 1, sizeof(char *));
 	config->directories = calloc(fields + 1, sizeof(char *));
-	return config->args && config->env && config->groups && config->directories ? 0 : -ENOMEM;
+	config->sysctls = calloc(fields + 1, sizeof(char *));
+	return config->args && config->env && config->groups && config->directories &&
+			       config->sysctls
+		       ? 0
+		       : -ENOMEM;
 }
 
 static int config_check(struct config *config, struct err *err)

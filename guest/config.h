@@ -27,6 +27,8 @@ struct config {
 	size_t n_args, n_env, n_groups;
 	char **directories; /* CONFIG only; absolute; an owned array, NULL-ended */
 	size_t n_directories;
+	char **sysctls; /* CONFIG only; "NAME=VALUE"; an owned array, NULL-ended */
+	size_t n_sysctls;
 	const char *cwd, *user;
 	uint64_t flags, caps;
 	struct agent_rlimit rlimits[CONFIG_RLIMITS];

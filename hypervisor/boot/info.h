@@ -36,10 +36,14 @@ struct boot_file {
 	uint16_t text; /* its words, offset into text[] */
 };
 
+/* Multiboot2 Specification 2.0, Framebuffer info. */
+enum boot_screen { BOOT_SCREEN_RGB = 1, BOOT_SCREEN_TEXT = 2 };
+
 struct boot_framebuffer {
 	uint64_t start; /* physical; 0: there is none */
 	uint32_t pitch, width, height;
 	uint8_t bits; /* a pixel: 32, others are not used */
+	uint8_t type; /* enum boot_screen; others are not used */
 };
 
 struct boot_info {
@@ -51,7 +55,7 @@ struct boot_info {
 	uint64_t rsdp; /* physical address of the ACPI root pointer; 0: not told, search for it */
 	uint8_t rsdp_copy[36]; /* multiboot2 hands a copy; all zero: there is none */
 	struct boot_framebuffer framebuffer;
-	uint16_t cmdline;	    /* offset into text[]; the words after the image's name */
+	uint16_t cmdline; /* offset into text[]; some loaders begin with the image's name */
 	char text[BOOT_TEXT_BYTES]; /* [0] is always 0: offset 0 is the empty string */
 	unsigned n_text;
 	bool is_cut; /* there was more than fits: ranges, files or text were left out */

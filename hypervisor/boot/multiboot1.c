@@ -78,28 +78,15 @@ static int mb1_modules(const struct boot_view *view, uint64_t at, uint32_t n,
 	return 0;
 }
 
-/* The first word is the image's own name. */
-static uint16_t mb1_cmdline(const struct boot_view *view, uint64_t at, struct boot_info *info)
-{
-	const char *c = boot_view_at(view, at, 1);
-
-	for (unsigned n = 0; c && *c && *c != ' ' && n < TEXT_MOST; n++)
-		c = boot_view_at(view, ++at, 1);
-	while (c && *c == ' ')
-		c = boot_view_at(view, ++at, 1);
-	return boot_info_add_text(info, view, at, TEXT_MOST);
-}
-
 static void mb1_framebuffer(const struct mb1_info *mb, struct boot_info *info)
 {
-	if (mb->framebuffer_type != 1) /* 1: direct RGB */
-		return;
 	info->framebuffer = (struct boot_framebuffer){
 		.start = le64_load(mb->framebuffer),
 		.pitch = le32_get(mb->pitch),
 		.width = le32_get(mb->width),
 		.height = le32_get(mb->height),
 		.bits = mb->bits,
+		.type = mb->framebuffer_type,
 	};
 }
 
@@ -113,7 +100,7 @@ int boot_info_multiboot1(const struct boot_view *view, uint64_t phys, struct boo
 		return -EFAULT;
 	uint32_t flags = le32_get(mb->flags);
 	if (flags & INFO_CMDLINE)
-		ret->cmdline = mb1_cmdline(view, le32_get(mb->cmdline), ret);
+		ret->cmdline = boot_info_add_text(ret, view, le32_get(mb->cmdline), TEXT_MOST);
 	if (flags & INFO_MODULES)
 		r = mb1_modules(view, le32_get(mb->modules), le32_get(mb->n_modules), ret);
 	if (r)

@@ -84,7 +84,7 @@ static void mb2_framebuffer(const struct boot_view *view, uint64_t at, uint32_t 
 {
 	const struct mb2_framebuffer *fb = boot_view_at(view, at, sizeof(*fb));
 
-	if (size < offsetof(struct mb2_framebuffer, type) + 1 || !fb || fb->type != 1)
+	if (size < offsetof(struct mb2_framebuffer, type) + 1 || !fb)
 		return;
 	info->framebuffer = (struct boot_framebuffer){
 		.start = le64_get(fb->start),
@@ -92,6 +92,7 @@ static void mb2_framebuffer(const struct boot_view *view, uint64_t at, uint32_t 
 		.width = le32_get(fb->width),
 		.height = le32_get(fb->height),
 		.bits = fb->bits,
+		.type = fb->type,
 	};
 }
 

@@ -49,9 +49,9 @@ static void panic_backtrace(uint64_t rbp, uint64_t rip)
 		if (frame[0] <= rbp)
 			break;
 		rbp = frame[0];
-		rip = frame[1];
+		rip = frame[1] - 1; /* inside of the call, which may be the last of its function */
 	}
-	print("\n(addr2line -fe strata-hv.debug names them)\n");
+	print("\n(addr2line -fe strata-hv64 names them)\n");
 }
 
 static void panic_last_exit(void)
@@ -77,8 +77,8 @@ void panic(const char *fmt, ...)
 	va_end(args);
 	print("\n");
 	panic_last_exit();
-	panic_backtrace((uintptr_t)__builtin_frame_address(0),
-			(uintptr_t)__builtin_return_address(0));
+	const uint64_t *frame = __builtin_frame_address(0);
+	panic_backtrace(frame[0], frame[1] - 1);
 	panic_stop();
 }
 

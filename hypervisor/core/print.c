@@ -78,14 +78,25 @@ void print_init(const char *which)
 		console_put(c);
 }
 
-void print_screen(uint64_t phys, uint32_t pitch, uint32_t width, uint32_t height)
+static void screen_catch_up(void)
 {
 	uint64_t at = 0;
 	char c;
 
-	screen_init(&console.screen, (void *)(uintptr_t)phys, pitch, width, height);
 	while (print_ring_read(&at, &c, 1))
 		screen_put(&console.screen, c);
+}
+
+void print_screen(uint64_t phys, uint32_t pitch, uint32_t width, uint32_t height)
+{
+	screen_init(&console.screen, (void *)(uintptr_t)phys, pitch, width, height);
+	screen_catch_up();
+}
+
+void print_text_screen(uint64_t phys, uint32_t columns, uint32_t rows)
+{
+	screen_init_text(&console.screen, (void *)(uintptr_t)phys, columns, rows);
+	screen_catch_up();
 }
 
 void print_va(const char *fmt, va_list args)

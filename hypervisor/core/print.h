@@ -21,6 +21,8 @@ void print_va(const char *fmt, va_list args);
 void print_init(const char *console);
 /* print_screen() - text on a framebuffer of 32-bit pixels from now on; what the ring holds is shown first */
 void print_screen(uint64_t phys, uint32_t pitch, uint32_t width, uint32_t height);
+/* print_text_screen() - the same on a VGA text screen of so many characters, 80 by 25 mostly */
+void print_text_screen(uint64_t phys, uint32_t columns, uint32_t rows);
 /* print_unlock() - for panic(): the holder of the console's lock may never give it back */
 void print_unlock(void);
 

@@ -3,10 +3,12 @@
 
 #include <string.h>
 
-#define CELL_WIDTH  8U
-#define CELL_HEIGHT 16U
-#define INK	    UINT32_C(0x00d0d0d0)
-#define FONT_FIRST  0x20
+#define CELL_WIDTH     8U
+#define CELL_HEIGHT    16U
+#define INK	       UINT32_C(0x00d0d0d0)
+#define CELL_ATTRIBUTE 0x0700 /* VGA: light grey on black */
+#define CELL_BLANK     (CELL_ATTRIBUTE | ' ')
+#define FONT_FIRST     0x20
 
 /*
  * Space to tilde, 3 by 5: a digit a row from the top, its bits the columns from the left. Drawn twice as wide and three times
@@ -36,23 +38,48 @@ void screen_init(struct screen *screen, void *pixels, uint32_t pitch, uint32_t w
 		screen->pixels = NULL;
 }
 
+void screen_init_text(struct screen *screen, void *cells, uint32_t columns, uint32_t rows)
+{
+	*screen = (struct screen){ .columns = columns, .rows = rows };
+	screen->cells = columns && rows ? cells : NULL;
+	for (uint32_t i = 0; screen->cells && i < columns * rows; i++)
+		screen->cells[i] = CELL_BLANK;
+}
+
 static uint32_t *screen_line(const struct screen *screen, uint32_t y)
 {
 	return screen->pixels + (uint64_t)y * (screen->pitch / 4);
 }
 
+static void screen_scroll_text(const struct screen *screen)
+{
+	uint32_t kept = screen->columns * (screen->rows - 1);
+
+	memcpy(screen->cells, screen->cells + screen->columns,
+	       (size_t)kept * 2); /* rep movsb, upwards */
+	for (uint32_t i = 0; i < screen->columns; i++)
+		screen->cells[kept + i] = CELL_BLANK;
+}
+
+static void screen_scroll(const struct screen *screen)
+{
+	uint32_t kept = (screen->rows - 1) * CELL_HEIGHT;
+
+	memcpy(screen->pixels, screen_line(screen, CELL_HEIGHT),
+	       (uint64_t)kept * screen->pitch); /* rep movsb, upwards */
+	memset(screen_line(screen, kept), 0, (uint64_t)CELL_HEIGHT * screen->pitch);
+}
+
 static void screen_newline(struct screen *screen)
 {
-	uint32_t text_height = screen->rows * CELL_HEIGHT;
-
 	screen->column = 0;
 	if (++screen->row < screen->rows)
 		return;
 	screen->row = screen->rows - 1;
-	memcpy(screen->pixels, screen_line(screen, CELL_HEIGHT),
-	       (uint64_t)(text_height - CELL_HEIGHT) * screen->pitch); /* rep movsb, upwards */
-	memset(screen_line(screen, text_height - CELL_HEIGHT), 0,
-	       (uint64_t)CELL_HEIGHT * screen->pitch);
+	if (screen->cells)
+		screen_scroll_text(screen);
+	else
+		screen_scroll(screen);
 }
 
 static void screen_draw(const struct screen *screen, char c)
@@ -71,13 +98,17 @@ static void screen_draw(const struct screen *screen, char c)
 
 void screen_put(struct screen *screen, char c)
 {
-	if (!screen->pixels || c == '\r')
+	if ((!screen->pixels && !screen->cells) || c == '\r')
 		return;
 	if (c == '\n') {
 		screen_newline(screen);
 		return;
 	}
-	screen_draw(screen, c);
+	if (screen->cells)
+		screen->cells[screen->row * screen->columns + screen->column] =
+			(uint16_t)(CELL_ATTRIBUTE | (uint8_t)c);
+	else
+		screen_draw(screen, c);
 	if (++screen->column == screen->columns)
 		screen_newline(screen);
 }

@@ -74,8 +74,12 @@ static void start_screen(const struct boot_framebuffer *fb)
 {
 	uint64_t len = (uint64_t)fb->pitch * fb->height;
 
-	if (fb->start && fb->bits == 32 && len < UINT64_C(1) << 30 && map_range(fb->start, len))
+	if (!fb->start || len >= UINT64_C(1) << 30 || !map_range(fb->start, len))
+		return;
+	if (fb->type == BOOT_SCREEN_RGB && fb->bits == 32)
 		print_screen(fb->start, fb->pitch, fb->width, fb->height);
+	else if (fb->type == BOOT_SCREEN_TEXT && fb->bits == 16)
+		print_text_screen(fb->start, fb->width, fb->height);
 }
 
 static void start_cpus(void)
@@ -120,5 +124,7 @@ void hv_start(uint32_t protocol, uint32_t info)
 	if (!clock_init(start.firmware.pm_timer))
 		print("no PIT and no PM timer: time is a guess\n");
 	start_cpus();
+	if (boot_info_word(&start.info, "panic", console, sizeof(console)))
+		panic("asked for on the command line");
 	hv_main(&start.info, &start.firmware);
 }

@@ -120,6 +120,7 @@ enum agent_tag {
 	AGENT_TAG_PIDS = 39,  /* number: processes at most; 0 or no field: no limit */
 	AGENT_TAG_DIRECTORY =
 		40, /* absolute, each: made in the root where it is missing, before the mounts */
+	AGENT_TAG_SYSCTL = 41, /* "NAME=VALUE", each: parameters of the guest's kernel */
 	/* of PUT, GET, STAT */
 	AGENT_TAG_PATH = 64,
 	AGENT_TAG_AS = 65, /* the name in the tar; no field: the path's last part */

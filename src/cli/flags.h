@@ -35,6 +35,9 @@ struct args;
 /* flag_vm() - the flags of a virtual machine, as the member "vm"; none given: nothing. */
 int flag_vm(const struct args *args, json_t *config, struct err *err);
 
+/* flag_health() - the flags of its own check, as the member "health"; none given: nothing. */
+int flag_health(const struct args *args, json_t *config, struct err *err);
+
 /* into objects */
 int flag_label(const char *text, const char *flag, json_t *into, struct err *err);
 int flag_label_file(const char *text, const char *flag, json_t *into, struct err *err);

@@ -67,6 +67,15 @@ static int inspect_cpu(const struct instance *instance, json_t *object, struct e
 	return cpu ? flag_set(json_object_get(object, "vm"), "cpu", json_string(cpu), err) : 0;
 }
 
+/* what its own check says; the spec's "health" is how it is made */
+static int inspect_health(struct manager *manager, const struct instance *instance, json_t *object,
+			  struct err *err)
+{
+	json_t *health = manager_health(manager, instance);
+
+	return health ? flag_set(json_object_get(object, "state"), "health", health, err) : 0;
+}
+
 static int inspect_instance(struct cli *cli, const char *ref, json_t **ret, struct err *err)
 {
 	AUTO(instance_fini) struct instance instance = { 0 };
@@ -82,6 +91,7 @@ static int inspect_instance(struct cli *cli, const char *ref, json_t **ret, stru
 	r = r < 0 ? r : flag_set(object, "name", json_string(instance.name), err);
 	r = r < 0 ? r : flag_set(object, "created", verb_time(instance.created_ns), err);
 	r = r < 0 ? r : flag_set(object, "state", inspect_state(&instance), err);
+	r = r < 0 ? r : inspect_health(manager, &instance, object, err);
 	r = r < 0 ? r : inspect_address(manager, &instance, object, err);
 	r = r < 0 ? r : inspect_cpu(&instance, object, err);
 	r = r < 0 ? r : inspect_ports(manager, &instance, object, err);

@@ -19,7 +19,8 @@ static const struct opt ps_opts[] = {
 	{ 'q', OPT_SWITCH, "quiet", NULL, "only the ids" },
 	{ 'n', OPT_TEXT, "last", "N", "the N made last, ended or not" },
 	{ 'l', OPT_SWITCH, "latest", NULL, "the one made last" },
-	{ 0, OPT_LIST, "filter", "K=V", "name=, id=, status=, exited=, label=, ancestor=" },
+	{ 0, OPT_LIST, "filter", "K=V",
+	  "name=, id=, status=, health=, exited=, label=, ancestor=" },
 	{ 0, OPT_SWITCH, "no-trunc", NULL, "whole ids and commands" },
 	OPT_FORMAT,
 	{ 0 },
@@ -45,6 +46,10 @@ static void ps_list_fini(struct ps_list *list)
 
 static const char *ps_status(const struct instance *instance, char ret[80])
 {
+	static const char *const health[] = { [HEALTH_NONE] = "",
+					      [HEALTH_STARTING] = " (health: starting)",
+					      [HEALTHY] = " (healthy)",
+					      [UNHEALTHY] = " (unhealthy)" };
 	char when[32];
 
 	switch (instance->state) {
@@ -56,7 +61,9 @@ static const char *ps_status(const struct instance *instance, char ret[80])
 			return "Starting";
 		clock_ago(instance->started_ns, when);
 		(void)snprintf(ret, 80, "Up %.*s%s", (int)(strlen(when) - strlen(" ago")), when,
-			       instance->state == INSTANCE_PAUSED ? " (Paused)" : ""); /* fits */
+			       instance->state == INSTANCE_PAUSED
+				       ? " (Paused)"
+				       : health[instance->health]); /* fits */
 		return ret;
 	case INSTANCE_RESTARTING:
 	case INSTANCE_EXITED:
@@ -117,14 +124,14 @@ static json_t *ps_row_json(const struct ps_list *list, const struct instance *in
 	char status[80];
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:O?, s:O?, s:O?, s:s, s:o, s:o, s:o, s:i, s:i}", "id",
-		instance->id, "name", instance->name, "image", json_str(spec, "image", ""), "virt",
-		json_str(spec, "virt", ""), "state", instance_state_name(instance->state), "args",
-		json_object_get(spec, "args"), "ports", ports, "labels",
+		"{s:s, s:s, s:s, s:s, s:s, s:O?, s:O?, s:O?, s:s, s:o, s:o, s:o, s:i, s:i, s:s}",
+		"id", instance->id, "name", instance->name, "image", json_str(spec, "image", ""),
+		"virt", json_str(spec, "virt", ""), "state", instance_state_name(instance->state),
+		"args", json_object_get(spec, "args"), "ports", ports, "labels",
 		json_object_get(spec, "labels"), "status", ps_status(instance, status), "created",
 		verb_time(instance->created_ns), "started", verb_time(instance->started_ns),
 		"finished", verb_time(instance->finished_ns), "exit_code", instance->exit_code,
-		"pid", (int)instance->pid);
+		"pid", (int)instance->pid, "health", status_health_name(instance->health));
 }
 
 /* the next one that is asked for; NULL: that was all */

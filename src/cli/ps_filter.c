@@ -29,6 +29,11 @@ static bool filter_status(const struct instance *instance, const char *value)
 	return !strcmp(instance_state_name(instance->state), value);
 }
 
+static bool filter_health(const struct instance *instance, const char *value)
+{
+	return !strcmp(status_health_name(instance->health), value);
+}
+
 static bool filter_exited(const struct instance *instance, const char *value)
 {
 	int64_t code;
@@ -69,9 +74,10 @@ static bool filter_ancestor(const struct instance *instance, const char *value)
 }
 
 static const struct filter filters[] = {
-	{ "name", false, filter_name },	    { "id", false, filter_id },
-	{ "status", false, filter_status }, { "exited", false, filter_exited },
-	{ "label", true, filter_label },    { "ancestor", false, filter_ancestor },
+	{ "name", false, filter_name },		{ "id", false, filter_id },
+	{ "status", false, filter_status },	{ "exited", false, filter_exited },
+	{ "health", false, filter_health },	{ "label", true, filter_label },
+	{ "ancestor", false, filter_ancestor },
 };
 
 static const struct filter *filter_of(const char *text)
@@ -104,7 +110,7 @@ int ps_filter_check(const struct args_value *texts, bool *ret_all, struct err *e
 		if (!filter)
 			return err_say(err, EINVAL,
 				       "--filter: '%s' is not known; write name=, id=, status=, "
-				       "exited=, label= or ancestor=",
+				       "health=, exited=, label= or ancestor=",
 				       text);
 		if (filter->match == filter_status && !filter_is_state(text + 7))
 			return err_say(

@@ -329,8 +329,8 @@ static int run_utf8(const struct args *args, struct err *err)
 int run_config(const struct args *args, json_t **ret, struct err *err)
 {
 	static int (*const parts[])(const struct args *, json_t *, struct err *) = {
-		run_operands, run_texts, run_switches, run_lists, run_limits,
-		run_network,  run_virt,	 run_userns,   run_end,	  flag_vm,
+		run_operands, run_texts,  run_switches, run_lists, run_limits,	run_network,
+		run_virt,     run_userns, run_end,	flag_vm,   flag_health,
 	};
 	const char *shm = args_text(args, "shm-size", NULL);
 	int64_t bytes;

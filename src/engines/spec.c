@@ -185,6 +185,7 @@ static void read_network(struct spec_reader *rd, struct spec *spec)
 	e->address = spec_ip(&end, "address");
 	e->gateway = spec_ip(&end, "gateway");
 	e->prefix = (unsigned)spec_int(&end, "prefix", 0, 128, 0);
+	e->mtu = (unsigned)spec_int(&end, "mtu", 68, 65535, 0);
 	e->mac = spec_str(&end, "mac", NULL);
 	if (e->mac && !spec_is_mac(e->mac))
 		spec_fail(&end, "mac", "must be six bytes as '02:00:0a:c9:00:02'");
@@ -302,6 +303,23 @@ static void read_upkeep(struct spec_reader *rd, struct spec *spec)
 	spec_leave(rd, &log);
 }
 
+static void read_health(struct spec_reader *rd, struct spec_health *h)
+{
+	struct spec_reader in = spec_enter(rd, "health");
+
+	if (in.obj) {
+		h->args = spec_strings(&in, "args", 1u << 16, NULL, &h->n_args);
+		if (!h->n_args)
+			spec_fail(&in, "args", "must have at least one word, the command");
+	}
+	h->interval_ms = (unsigned)spec_int(&in, "interval_ms", 1, INT32_MAX, 30000);
+	h->timeout_ms = (unsigned)spec_int(&in, "timeout_ms", 1, INT32_MAX, 30000);
+	h->start_period_ms = (unsigned)spec_int(&in, "start_period_ms", 0, INT32_MAX, 0);
+	h->start_interval_ms = (unsigned)spec_int(&in, "start_interval_ms", 1, INT32_MAX, 5000);
+	h->retries = (unsigned)spec_int(&in, "retries", 1, INT32_MAX, 3);
+	spec_leave(rd, &in);
+}
+
 int spec_load(json_t *json, struct spec *ret, struct err *err)
 {
 	if (!json_is_object(json))
@@ -321,6 +339,7 @@ int spec_load(json_t *json, struct spec *ret, struct err *err)
 	read_network(&rd, &spec);
 	read_ports(&rd, &spec);
 	read_upkeep(&rd, &spec);
+	read_health(&rd, &spec.health);
 	if (rd.failed)
 		return rd.failed;
 	*ret = spec;
@@ -339,9 +358,11 @@ void spec_fini(struct spec *spec)
 	free(spec->ulimits);
 	free(spec->vm.disks);
 	free(spec->vm.directories);
+	free(spec->vm.sysctls);
 	free(spec->uid_map);
 	free(spec->gid_map);
 	free(spec->ports);
+	free(spec->health.args);
 	json_decref(spec->json);
 	*spec = (struct spec){ 0 };
 }

@@ -81,7 +81,19 @@ struct spec_endpoint { /* filled by the manager before the start; all NULL witho
 	unsigned prefix;
 	const char *gateway; /* NULL on an internal network */
 	const char *mac;
+	unsigned mtu;	     /* 0: not said */
 	const char *host_if; /* the veth's name on the host */
+};
+
+/* A program that says by its exit status whether the workload does its work; no args: there is none. */
+struct spec_health {
+	const char **args; /* run inside, as exec would; NULL-ended */
+	size_t n_args;
+	unsigned interval_ms,
+		timeout_ms; /* from a check's end to the next one's start; of one check */
+	/* A failure this soon after the start does not count, and until one passes checks come at start_interval_ms. */
+	unsigned start_period_ms, start_interval_ms;
+	unsigned retries; /* so many failures in a row are "unhealthy" */
 };
 
 enum spec_disk_format { SPEC_DISK_AUTO, SPEC_DISK_RAW, SPEC_DISK_QCOW2 };
@@ -113,10 +125,13 @@ struct spec_vm {
 	bool machine_irqchip;	   /* the machine's interrupt controllers instead of the engine's */
 	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
 	bool console; /* with an agent: what the kernel says on its serial port goes to standard error, not away */
-	bool upper; /* with an agent: disk 1 holds what it writes */
+	bool upper;	     /* with an agent: disk 1 holds what it writes */
+	const char *root_fs; /* with an agent: the file system on disk 0: "erofs", "ext4" */
 	const char **
 		directories; /* with an agent: made in its root where they are missing; absolute, NULL-ended */
 	size_t n_directories;
+	const char **sysctls; /* with an agent: "NAME=VALUE", NULL-ended */
+	size_t n_sysctls;
 	bool balloon, rng;
 	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };
@@ -163,7 +178,8 @@ struct spec {
 	size_t n_ports;
 	enum spec_restart restart;
 	unsigned restart_max; /* on-failure: 0 is no bound */
-	int stop_signal;      /* 0, of a system: its init's own */
+	struct spec_health health;
+	int stop_signal; /* 0, of a system: its init's own */
 	unsigned stop_timeout_ms;
 	int64_t log_max_bytes; /* a log file is rotated past this */
 	unsigned log_files;    /* kept, the current one included */

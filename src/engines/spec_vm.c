@@ -9,6 +9,7 @@
 
 #define VM_VCPUS_MAX	   64
 #define VM_DIRECTORIES_MAX 1024
+#define VM_SYSCTLS_MAX	   1024
 #define VM_DISKS_MAX	   16
 #define VM_APPEND_MAX	   4096
 #define VM_MEMORY_MIN	   (INT64_C(2) << 20)
@@ -16,6 +17,7 @@
 static const char *const disk_formats[] = {
 	[SPEC_DISK_AUTO] = "auto", [SPEC_DISK_RAW] = "raw", [SPEC_DISK_QCOW2] = "qcow2", NULL
 };
+static const char *const root_types[] = { "erofs", "ext4", NULL };
 static const char *const irqchips[] = { "engine", "machine", NULL };
 
 static void read_vm_disks(struct spec_reader *rd, struct spec_vm *vm)
@@ -62,8 +64,10 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->agent = spec_bool(&in, "agent", false);
 	vm->console = spec_bool(&in, "console", false);
 	vm->upper = spec_bool(&in, "upper", false);
+	vm->root_fs = root_types[spec_word(&in, "root_fs", root_types, 0)];
 	vm->directories = spec_strings(&in, "directories", VM_DIRECTORIES_MAX, spec_is_absolute,
 				       &vm->n_directories);
+	vm->sysctls = spec_strings(&in, "sysctls", VM_SYSCTLS_MAX, spec_is_env, &vm->n_sysctls);
 	vm->balloon = spec_bool(&in, "balloon", true);
 	vm->rng = spec_bool(&in, "rng", true);
 	vm->test_devices = spec_bool(&in, "test_devices", false);

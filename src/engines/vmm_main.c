@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * strata-vmm: one virtual machine. Started by an instance's monitor with the fds of engines/vmm/sync.h, or by
- * hand with a file that holds a spec (docs/spec.md), on the caller's standard streams.
+ * hand with a file that holds a spec (docs/spec.md), on the caller's standard streams. With --free it gets the monitor's fds, but
+ * belongs to nobody (struct vmm_fds): the OCI runtime's.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -85,14 +86,16 @@ static void main_cgroups(struct vmm_fds *fds)
 
 int main(int argc, char **argv)
 {
-	const bool by_hand = argc == 2;
+	const bool is_free = argc == 2 && !strcmp(argv[1], "--free");
+	const bool by_hand = argc == 2 && !is_free;
 	struct vmm_fds fds = { .in = STDIN_FILENO,
 			       .out = STDOUT_FILENO,
 			       .err = STDERR_FILENO,
 			       .sync = -EBADF,
 			       .run = -EBADF,
 			       .tap = -EBADF,
-			       .home = -EBADF };
+			       .home = -EBADF,
+			       .free = is_free };
 	struct vmm_engine engine = { 0 };
 	struct spec spec = { 0 };
 	struct err err = { 0 };

@@ -689,6 +689,9 @@ static int create_build(struct manager *manager, const json_t *config, const str
 		      create_layers(spec, image) < 0))
 		return err_set(err, ENOMEM, "new instance");
 	r = create_defaults(spec, config, image_config, id, engine->machines, err);
+	if (r == 0)
+		r = create_health(spec, json_object_get(config, "health"),
+				  json_object_get(image_config, "config"), err);
 	if (r == 0 && engine->machines)
 		r = machine_ask(spec, config, image != NULL, err);
 	if (r == 0 && engine->machines)

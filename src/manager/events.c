@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * <root>/events: one JSON object a line, appended with one write(2) by whichever command did the thing; rotated
+ * <root>/events: one JSON object a line, appended with one write(2) by whichever command, or monitor, did the thing; rotated
  * to events.1 past EVENTS_MAX.
  */
 #include <errno.h>
@@ -20,15 +20,15 @@
 
 #define EVENTS_MAX (4 << 20)
 
-void event_add(struct manager *manager, const char *action, const struct instance *instance,
-	       const char *key, int64_t value)
+void event_write(int root_fd, const char *action, const char *id, const char *name, const char *key,
+		 int64_t value)
 {
 	char text[1024], extra[64] = "";
 	struct stat st;
 	int64_t now = clock_real_ns();
 	AUTO(fd_close_p)
-	int fd = openat(manager->store.root_fd, "events",
-			O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+	int fd = openat(root_fd, "events", O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC,
+			0600);
 
 	if (fd < 0)
 		return;
@@ -39,13 +39,19 @@ void event_add(struct manager *manager, const char *action, const struct instanc
 	int n = snprintf(text, sizeof(text),
 			 "{\"time_ns\":%lld,\"type\":\"instance\",\"action\":\"%s\",\"id\":\"%s\","
 			 "\"name\":\"%s\"%s}\n",
-			 (long long)now, action, instance->id, instance->name, extra);
+			 (long long)now, action, id, name, extra);
 	if (n <= 0 || (size_t)n >= sizeof(text))
 		return;
 	if (fd_write_all(fd, text, (size_t)n) == 0 && fstat(fd, &st) == 0 &&
 	    st.st_size > EVENTS_MAX)
-		(void)renameat(manager->store.root_fd, "events", manager->store.root_fd,
+		(void)renameat(root_fd, "events", root_fd,
 			       "events.1"); /* somebody else did it: as well */
+}
+
+void event_add(struct manager *manager, const char *action, const struct instance *instance,
+	       const char *key, int64_t value)
+{
+	event_write(manager->store.root_fd, action, instance->id, instance->name, key, value);
 }
 
 struct events {

@@ -121,6 +121,18 @@ int manager_kill(struct manager *manager, struct instance *instance, int sig, st
 	return life_settle(manager, instance, err);
 }
 
+/* Its monitor checks nobody's health who cannot answer; one that is not told counts a check that comes to nothing. */
+static void life_tell_frozen(struct manager *manager, const struct instance *instance, bool frozen)
+{
+	const int32_t word = frozen;
+
+	if (!json_object_get(instance->spec, "health"))
+		return;
+	AUTO(fd_close_p) int fd = instance_connect(manager, instance, NULL);
+	if (fd >= 0)
+		(void)wire_send(fd, WIRE_FROZEN, &word, sizeof(word)); /* it may be gone */
+}
+
 static int life_freeze(struct manager *manager, struct instance *instance, bool frozen,
 		       struct err *err)
 {
@@ -144,6 +156,7 @@ static int life_freeze(struct manager *manager, struct instance *instance, bool 
 	if (r < 0)
 		return r;
 	instance->state = state;
+	life_tell_frozen(manager, instance, frozen);
 	event_add(manager, frozen ? "pause" : "resume", instance, NULL, 0);
 	return 0;
 }

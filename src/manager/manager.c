@@ -127,15 +127,15 @@ static int instance_from_row(sqlite3_stmt *stmt, enum list_detail detail, struct
 	const char *spec = db_col_str(stmt, INSTANCE_COLUMN_SPEC);
 	int r = instance_from_columns(stmt, &i, err);
 
-	if (r == 0 && detail == LIST_SHOWN) {
-		i.image = strdup(spec);
-		i.virt = strdup(db_col_str(stmt, INSTANCE_COLUMN_SPEC + 1));
-		i.command = strdup(db_col_str(stmt, INSTANCE_COLUMN_SPEC + 2));
+	if (r == 0 && sqlite3_column_count(stmt) > INSTANCE_COLUMN_SPEC + 1) { /* of a list */
+		i.image = strdup(db_col_str(stmt, INSTANCE_COLUMN_SPEC + 1));
+		i.virt = strdup(db_col_str(stmt, INSTANCE_COLUMN_SPEC + 2));
+		i.command = strdup(db_col_str(stmt, INSTANCE_COLUMN_SPEC + 3));
 		if (!i.image || !i.virt || !i.command)
 			r = err_set(err, ENOMEM, "read instance");
-	} else if (r == 0) {
-		r = json_parse(spec, strlen(spec), "stored spec", &i.spec, err);
 	}
+	if (r == 0 && detail != LIST_SHOWN)
+		r = json_parse(spec, strlen(spec), "stored spec", &i.spec, err);
 	if (r < 0) {
 		instance_fini(&i);
 		return r;
@@ -164,6 +164,7 @@ int instance_reload(struct manager *manager, struct instance *instance, struct e
 		return r;
 	fresh.pid = instance->pid;
 	fresh.monitor = instance->monitor;
+	fresh.health = instance->health;
 	fresh.image = TAKE(instance->image);
 	fresh.virt = TAKE(instance->virt);
 	fresh.command = TAKE(instance->command);
@@ -257,13 +258,14 @@ static int manager_list_rows(struct manager *manager, enum list_detail detail,
 	struct db *db = &manager->store.db;
 	struct instance *list = NULL;
 	size_t n = 0;
-	int r = db_prepare(db, &stmt, err,
-			   detail == LIST_SHOWN
-				   ? "SELECT " INSTANCE_COLUMNS
-				     ", ref, virt, command FROM instance ORDER BY created_ns DESC"
-				   : "SELECT " INSTANCE_COLUMNS
-				     ", summary FROM instance ORDER BY created_ns DESC",
-			   "");
+	int r = db_prepare(
+		db, &stmt, err,
+		detail == LIST_SHOWN
+			? "SELECT " INSTANCE_COLUMNS
+			  ", NULL, ref, virt, command FROM instance ORDER BY created_ns DESC"
+			: "SELECT " INSTANCE_COLUMNS
+			  ", summary, ref, virt, command FROM instance ORDER BY created_ns DESC",
+		"");
 
 	while (r == 0 && (r = db_step(db, stmt, err)) == 1) {
 		if ((n & (n - 1)) == 0) { /* grow at powers of two */

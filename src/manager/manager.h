@@ -20,6 +20,7 @@
 #include "base/os/digest.h"
 #include "base/os/store.h"
 #include "engines/stats.h"
+#include "manager/status.h"
 
 /* A monitor started ahead of need: manager_prepare(). */
 struct manager_spare {
@@ -52,9 +53,10 @@ struct instance {
 	bool oom_killed;
 	unsigned restarts;
 	bool stopped_by_user;
-	char *error; /* why it could not run, or what happened to it; "" mostly */
+	enum status_health health; /* what its own check says */
+	char *error;		   /* why it could not run, or what happened to it; "" mostly */
 	int64_t created_ns, started_ns, finished_ns; /* since the epoch; 0: never */
-	char *image, *virt, *command; /* of the spec: only by LIST_SHOWN, else NULL */
+	char *image, *virt, *command; /* of the spec: only in a list, else NULL */
 };
 
 int manager_open(const char *root, const char *run_root, struct manager *ret, struct err *err);
@@ -75,7 +77,7 @@ int manager_create(struct manager *manager, const json_t *config, struct instanc
 /* manager_find() - by name, full id, or an id's unique prefix; reconciled. -ENOENT, -ENOTUNIQ. */
 int manager_find(struct manager *manager, const char *ref, struct instance *ret, struct err *err);
 enum list_detail {
-	LIST_SHOWN, /* spec is NULL; image, virt and command are there: the fastest */
+	LIST_SHOWN, /* spec is NULL: the fastest */
 	LIST_SUMMARY, /* spec has image, image_id, virt, args, ports, labels, restart, remove, network */
 };
 /* manager_list() - newest first; instances_free() them. What needs more of a spec takes manager_find(). */
@@ -160,6 +162,12 @@ int manager_logs(struct manager *manager, const struct instance *instance,
 
 int manager_stats(struct manager *manager, const struct instance *instance, struct guest_stats *ret,
 		  struct err *err);
+
+/*
+ * manager_health() - {"status", "failing_streak", "log": [{"start","end","exit_code","output"}]}: the last checks, oldest
+ * first; NULL where it has none, or does not run. The caller's.
+ */
+json_t *manager_health(struct manager *manager, const struct instance *instance);
 
 /* manager_cpu() - who executes a virtual machine's CPUs: "kvm", "software"; NULL for what is none. Static. */
 const char *manager_cpu(const struct instance *instance);

@@ -23,7 +23,17 @@
 /* How long an attached client that reads nothing keeps the end from those who only wait for it. */
 #define MONITOR_DELIVER_NS NS_PER_S
 
-enum { SLOT_GUEST, SLOT_LISTEN, SLOT_SIGNAL, SLOT_OUT, SLOT_ERR, SLOT_IN, SLOT_CLIENTS };
+enum {
+	SLOT_GUEST,
+	SLOT_CHECK,
+	SLOT_CHECK_OUT,
+	SLOT_LISTEN,
+	SLOT_SIGNAL,
+	SLOT_OUT,
+	SLOT_ERR,
+	SLOT_IN,
+	SLOT_CLIENTS
+};
 
 static int monitor_open_dirs(struct monitor *m, struct err *err)
 {
@@ -74,6 +84,8 @@ static void monitor_fill_polls(const struct monitor *m, struct pollfd *polls)
 	int in = m->spec.tty && m->guest ? m->guest->tty : m->in;
 
 	polls[SLOT_GUEST] = (struct pollfd){ m->guest ? m->guest->wait_fd : -1, POLLIN, 0 };
+	polls[SLOT_CHECK] = (struct pollfd){ m->health.wait_fd, POLLIN, 0 };
+	polls[SLOT_CHECK_OUT] = (struct pollfd){ m->health.out_fd, POLLIN, 0 };
 	polls[SLOT_LISTEN] = (struct pollfd){ m->listen_fd, POLLIN, 0 };
 	polls[SLOT_SIGNAL] = (struct pollfd){ m->signal_fd, POLLIN, 0 };
 	for (unsigned i = 0; i < 2; i++) {
@@ -99,6 +111,10 @@ static void monitor_dispatch(struct monitor *m, const struct pollfd *polls)
 		if (polls[SLOT_OUT + i].revents)
 			monitor_read_stream(m, i);
 	}
+	if (polls[SLOT_CHECK_OUT].revents)
+		monitor_health_read(m);
+	if (polls[SLOT_CHECK].revents)
+		monitor_health_checked(m);
 	if (polls[SLOT_IN].revents)
 		monitor_write_in(m);
 	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
@@ -208,7 +224,8 @@ static void monitor_init(struct monitor *m)
 			       .state_fd = -EBADF,
 			       .run_fd = -EBADF,
 			       .status_fd = -EBADF,
-			       .in = -EBADF };
+			       .in = -EBADF,
+			       .health = { .wait_fd = -EBADF, .out_fd = -EBADF } };
 	m->streams[0].fd = m->streams[1].fd = -EBADF;
 	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)
 		m->clients[i].fd = -EBADF;

@@ -20,6 +20,9 @@
 #include "manager/wire.h"
 
 #define MONITOR_CLIENTS 32
+#define MONITOR_CHECK_OUT                                                                          \
+	4096		    /* bytes of what a check writes that are kept; Docker keeps as many */
+#define MONITOR_CHECK_LOG 5 /* checks that are remembered */
 
 struct monitor_client {
 	int fd;		/* -EBADF: free slot */
@@ -36,6 +39,22 @@ struct monitor_stream {
 	char data[WIRE_DATA];
 };
 
+/* The instance's own check: monitor_health.c. */
+struct monitor_health {
+	pid_t pid;	     /* of the check that runs, a child of ours; 0: none does */
+	int wait_fd, out_fd; /* its pidfd, and what it writes; -EBADF while none runs */
+	int64_t next_ns;     /* monotonic: the next check starts; 0: none will */
+	int64_t deadline_ns; /* monotonic: the one that runs has taken too long */
+	int64_t began_ns;    /* since the epoch: of the one that runs */
+	bool frozen;	     /* the guest is */
+	bool timed_out;	     /* the one that runs, and was killed for it */
+	bool passed;	     /* one did since the guest's start */
+	unsigned streak;     /* failures in a row that count */
+	json_t *log;	     /* of the last ones, oldest first */
+	size_t out_len;
+	char out[MONITOR_CHECK_OUT];
+};
+
 struct monitor {
 	struct spec spec;
 	struct guest_dirs dirs; /* owned strings */
@@ -46,6 +65,7 @@ struct monitor {
 	int signal_fd;
 	struct status status;
 	struct guest *guest; /* NULL while none runs */
+	struct monitor_health health;
 	struct logfile log;
 	bool log_failed;		  /* said once */
 	struct monitor_stream streams[2]; /* standard output or terminal, standard error */
@@ -84,6 +104,15 @@ void monitor_tell_end(struct monitor *m);
 void monitor_tell_waiters(struct monitor *m); /* who is not attached */
 void monitor_tell_owner(struct monitor *m);   /* where every byte has been delivered already */
 int monitor_adopt(struct monitor *m, int fd); /* the socket we were born with; its index */
+
+/* monitor_health.c: nothing happens where the spec has no check */
+void monitor_health_begin(struct monitor *m); /* the guest has started */
+void monitor_health_end(struct monitor *m);   /* it ended */
+void monitor_health_freeze(struct monitor *m, bool frozen);
+void monitor_health_read(struct monitor *m);
+void monitor_health_checked(struct monitor *m); /* the check's process ended */
+void monitor_health_timers(struct monitor *m, int64_t now);
+int64_t monitor_health_next_ns(const struct monitor *m); /* monotonic; 0: none */
 
 /* monitor_life.c */
 int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err);

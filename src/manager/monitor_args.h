@@ -8,6 +8,10 @@
 #define MONITOR_SPEC_FD	  3 /* a memfd with the spec's JSON, "run": once WIRE_BEGIN has come */
 #define MONITOR_SOCKET_FD 4 /* manager/wire.h; the starter is the owner until it closes it */
 
+/* In the run directory: what an instance's checks said, as JSON; bytes at most. */
+#define MONITOR_HEALTH_FILE "health"
+#define MONITOR_HEALTH_MAX  (256 << 10)
+
 enum monitor_arg {
 	MONITOR_ARG_NAME,
 	MONITOR_ARG_MODE, /* "run", "exec" */

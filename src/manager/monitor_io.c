@@ -285,6 +285,9 @@ static void monitor_request(struct monitor *m, unsigned index, const struct wire
 	case WIRE_PROXY:
 		monitor_signal(m, words[0]);
 		break;
+	case WIRE_FROZEN:
+		monitor_health_freeze(m, words[0] != 0);
+		break;
 	case WIRE_STOP:
 		client->wants_end = true;
 		monitor_stop(m, words[0], words[1]);

@@ -53,6 +53,7 @@ int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err)
 		(void)fcntl(m->guest->tty, F_SETFL,
 			    O_RDWR | O_NONBLOCK); /* shared by both fds; valid */
 	}
+	monitor_health_begin(m);
 	return 0;
 }
 
@@ -101,6 +102,7 @@ void monitor_guest_ended(struct monitor *m)
 	struct guest_end end = { .status = 125 };
 	struct guest *guest = m->guest;
 
+	monitor_health_end(m);
 	(void)guest->ops->reap(guest, &end); /* wait_fd said it ended: 125 if even that is a lie */
 	m->guest = NULL;
 	m->status.pid = 0;
@@ -173,11 +175,17 @@ void monitor_timers(struct monitor *m)
 	}
 	if (m->start_at_ns && now >= m->start_at_ns)
 		monitor_restart(m);
+	monitor_health_timers(m, now);
 }
 
 int64_t monitor_next_ns(const struct monitor *m)
 {
-	if (m->kill_at_ns && m->start_at_ns)
-		return m->kill_at_ns < m->start_at_ns ? m->kill_at_ns : m->start_at_ns;
-	return m->kill_at_ns ? m->kill_at_ns : m->start_at_ns;
+	const int64_t timers[] = { m->kill_at_ns, m->start_at_ns, monitor_health_next_ns(m) };
+	int64_t next = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {
+		if (timers[i] && (!next || timers[i] < next))
+			next = timers[i];
+	}
+	return next;
 }

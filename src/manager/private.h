@@ -70,6 +70,16 @@ int instance_connect(struct manager *manager, const struct instance *instance, s
  */
 int start_fill(json_t *spec, const char *state_dir, struct err *err);
 
+/*
+ * create_health() - the spec's "health" of what the command line asks over what the image's HEALTHCHECK says
+ * @asked: members as the spec's, "args" too, or "none": true; or NULL   @image: the config of the image, hostile; or NULL
+ * Errors: -EINVAL where only the times of a check are asked, and there is none; -ENOMEM.
+ */
+int create_health(json_t *spec, const json_t *asked, const json_t *image, struct err *err);
+
+/* event_write() - one line in <root>/events, as event_add() does; for a process that has only these */
+void event_write(int root_fd, const char *action, const char *id, const char *name, const char *key,
+		 int64_t value);
 /* event_add() - one line in <root>/events; failing to is not worth failing for. */
 void event_add(struct manager *manager, const char *action, const struct instance *instance,
 	       const char *key, int64_t value);

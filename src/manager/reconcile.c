@@ -65,6 +65,7 @@ static void instance_take_status(struct instance *instance, const struct status 
 	instance->stopped_by_user = status->stopped_by_user;
 	instance->started_ns = status->started_ns;
 	instance->finished_ns = status->finished_ns;
+	instance->health = status->state == STATUS_RUNNING ? status->health : HEALTH_NONE;
 	if (status->state == STATUS_RESTARTING)
 		instance->state = INSTANCE_RESTARTING;
 }

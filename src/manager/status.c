@@ -25,13 +25,24 @@ static const char *const status_names[] = {
 	[STATUS_ENDED] = "ended",
 };
 
+const char *status_health_name(enum status_health health)
+{
+	static const char *const names[] = { [HEALTH_NONE] = "none",
+					     [HEALTH_STARTING] = "starting",
+					     [HEALTHY] = "healthy",
+					     [UNHEALTHY] = "unhealthy" };
+
+	return (size_t)health < ARRAY_SIZE(names) ? names[health] : "none";
+}
+
 int status_write(int run_fd, const struct status *status, int *held)
 {
 	char text[STATUS_MAX + 1];
-	int n = snprintf(text, sizeof(text), "%s %d %d %d %d %d %u %" PRId64 " %" PRId64 "\n%s\n",
-			 status_names[status->state], status->pid, status->monitor,
-			 status->exit_code, status->oom_killed, status->stopped_by_user,
-			 status->restarts, status->started_ns, status->finished_ns, status->error);
+	int n = snprintf(
+		text, sizeof(text), "%s %d %d %d %d %d %u %" PRId64 " %" PRId64 " %d\n%s\n",
+		status_names[status->state], status->pid, status->monitor, status->exit_code,
+		status->oom_killed, status->stopped_by_user, status->restarts, status->started_ns,
+		status->finished_ns, status->health, status->error);
 
 	if (n < 0 || (size_t)n >= sizeof(text))
 		return -E2BIG;
@@ -101,8 +112,9 @@ int status_parse(const char *text, size_t len, struct status *ret)
 		{ 0, UINT32_MAX },
 		{ INT64_MIN, INT64_MAX },
 		{ INT64_MIN, INT64_MAX },
+		{ HEALTH_NONE, UNHEALTHY },
 	};
-	int64_t n[ARRAY_SIZE(bounds)];
+	int64_t n[ARRAY_SIZE(bounds)] = { 0 };
 	const char *at = text;
 
 	if (!len || text[len - 1] != '\n' || memchr(text, '\0', len))
@@ -110,7 +122,9 @@ int status_parse(const char *text, size_t len, struct status *ret)
 	int word = status_word(&at);
 	if (word < 0)
 		return word;
-	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
+	/* The last one is newer than the rest: a monitor of an older version does not say it. */
+	for (size_t i = 0; i < ARRAY_SIZE(bounds) && (i < ARRAY_SIZE(bounds) - 1 || *at == ' ');
+	     i++) {
 		if (!status_number(&at, bounds[i].min, bounds[i].max, &n[i]))
 			return -EBADMSG;
 	}
@@ -126,6 +140,7 @@ int status_parse(const char *text, size_t len, struct status *ret)
 		.restarts = (unsigned)n[5],
 		.started_ns = n[6],
 		.finished_ns = n[7],
+		.health = (enum status_health)n[8],
 	};
 	size_t words = strcspn(at, "\n");
 	memcpy(ret->error, at, words < sizeof(ret->error) ? words : sizeof(ret->error) - 1);

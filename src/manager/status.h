@@ -14,6 +14,14 @@
 
 enum status_state { STATUS_STARTING, STATUS_RUNNING, STATUS_RESTARTING, STATUS_ENDED };
 
+/* What an instance's own check says of it (`--health-cmd`, or the image's HEALTHCHECK). */
+enum status_health {
+	HEALTH_NONE, /* it has no check, or does not run */
+	HEALTH_STARTING,
+	HEALTHY,
+	UNHEALTHY
+};
+
 struct status {
 	enum status_state state;
 	pid_t pid; /* of the workload; 0 while none */
@@ -23,8 +31,12 @@ struct status {
 	bool stopped_by_user;
 	unsigned restarts;
 	int64_t started_ns, finished_ns; /* since the epoch, of the last start and end; 0: never */
+	enum status_health health;
 	char error[256];
 };
+
+const char *
+status_health_name(enum status_health health); /* "none", "starting", "healthy", "unhealthy" */
 
 /*
  * status_write() - 0, or -errno

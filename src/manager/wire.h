@@ -36,6 +36,7 @@ enum wire_tag {
 	WIRE_SIGNAL = 'k', /* int32 signal; by the user's hand: no restart afterwards */
 	WIRE_PROXY = 'p',  /* int32 signal that reached the attached command: restarts as always */
 	WIRE_STOP = 't',   /* int32 signal, int32 milliseconds of grace */
+	WIRE_FROZEN = 'z', /* int32 0 or 1: it was paused, or resumed: no check meanwhile */
 	WIRE_WAIT = 'q',   /* answer WIRE_ENDED at the end */
 	WIRE_OUT_END =
 		'n', /* int32 0 or 1: nobody reads standard output, standard error any more */

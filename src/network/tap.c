@@ -15,7 +15,7 @@
 
 #define TAP_HEADER 12 /* struct virtio_net_hdr_mrg_rxbuf */
 
-int tap_create(const char *name, const char *bridge, int *ret_fd, struct err *err)
+int tap_open(const char *name, int *ret_fd, struct err *err)
 {
 	AUTO(fd_close_p) int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	struct ifreq request = { .ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_VNET_HDR |
@@ -31,9 +31,18 @@ int tap_create(const char *name, const char *bridge, int *ret_fd, struct err *er
 		return err_set(err, errno, "make tap %s", name);
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)
 		return err_set(err, errno, "tap %s: header of %d bytes", name, header);
-	int r = link_join(name, bridge, err);
-	if (r < 0)
-		return r;
 	*ret_fd = fd_take(&fd);
 	return 0;
+}
+
+int tap_create(const char *name, const char *bridge, int *ret_fd, struct err *err)
+{
+	AUTO(fd_close_p) int fd = -EBADF;
+	int r = tap_open(name, &fd, err);
+
+	if (r == 0)
+		r = link_join(name, bridge, err);
+	if (r == 0)
+		*ret_fd = fd_take(&fd);
+	return r;
 }

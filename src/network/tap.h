@@ -17,6 +17,8 @@ struct loop;
  * Errors: -EBUSY where the name is in use, what the kernel says.
  */
 int tap_create(const char *name, const char *bridge, int *ret_fd, struct err *err);
+/* tap_open() - the tap alone, in the caller's network namespace, on no bridge and down. */
+int tap_open(const char *name, int *ret_fd, struct err *err);
 /*
  * net_tap_open() - the frames of a tap as a device's back end
  * @fd: taken over, also on an error   @loop: of the device's thread

@@ -97,6 +97,7 @@ static int container_read_state(struct container *container, struct err *err)
 		       json_str(json, "bundle", "")); /* ours: fits */
 	(void)snprintf(container->created, sizeof(container->created), "%s",
 		       json_str(json, "created", ""));
+	(void)snprintf(container->virt, sizeof(container->virt), "%s", json_str(json, "virt", ""));
 	(void)snprintf(container->version, sizeof(container->version), "%s",
 		       json_str(json, "ociVersion", CONFIG_VERSION));
 	return 0;
@@ -185,10 +186,11 @@ int container_save(struct container *container, struct err *err)
 	if (!container->created[0])
 		clock_rfc3339(clock_real_ns(), container->created);
 	AUTO(json_decref_p)
-	json_t *json = json_pack("{s:s, s:s, s:i, s:I, s:s, s:s}", "ociVersion", container->version,
-				 "id", container->id, "pid", (int)container->pid, "start_time",
-				 (json_int_t)container->start_time, "bundle", container->bundle,
-				 "created", container->created);
+	json_t *json =
+		json_pack("{s:s, s:s, s:i, s:I, s:s, s:s, s:s}", "ociVersion", container->version,
+			  "id", container->id, "pid", (int)container->pid, "start_time",
+			  (json_int_t)container->start_time, "bundle", container->bundle, "created",
+			  container->created, "virt", container->virt);
 	char *text = json ? json_text(json, 0) : NULL;
 	int r = text ? file_replace(container->dir, "state.json", 0600, text, strlen(text), false)
 		     : -ENOMEM;

@@ -34,6 +34,7 @@ struct container {
 	uint64_t start_time;   /* of that pid: proc(5), stat, field 22 */
 	char bundle[PATH_MAX]; /* absolute */
 	char created[36];      /* RFC 3339 */
+	char virt[16];	       /* the architecture, "" for a container: vm.h */
 	char version[24];      /* of the specification, as the bundle says */
 };
 

@@ -11,6 +11,7 @@
 #include "base/os/json.h"
 #include "engines/caps.h"
 #include "oci/oci.h"
+#include "oci/vm.h"
 
 static const struct opt exec_opts[] = {
 	OCI_OPTS_PROCESS,
@@ -174,8 +175,10 @@ static int exec_run(const struct args *args, const struct subject *subject,
 	AUTO(fd_close_p) int master = -EBADF;
 	pid_t pid;
 	int status;
-	int r = bundle_exec(&subject->config.bundle, host, subject->container.pid, &pid, &status,
-			    err);
+	int r = subject->container.virt[0]
+			? vm_exec(&subject->container, &subject->config, host, &pid, &status, err)
+			: bundle_exec(&subject->config.bundle, host, subject->container.pid, &pid,
+				      &status, err);
 
 	if (r == 0)
 		r = oci_pid_file(args, pid, err);

@@ -11,6 +11,7 @@
 #include "base/os/fd.h"
 #include "oci/oci.h"
 #include "oci/rootless.h"
+#include "oci/vm.h"
 
 static const struct opt main_opts[] = {
 	{ 0, OPT_TEXT, "root", "DIR", "where the state of containers is kept (" OCI_ROOT ")" },
@@ -21,6 +22,8 @@ static const struct opt main_opts[] = {
 	{ 0, OPT_SWITCH, "systemd-cgroup", NULL, "refused: there is no systemd driver" },
 	{ 0, OPT_TEXT, "rootless", "WORD",
 	  "true, false or auto (default): do without what only the host's root can do" },
+	{ 0, OPT_TEXT, "strata-root", "DIR",
+	  "where the kernels for virtual machines are (" OCI_STORE ")" },
 	{ 'v', OPT_SWITCH, "version", NULL, "print the version" },
 	{ 0 },
 };
@@ -115,6 +118,7 @@ static int main_setup(const struct args *args, struct oci *oci, struct err *err)
 	const char *log = args_text(args, "log", NULL);
 
 	oci->root = args_text(args, "root", OCI_ROOT);
+	oci->store = args_text(args, "strata-root", OCI_STORE);
 	oci->debug = args_on(args, "debug");
 	oci->log_json = !strcmp(format, "json");
 	if (log && *log) {
@@ -126,6 +130,8 @@ static int main_setup(const struct args *args, struct oci *oci, struct err *err)
 		return err_say(err, EINVAL, "--log-format %s: must be text or json", format);
 	if (oci->root[0] != '/')
 		return err_say(err, EINVAL, "--root %s: must be absolute", oci->root);
+	if (oci->store[0] != '/')
+		return err_say(err, EINVAL, "--strata-root %s: must be absolute", oci->store);
 	if (args_on(args, "systemd-cgroup") || strcmp(manager, "cgroupfs") != 0)
 		return err_say(
 			err, ENOTSUP,
@@ -243,7 +249,7 @@ static int main_run(struct oci *oci, int argc, char **argv, int *failed, struct 
 
 int main(int argc, char **argv)
 {
-	struct oci oci = { .log = -EBADF };
+	struct oci oci = { .log = -EBADF, .called = argc > 0 ? vm_called(argv[0]) : NULL };
 	struct err err = { 0 };
 	int failed = 1;
 

@@ -13,6 +13,7 @@
 #include "base/os/file.h"
 #include "oci/oci.h"
 #include "oci/rootless.h"
+#include "oci/vm.h"
 
 /* Known before it runs: whoever looks meanwhile finds it. */
 static int make_born(void *arg, pid_t pid, struct err *err)
@@ -125,6 +126,25 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 	return r;
 }
 
+/* A container, unless somebody asks for a virtual machine: vm.h. */
+static int make_virt(const struct oci *oci, struct making *making, struct err *err)
+{
+	struct container *container = &making->subject.container;
+	const char *virt;
+	int r = vm_choose(oci->called, &making->subject.config, &virt, err);
+
+	if (r < 0 || !virt)
+		return r;
+	if (oci->confined)
+		return err_say(
+			err, EPERM,
+			"%s: it takes root through this runtime; an ordinary user has 'strata run "
+			"--virt %s'",
+			virt, virt);
+	(void)snprintf(container->virt, sizeof(container->virt), "%s", virt); /* fits */
+	return vm_check(&making->subject.config, &making->host, err);
+}
+
 /* Its directory first: two makers of one name, and one is told. */
 static int make_begin(const struct oci *oci, const struct args *args, enum make_for how,
 		      struct making *making, struct err *err)
@@ -143,6 +163,8 @@ static int make_begin(const struct oci *oci, const struct args *args, enum make_
 		r = rootless_translate(&subject->config, err);
 	if (r == 0)
 		r = make_host(oci, args, how, making, err);
+	if (r == 0)
+		r = make_virt(oci, making, err);
 	if (r < 0)
 		return r;
 	make_warn(oci, &subject->config);
@@ -190,7 +212,10 @@ int oci_make(const struct oci *oci, const struct args *args, enum make_for how, 
 	};
 	int r = make_begin(oci, args, how, ret, err);
 
-	if (r == 0)
+	if (r == 0 && ret->subject.container.virt[0])
+		r = vm_create(&ret->subject.container, &ret->subject.config, oci->store, &ret->host,
+			      &ret->pid, err);
+	else if (r == 0)
 		r = bundle_create(&ret->subject.config.bundle, &ret->host, &ret->pid, err);
 	/* One that waits is known once it is made: till then it is being created. */
 	if (r == 0 && how == MAKE_FOR_OTHERS)

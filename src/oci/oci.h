@@ -9,11 +9,14 @@
 #include "oci/container.h"
 #include "oci/hooks.h"
 
-#define OCI_ROOT "/run/strata-oci"
+#define OCI_ROOT  "/run/strata-oci"
+#define OCI_STORE "/var/lib/strata" /* base/os/store.h */
 
 struct oci {
 	const char *root;	  /* absolute */
 	char root_text[PATH_MAX]; /* where it is not the default */
+	const char *store;	  /* --strata-root: absolute */
+	const char *called;	  /* the architecture that our name asks for, or NULL */
 	int log;		  /* --log, or -EBADF */
 	bool log_json, debug;
 	bool confined; /* root of a user namespace only, or to be treated as such: rootless.h */

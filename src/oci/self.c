@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <limits.h>
+#include <sched.h>
+#include <stdlib.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -41,12 +42,19 @@ int self_seal(char *const *argv, bool again, struct err *err)
 {
 	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID };
 	struct statvfs fs;
+	char own[PATH_MAX];
+	const bool sealed = statvfs("/proc/self/exe", &fs) == 0 && fs.f_flag & ST_RDONLY;
 
-	if (!again && statvfs("/proc/self/exe", &fs) == 0 && fs.f_flag & ST_RDONLY)
+	if (!again && sealed)
 		return 0;
 	AUTO(fd_close_p) int fd = self_tree();
 	if (fd < 0 || mount_setattr(fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return err_set(err, fd < 0 ? -fd : errno, "a read-only mount of our own program");
+	/* From there it does not find the programs beside it: base/os/self.h. */
+	ssize_t n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+	own[n > 0 ? n : 0] = '\0';
+	if (!sealed)
+		(void)setenv("STRATA_SELF", own, 1); /* without memory: not found */
 	(void)syscall(SYS_execveat, fd, "", argv, environ, AT_EMPTY_PATH); /* returns on error */
 	return err_set(err, errno, "execute our own program");
 }

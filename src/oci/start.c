@@ -4,6 +4,7 @@
 
 #include "base/os/fd.h"
 #include "oci/oci.h"
+#include "oci/vm.h"
 
 static const struct opt start_opts[] = { { 0 } };
 
@@ -33,7 +34,8 @@ static int start(const struct oci *oci, const struct args *args, struct err *err
 	if (socket < 0)
 		return err_say(err, EINVAL, "container '%s' cannot be started: it is %s",
 			       subject.container.id, container_status_names[subject.status]);
-	r = bundle_start_by(socket, err);
+	r = subject.container.virt[0] ? vm_start_by(socket, &subject.config, err)
+				      : bundle_start_by(socket, err);
 	if (r < 0)
 		return r;
 	(void)unlinkat(subject.container.dir, "start", 0); /* it refuses now in any case */

@@ -9,6 +9,7 @@
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "oci/oci.h"
+#include "oci/vm.h"
 
 #define UPDATE_BYTES_MAX ((size_t)1 << 20)
 
@@ -126,7 +127,10 @@ static int update(const struct oci *oci, const struct args *args, struct err *er
 	if (subject.status == CONTAINER_STOPPED || subject.status == CONTAINER_CREATING)
 		return err_say(err, ESRCH, "container not running: '%s' is %s",
 			       subject.container.id, container_status_names[subject.status]);
+	const struct spec_limits before = subject.config.bundle.limits;
 	r = update_read(args, &subject.config, err);
+	if (r == 0 && subject.container.virt[0])
+		r = vm_update(&before, &subject.config.bundle.limits, err);
 	if (r == 0)
 		r = oci_cgroup(&subject.config, &layout, &cgroup, err);
 	if (r < 0)

@@ -33,7 +33,7 @@ verbs() {
 	for verb in $("$STRATA" --help | awk '/^  [a-z]/ { print $1 } /^  [a-z]/ { print substr($0, 43) }' |
 		awk '{ print $1 }'); do
 		case $verb in
-		image | volume | network)
+		image | volume | network | baremetal)
 			subs "$verb"
 			;;
 		*) echo "$verb" ;;

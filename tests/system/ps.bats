@@ -63,3 +63,10 @@ names() {
 	run bash -c 'strata ps -a 2>&1 | head -n 1'
 	[[ $output == INSTANCE* ]]
 }
+
+@test "a filtered list is a table too (it crashed: the columns are not in what filters read)" {
+	strata ps -a --filter name=good >"$SCRATCH/filtered"
+	strata ps -a | grep -E '^INSTANCE| good ' | sed 's/  */ /g' >"$SCRATCH/whole"
+	[ "$(wc -l <"$SCRATCH/filtered")" -eq 2 ]
+	[ "$(awk '{print $1, $2}' "$SCRATCH/filtered")" = "$(awk '{print $1, $2}' "$SCRATCH/whole")" ]
+}

@@ -7,6 +7,7 @@
 /*
  * self_helper_path() - where a helper program is: $STRATA_LIBEXEC (for tests), beside this program, or
  * where `make install` puts it
+ * $STRATA_SELF is where this program is, for one that runs from elsewhere (oci/self.c).
  * @name: "strata-archive"   @ret: owned by the caller
  * Errors: -ENOENT, with the places that were tried.
  */

@@ -214,6 +214,7 @@ int agent_wire_config(struct buf *out, const struct spec *spec, const struct age
 	if (r == 0 && (spec->network == SPEC_NETWORK_BRIDGE || spec->network == SPEC_NETWORK_PASST))
 		r = wire_net(out, &spec->endpoint, err);
 	wire_list(out, AGENT_TAG_DIRECTORY, spec->vm.directories, spec->vm.n_directories);
+	wire_list(out, AGENT_TAG_SYSCTL, spec->vm.sysctls, spec->vm.n_sysctls);
 	if (r == 0)
 		r = wire_mounts(out, spec, setup, err);
 	frame_field_add_u64(out, AGENT_TAG_SHM_BYTES, (uint64_t)spec->shm_bytes);

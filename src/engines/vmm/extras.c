@@ -68,6 +68,8 @@ static int extras_net(struct vmm *vmm, struct vmm_extras *x, struct err *err)
 	int r = vmm->spec->network == SPEC_NETWORK_PASST
 			? net_passt_open(tap, vmm->loop, &x->net, err)
 			: net_tap_open(tap, vmm->loop, &x->net, err);
+	if (r == 0 && vmm->spec->endpoint.mtu)
+		x->net->mtu = (uint16_t)vmm->spec->endpoint.mtu;
 	if (r == 0)
 		r = vmm_virtio_open(&x->nic_host, vmm, err);
 	if (r < 0)

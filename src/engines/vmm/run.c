@@ -151,10 +151,10 @@ static int run_seal(struct vmm *vmm, struct vmm_holder *holder, struct err *err)
 	const pid_t monitor = getppid();
 
 	run_close_dir(&vmm->fds);
-	int r = vmm_seal_process(&report, err);
+	int r = vmm_seal_process(vmm->fds.free, &report, err);
 
 	/* Becoming somebody else took that back: a machine dies with its monitor. */
-	if (r == 0 && vmm->fds.sync >= 0 &&
+	if (r == 0 && vmm->fds.sync >= 0 && !vmm->fds.free &&
 	    (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != monitor))
 		r = err_say(err, ECHILD, "the monitor is gone");
 	if (r == 0)

@@ -58,10 +58,10 @@ static int seal_empty_root(void)
 	return 0;
 }
 
-static int seal_namespaces(uid_t uid, gid_t gid)
+static int seal_namespaces(uid_t uid, gid_t gid, bool keep_net)
 {
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |
-		    CLONE_NEWCGROUP) < 0)
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP |
+		    (keep_net ? 0 : CLONE_NEWNET)) < 0)
 		return -errno;
 	int r = seal_map_ids(uid, gid);
 	return r < 0 ? r : seal_empty_root();
@@ -96,7 +96,7 @@ static int seal_drop_caps(struct err *err)
 	return 0;
 }
 
-int vmm_seal_process(struct seal_report *ret, struct err *err)
+int vmm_seal_process(bool keep_net, struct seal_report *ret, struct err *err)
 {
 	struct seal_report report = { .user = geteuid() == 0 };
 	const struct rlimit no_core = { 0, 0 };
@@ -106,7 +106,7 @@ int vmm_seal_process(struct seal_report *ret, struct err *err)
 		r = seal_become_nobody(err);
 	if (r < 0)
 		return r;
-	r = seal_namespaces(geteuid(), getegid());
+	r = seal_namespaces(geteuid(), getegid(), keep_net);
 	report.namespaces = r == 0;
 	/* Root may make namespaces; that an ordinary user may not is this host's policy. */
 	if (r < 0 && report.user)

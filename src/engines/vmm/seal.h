@@ -27,8 +27,9 @@ struct seal_report {
  * vmm_seal_process() - before threads
  * Root becomes nobody (or it fails); where an ordinary user may not make namespaces, it goes on without, and says so
  * in the report.
+ * @keep_net: it stays in its network namespace, where it has no right to anything
  */
-int vmm_seal_process(struct seal_report *ret, struct err *err);
+int vmm_seal_process(bool keep_net, struct seal_report *ret, struct err *err);
 
 /* seal_bound() - no capability ever again, for a process that has CAP_SETPCAP. */
 int seal_bound(struct err *err);

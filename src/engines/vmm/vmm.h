@@ -33,6 +33,11 @@ struct vmm_fds {
 	int home;	      /* engines/vmm/sync.h */
 	int joins[VMM_JOINS]; /* v1 cgroups to join, first of all */
 	unsigned n_joins;
+	/*
+	 * Nobody's monitor waits for it: it outlives whoever started it, and keeps the network namespace that it is in, which
+	 * others look for by its number.
+	 */
+	bool free;
 };
 
 /*

@@ -181,16 +181,14 @@ static int agent_volume(const struct spec *spec, const struct spec_mount *mount,
 static int agent_disks(const struct spec *spec, struct agent_disks *disks, struct err *err)
 {
 	static const struct agent_disk first[] = {
-		{ .kind = AGENT_MOUNT_ROOT,
-		  .read_only = true,
-		  .source = "id=strata-0",
-		  .type = "erofs" },
+		{ .kind = AGENT_MOUNT_ROOT, .read_only = true, .source = "id=strata-0" },
 		{ .kind = AGENT_MOUNT_UPPER, .source = "id=strata-1", .type = "ext4" },
 	};
 	int r = 0;
 
 	disks->n = spec->vm.upper ? 2 : 1;
 	memcpy(disks->list, first, disks->n * sizeof(first[0]));
+	disks->list[0].type = spec->vm.root_fs;
 	for (size_t i = 0; r == 0 && i < spec->n_mounts; i++) {
 		if (spec->mounts[i].type == SPEC_MOUNT_VOLUME)
 			r = agent_volume(spec, &spec->mounts[i], disks, err);

@@ -21,6 +21,13 @@ const char *instance_state_name(enum instance_state state)
 	return names[state];
 }
 
+const char *status_health_name(enum status_health health)
+{
+	static const char *const names[] = { "none", "starting", "healthy", "unhealthy" };
+
+	return names[health];
+}
+
 static bool matches(const char *a, const char *b)
 {
 	const char *texts[] = { a, b };

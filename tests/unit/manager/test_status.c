@@ -24,6 +24,7 @@ static void what_is_written_is_read(void **state)
 			     .restarts = 3,
 			     .started_ns = 1700000000123456789,
 			     .finished_ns = 1700000001123456789,
+			     .health = UNHEALTHY,
 			     .error = "no such thing: it is gone" };
 	struct status out;
 	int held = -EBADF;
@@ -39,7 +40,19 @@ static void what_is_written_is_read(void **state)
 	assert_true(out.stopped_by_user);
 	assert_int_equal(out.restarts, 3);
 	assert_true(out.started_ns == in.started_ns && out.finished_ns == in.finished_ns);
+	assert_int_equal(out.health, UNHEALTHY);
 	assert_string_equal(out.error, in.error);
+}
+
+static void an_older_monitor_says_nothing_of_health(void **state)
+{
+	static const char text[] = "running 1 2 3 0 0 0 0 0\nwhy\n";
+	struct status out = { .health = HEALTHY };
+
+	(void)state;
+	assert_int_equal(status_parse(text, sizeof(text) - 1, &out), 0);
+	assert_int_equal(out.health, HEALTH_NONE);
+	assert_string_equal(out.error, "why");
 }
 
 static void nonsense_is_refused(void **state)
@@ -50,6 +63,8 @@ static void nonsense_is_refused(void **state)
 					     "walking 1 2 3 0 0 0 0 0\n\n",
 					     "running 1 2 3 0 0 0 0\n\n",
 					     "running 1 2 3 0 0 0 0 0 extra\n\n",
+					     "running 1 2 3 0 0 0 0 0 4\n\n",
+					     "running 1 2 3 0 0 0 0 0 1 1\n\n",
 					     "run 1 2 3 0 0 0 0 0\n\n",
 					     "running  1 2 3 0 0 0 0 0\n\n",
 					     "running 1 - 3 0 0 0 0 0\n\n",
@@ -140,6 +155,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		SCRATCH_TEST(what_is_written_is_read),
 		cmocka_unit_test(nonsense_is_refused),
+		cmocka_unit_test(an_older_monitor_says_nothing_of_health),
 		SCRATCH_TEST(a_missing_file_is_said),
 		SCRATCH_TEST(only_a_held_lock_is_alive),
 		SCRATCH_TEST(a_peek_sees_living_monitors_only),

@@ -75,7 +75,8 @@ static void config_has_what_the_spec_says(void **state)
 	(void)state;
 	load("{" MINIMUM ",\"env\":[\"A=b\"],\"user\":\"u:g\",\"groups\":[\"7\"],\"tty\":true,"
 	     "\"init\":true,\"read_only\":true,\"hostname\":\"box\",\"limits\":{\"pids\":12},"
-	     "\"vm\":{\"agent\":true,\"directories\":[\"/own\",\"/more/own\"]},"
+	     "\"vm\":{\"agent\":true,\"directories\":[\"/own\",\"/more/own\"],"
+	     "\"sysctls\":[\"net.ipv4.ip_forward=1\"]},"
 	     "\"ulimits\":[{\"name\":\"nofile\",\"soft\":10,\"hard\":20}]}",
 	     &spec);
 	assert_int_equal(agent_wire_config(&out, &spec, &setup, &err), 0);
@@ -89,6 +90,7 @@ static void config_has_what_the_spec_says(void **state)
 	assert_text(&out, AGENT_TAG_HOSTNAME, 0, "box");
 	assert_text(&out, AGENT_TAG_DIRECTORY, 0, "/own");
 	assert_text(&out, AGENT_TAG_DIRECTORY, 1, "/more/own");
+	assert_text(&out, AGENT_TAG_SYSCTL, 0, "net.ipv4.ip_forward=1");
 	assert_text(&out, AGENT_TAG_HOSTS, 0, "127.0.0.1 localhost\n");
 	assert_int_equal(number(&out, AGENT_TAG_FLAGS),
 			 AGENT_FLAG_TTY | AGENT_FLAG_INIT | AGENT_FLAG_READ_ONLY);

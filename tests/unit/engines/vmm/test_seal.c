@@ -99,7 +99,7 @@ static int sealed_process(void)
 	struct seal_report report = { 0 };
 	struct err err = { 0 };
 
-	if (vmm_seal_process(&report, &err) < 0) {
+	if (vmm_seal_process(false, &report, &err) < 0) {
 		(void)fprintf(stderr, "%s\n", err.text);
 		return 10;
 	}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * A virtual machine in a network namespace that somebody else has furnished, as container managers do it: the interface that is there
+ * becomes the machine's.
+ *
+ * Theory of operation. The interface's addresses and default route are read, and taken from it; it and a new tap become the ports of
+ * a bridge in that namespace, and the machine gets the addresses and, lest anybody's neighbour table be wrong, the MAC. All of it goes
+ * with the namespace. Whoever else is in the namespace has no network from then on.
+ */
+#include <net/if.h>
+#include <stdbool.h>
+
+#include "base/core/err.h"
+
+struct takeover {
+	char name[IF_NAMESIZE]; /* of the interface; "": there is none but loopback */
+	char mac[18];
+	char address[46], gateway[46]; /* "": none */
+	unsigned prefix, mtu;
+};
+
+/*
+ * takeover_read() - what is in the caller's network namespace
+ * Errors: -ENOTUNIQ: several interfaces; -EAFNOSUPPORT: one that is no Ethernet.
+ */
+int takeover_read(struct takeover *ret, struct err *err);
+/* takeover_begin() - make it the machine's. @ret_tap: as tap_create()'s */
+int takeover_begin(const struct takeover *net, int *ret_tap, struct err *err);

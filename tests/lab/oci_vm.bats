@@ -1,0 +1,199 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Bundles in virtual machines: strata-oci by itself, and under Debian's podman. On the software CPU, which every host can run.
+# shellcheck disable=SC2016,SC2154 # what is quoted is for the shell inside, or for jq; bats sets stderr
+bats_require_minimum_version 1.5.0
+
+setup_file()
+{
+	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
+	local tool
+	for tool in mke2fs busybox jq ip; do
+		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
+	done
+	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
+	chmod 755 "$LAB"
+	export LAB B=$LAB/bundle OCI_ROOT=$LAB/oci STORE=$LAB/podman
+	mkdir "$B" "$STORE"
+	"$REPO/tools/demo-image" "$LAB/rootfs"
+	python3 -c "import sys; sys.path.insert(0, '$REPO/tests/lab'); import guest_image; guest_image.fetch_kernel('$STRATA_LAB_CACHE')" ||
+		skip "there is no kernel package to be had"
+	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" image kernel fetch \
+		--from "$(find "$STRATA_LAB_CACHE/deb/" -name '*.deb' | head -n 1)"
+}
+
+teardown_file()
+{
+	[ -n "${LAB:-}" ] || return 0
+	local id
+	for id in $(oci list -q); do oci delete --force "$id"; done
+	if [ -d "$STORE/root" ]; then
+		pod rm -a -f -t 0 >/dev/null 2>&1 || true
+		umount "$STORE/root/overlay" 2>/dev/null || true
+		find /sys/fs/cgroup -maxdepth 3 -depth -type d -path '*libpod_parent*' -exec rmdir {} + 2>/dev/null || true
+	fi
+	rm -rf --one-file-system "$LAB"
+}
+
+oci()
+{
+	"$REPO/build/strata-oci" --root "$OCI_ROOT" --strata-root "$LAB/root" "$@"
+}
+
+# config FILTER COMMAND...: spec's configuration for a virtual machine, without a terminal, changed by a jq filter
+config()
+{
+	local filter=$1 args
+	shift
+	args=$(jq -nc '$ARGS.positional' --args -- "$@")
+	rm -f "$B/config.json"
+	oci spec -b "$B"
+	jq --arg root "$LAB/rootfs" --argjson args "$args" ".annotations[\"io.strata.virt\"] = \"hosted\" | .root.path = \$root |
+		.root.readonly = false | .process.terminal = false | .process.args = \$args | $filter" "$B/config.json" >"$B/new"
+	mv "$B/new" "$B/config.json"
+}
+
+status_of()
+{
+	oci state "$1" | jq -r .status
+}
+
+is()
+{
+	[ "$(status_of "$1")" = "$2" ]
+}
+
+wait_until()
+{
+	local tries
+	for ((tries = 0; tries < 200; tries++)); do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.05
+	done
+	echo "still not so after 10 s: $*" >&2
+	return 1
+}
+
+@test "run: a kernel of its own; output, input, exit status, user, limits, a read-only bind's copy, and nothing left" {
+	mkdir -p "$LAB/given"
+	echo "from the host" >"$LAB/given/file"
+	config ".process.user = {uid: 7, gid: 8, additionalGids: [9]} | .process.env += [\"A=b c\"] | .hostname = \"guest\" |
+		.linux.resources = {memory: {limit: 201326592}, cpu: {quota: 150000, period: 100000}} |
+		.linux.sysctl = {\"net.ipv4.ip_forward\": \"1\"} |
+		.mounts += [{destination: \"/given\", source: \"$LAB/given\", options: [\"rbind\", \"ro\"]},
+			{destination: \"/scratch\", type: \"tmpfs\", options: [\"size=1m\", \"mode=1777\"]}]" \
+		sh -c 'cat; id -u; id -g; echo "$A"; hostname; nproc; cat /given/file /proc/sys/net/ipv4/ip_forward
+			echo 1 >/scratch/x && cat /scratch/x; uname -r; echo err >&2; exit 7'
+	run --separate-stderr oci run -b "$B" vmbox <<<"from stdin"
+	[ "$status" -eq 7 ]
+	[ "${lines[*]:0:9}" = "from stdin 7 8 b c guest 2 from the host 1 1" ]
+	[ "${lines[9]}" != "$(uname -r)" ]
+	[ "$stderr" = err ]
+	[ -z "$(oci list -q)" ]
+	[ -z "$(find "$LAB/root/oci" -type f)" ]
+	config . nosuch
+	run oci run -b "$B" vmbox
+	[ "$status" -eq 1 ]
+	[[ $output == *"executable file not found in \$PATH"* ]]
+}
+
+@test "create, start, state, exec, ps, pause, update, kill, delete; the pid is the machine's" {
+	config . sh -c 'trap "echo term; exit 5" TERM; trap "echo usr1" USR1; echo ready; while :; do sleep 0.1; done'
+	oci create -b "$B" --pid-file "$LAB/pid" vmbox >"$LAB/out" 2>&1 </dev/null
+	is vmbox created
+	oci start vmbox
+	is vmbox running
+	[ "$(oci state vmbox | jq .pid)" = "$(cat "$LAB/pid")" ]
+	[[ $(readlink "/proc/$(cat "$LAB/pid")/exe") == *strata-vmm ]]
+	run oci exec vmbox sh -c 'echo in exec; [ "$(cat)" = piped ] && exit 4' <<<piped
+	[ "$status" -eq 4 ]
+	[ "$output" = "in exec" ]
+	run oci exec vmbox nosuch
+	[ "$status" -eq 255 ]
+	oci exec -d --pid-file "$LAB/xpid" vmbox sh -c 'trap "exit 0" TERM; echo >/begun; while :; do sleep 0.1; done' >/dev/null 2>&1 </dev/null
+	oci ps -f json vmbox | jq -e "index($(cat "$LAB/xpid")) != null"
+	wait_until oci exec vmbox test -e /begun
+	kill "$(cat "$LAB/xpid")"
+	gone() { [ "$(oci exec vmbox sh -c 'ps | grep -c begu[n]')" = 0 ]; }
+	wait_until gone
+	oci pause vmbox
+	is vmbox paused
+	oci resume vmbox
+	run oci update -r - vmbox <<<'{"memory": {"limit": 100000000}}'
+	[[ $output == "error: another limit of memory is not for a virtual machine"* ]]
+	oci update -r - vmbox <<<'{"cpu": {"shares": 512}}'
+	oci kill vmbox USR1
+	wait_until grep -q usr1 "$LAB/out"
+	oci kill vmbox TERM
+	wait_until is vmbox stopped
+	[ "$(cat "$LAB/out")" = "$(printf 'ready\nusr1\nterm')" ]
+	oci delete vmbox
+	[ -z "$(oci list -q)" ]
+}
+
+@test "a terminal is a terminal, of the size that was asked" {
+	config '.process.terminal = true | .process.consoleSize = {height: 33, width: 101}' sh -c 'tty; stty size'
+	run script -qec "'$REPO/build/strata-oci' --root '$OCI_ROOT' --strata-root '$LAB/root' run -b '$B' vmbox" /dev/null
+	[ "$status" -eq 0 ]
+	[[ ${output//$'\r'/} == *"/dev/console"* || ${output//$'\r'/} == *"/dev/pts/0"* ]]
+}
+
+@test "killed at once, and force-deleted: nothing is left" {
+	config . sleep 1000
+	oci create -b "$B" vmbox >/dev/null 2>&1 </dev/null
+	oci delete --force vmbox
+	oci create -b "$B" vmbox >/dev/null 2>&1 </dev/null
+	oci start vmbox
+	oci kill vmbox KILL
+	wait_until is vmbox stopped
+	oci delete vmbox
+	[ -z "$(oci list -q)" ]
+	[ -z "$(find "$LAB/root/oci" -type f)" ]
+}
+
+pod()
+{
+	podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs --events-backend file \
+		--runtime "$REPO/build/strata-oci" --runtime-flag "strata-root=$LAB/root" "$@"
+}
+
+# Its own default limits are above what a host without CAP_SYS_RESOURCE can give.
+vm_pod()
+{
+	local verb=$1
+	shift
+	timeout 60 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+		--events-backend file --runtime "$REPO/build/strata-oci" --runtime-flag "strata-root=$LAB/root" \
+		"$verb" --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 --annotation io.strata.virt=hosted "$@"
+}
+
+@test "podman: run, network, logs, exec, pause, stop, kill, exit status" {
+	command -v podman >/dev/null || skip "podman is not installed (tools/setup test)"
+	tar -C "$LAB/rootfs" -c . | pod import - demo >/dev/null
+	run vm_pod run --rm --network none demo sh -c 'uname -r; exit 5'
+	[ "$status" -eq 5 ]
+	[ "$output" != "$(uname -r)" ]
+	run -127 vm_pod run --rm --network none demo nosuch
+	vm_pod run -d --name vm demo sh -c 'trap "echo bye; exit 3" TERM
+		mkdir /www; echo served >/www/index.html; httpd -h /www -p 80; echo ready; while :; do sleep 0.1; done'
+	said() { pod logs vm | grep -q ready; }
+	wait_until said
+	ip=$(pod inspect vm | jq -r '.[0].NetworkSettings.Networks.podman.IPAddress')
+	served() { [ "$(busybox wget -q -O - "http://$ip/")" = served ]; }
+	wait_until served
+	[ "$(pod exec vm sh -c 'ip -4 -o addr show eth0 | grep -o "inet [0-9.]*"')" = "inet $ip" ]
+	run pod exec vm sh -c 'exit 4'
+	[ "$status" -eq 4 ]
+	pod pause vm >/dev/null
+	pod unpause vm >/dev/null
+	pod stop vm >/dev/null
+	[ "$(pod inspect vm | jq '.[0].State.ExitCode')" = 3 ]
+	[[ $(pod logs vm) == *bye ]]
+	pod rm vm >/dev/null
+	vm_pod run -d --name vm --network none demo sleep 1000 >/dev/null
+	pod kill vm >/dev/null
+	pod wait vm >/dev/null
+	[ "$(pod inspect vm | jq '.[0].State.ExitCode')" = 137 ]
+	pod rm vm >/dev/null
+}

@@ -1,0 +1,86 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# Bundles that ask for a virtual machine, as far as that goes without a kernel: tests/lab/oci_vm.bats boots one.
+# shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
+load helper
+
+setup()
+{
+	OCI_BIN=${STRATA_BIN%/*}/strata-oci
+	OCI_ROOT=$SCRATCH/oci
+	B=$SCRATCH/bundle
+	mkdir -p "$B" "$SCRATCH/by-name"
+	ln -sf "$OCI_BIN" "$SCRATCH/by-name/strata-oci-hosted"
+	ln -sf "$OCI_BIN" "$SCRATCH/by-name/strata-oci-magic"
+}
+
+oci()
+{
+	"$OCI_BIN" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT" "$@"
+}
+
+# config FILTER COMMAND...: spec's configuration without a terminal, changed by a jq filter
+config()
+{
+	local filter=$1 args
+	shift
+	args=$(jq -nc '$ARGS.positional' --args -- "$@")
+	rm -f "$B/config.json"
+	oci spec -b "$B"
+	jq --arg root "$DEMO_ROOTFS" --argjson args "$args" \
+		".root.path = \$root | .process.terminal = false | .process.args = \$args | $filter" \
+		"$B/config.json" >"$B/new"
+	mv "$B/new" "$B/config.json"
+}
+
+# refused PATTERN FILTER: a bundle for a virtual machine is refused with one line, and nothing is left
+refused()
+{
+	config ".annotations[\"io.strata.virt\"] = \"hosted\" | $2" true
+	run oci run -b "$B" box
+	one_line_error "$1"
+	[ -z "$(oci list -q)" ]
+}
+
+@test "the annotation: os-level and auto are a container, others are known or refused" {
+	config '.annotations["io.strata.virt"] = "os-level"' echo here
+	[ "$(oci run -b "$B" box)" = here ]
+	config '.annotations["io.strata.virt"] = "auto"' echo here
+	[ "$(oci run -b "$B" box)" = here ]
+	refused "'magic' is not known: os-level, hosted, hybrid or auto" '.annotations["io.strata.virt"] = "magic"'
+	refused "bare-metal: .*use .*hosted" '.annotations["io.strata.virt"] = "bare-metal"'
+}
+
+@test "hybrid without /dev/kvm says what this host can run" {
+	config '.annotations["io.strata.virt"] = "hybrid"' true
+	run unshare -m sh -c 'mount --make-rprivate / && { [ ! -e /dev/kvm ] || mount --bind /dev/null /dev/kvm; } && exec "$@"' sh \
+		"$OCI_BIN" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT" run -b "$B" box
+	one_line_error 'hybrid: .*; use os-level or hosted'
+}
+
+@test "a name of the runtime chooses as the annotation does, and is not left by one" {
+	config . true
+	run "$SCRATCH/by-name/strata-oci-magic" --root "$OCI_ROOT" run -b "$B" box
+	one_line_error "'magic' is not known"
+	config '.annotations["io.strata.virt"] = "os-level"' true
+	run "$SCRATCH/by-name/strata-oci-hosted" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT" run -b "$B" box
+	one_line_error 'this runtime is strata-oci-hosted'
+	config . true
+	run "$SCRATCH/by-name/strata-oci-hosted" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT" run -b "$B" box
+	one_line_error 'kernel'
+}
+
+@test "without a kernel it says how to get one, and nothing is left" {
+	refused 'strata image kernel fetch' .
+	[ -z "$(find "$STRATA_ROOT/oci" -type f 2>/dev/null)" ]
+}
+
+@test "what a virtual machine cannot have is refused by its name" {
+	refused "the host's network" 'del(.linux.namespaces[] | select(.type == "network"))'
+	refused 'a user namespace' '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 0, "size": 1}] | .linux.gidMappings = .linux.uidMappings'
+	refused 'mounts\[[0-9]+\]: a virtual machine has no way to write to /tmp, for /data' \
+		'.mounts += [{"destination": "/data", "source": "/tmp", "options": ["rbind", "rw"]}]'
+	refused 'linux.devices' '.linux.devices = [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]'
+	refused 'hooks.startContainer' '.hooks.startContainer = [{"path": "/bin/true"}]'
+	refused 'umask' '.process.user.umask = 63'
+}

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* In a network namespace of each test's own, which takes root. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/core/macros.h"
+#include "base/os/fd.h"
+#include "network/takeover.h"
+#include "network/tap.h"
+
+static int fresh_namespace(void **state)
+{
+	(void)state;
+	return unshare(CLONE_NEWNET) < 0 ? -1 : 0;
+}
+
+static int can_not(void)
+{
+	AUTO(fd_close_p) int tap = -EBADF;
+
+	return geteuid() != 0 || access("/dev/net/tun", R_OK | W_OK) < 0 ||
+	       unshare(CLONE_NEWNET) < 0 || tap_open("try", &tap, NULL) < 0;
+}
+
+static void set(unsigned long request, const char *name, const char *address, int number)
+{
+	AUTO(fd_close_p) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { .ifr_flags = 0 };
+	struct sockaddr_in *ip = (struct sockaddr_in *)(void *)&ifr.ifr_addr;
+
+	(void)snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	if (address) {
+		ip->sin_family = AF_INET;
+		assert_int_equal(inet_pton(AF_INET, address, &ip->sin_addr), 1);
+	} else if (request == SIOCSIFFLAGS) {
+		ifr.ifr_flags = (short)number;
+	} else {
+		ifr.ifr_mtu = number;
+	}
+	assert_int_equal(ioctl(fd, request, &ifr), 0);
+}
+
+static int furnish(const char *name, const char *address)
+{
+	int tap = -EBADF;
+	struct err err = { 0 };
+
+	if (tap_open(name, &tap, &err) < 0)
+		fail_msg("%s", err.text);
+	set(SIOCSIFADDR, name, address, 0);
+	set(SIOCSIFNETMASK, name, "255.255.240.0", 0);
+	set(SIOCSIFMTU, name, NULL, 1400);
+	set(SIOCSIFFLAGS, name, NULL, IFF_UP);
+	return tap;
+}
+
+static void no_interface_is_no_network(void **state)
+{
+	struct takeover net;
+	struct err err = { 0 };
+
+	(void)state;
+	assert_int_equal(takeover_read(&net, &err), 0);
+	assert_string_equal(net.name, "");
+}
+
+static void what_is_there_is_read(void **state)
+{
+	struct takeover net;
+	struct err err = { 0 };
+	AUTO(fd_close_p) int tap = furnish("eth7", "10.7.0.9");
+
+	(void)state;
+	assert_int_equal(takeover_read(&net, &err), 0);
+	assert_string_equal(net.name, "eth7");
+	assert_string_equal(net.address, "10.7.0.9");
+	assert_string_equal(net.gateway, "");
+	assert_int_equal(net.prefix, 20);
+	assert_int_equal(net.mtu, 1400);
+	assert_int_equal(strlen(net.mac), 17);
+}
+
+static void two_interfaces_are_refused(void **state)
+{
+	struct takeover net;
+	struct err err = { 0 };
+	AUTO(fd_close_p) int one = furnish("one", "10.7.0.9");
+	AUTO(fd_close_p) int two = furnish("two", "10.8.0.9");
+
+	(void)state;
+	assert_int_equal(takeover_read(&net, &err), -ENOTUNIQ);
+	assert_non_null(strstr(err.text, "two"));
+}
+
+/* The address is the machine's then, and so is the MAC. */
+static void the_interface_gives_up_what_it_had(void **state)
+{
+	struct takeover net, after;
+	struct err err = { 0 };
+	AUTO(fd_close_p) int tap = furnish("eth7", "10.7.0.9");
+	AUTO(fd_close_p) int machine = -EBADF;
+
+	(void)state;
+	assert_int_equal(takeover_read(&net, &err), 0);
+	if (takeover_begin(&net, &machine, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_true(machine >= 0);
+	assert_true(if_nametoindex("strata-br") && if_nametoindex("strata-tap"));
+	/* Three interfaces now: whoever looks again is told. */
+	assert_int_equal(takeover_read(&after, &err), -ENOTUNIQ);
+	AUTO(fd_close_p) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq ifr = { .ifr_name = "eth7" };
+	assert_int_equal(ioctl(fd, SIOCGIFADDR, &ifr), -1);
+	assert_int_equal(errno, EADDRNOTAVAIL);
+	assert_int_equal(ioctl(fd, SIOCGIFHWADDR, &ifr), 0);
+	char mac[18];
+	const unsigned char *at = (const unsigned char *)ifr.ifr_hwaddr.sa_data;
+	(void)snprintf(mac, sizeof(mac), "%02x:%02x:%02x:%02x:%02x:%02x", at[0], at[1], at[2],
+		       at[3], at[4], at[5]);
+	assert_string_not_equal(mac, net.mac);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(no_interface_is_no_network, fresh_namespace),
+		cmocka_unit_test_setup(what_is_there_is_read, fresh_namespace),
+		cmocka_unit_test_setup(two_interfaces_are_refused, fresh_namespace),
+		cmocka_unit_test_setup(the_interface_gives_up_what_it_had, fresh_namespace),
+	};
+
+	if (can_not()) {
+		(void)puts("1..0 # SKIP needs root and /dev/net/tun");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
