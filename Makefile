@@ -51,9 +51,9 @@ fuzz:
 	@RANDOM_CASES=$${RANDOM_CASES:-50000} RANDOM_SEEDS=$${RANDOM_SEEDS:-20} RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} RANDOM_ROUNDS=20000 \
 		build/tests/test_engines_hosted_jit_random
 
-## soak: start, exec, stop and kill for MINUTES=10, looking for leaks; then the hypervisor's slow boots (UEFI, Bochs)
+## soak: strata-oci killed at every system call; start, exec, stop and kill for MINUTES=10, looking for leaks; then the hypervisor's slow boots (UEFI, Bochs)
 soak:
-	@tools/setup build run
+	@tools/setup build run test
 	@$(MAKE) --no-print-directory all
 	@tools/soak $(MINUTES)
 	@STRATA_LAB_LONG=1 bats tests/lab/baremetal.bats

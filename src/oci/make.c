@@ -111,7 +111,10 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 	host->confined = oci->confined;
 	host->no_pivot = args_on(args, "no-pivot");
 	host->keep_keyring = args_on(args, "no-new-keyring");
-	r = oci_seccomp(oci, config, &host->seccomp, err);
+	r = oci_layout(&making->subject, err);
+	host->layout = &making->subject.layout;
+	if (r == 0)
+		r = oci_seccomp(oci, config, &host->seccomp, err);
 	if (r == 0)
 		r = hooks_open(&making->subject.container, config, &making->hooks, err);
 	host->arg = making;

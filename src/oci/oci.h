@@ -74,10 +74,13 @@ int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct
 struct subject {
 	struct container container;
 	struct config config;
+	struct cgroup_layout layout; /* with has_layout: of oci_layout() */
+	bool has_layout;
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
 void oci_close(struct subject *subject);
+int oci_layout(struct subject *subject, struct err *err);
 /*
  * oci_pids() - its processes, host's numbering; *ret is the caller's to free()
  * Without a cgroup: those in its pid namespace, or where that is shared the first one alone.

@@ -129,8 +129,12 @@ static int work_root(struct bundle_work *work, struct err *err)
 static int work_cgroup(struct bundle_work *work, struct err *err)
 {
 	const struct bundle *bundle = work->bundle;
-	int r = bundle_layout(&work->layout, err);
+	int r = 0;
 
+	if (work->host->layout)
+		work->layout = *work->host->layout;
+	else
+		r = bundle_layout(&work->layout, err);
 	if (r == 0)
 		r = cgroup_prepare(&work->layout, bundle->cgroup, &bundle->limits,
 				   bundle->all_devices || work->host->confined, &work->cgroup, err);
@@ -301,7 +305,7 @@ static int work_raise(struct bundle_work *work, struct err *err)
 	if (work->userns) {
 		r = idmap_write(&work->bundle->ids, work->pid, err);
 		if (r == 0)
-			(void)sync_send(work->ours, SYNC_MAPPED, 0); /* a death shows below */
+			r = sync_tell(work->ours, SYNC_MAPPED, 0, err);
 	}
 	if (r == 0)
 		r = work_oom_score(work->bundle, work->pid, err);
@@ -315,7 +319,7 @@ static int work_raise(struct bundle_work *work, struct err *err)
 	if (r == 0 && host->born)
 		r = host->born(host->arg, work->pid, err);
 	if (r == 0)
-		(void)sync_send(work->ours, SYNC_GO, work->pid); /* likewise */
+		r = sync_tell(work->ours, SYNC_GO, work->pid, err);
 	if (r == 0)
 		r = sync_expect(work->ours, SYNC_DONE, NULL, NULL, err);
 	/* Killed with a word of ours unread; or: the end of file is execve(2)'s, which closed the child's end. */
@@ -367,8 +371,10 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 
 int bundle_start_by(int socket, struct err *err)
 {
-	(void)sync_send(socket, SYNC_START, 0); /* a death shows below */
-	int r = sync_expect(socket, SYNC_START, NULL, NULL, err);
+	int r = sync_tell(socket, SYNC_START, 0, err);
+
+	if (r == 0)
+		r = sync_expect(socket, SYNC_START, NULL, NULL, err);
 	if (r == 1 || r == -ECONNRESET)
 		return err_say(err, ESTALE, "it was started meanwhile");
 	if (r == 0)

@@ -119,9 +119,10 @@ struct bundle_host {
 	int seccomp; /* a compiled filter */
 	int console; /* a socket: gets the terminal's master side */
 	int listener; /* a listening SOCK_SEQPACKET: who connects starts it; without one it runs at once */
+	const struct cgroup_layout *layout; /* of bundle_layout(), or NULL: it is read */
 	int lock; /* the maker's alone: closed at once in the first process */
-	unsigned
-		preserve_fds; /* from fd 3 on, BUNDLE_FDS_MAX at most; those that are not there are left out */
+	/* From fd 3 on, BUNDLE_FDS_MAX at most; those that are not there are left out. */
+	unsigned preserve_fds;
 	unsigned listen_fds; /* how many of them are sockets for sd_listen_fds(3) */
 	bool no_pivot;	     /* chroot(2) within a moved mount, for a root on the initial ramdisk */
 	bool keep_keyring;
