@@ -95,6 +95,9 @@ struct spec_endpoint { /* filled by the manager before the start; all NULL witho
 	const char *address; /* "10.201.0.2" */
 	unsigned prefix;
 	const char *gateway; /* NULL on an internal network */
+	/* IPv6 beside it: virtual machines only; NULL: none */
+	const char *address6, *gateway6;
+	unsigned prefix6;
 	const char *mac;
 	unsigned mtu;	     /* 0: not said */
 	const char *host_if; /* the veth's name on the host */
