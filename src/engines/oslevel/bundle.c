@@ -67,8 +67,7 @@ static void work_fini(struct bundle_work *work)
 	cgroup_close(&work->cgroup);
 }
 
-/* A bind's source, as the container will see it. */
-static int source_open(const struct bundle_mount *mount, struct err *err)
+int bundle_source(const struct bundle_mount *mount, struct err *err)
 {
 	AUTO(fd_close_p)
 	int fd = mount_clone(AT_FDCWD, mount->source, mount->recursive, err);
@@ -91,9 +90,21 @@ static int source_open(const struct bundle_mount *mount, struct err *err)
 		     : fd_take(&fd);
 }
 
+/*
+ * /proc/self/mountinfo lists mounts by age: a bind after a new file system is the child's to make, who has the host's mounts as
+ * long as the root is not his, and their owner's rights where there is no user namespace.
+ */
+static bool source_is_late(const struct bundle_work *work, size_t i, bool after_new)
+{
+	const struct bundle_namespace *ns = bundle_namespace_of(work->bundle, CLONE_NEWNS);
+
+	return after_new && !work->userns && ns && !ns->path && !work->bundle->mounts[i].ids.n_uids;
+}
+
 static int work_sources(struct bundle_work *work, struct err *err)
 {
 	const struct bundle *bundle = work->bundle;
+	bool after_new = false;
 
 	work->sources = calloc(bundle->n_mounts + 1, sizeof(int));
 	if (!work->sources)
@@ -102,10 +113,11 @@ static int work_sources(struct bundle_work *work, struct err *err)
 		work->sources[i] = -EBADF;
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
 		const struct bundle_mount *mount = &bundle->mounts[i];
-		if (mount->type && !mount->ids.n_uids)
+		after_new |= mount->type != NULL;
+		if (mount->type ? !mount->ids.n_uids : source_is_late(work, i, after_new))
 			continue;
 		work->sources[i] =
-			mount->type ? idmap_userns(&mount->ids, err) : source_open(mount, err);
+			mount->type ? idmap_userns(&mount->ids, err) : bundle_source(mount, err);
 		if (work->sources[i] < 0)
 			return work->sources[i];
 	}
@@ -139,6 +151,8 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 	if (r < 0)
 		return r;
 	work->own_cgroups = true;
+	if (!bundle->all_devices && !work->host->confined)
+		cgroup_rules_early(&work->cgroup, bundle->rules, bundle->n_rules);
 	return cgroup_joins_open(&work->cgroup, work->joins, &work->n_joins, err);
 }
 

@@ -15,7 +15,10 @@ struct bundle_work {
 		[CGROUP_HIERARCHIES]; /* v1 tasks files, then v2's cgroup.procs where the clone was not into it */
 	unsigned n_joins;
 	int root; /* the root file system, a detached mount */
-	/* One a mount: a bind's is a detached mount, that of a file system with mapped ids their user namespace; else -EBADF. */
+	/*
+	 * One a mount: a bind's is a detached mount, that of a file system with mapped ids their user namespace; -EBADF for others,
+	 * and for a bind that is the child's to make.
+	 */
 	int *sources;
 	int *devices; /* in a user namespace, bound: default ones, then the bundle's */
 	size_t n_devices;
@@ -26,6 +29,8 @@ struct bundle_work {
 
 /* bundle_listener() - from a process that loads its filter to whoever gets it; nothing where it has none */
 int bundle_listener(int sync, pid_t pid, const struct bundle_notify *notify, struct err *err);
+/* bundle_source() - a bind's source, as the container will see it: a detached mount. */
+int bundle_source(const struct bundle_mount *mount, struct err *err);
 /* bundle_mounts() - in the child: all mounts, devices, masks; up to pivot_root. */
 int bundle_mounts(const struct bundle_work *work, struct err *err);
 /* bundle_devices_prepare() - in the maker: what is to be bound where mknod(2) is refused. */
