@@ -46,16 +46,16 @@ config()
 in_bundle()
 {
 	config "$@"
-	oci run -b "$B" box
+	oci run -b "$B" feat
 }
 
 # started FILTER: a container that sleeps, until it is deleted
 started()
 {
 	config "$1" sleep 1000
-	oci create -b "$B" box </dev/null >"$SCRATCH/out" 2>&1
-	oci start box
-	PID=$(oci state box | jq .pid)
+	oci create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1 || { cat "$SCRATCH/out"; false; }
+	oci start feat
+	PID=$(oci state feat | jq .pid)
 }
 
 USERNS='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
@@ -67,11 +67,11 @@ USERNS='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{container
 	chrt -p "$PID" | grep -q SCHED_BATCH
 	[ "$(awk '{ print $19 }' "/proc/$PID/stat")" = 7 ]
 	[ "$(ionice -p "$PID")" = "best-effort: prio 6" ]
-	[ "$(oci exec box uname -m)" = i686 ]
+	[ "$(oci exec feat uname -m)" = i686 ]
 	jq -n '{args: ["cat", "/proc/self/stat"], cwd: "/", scheduler: {policy: "SCHED_OTHER", nice: 3}}' >"$SCRATCH/p.json"
-	[ "$(oci exec --process "$SCRATCH/p.json" box | awk '{ print $19 }')" = 3 ]
+	[ "$(oci exec --process "$SCRATCH/p.json" feat | awk '{ print $19 }')" = 3 ]
 	config '.process.scheduler = {policy: "SCHED_DEADLINE", runtime: 5, deadline: 1, period: 1}' true
-	run oci run -b "$B" box2
+	run oci run -b "$B" feat2
 	one_line_error "process.scheduler: "
 }
 
@@ -80,7 +80,7 @@ USERNS='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{container
 	for cpu in 0 $(($(nproc) - 1)); do
 		jq -n --arg cpu "$cpu" '{args: ["grep", "Cpus_allowed_list", "/proc/self/status"], cwd: "/",
 			execCPUAffinity: {initial: "0", final: $cpu}}' >"$SCRATCH/p.json"
-		[ "$(oci exec --process "$SCRATCH/p.json" box | tr -dc 0-9)" = "$cpu" ]
+		[ "$(oci exec --process "$SCRATCH/p.json" feat | tr -dc 0-9)" = "$cpu" ]
 	done
 }
 
@@ -93,14 +93,14 @@ USERNS='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{container
 @test "labels that this kernel cannot give are refused in one line" {
 	[ ! -e /sys/fs/selinux/enforce ] || skip "SELinux is there"
 	config '.process.selinuxLabel = "system_u:system_r:container_t:s0"' true
-	run oci run -b "$B" box
+	run oci run -b "$B" feat
 	one_line_error "process.selinuxLabel system_u:.*: this kernel does not run SELinux"
 	config '.linux.mountLabel = "system_u:object_r:container_file_t:s0"' true
-	run oci run -b "$B" box
+	run oci run -b "$B" feat
 	one_line_error "linux.mountLabel system_u:.*: this kernel does not run SELinux"
 	[ ! -e /sys/module/apparmor ] || skip "AppArmor is there"
 	config '.process.apparmorProfile = "docker-default"' true
-	run oci run -b "$B" box
+	run oci run -b "$B" feat
 	one_line_error "process.apparmorProfile docker-default: this kernel does not run AppArmor"
 	[ "$(in_bundle '.process.apparmorProfile = "unconfined"' echo yes)" = yes ]
 }
@@ -114,7 +114,7 @@ USERNS='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{container
 		gidMappings: [{containerID: 0, hostID: 5, size: 10}]}'
 	[ "$(in_bundle ".mounts += [$tmpfs]" sh -c 'touch /mnt/x 2>/dev/null || stat -c %u /mnt')" = 5 ]
 	config ".mounts += [$bind]" true
-	run oci run -b "$B" box
+	run oci run -b "$B" feat
 	one_line_error "neither it nor linux has uidMappings"
 }
 
@@ -129,16 +129,16 @@ cgroup_v1()
 @test "network class and priorities" {
 	cgroup_v1 net_cls
 	started '.linux.resources.network = {classID: 1048577}'
-	[ "$(cat "$V1/strata-oci-box/net_cls.classid")" = 1048577 ]
-	grep -q "^$PID$" "$V1/strata-oci-box/cgroup.procs"
-	oci delete --force box
-	[ ! -d "$V1/strata-oci-box" ]
+	[ "$(cat "$V1/strata-oci-feat/net_cls.classid")" = 1048577 ]
+	grep -q "^$PID$" "$V1/strata-oci-feat/cgroup.procs"
+	oci delete --force feat
+	[ ! -d "$V1/strata-oci-feat" ]
 	started .
-	[ ! -d "$V1/strata-oci-box" ]
-	oci delete --force box
+	[ ! -d "$V1/strata-oci-feat" ]
+	oci delete --force feat
 	umount "$V1"
 	config '.linux.resources.network = {classID: 1048577}' true
-	run oci run -b "$B" box
+	run oci run -b "$B" feat
 	one_line_error "network.classID: the cgroup controller 'net_cls' is not available here"
 }
 
@@ -146,29 +146,29 @@ cgroup_v1()
 	cgroup_v1 hugetlb
 	[ -e "$V1/hugetlb.2MB.limit_in_bytes" ] || skip "no huge pages of 2 MB"
 	started '.linux.resources.hugepageLimits = [{pageSize: "2MB", limit: 4194304}]'
-	[ "$(cat "$V1/strata-oci-box/hugetlb.2MB.limit_in_bytes")" = 4194304 ]
+	[ "$(cat "$V1/strata-oci-feat/hugetlb.2MB.limit_in_bytes")" = 4194304 ]
 	jq -n '{hugepageLimits: [{pageSize: "2MB", limit: 2097152}]}' >"$SCRATCH/r.json"
-	oci update -r "$SCRATCH/r.json" box
-	[ "$(cat "$V1/strata-oci-box/hugetlb.2MB.limit_in_bytes")" = 2097152 ]
-	oci delete --force box
+	oci update -r "$SCRATCH/r.json" feat
+	[ "$(cat "$V1/strata-oci-feat/hugetlb.2MB.limit_in_bytes")" = 2097152 ]
+	oci delete --force feat
 	started .
-	oci update -r "$SCRATCH/r.json" box
-	[ "$(cat "$V1/strata-oci-box/hugetlb.2MB.limit_in_bytes")" = 2097152 ]
-	grep -q "^$PID$" "$V1/strata-oci-box/cgroup.procs"
-	oci delete --force box
+	oci update -r "$SCRATCH/r.json" feat
+	[ "$(cat "$V1/strata-oci-feat/hugetlb.2MB.limit_in_bytes")" = 2097152 ]
+	grep -q "^$PID$" "$V1/strata-oci-feat/cgroup.procs"
+	oci delete --force feat
 	config '.linux.resources.hugepageLimits = [{pageSize: "3MB", limit: 4194304}]' true
-	run oci run -b "$B" box
+	run oci run -b "$B" feat
 	one_line_error "this kernel's cgroups have no hugetlb.3MB"
 }
 
 @test "checkBeforeUpdate: a limit below what is in use is refused" {
 	started '.linux.resources.memory = {limit: 100000000}'
-	oci exec box sh -c 'head -c 20000000 /dev/zero >/dev/shm/x'
+	oci exec feat sh -c 'head -c 20000000 /dev/zero >/dev/shm/x'
 	jq -n '{memory: {limit: 5000000, checkBeforeUpdate: true}}' >"$SCRATCH/r.json"
-	run oci update -r "$SCRATCH/r.json" box
+	run oci update -r "$SCRATCH/r.json" feat
 	one_line_error "memory.limit 5000000: .* bytes are in use"
 	jq -n '{memory: {limit: 50000000, checkBeforeUpdate: true}}' >"$SCRATCH/r.json"
-	oci update -r "$SCRATCH/r.json" box
+	oci update -r "$SCRATCH/r.json" feat
 }
 
 # listener SOCKET N: take N listeners of seccomp filters; answer the first call of each with EEXIST, write what came with it to SCRATCH/said
@@ -200,30 +200,30 @@ P
 	run in_bundle "$notify" mkdir /dev/shm/x
 	[ "$status" -eq 1 ]
 	[[ $output == *"File exists"* ]]
-	jq -e '.metadata == "of mine" and .fds == ["seccompFd"] and .state.id == "box" and .pid == .state.pid' "$SCRATCH/said"
+	jq -e '.metadata == "of mine" and .fds == ["seccompFd"] and .state.id == "feat" and .pid == .state.pid' "$SCRATCH/said"
 	# Without no_new_privs the filter is there before the change of user.
 	run in_bundle "$notify | .process.noNewPrivileges = false" mkdir /dev/shm/x
 	[[ $output == *"File exists"* ]]
 	config "$notify" sh -c 'mkdir /dev/shm/x; sleep 1000'
-	oci create -b "$B" box </dev/null >"$SCRATCH/out" 2>&1
+	oci create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1
 	[ "$(wc -l <"$SCRATCH/said")" -eq 2 ]
-	oci start box
+	oci start feat
 	grep_out() { grep -q "File exists" "$SCRATCH/out"; }
 	wait_until grep_out
-	run oci exec box mkdir /dev/shm/y
+	run oci exec feat mkdir /dev/shm/y
 	[[ $output == *"File exists"* ]]
 	wait "$LISTENER"
 	[ "$(tail -n 1 "$SCRATCH/said" | jq -r .state.status)" = running ]
-	[ "$(tail -n 1 "$SCRATCH/said" | jq .pid)" != "$(oci state box | jq .pid)" ]
+	[ "$(tail -n 1 "$SCRATCH/said" | jq .pid)" != "$(oci state feat | jq .pid)" ]
 	# Nobody answers any more.
-	run oci exec box true
+	run oci exec feat true
 	one_line_error "listenerPath .*/seccomp: nobody takes notifications"
-	oci delete --force box
+	oci delete --force feat
 	rm "$SCRATCH/seccomp"
-	oci create -b "$B" box </dev/null >"$SCRATCH/out" 2>&1
-	run oci start box
+	oci create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1
+	run oci start feat
 	one_line_error "listenerPath .*/seccomp: nobody takes notifications"
-	stopped() { [ "$(oci state box | jq -r .status)" = stopped ]; }
+	stopped() { [ "$(oci state feat | jq -r .status)" = stopped ]; }
 	wait_until stopped
 	run in_bundle "$notify" true
 	[ "$status" -ne 0 ]
@@ -242,22 +242,22 @@ P
 
 @test "events: what it uses, once and again, and each lack of memory, until it ends" {
 	started '.linux.resources += {memory: {limit: 20000000}, pids: {limit: 33}}'
-	[ "$(oci events --stats box | jq -c '[.type, .id, .data.pids.limit, .data.pids.current, .data.memory.usage.limit]')" \
-		= '["stats","box",33,1,19996672]' ]
-	oci events --stats box | jq -e '.data.cpu.usage.total > 0 and .data.memory.usage.usage > 0 and (.data.memory.raw | length) > 5
+	[ "$(oci events --stats feat | jq -c '[.type, .id, .data.pids.limit, .data.pids.current, .data.memory.usage.limit]')" \
+		= '["stats","feat",33,1,19996672]' ]
+	oci events --stats feat | jq -e '.data.cpu.usage.total > 0 and .data.memory.usage.usage > 0 and (.data.memory.raw | length) > 5
 		and (.data.cpuset.cpus | length) > 0 and (.data.blkio.ioServiceBytesRecursive | type) == "array"'
-	oci events --interval 50ms box >"$SCRATCH/events" &
+	oci events --interval 50ms feat >"$SCRATCH/events" &
 	follower=$!
 	twice() { [ "$(grep -c '"stats"' "$SCRATCH/events")" -ge 2 ]; }
 	wait_until twice
-	! oci exec box sh -c 'tail -c 40000000 /dev/zero' 2>/dev/null
-	lacked() { grep -q '"type":"oom","id":"box"' "$SCRATCH/events"; }
+	! oci exec feat sh -c 'tail -c 40000000 /dev/zero' 2>/dev/null
+	lacked() { grep -q '"type":"oom","id":"feat"' "$SCRATCH/events"; }
 	wait_until lacked
-	oci kill box KILL
+	oci kill feat KILL
 	wait "$follower"
-	run oci events --stats box
+	run oci events --stats feat
 	one_line_error "is not running"
-	run oci events --interval 0s box
+	run oci events --interval 0s feat
 	one_line_error "must be more than nothing"
 	run oci events nosuch
 	one_line_error "does not exist"
