@@ -15,6 +15,9 @@ _Noreturn void hv_start(uint32_t protocol, uint32_t info);
 _Noreturn void hv_main(const struct boot_info *info, const struct firmware *firmware);
 void hv_cpu_main(void);
 
+/* hv_disks_start() - find the server's disks: drivers/disks.h. On the boot CPU, before hv_main(). */
+void hv_disks_start(const struct boot_info *info, const struct firmware *firmware);
+
 /* hv_power_off() - by ACPI or an emulator's port; if neither is there, halts. hv_reset() - by the keyboard controller, or a triple fault */
 _Noreturn void hv_power_off(void);
 _Noreturn void hv_reset(void);
