@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "compare/columns.h"
+#include "compare/group.h"
 
 #define COLUMN_READY_S 60
 
@@ -63,6 +64,8 @@ int column_session(struct column *column, struct err *err)
 		return err_say(err, ENOTSUP, "%s keeps no instance", column->ops->title);
 	int r = column->ops->start(column, err);
 	column->running = r == 0;
+	if (r == 0)
+		group_realtime(column->setup->tag, column->ops->id);
 	return r;
 }
 

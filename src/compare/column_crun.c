@@ -73,6 +73,7 @@ struct crun_call {
 	struct column *column;
 	struct crun_box *box;
 	const char *const *argv; /* the workload */
+	bool kept;		 /* it stays, for what is measured inside */
 };
 
 /*
@@ -108,7 +109,8 @@ static int crun_enter(void *arg, struct err *err)
 		return r;
 	(void)snprintf(cgroup, sizeof(cgroup), "/%s/%s", call->box->group.path,
 		       call->box->name); /* fits */
-	return crun_config_write(rootfs, call->argv, call->box->group.made ? cgroup : NULL, err);
+	return crun_config_write(rootfs, call->argv, call->kept,
+				 call->box->group.made ? cgroup : NULL, err);
 }
 
 /* One that has no workload. */
@@ -177,7 +179,7 @@ static int crun_run(struct column *column, const char *const *argv, unsigned tim
 	struct crun_box box;
 	double cpu = 0, memory = 0;
 	int r = crun_make(column, &box, err);
-	struct crun_call call = { column, &box, argv };
+	struct crun_call call = { column, &box, argv, false };
 	const char *const words[] = { "crun",	  "--root",	  crun->state, "run",
 				      "--bundle", box.rootfs.dir, box.name,    NULL };
 	const struct child child = { .argv = words,
@@ -215,7 +217,7 @@ static int crun_keep(struct column *column, struct crun_box *box, const char *co
 	struct outcome outcome = { 0 };
 	char pid_file[CRUN_PATH];
 	int r = crun_make(column, box, err);
-	struct crun_call call = { column, box, argv };
+	struct crun_call call = { column, box, argv, true };
 
 	(void)snprintf(pid_file, sizeof(pid_file), "%s/pid", box->rootfs.dir); /* fits */
 	const char *const words[] = { "crun",	       "--root",     crun->state, "run",

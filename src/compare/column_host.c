@@ -50,6 +50,7 @@ static void host_surroundings(struct column *column, struct rootfs *rootfs, stru
 	(void)snprintf(name, sizeof(name), "%s-%u", column->ops->id, column->started++); /* fits */
 	*ret = rootfs_make(setup, name, rootfs, err);
 	group_make(setup->tag, name, &limits, group);
+	group_realtime(setup->tag, column->ops->id);
 }
 
 static int host_enter(void *arg, struct err *err)

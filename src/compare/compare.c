@@ -16,7 +16,8 @@
 #include "compare/plan.h"
 #include "compare/workload.h"
 
-#define COMPARE_READER_S 5 /* what a workload is thought to take until it was seen */
+#define COMPARE_IMAGE_ID 12 /* characters, as `strata image ls` has it */
+#define COMPARE_READER_S 5  /* what a workload is thought to take until it was seen */
 
 static bool compare_listed(const char *const *list, const char *name)
 {
@@ -138,6 +139,18 @@ static char *compare_command(const struct comparison *c)
 	return result_utf8(buf_str(&text));
 }
 
+/* What else its figures go by: a tag may name another image tomorrow. */
+static json_t *compare_facts(const struct comparison *c)
+{
+	json_t *facts = facts_read(c->request->memory, c->request->cpus);
+
+	if (facts && json_object_set_new(facts, "image",
+					 json_stringn(c->setup.image.id, COMPARE_IMAGE_ID)) == 0)
+		return facts;
+	json_decref(facts);
+	return NULL;
+}
+
 static int compare_fresh(struct comparison *c, struct err *err)
 {
 	struct result *result = c->result;
@@ -147,7 +160,7 @@ static int compare_fresh(struct comparison *c, struct err *err)
 	result->level = c->request->level;
 	result->image = result_utf8(c->request->image);
 	result->command = compare_command(c);
-	result->host = facts_read(c->request->memory, c->request->cpus);
+	result->host = compare_facts(c);
 	result->started_ns = clock_real_ns();
 	if (!result->image || !result->host || (!c->request->suite && !result->command))
 		return err_set(err, ENOMEM, "compare");
@@ -166,11 +179,11 @@ static bool compare_same(const char *a, const char *b)
 	return a && b ? !strcmp(a, b) : a == b;
 }
 
-/* Samples of another machine, kernel or version are not of one figure. What the file does not say is not asked. */
+/* Samples of another machine, kernel, image or version are not of one figure. What the file does not say is not asked. */
 static int compare_same_host(const struct comparison *c, struct err *err)
 {
-	static const char *const keys[] = { "limits", "cpu", "kernel", "strata" };
-	AUTO(json_decref_p) json_t *here = facts_read(c->request->memory, c->request->cpus);
+	static const char *const keys[] = { "limits", "cpu", "kernel", "strata", "image" };
+	AUTO(json_decref_p) json_t *here = compare_facts(c);
 
 	if (!here)
 		return err_set(err, ENOMEM, "compare");

@@ -120,6 +120,42 @@ static void group_each(const char *prefix, group_fn fn)
 	}
 }
 
+/* Less than a child's share to each grandchild, so that there is some for several. */
+#define GROUP_RT_US  40000 /* of a second's 950,000 */
+#define GROUP_RT_WAY 2 /* levels below: "own", or an instance's, and what a peer makes in there */
+
+/* A parent has to have it before its children may. */
+static void group_realtime_in(int parent, const char *name, unsigned us, unsigned depth)
+{
+	AUTO(fd_close_p) int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(dir_close_p) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *entry;
+	char text[16];
+
+	if (dir)
+		(void)fd_take(&fd);		      /* the DIR's now */
+	(void)snprintf(text, sizeof(text), "%u", us); /* fits */
+	if (!dir || file_write(dirfd(dir), "cpu.rt_runtime_us", text) < 0)
+		return; /* no hierarchy of CPUs, or a kernel without real-time groups: nobody needs any */
+	while (depth && (entry = readdir(dir))) {
+		if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+			group_realtime_in(dirfd(dir), entry->d_name, us / 4, depth - 1);
+	}
+}
+
+static void group_realtime_of(int parent, const char *name)
+{
+	group_realtime_in(parent, name, GROUP_RT_US, GROUP_RT_WAY);
+}
+
+void group_realtime(const char *tag, const char *name)
+{
+	char prefix[176];
+
+	(void)snprintf(prefix, sizeof(prefix), "strata-%.40s-%.80s-", tag, name); /* fits */
+	group_each(prefix, group_realtime_of);
+}
+
 void group_tidy(const char *prefix)
 {
 	group_each(prefix, group_rmdir);

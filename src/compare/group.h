@@ -36,6 +36,11 @@ bool group_sweep(const char *tag);
  * all of them, systemd's own too, and lets them stand
  */
 void group_tidy(const char *prefix);
+/*
+ * group_realtime() - leave to ask for a real-time policy, for the groups of this column's that there are (cyclictest asks for one before it
+ * measures any): on v1, with real-time groups, a new one has no time for that (Linux Documentation/scheduler/sched-rt-group.rst)
+ */
+void group_realtime(const char *tag, const char *name);
 /* group_join() - in the child, before execve(2): 0 or -errno. */
 int group_join(const struct group *group);
 /* group_begin() - what it uses counts from here on. */

@@ -62,11 +62,11 @@ static int isolation_capabilities(struct column *column, double *ret, json_t **r
 	(void)ret_detail;
 	if (r < 0)
 		return r;
-	r = outcome.timed_out || outcome.status
-		    ? -ENODATA
-		    : parse_capabilities(outcome.out, outcome.out_n, ret);
+	r = outcome_check(&outcome, ISOLATION_TIMEOUT_S, err);
+	if (r == 0 && parse_capabilities(outcome.out, outcome.out_n, ret) < 0)
+		r = err_say(err, ENODATA, "/proc/self/status has no CapEff");
 	outcome_fini(&outcome);
-	return r < 0 ? err_say(err, ENODATA, "/proc/self/status has no CapEff") : 0;
+	return r;
 }
 
 struct processes {

@@ -14,9 +14,9 @@
 #include "engines/seccomp/seccomp.h"
 #include "oci/oci.h"
 
-#define PRESERVE_MAX 1000
+#define PRESERVE_MAX (BUNDLE_FDS_MAX / 2)
 
-int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err)
+int oci_preserve_fds(const struct args *args, struct bundle_host *ret, struct err *err)
 {
 	const char *listen_fds = getenv("LISTEN_FDS");
 	int64_t n = 0, more = 0;
@@ -25,7 +25,8 @@ int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err)
 
 	if (r == 0 && listen_fds)
 		r = args_int(listen_fds, "LISTEN_FDS", 0, PRESERVE_MAX, &more, err);
-	*ret = (unsigned)(n + more);
+	ret->preserve_fds = (unsigned)(n + more);
+	ret->listen_fds = (unsigned)more;
 	return r;
 }
 
@@ -138,30 +139,41 @@ void oci_close(struct subject *subject)
 	container_close(&subject->container);
 }
 
+/* Where the hierarchies are costs a read of all mounts: once a command. */
+int oci_layout(struct subject *subject, struct err *err)
+{
+	int r = subject->has_layout ? 0 : bundle_layout(&subject->layout, err);
+
+	subject->has_layout = r == 0;
+	return r;
+}
+
 static bool oci_has_cgroup(const struct subject *subject)
 {
-	struct cgroup_layout layout;
-	struct cgroup cgroup;
+	const struct cgroup_layout *layout = &subject->layout;
+	char path[PATH_MAX];
 
-	if (oci_cgroup(&subject->config, &layout, &cgroup, NULL) < 0)
-		return false;
-	cgroup_close(&cgroup);
-	return true;
+	for (unsigned i = 0; i < layout->n; i++) {
+		int n = snprintf(path, sizeof(path), "%s/%s", layout->hierarchies[i].mount,
+				 subject->config.bundle.cgroup);
+		if (n > 0 && (size_t)n < sizeof(path) && access(path, F_OK) == 0)
+			return true;
+	}
+	return false;
 }
 
 int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err)
 {
-	struct cgroup_layout layout;
 	struct hooks hooks;
 	struct err warning = { 0 };
 	int r = 0;
 
 	if (subject->config.bundle.cgroup) {
-		r = oci_has_cgroup(subject) ? 0 : oci_kill_all(subject, SIGKILL, err);
+		r = oci_layout(subject, err);
+		if (r == 0 && !oci_has_cgroup(subject))
+			r = oci_kill_all(subject, SIGKILL, err);
 		if (r == 0)
-			r = bundle_layout(&layout, err);
-		if (r == 0)
-			r = cgroup_destroy(&layout, subject->config.bundle.cgroup, err);
+			r = cgroup_destroy(&subject->layout, subject->config.bundle.cgroup, err);
 	}
 	if (r == 0)
 		r = container_forget(oci->root, &subject->container, err);

@@ -203,6 +203,16 @@ interrupted()
 		$b[0].metrics[$m].cells[$c].samples[:($s | length)] == $s] | all'
 }
 
+@test "a tag that names another image by now is no more to be continued" {
+	strata image import "$DEMO_ROOTFS" moves
+	strata compare --suite --quick --runs 1 --virt os-level --metric life.exec -f json -o moves.json moves 2>/dev/null
+	run -0 strata compare --suite --quick --runs 1 --virt os-level --metric life.exec --continue moves.json moves
+	strata image import --change 'ENV A=b' "$DEMO_ROOTFS" moves
+	run strata compare --suite --quick --runs 1 --virt os-level --metric life.exec --continue moves.json moves
+	one_line_error 'moves.json: its image was [0-9a-f]{12}, here it is [0-9a-f]{12}: name another file'
+	strata image rm -f moves
+}
+
 @test "killed it cannot clean up: the next one does" {
 	local pid tag
 	"$STRATA_BIN" --root "$STRATA_ROOT" --run-root "$STRATA_RUN" compare --suite --runs 1000 --virt "$(columns)" --metric life.exec \

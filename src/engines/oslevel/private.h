@@ -87,6 +87,8 @@ struct sync_message {
 	struct err err; /* SYNC_ERROR */
 };
 int sync_send(int fd, char tag, int status);
+/* sync_tell() - the same, where a peer's death shows at the next sync_expect(): that is no error here */
+int sync_tell(int fd, char tag, int status, struct err *err);
 void sync_send_error(int fd, int status, const struct err *err);
 void sync_send_fd(int fd, char tag, int passed); /* passed < 0: none */
 /*
