@@ -213,6 +213,9 @@ static void read_network(struct spec_reader *rd, struct spec *spec)
 	e->address = spec_ip(&end, "address");
 	e->gateway = spec_ip(&end, "gateway");
 	e->prefix = (unsigned)spec_int(&end, "prefix", 0, 128, 0);
+	e->address6 = spec_ip(&end, "address6");
+	e->gateway6 = spec_ip(&end, "gateway6");
+	e->prefix6 = (unsigned)spec_int(&end, "prefix6", 1, 128, 64);
 	e->mtu = (unsigned)spec_int(&end, "mtu", 68, 65535, 0);
 	e->mac = spec_str(&end, "mac", NULL);
 	if (e->mac && !spec_is_mac(e->mac))

@@ -81,6 +81,7 @@ struct spec_idmap {
 
 struct spec_time_offsets { /* added to the host's clocks; both 0: no time namespace */
 	int64_t monotonic_s, boottime_s;
+	uint32_t monotonic_ns, boottime_ns; /* on top; below 10^9 */
 };
 
 struct spec_port {
@@ -95,6 +96,9 @@ struct spec_endpoint { /* filled by the manager before the start; all NULL witho
 	const char *address; /* "10.201.0.2" */
 	unsigned prefix;
 	const char *gateway; /* NULL on an internal network */
+	/* IPv6 beside it: virtual machines only; NULL: none */
+	const char *address6, *gateway6;
+	unsigned prefix6;
 	const char *mac;
 	unsigned mtu;	     /* 0: not said */
 	const char *host_if; /* the veth's name on the host */
