@@ -13,11 +13,11 @@ static const struct opt features_opts[] = { { 0 } };
 
 static const char *const features_namespaces[] = { "cgroup", "ipc",  "mount", "network", "pid",
 						   "time",   "user", "uts",   NULL };
-static const char *const features_actions[] = {
-	"SCMP_ACT_ALLOW",	 "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",
-	"SCMP_ACT_KILL_PROCESS", "SCMP_ACT_LOG",   "SCMP_ACT_KILL_THREAD",
-	"SCMP_ACT_TRACE",	 "SCMP_ACT_TRAP",  NULL
-};
+static const char *const features_actions[] = { "SCMP_ACT_ALLOW",  "SCMP_ACT_ERRNO",
+						"SCMP_ACT_KILL",   "SCMP_ACT_KILL_PROCESS",
+						"SCMP_ACT_LOG",	   "SCMP_ACT_KILL_THREAD",
+						"SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE",
+						"SCMP_ACT_TRAP",   NULL };
 static const char *const features_operators[] = { "SCMP_CMP_EQ", "SCMP_CMP_GE",
 						  "SCMP_CMP_GT", "SCMP_CMP_LE",
 						  "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",

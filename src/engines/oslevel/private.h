@@ -79,6 +79,7 @@ enum sync_tag {
 	SYNC_READY = 'R', /* bundle.h's */
 	SYNC_DONE = 'D',
 	SYNC_START = 'S',
+	SYNC_NOTIFY = 'N', /* with a listener; back: it is where it belongs */
 	SYNC_ERROR = 'E',
 };
 struct sync_message {
@@ -108,6 +109,8 @@ struct process {		 /* borrowed but groups and env's array */
 	size_t n_ulimits;
 	struct caps_sets caps;
 	int seccomp; /* fd of the filter, or -EBADF */
+	unsigned seccomp_flags;
+	bool notifies; /* the filter's listener goes over sync, and an answer comes */
 	uint32_t uid, gid;
 	uint32_t *groups;
 	unsigned n_groups;
