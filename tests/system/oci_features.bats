@@ -262,3 +262,36 @@ P
 	run oci events nosuch
 	one_line_error "does not exist"
 }
+
+@test "libstrata-oci: its example runs a bundle, and a program that pkg-config builds" {
+	config '.mounts |= map(select(.destination != "/sys/fs/cgroup"))' sh -c 'echo first; exec sleep 1000'
+	run timeout 30 "${STRATA_BIN%/*}/examples/oci_example" "$B" "$OCI_ROOT" "$OCI_BIN"
+	[ "$status" -eq 0 ]
+	[[ $output == *"exec: status 0"* ]]
+	[[ $output == *'"status": "running"'* ]]
+	[[ $output == *"one more"* ]]
+	[ -z "$(oci list -q)" ]
+	run timeout 30 "${STRATA_BIN%/*}/examples/oci_example" "$SCRATCH/nosuch" "$OCI_ROOT" "$OCI_BIN"
+	[ "$status" -eq 1 ]
+	[ "$(grep -c '^create: --bundle .*nosuch: No such file' <<<"$output")" -eq 1 ]
+	command -v pkg-config >/dev/null || skip "needs pkg-config"
+	export PKG_CONFIG_PATH=${STRATA_BIN%/*}/meson-uninstalled
+	# shellcheck disable=SC2046 # words
+	cc -Wall -Werror "$REPO/examples/oci.c" $(pkg-config --cflags --libs strata-oci) -o "$SCRATCH/example"
+	LD_LIBRARY_PATH=${STRATA_BIN%/*}/src/oci timeout 30 "$SCRATCH/example" "$B" "$OCI_ROOT" "$OCI_BIN" | grep -q "one more"
+	[ "$(nm -D --defined-only "${STRATA_BIN%/*}/src/oci/libstrata-oci.so" | grep -vc ' strata_oci_')" -eq 0 ]
+}
+
+@test "features: what it says is what there is" {
+	oci features >"$SCRATCH/f.json"
+	jq -e '.linux.seccomp.actions | index("SCMP_ACT_NOTIFY")' "$SCRATCH/f.json"
+	jq -e '.linux.cgroup == {v1: true, v2: true, systemd: false, systemdUser: false, rdma: true}' "$SCRATCH/f.json"
+	jq -e '.linux.intelRdt.enabled == false and .linux.mountExtensions.idmap.enabled and .linux.apparmor.enabled' "$SCRATCH/f.json"
+	# Each flag that it knows is taken; each namespace can be made.
+	for flag in $(jq -r '.linux.seccomp.supportedFlags[]' "$SCRATCH/f.json"); do
+		[ "$flag" != SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV ] || continue
+		[ "$(in_bundle ".linux.seccomp = {defaultAction: \"SCMP_ACT_ALLOW\", flags: [\"$flag\"]}" echo yes)" = yes ]
+	done
+	[ "$(in_bundle ".linux.namespaces = $(jq -c '[.linux.namespaces[] | {type: .}]' "$SCRATCH/f.json")
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings" echo yes)" = yes ]
+}
