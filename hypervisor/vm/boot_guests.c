@@ -9,9 +9,14 @@
 #include "core/hv.h"
 #include "core/page.h"
 #include "core/print.h"
+#include "drivers/disks.h"
 #include "vm/config.h"
 #include "vm/guest.h"
 #include "vm/guest_console.h"
+
+#define SERVER_DISK "server:"
+
+_Static_assert(GUEST_DISKS == CONFIG_DISKS, "room for each");
 
 /* The base name of a file's first word: where it begins, and how long it is. */
 static const char *file_name(const struct boot_info *info, unsigned file, size_t *ret_len)
@@ -101,8 +106,62 @@ static void boot_guest_ended(struct guest *guest, void *arg)
 	exits_print(guest);
 }
 
-static int guest_make(const struct boot_info *info, const struct config_guest *g,
-		      struct boot_guest *b, struct err *err)
+/* The same file or server's disk under another guest, one of the two writing. */
+static bool disk_is_taken(const struct config *all, const struct config_guest *g,
+			  const struct config_disk *disk)
+{
+	for (const struct config_guest *other = all->guests; other <= g; other++) {
+		for (unsigned i = 0; i < other->n_disks; i++) {
+			const struct config_disk *theirs = &other->disks[i];
+			if (theirs == disk)
+				return false; /* the first one may */
+			if (strcmp(theirs->file, disk->file) == 0 &&
+			    !(theirs->read_only && disk->read_only))
+				return true;
+		}
+	}
+	return false;
+}
+
+static int disk_get(const struct boot_info *info, const struct config_guest *g,
+		    const struct config_disk *disk, struct guest_disk_config *ret, struct err *err)
+{
+	struct guest_file file = { NULL, 0 };
+
+	ret->read_only = disk->read_only;
+	if (strncmp(disk->file, SERVER_DISK, strlen(SERVER_DISK)) == 0) {
+		ret->server = disk_find(disk->file + strlen(SERVER_DISK));
+		return ret->server ? 0
+				   : err_say(err, ENOENT, "guest %s: the server has no disk %s",
+					     g->name, disk->file + strlen(SERVER_DISK));
+	}
+	int r = file_get(info, g, disk->file, &file, err);
+	if (r < 0)
+		return r;
+	ret->data = (uint8_t *)(uintptr_t)file.data;
+	ret->len = (file.len + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
+	memset(ret->data + file.len, 0,
+	       ret->len - file.len); /* the rest of its last page is nobody's */
+	return 0;
+}
+
+static int disks_get(const struct boot_info *info, const struct config *all,
+		     const struct config_guest *g, struct guest_config *config, struct err *err)
+{
+	for (unsigned i = 0; i < g->n_disks; i++) {
+		if (disk_is_taken(all, g, &g->disks[i]))
+			return err_say(err, EBUSY, "guest %s: disk %s is another's", g->name,
+				       g->disks[i].file);
+		int r = disk_get(info, g, &g->disks[i], &config->disks[i], err);
+		if (r < 0)
+			return r;
+		config->n_disks++;
+	}
+	return 0;
+}
+
+static int guest_make(const struct boot_info *info, const struct config *all,
+		      const struct config_guest *g, struct boot_guest *b, struct err *err)
 {
 	struct guest_config config = {
 		.name = g->name,
@@ -121,15 +180,18 @@ static int guest_make(const struct boot_info *info, const struct config_guest *g
 	int r = file_get(info, g, g->kernel, &config.kernel, err);
 	if (r == 0 && g->initrd[0])
 		r = file_get(info, g, g->initrd, &config.initrd, err);
+	if (r == 0)
+		r = disks_get(info, all, g, &config, err);
 	return r == 0 ? guest_create(&config, &b->guest, err) : r;
 }
 
-static bool guest_begin(const struct boot_info *info, const struct config_guest *g)
+static bool guest_begin(const struct boot_info *info, const struct config *all,
+			const struct config_guest *g)
 {
 	struct boot_guest *b = page_alloc(0);
 	struct err err = { 0 };
 	uint64_t start = clock_ns();
-	int r = b ? guest_make(info, g, b, &err)
+	int r = b ? guest_make(info, all, g, b, &err)
 		  : err_say(&err, ENOMEM, "guest %s: no memory", g->name);
 
 	if (r < 0) {
@@ -168,7 +230,7 @@ unsigned hv_guests_start(const struct boot_info *info)
 			 &err) < 0)
 		print("%s: %s\n", boot_file_text(info, (unsigned)file), err.text);
 	for (unsigned i = 0; i < config->n; i++)
-		started += guest_begin(info, &config->guests[i]);
+		started += guest_begin(info, config, &config->guests[i]);
 	page_free(config, config_order());
 	return started;
 }

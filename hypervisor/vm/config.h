@@ -15,6 +15,7 @@
  *	cap 50			at most so many per cent of a CPU
  *	console lines		its serial port on the server's console: lines (with its name, the default), raw, none
  *	disk root.img		virtio-blk over a file in memory; may come more than once
+ *	disk server:nvme0p2	over a disk or partition of the server, or server:label:data: drivers/disks.h
  *	disk base.img read-only
  *	net 02:53:00:00:00:01	virtio-net on the server's switch; the address may be left out
  *

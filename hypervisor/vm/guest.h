@@ -35,6 +35,7 @@
 #include "machine/pci.h"
 #include "machine/pm.h"
 #include "vm/guest_clock.h"
+#include "vm/guest_disk.h"
 #include "vm/vcpu.h"
 
 #define GUEST_VCPUS	 16U
@@ -66,6 +67,8 @@ struct guest_config {
 	uint32_t weight, cap_percent;	  /* of each vcpu: sched.h */
 	struct guest_file kernel, initrd; /* initrd.len 0: none */
 	const char *cmdline;
+	struct guest_disk_config disks[GUEST_DISKS];
+	unsigned n_disks;
 	struct console *
 		console; /* of the serial port; borrowed while the guest lives; NULL: nobody listens */
 	/* Optional, no lock: every vcpu has stopped. On some vcpu's CPU; the guest may be destroyed by anybody but its vcpus. */
@@ -102,6 +105,8 @@ struct guest {
 	struct fwcfg fwcfg;
 	struct debug_exit debug_exit;
 	struct serial serial;
+	struct guest_disk *disks[GUEST_DISKS];
+	unsigned n_disks;
 	struct console no_console;
 	struct machine_events events;
 	struct vm *vm;
