@@ -8,7 +8,7 @@ DESTDIR ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo test bench fuzz kut soak install format tidy clean
+.PHONY: all help setup demo test bench fuzz kut conformance soak install format tidy clean
 
 ## all: build/strata, usable in place
 all: $(BUILD)/build.ninja
@@ -51,9 +51,9 @@ fuzz:
 	@RANDOM_CASES=$${RANDOM_CASES:-50000} RANDOM_SEEDS=$${RANDOM_SEEDS:-20} RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} RANDOM_ROUNDS=20000 \
 		build/tests/test_engines_hosted_jit_random
 
-## soak: start, exec, stop and kill for MINUTES=10, looking for leaks; then the hypervisor's slow boots (UEFI, Bochs)
+## soak: strata-oci killed at every system call; start, exec, stop and kill for MINUTES=10, looking for leaks; then the hypervisor's slow boots (UEFI, Bochs)
 soak:
-	@tools/setup build run
+	@tools/setup build run test
 	@$(MAKE) --no-print-directory all
 	@tools/soak $(MINUTES)
 	@STRATA_LAB_LONG=1 bats tests/lab/baremetal.bats
@@ -63,6 +63,12 @@ kut:
 	@tools/setup build run
 	@$(MAKE) --no-print-directory all
 	@tools/kut $(KUT) --virt $${VIRT:-hosted}
+
+## conformance: the validation programs of runtime-tools, or crun's tests, built elsewhere in SUITE, on strata-oci, crun and runc
+conformance:
+	@tools/setup build
+	@$(MAKE) --no-print-directory all
+	@tools/conformance $(SUITE) --write
 
 ## install: to $(DESTDIR)$(prefix), with man page, completion and systemd unit
 install:

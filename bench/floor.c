@@ -5,6 +5,10 @@
  * container can be faster by more than luck.
  *
  *	floor [-2 DIR] [-1 DIR]... [-s FILTER] LOWER WORK COMMAND [ARG...]
+ *	floor -b [-2 DIR] [-1 DIR]... ROOT COMMAND [ARG...]
+ *
+ * -b is what the bundle asks for that `strata-oci spec` writes: its root file system bound read-only instead of an overlay, its
+ * capabilities, paths, limits and devices.
  *
  * LOWER is the image's root file system, WORK a directory on a disk for the upper one; -2 a group's directory to be
  * in the cgroup v2 tree, -1 in a v1 hierarchy, FILTER a compiled seccomp filter of ours.
@@ -18,6 +22,7 @@
 #include <net/if.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +30,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -39,7 +45,11 @@
 /* Docker's default set: docs.docker.com, "Runtime privilege and Linux capabilities". */
 #define CAPS_DEFAULT 0xa80425fbULL
 
+/* What `runc spec` lists: AUDIT_WRITE, KILL, NET_BIND_SERVICE. */
+#define CAPS_SPEC 0x20000420ULL
+
 struct floor {
+	bool bundle; /* -b */
 	const char *v2;
 	const char *v1[V1_MAX];
 	int v1_tasks[V1_MAX]; /* tasks of each: entering by it takes no global lock */
@@ -88,6 +98,20 @@ static void device_rules(const char *dir)
 		write_to(dir, "devices.allow", allowed[i]);
 }
 
+static void cpuset_copy(const char *dir, const char *name)
+{
+	char path[4096], text[256];
+
+	(void)snprintf(path, sizeof(path), "%s/../%s", dir, name);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	must(fd, path);
+	ssize_t n = read(fd, text, sizeof(text) - 1);
+	must((int)n, path);
+	text[n] = '\0';
+	(void)close(fd);
+	write_to(dir, name, text);
+}
+
 static void cgroups_make(struct floor *f)
 {
 	char path[4096];
@@ -99,7 +123,8 @@ static void cgroups_make(struct floor *f)
 		if (strstr(f->v1[i], "/devices/"))
 			device_rules(f->v1[i]);
 		if (strstr(f->v1[i], "/cpuset/")) { /* a group without both holds nobody */
-			write_to(f->v1[i], "cgroup.clone_children", "1");
+			cpuset_copy(f->v1[i], "cpuset.cpus");
+			cpuset_copy(f->v1[i], "cpuset.mems");
 		}
 		(void)snprintf(path, sizeof(path), "%s/tasks", f->v1[i]);
 		f->v1_tasks[i] = open(path, O_WRONLY | O_CLOEXEC);
@@ -143,6 +168,10 @@ static void root_mount(const struct floor *f)
 	char data[16384];
 
 	must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), "make mounts private");
+	if (f->bundle) {
+		must(mount(f->lower, f->merged, NULL, MS_BIND | MS_REC, NULL), "root");
+		return;
+	}
 	(void)snprintf(data, sizeof(data), "lowerdir=%s,upperdir=%s,workdir=%s,volatile", f->lower,
 		       f->upper, f->inner);
 	must(mount("overlay", f->merged, "overlay", 0, data), "overlay");
@@ -173,7 +202,7 @@ static void devices_make(const char *root)
 }
 
 /* Docker's lists: moby, oci/defaults.go. What this kernel lacks needs no mask. */
-static void proc_mask(const char *root)
+static void proc_mask(const struct floor *f, const char *root)
 {
 	static const char *const files[] = { "proc/kcore",	   "proc/keys",
 					     "proc/latency_stats", "proc/timer_list",
@@ -186,12 +215,13 @@ static void proc_mask(const char *root)
 	char path[4096], null[4096];
 
 	at(null, root, "dev/null");
-	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+	/* The last of each list are Docker's only. */
+	for (size_t i = 0; i < ARRAY_SIZE(files) - f->bundle; i++) {
 		at(path, root, files[i]);
 		if (mount(null, path, NULL, MS_BIND, NULL) < 0 && errno != ENOENT)
 			fail(path);
 	}
-	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(dirs) - f->bundle; i++) {
 		at(path, root, dirs[i]);
 		if (mount("tmpfs", path, "tmpfs", MS_RDONLY, "size=0k") < 0 && errno != ENOENT)
 			fail(path);
@@ -254,7 +284,7 @@ static void file_systems_mount(const struct floor *f)
 	mount_at(root, "sys", "sysfs", safe | MS_RDONLY, NULL);
 	cgroups_mount(f);
 	devices_make(root);
-	proc_mask(root);
+	proc_mask(f, root);
 }
 
 static void root_enter(const char *root)
@@ -275,14 +305,18 @@ static void loopback_up(void)
 	(void)close(fd);
 }
 
-static void rights_drop(void)
+static void rights_drop(const struct floor *f)
 {
+	const uint64_t caps = f->bundle ? CAPS_SPEC : CAPS_DEFAULT;
+	const struct rlimit files = { 1024, 1024 };
 	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct data[2] = { { .effective = (uint32_t)CAPS_DEFAULT,
-						    .permitted = (uint32_t)CAPS_DEFAULT } };
+	struct __user_cap_data_struct data[2] = { { .effective = (uint32_t)caps,
+						    .permitted = (uint32_t)caps } };
 
+	if (f->bundle)
+		must(setrlimit(RLIMIT_NOFILE, &files), "limit of files");
 	for (unsigned long cap = 0; cap <= CAP_LAST_CAP; cap++) {
-		if (!(CAPS_DEFAULT >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 &&
+		if (!(caps >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0 &&
 		    errno != EINVAL)
 			fail("drop a capability");
 	}
@@ -310,7 +344,10 @@ static _Noreturn void child(struct floor *f)
 	loopback_up();
 	must(sethostname("floor", 5), "host name");
 	root_enter(f->merged);
-	rights_drop();
+	if (f->bundle)
+		must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY, NULL),
+		     "read-only root");
+	rights_drop(f);
 	if (f->filter.count) {
 		struct sock_fprog prog = { .len = (unsigned short)f->filter.count,
 					   .filter = f->filter.filter };
@@ -322,6 +359,10 @@ static _Noreturn void child(struct floor *f)
 
 static void work_make(struct floor *f)
 {
+	if (f->bundle) {
+		(void)snprintf(f->merged, sizeof(f->merged), "%s", "/usr"); /* any directory */
+		return;
+	}
 	at(f->upper, f->work, "upper");
 	at(f->inner, f->work, "inner");
 	at(f->merged, f->work, "merged");
@@ -338,6 +379,8 @@ static void work_remove(const struct floor *f)
 					    "work/incompat/volatile", "work/incompat", "work" };
 	char path[4096];
 
+	if (f->bundle)
+		return;
 	for (size_t i = 0; i < ARRAY_SIZE(left); i++) {
 		at(path, f->inner, left[i]);
 		must(remove(path), path);
@@ -373,8 +416,10 @@ int main(int argc, char **argv)
 	static struct floor f; /* too large for a stack */
 	int opt;
 
-	while ((opt = getopt(argc, argv, "+1:2:s:")) != -1) {
-		if (opt == '1' && f.n_v1 < V1_MAX)
+	while ((opt = getopt(argc, argv, "+1:2:bs:")) != -1) {
+		if (opt == 'b')
+			f.bundle = true;
+		else if (opt == '1' && f.n_v1 < V1_MAX)
 			f.v1[f.n_v1++] = optarg;
 		else if (opt == '2')
 			f.v2 = optarg;
@@ -383,14 +428,14 @@ int main(int argc, char **argv)
 		else
 			return 2;
 	}
-	if (argc - optind < 3) {
+	if (argc - optind < 3 - f.bundle) {
 		(void)fprintf(stderr, "usage: floor [-2 DIR] [-1 DIR]... [-s FILTER] LOWER WORK "
 				      "COMMAND [ARG...]\n");
 		return 2;
 	}
 	f.lower = argv[optind];
-	f.work = argv[optind + 1];
-	f.argv = argv + optind + 2;
+	f.work = argv[optind + 1]; /* -b: not used */
+	f.argv = argv + optind + 2 - f.bundle;
 
 	if (f.filter_path)
 		filter_read(&f);

@@ -49,7 +49,8 @@ static void config_read_hook(const struct reader *rd, struct hook *ret)
 	ret->args = reader_strings(rd, "args", &n);
 	if (!n)
 		ret->args = NULL;
-	ret->env = reader_strings(rd, "env", &n);
+	const char **env = reader_strings(rd, "env", &n);
+	ret->env = reader_member(rd, "env") ? env : NULL;
 	ret->timeout_s = (unsigned)reader_int(rd, "timeout", 1, 86400, 0);
 }
 
@@ -141,6 +142,7 @@ static void config_read(const struct reader *rd, const char *dir, const char *id
 	config_read_process(&process, config);
 	const struct reader linux_part = reader_enter(rd, "linux");
 	config_read_linux(&linux_part, id, config);
+	config_finish_mounts(rd, bundle);
 	reader_refuse(rd, "vm", NULL);
 	reader_refuse(rd, "zos", NULL);
 	reader_refuse(rd, "windows", NULL);

@@ -75,7 +75,11 @@ int container_make(const char *root, const char *id, struct container *ret, stru
 	if (code)
 		return err_set(err, code, "make %s", path);
 	r = container_enter(root, id, ret, err);
-	return r < 0 ? r : container_lock(ret, err);
+	if (r == 0)
+		r = container_lock(ret, err);
+	if (r < 0 && r != -EBUSY)  /* busy: somebody deletes it already */
+		(void)rmdir(path); /* the first error is the one to tell */
+	return r;
 }
 
 static int container_read_state(struct container *container, struct err *err)
@@ -121,6 +125,8 @@ int container_lock(struct container *container, struct err *err)
 {
 	if (flock(container->dir, LOCK_EX | LOCK_NB) == 0)
 		return 0;
+	if (errno != EWOULDBLOCK)
+		return err_set(err, errno, "lock container '%s'", container->id);
 	return err_say(err, EBUSY, "container '%s' is being made or deleted by somebody else",
 		       container->id);
 }

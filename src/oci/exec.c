@@ -196,6 +196,7 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 		.seccomp = -EBADF, .console = -EBADF, .listener = -EBADF, .lock = -EBADF
 	};
 	const char *file = args_text(args, "process", NULL);
+	struct notify notify;
 	int console = -EBADF;
 
 	int r = oci_open(oci, args->argv[0], &subject, err);
@@ -206,12 +207,13 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 		r = file ? exec_process_file(file, &subject.config, err)
 			 : exec_process_args(args, &subject.config, err);
 	if (r == 0)
-		r = oci_preserve_fds(args, &host.preserve_fds, err);
+		r = oci_preserve_fds(args, &host, err);
 	if (r == 0)
 		r = exec_console(args, subject.config.bundle.process.tty, &host, &console, err);
 	if (r == 0)
 		r = oci_seccomp(oci, &subject.config, &host.seccomp, err);
 	host.confined = oci->confined;
+	oci_notify(&subject, &notify, &host);
 	host.keep_keyring = args_on(args, "no-new-keyring");
 	if (r == 0 && !args_on(args, "detach"))
 		foreground_begin();

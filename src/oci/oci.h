@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "oci/container.h"
 #include "oci/hooks.h"
+#include "oci/notify.h"
 
 #define OCI_ROOT  "/run/strata-oci"
 #define OCI_STORE "/var/lib/strata" /* base/os/store.h */
@@ -35,7 +36,7 @@ struct verb {
 
 extern const struct verb oci_verb_create, oci_verb_start, oci_verb_run, oci_verb_state,
 	oci_verb_kill, oci_verb_delete, oci_verb_exec, oci_verb_list, oci_verb_ps, oci_verb_pause,
-	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec;
+	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec, oci_verb_events;
 
 /* oci_say() - a line of level "error", "warning" or "debug" to --log, and to standard error: the last only with --debug */
 void oci_say(const struct oci *oci, const char *level, const char *text);
@@ -50,14 +51,17 @@ void oci_say(const struct oci *oci, const char *level, const char *text);
 	}
 /* What create and run have in common. */
 #define OCI_OPTS_CREATE                                                                            \
-	{ 'b', OPT_TEXT, "bundle", "DIR", "the bundle (.)" }, OCI_OPTS_PROCESS,                    \
+	{ 'b', OPT_TEXT, "bundle", "DIR", "the bundle (.)" },                                      \
+		{ 'f', OPT_TEXT, "config", "FILE",                                                 \
+		  "the configuration (the bundle's config.json)" },                                \
+		OCI_OPTS_PROCESS,                                                                  \
 		{ 0, OPT_SWITCH, "no-pivot", NULL,                                                 \
 		  "move the root's mount instead of pivot_root" },                                 \
 	{                                                                                          \
 		0, OPT_SWITCH, "no-new-keyring", NULL, "keep the caller's session keyring"         \
 	}
 /* oci_preserve_fds() - --preserve-fds, with LISTEN_FDS of socket activation: sd_listen_fds(3) */
-int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err);
+int oci_preserve_fds(const struct args *args, struct bundle_host *ret, struct err *err);
 /* oci_console() - connected to --console-socket, -EBADF in *ret where none is asked */
 int oci_console(const struct args *args, int *ret, struct err *err);
 int oci_pid_file(const struct args *args, pid_t pid, struct err *err);
@@ -71,10 +75,15 @@ int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct
 struct subject {
 	struct container container;
 	struct config config;
+	struct cgroup_layout layout; /* with has_layout: of oci_layout() */
+	bool has_layout;
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
+/* oci_notify() - flags and listener of its filter; *notify must live as long as the host */
+void oci_notify(const struct subject *subject, struct notify *notify, struct bundle_host *host);
 void oci_close(struct subject *subject);
+int oci_layout(struct subject *subject, struct err *err);
 /*
  * oci_pids() - its processes, host's numbering; *ret is the caller's to free()
  * Without a cgroup: those in its pid namespace, or where that is shared the first one alone.
@@ -89,6 +98,7 @@ int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err)
 struct making {
 	struct subject subject;
 	struct hooks hooks;
+	struct notify notify;
 	struct bundle_host host;
 	pid_t pid;
 	const struct args *args; /* borrowed */

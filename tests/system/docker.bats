@@ -85,9 +85,11 @@ in_docker()
 
 @test "attach, and a network namespace that two share" {
 	in_docker run -d -i --name box demo sh -c 'read -r line; echo "got $line"'
-	[ "$(echo hello | timeout -s KILL 20 docker attach box)" = "got hello" ]
+	echo hello | timeout -s KILL 20 docker attach box >/dev/null
+	[ "$(docker wait box)" = 0 ]
+	[ "$(docker logs box)" = "got hello" ]
 	docker rm -f box
-	in_docker run -d --name box demo sleep 1000
+	in_docker run -d --name box --ipc shareable demo sleep 1000
 	[ "$(timeout -s KILL 60 docker run --rm --network container:box --ipc container:box --pid container:box demo readlink /proc/self/ns/net)" = \
 		"$(docker exec box readlink /proc/1/ns/net)" ]
 	docker kill -s KILL box

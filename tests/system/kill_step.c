@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * kill_step N [-e PREFIX | -p PID] [-t SECONDS] -- COMMAND...
+ * kill_step N [-e PREFIX | -p PID | -a] [-f ERRNO] [-t SECONDS] -- COMMAND...
  *
  * Runs the command and kills one process with SIGKILL as it enters its N-th system call that changes
  * something outside of it: the command itself; with -e the first process below it whose command line begins
- * with PREFIX ("strata-monitor run"); with -p one that lives already, while the command runs. Everything else
- * goes on, and the command is waited for.
+ * with PREFIX ("strata-monitor run"); with -p one that lives already, while the command runs; with -a it is every
+ * system call that counts, of the command and of all below it. Everything else goes on, and the command is waited for.
+ * With -f nobody is killed: that system call is not made, and fails with ERRNO, a number.
  *
  * Prints "killed N CALL STATUS", or "survived COUNT STATUS" where the process makes fewer such calls;
  * STATUS is the command's. Exit status: 0 killed, 1 survived, 2 it cannot be done, 3 the command hangs.
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/user.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,10 +30,15 @@
 struct stepper {
 	long step;	    /* 1 is the first */
 	const char *prefix; /* -e, or NULL */
+	bool all, executed; /* -a; the command itself runs */
+	long fault;	    /* -f, or 0 */
 	pid_t command, target;
+	pid_t failing; /* between entry and exit of the call that fails */
 	long count;
 	const char *killed; /* the call it was killed at */
-	int status;	    /* the command's */
+	long nr;	    /* its number, and whose it was */
+	pid_t who;
+	int status; /* the command's */
 };
 
 static const struct {
@@ -107,6 +114,46 @@ static const char *step_name(const struct __ptrace_syscall_info *info)
 	return NULL;
 }
 
+/* NULL: it does not count. */
+static const char *step_counts(const struct stepper *s, const struct __ptrace_syscall_info *info)
+{
+	const char *name = step_name(info);
+
+	if (!s->all)
+		return name;
+	if (!s->executed)
+		return NULL; /* ours yet */
+	if (name)
+		return name;
+	/* These do not come back, or cannot fail and must not seem to. */
+	if (s->fault && (info->entry.nr == SYS_exit || info->entry.nr == SYS_rt_sigreturn))
+		return NULL;
+	return "call";
+}
+
+#ifdef __x86_64__
+/* At its entry the call becomes one that there is not, but for close(2), which closes whatever it says; at its exit the result is put in. */
+static void step_fail(pid_t pid, bool entry, long fault)
+{
+	struct user_regs_struct regs;
+
+	if (ptrace(PTRACE_GETREGS, pid, 0, &regs) < 0)
+		return;
+	if (entry && regs.orig_rax != SYS_close)
+		regs.orig_rax = ~0ULL;
+	if (!entry)
+		regs.rax = (unsigned long long)-fault;
+	(void)ptrace(PTRACE_SETREGS, pid, 0, &regs); /* stopped here and ours to trace */
+}
+#else
+static void step_fail(pid_t pid, bool entry, long fault)
+{
+	(void)pid;
+	(void)entry;
+	(void)fault;
+}
+#endif
+
 static bool step_is_meant(const struct stepper *s, pid_t pid)
 {
 	char path[40], line[512];
@@ -132,20 +179,33 @@ static void step_call(struct stepper *s, pid_t pid)
 {
 	struct __ptrace_syscall_info info;
 
+	if (s->failing == pid) {
+		step_fail(pid, false, s->fault);
+		s->failing = 0;
+		return;
+	}
 	if (s->killed || ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) < 0 ||
 	    info.op != PTRACE_SYSCALL_INFO_ENTRY)
 		return;
-	const char *name = step_name(&info);
+	const char *name = step_counts(s, &info);
 	if (!name || ++s->count < s->step)
 		return;
 	s->killed = name;
+	s->nr = (long)info.entry.nr;
+	s->who = pid;
+	if (s->fault) {
+		s->failing = pid;
+		step_fail(pid, true, s->fault);
+		return;
+	}
 	(void)kill(pid, SIGKILL); /* stopped here and ours to trace: it exists */
 }
 
 /* Goes on, up to the next system call where that is of interest. */
 static void step_go_on(const struct stepper *s, pid_t pid, int sig)
 {
-	int request = pid == s->target && !s->killed ? PTRACE_SYSCALL : PTRACE_CONT;
+	bool watched = s->failing == pid || ((s->all || pid == s->target) && !s->killed);
+	int request = watched ? PTRACE_SYSCALL : PTRACE_CONT;
 
 	(void)ptrace((enum __ptrace_request)request, pid, 0, sig); /* it may have been killed */
 }
@@ -158,6 +218,7 @@ static void step_stopped(struct stepper *s, pid_t pid, int status)
 		step_call(s, pid);
 		step_go_on(s, pid, 0);
 	} else if (event == PTRACE_EVENT_EXEC) {
+		s->executed = true;
 		if (s->prefix && !s->target && step_is_meant(s, pid))
 			s->target = pid;
 		step_go_on(s, pid, 0);
@@ -225,7 +286,8 @@ static void step_alarm(int sig)
 static int step_usage(void)
 {
 	(void)fprintf(stderr,
-		      "usage: kill_step N [-e PREFIX | -p PID] [-t SECONDS] -- COMMAND...\n");
+		      "usage: kill_step N [-e PREFIX | -p PID | -a] [-f ERRNO] [-t SECONDS] -- "
+		      "COMMAND...\n");
 	return 2;
 }
 
@@ -239,8 +301,12 @@ int main(int argc, char **argv)
 	if (argc < 4 || !isdigit((unsigned char)argv[1][0]))
 		return step_usage();
 	s.step = strtol(argv[1], NULL, 10);
-	while ((opt = getopt(argc - 1, argv + 1, "+e:p:t:")) != -1) {
-		if (opt == 'e')
+	while ((opt = getopt(argc - 1, argv + 1, "+ae:f:p:t:")) != -1) {
+		if (opt == 'a')
+			s.all = true;
+		else if (opt == 'f')
+			s.fault = strtol(optarg, NULL, 10);
+		else if (opt == 'e')
 			s.prefix = optarg;
 		else if (opt == 'p')
 			s.target = (pid_t)strtol(optarg, NULL, 10);
@@ -270,7 +336,9 @@ int main(int argc, char **argv)
 	if (r == 3)
 		(void)kill(s.command, SIGKILL); /* our own child, not yet waited for */
 	if (s.killed)
-		(void)printf("killed %ld %s %d\n", s.step, s.killed, s.status);
+		(void)printf("%s %ld %s %d (number %ld, of %s)\n", s.fault ? "failed" : "killed",
+			     s.step, s.killed, s.status, s.nr,
+			     s.who == s.command ? "the command" : "one below it");
 	else
 		(void)printf("survived %ld %d\n", s.count, s.status);
 	if (r == 3)

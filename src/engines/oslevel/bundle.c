@@ -40,10 +40,15 @@ const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, 
 
 int bundle_layout(struct cgroup_layout *ret, struct err *err)
 {
+	/* Where no setting asks for these they are as good as not there: each group costs the start. */
+	const unsigned seldom = 1U << CGROUP_HUGETLB | 1U << CGROUP_NET_CLS |
+				1U << CGROUP_NET_PRIO | 1U << CGROUP_RDMA | 1U << CGROUP_MISC;
 	int r = cgroup_layout_read(NULL, ret, err);
 
-	for (unsigned i = 0; r == 0 && i < ret->n; i++)
-		ret->hierarchies[i].used = true;
+	for (unsigned i = 0; r == 0 && i < ret->n; i++) {
+		struct cgroup_hierarchy *h = &ret->hierarchies[i];
+		h->used = h->v2 || !h->controllers || h->controllers & ~(uint32_t)seldom;
+	}
 	return r;
 }
 
@@ -62,8 +67,7 @@ static void work_fini(struct bundle_work *work)
 	cgroup_close(&work->cgroup);
 }
 
-/* A bind's source, as the container will see it. */
-static int source_open(const struct bundle_mount *mount, struct err *err)
+int bundle_source(const struct bundle_mount *mount, struct err *err)
 {
 	AUTO(fd_close_p)
 	int fd = mount_clone(AT_FDCWD, mount->source, mount->recursive, err);
@@ -86,9 +90,21 @@ static int source_open(const struct bundle_mount *mount, struct err *err)
 		     : fd_take(&fd);
 }
 
+/*
+ * /proc/self/mountinfo lists mounts by age: a bind after a new file system is the child's to make, who has the host's mounts as
+ * long as the root is not his, and their owner's rights where there is no user namespace.
+ */
+static bool source_is_late(const struct bundle_work *work, size_t i, bool after_new)
+{
+	const struct bundle_namespace *ns = bundle_namespace_of(work->bundle, CLONE_NEWNS);
+
+	return after_new && !work->userns && ns && !ns->path && !work->bundle->mounts[i].ids.n_uids;
+}
+
 static int work_sources(struct bundle_work *work, struct err *err)
 {
 	const struct bundle *bundle = work->bundle;
+	bool after_new = false;
 
 	work->sources = calloc(bundle->n_mounts + 1, sizeof(int));
 	if (!work->sources)
@@ -96,9 +112,12 @@ static int work_sources(struct bundle_work *work, struct err *err)
 	for (size_t i = 0; i < bundle->n_mounts; i++)
 		work->sources[i] = -EBADF;
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
-		if (bundle->mounts[i].type)
+		const struct bundle_mount *mount = &bundle->mounts[i];
+		after_new |= mount->type != NULL;
+		if (mount->type ? !mount->ids.n_uids : source_is_late(work, i, after_new))
 			continue;
-		work->sources[i] = source_open(&bundle->mounts[i], err);
+		work->sources[i] =
+			mount->type ? idmap_userns(&mount->ids, err) : bundle_source(mount, err);
 		if (work->sources[i] < 0)
 			return work->sources[i];
 	}
@@ -117,8 +136,13 @@ static int work_root(struct bundle_work *work, struct err *err)
 static int work_cgroup(struct bundle_work *work, struct err *err)
 {
 	const struct bundle *bundle = work->bundle;
-	int r = bundle_layout(&work->layout, err);
+	int r = 0;
 
+	if (work->host->layout)
+		work->layout = *work->host->layout;
+	else
+		r = bundle_layout(&work->layout, err);
+	work->layout.also = cgroup_settings_need(bundle->settings, bundle->n_settings);
 	if (r == 0)
 		r = cgroup_prepare(&work->layout, bundle->cgroup, &bundle->limits,
 				   bundle->all_devices || work->host->confined, &work->cgroup, err);
@@ -127,6 +151,8 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 	if (r < 0)
 		return r;
 	work->own_cgroups = true;
+	if (!bundle->all_devices && !work->host->confined)
+		cgroup_rules_early(&work->cgroup, bundle->rules, bundle->n_rules);
 	return cgroup_joins_open(&work->cgroup, work->joins, &work->n_joins, err);
 }
 
@@ -287,7 +313,7 @@ static int work_raise(struct bundle_work *work, struct err *err)
 	if (work->userns) {
 		r = idmap_write(&work->bundle->ids, work->pid, err);
 		if (r == 0)
-			(void)sync_send(work->ours, SYNC_MAPPED, 0); /* a death shows below */
+			r = sync_tell(work->ours, SYNC_MAPPED, 0, err);
 	}
 	if (r == 0)
 		r = work_oom_score(work->bundle, work->pid, err);
@@ -301,7 +327,9 @@ static int work_raise(struct bundle_work *work, struct err *err)
 	if (r == 0 && host->born)
 		r = host->born(host->arg, work->pid, err);
 	if (r == 0)
-		(void)sync_send(work->ours, SYNC_GO, work->pid); /* likewise */
+		r = sync_tell(work->ours, SYNC_GO, work->pid, err);
+	if (r == 0 && host->listener < 0)
+		r = bundle_listener(work->ours, work->pid, &host->notify, err);
 	if (r == 0)
 		r = sync_expect(work->ours, SYNC_DONE, NULL, NULL, err);
 	/* Killed with a word of ours unread; or: the end of file is execve(2)'s, which closed the child's end. */
@@ -333,7 +361,10 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		work.cgroup.fds[i] = -EBADF;
 	work.userns = bundle_namespace_of(bundle, CLONE_NEWUSER) != NULL;
-	int r = work_prepare(&work, err);
+	int r = label_check(bundle->process.apparmor, bundle->process.selinux, bundle->mount_label,
+			    err);
+	if (r == 0)
+		r = work_prepare(&work, err);
 	if (r == 0)
 		r = work_clone(&work, err);
 	if (r == 0)
@@ -351,12 +382,32 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 	return r;
 }
 
-int bundle_start_by(int socket, struct err *err)
+int bundle_listener(int sync, pid_t pid, const struct bundle_notify *notify, struct err *err)
 {
-	(void)sync_send(socket, SYNC_START, 0); /* a death shows below */
-	int r = sync_expect(socket, SYNC_START, NULL, NULL, err);
+	AUTO(fd_close_p) int fd = -EBADF;
+
+	if (!notify->send)
+		return 0;
+	int r = sync_expect(sync, SYNC_NOTIFY, &fd, NULL, err);
+	if (r > 0 || (r == 0 && fd < 0))
+		return err_say(err, ECHILD, "the process died before its seccomp filter was there");
+	if (r == 0)
+		r = notify->send(notify->arg, pid, fd, err);
+	if (r == 0)
+		(void)sync_send(sync, SYNC_NOTIFY, 0); /* a death shows next */
+	return r;
+}
+
+int bundle_start_by(int socket, pid_t pid, const struct bundle_notify *notify, struct err *err)
+{
+	int r = sync_tell(socket, SYNC_START, 0, err);
+
+	if (r == 0)
+		r = sync_expect(socket, SYNC_START, NULL, NULL, err);
 	if (r == 1 || r == -ECONNRESET)
 		return err_say(err, ESTALE, "it was started meanwhile");
+	if (r == 0)
+		r = bundle_listener(socket, pid, notify, err);
 	if (r == 0)
 		r = sync_expect(socket, SYNC_ERROR, NULL, NULL, err);
 	return r < 0 ? r : 0;

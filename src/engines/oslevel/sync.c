@@ -21,6 +21,15 @@ int sync_send(int fd, char tag, int status)
 	return sync_write(fd, &message, SYNC_SHORT, -EBADF);
 }
 
+int sync_tell(int fd, char tag, int status, struct err *err)
+{
+	int r = sync_send(fd, tag, status);
+
+	if (r == -EPIPE || r == -ECONNRESET)
+		return 0;
+	return r < 0 ? err_set(err, -r, "talk to the container's first process") : 0;
+}
+
 void sync_send_fd(int fd, char tag, int passed)
 {
 	const struct sync_message message = { .tag = tag };
