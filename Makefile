@@ -8,7 +8,7 @@ DESTDIR ?=
 MINUTES ?= 10
 
 .DEFAULT_GOAL := all
-.PHONY: all help setup demo test bench fuzz kut soak install format tidy clean
+.PHONY: all help setup demo test bench fuzz kut conformance soak install format tidy clean
 
 ## all: build/strata, usable in place
 all: $(BUILD)/build.ninja
@@ -63,6 +63,12 @@ kut:
 	@tools/setup build run
 	@$(MAKE) --no-print-directory all
 	@tools/kut $(KUT) --virt $${VIRT:-hosted}
+
+## conformance: the validation programs of runtime-tools, or crun's tests, built elsewhere in SUITE, on strata-oci, crun and runc
+conformance:
+	@tools/setup build
+	@$(MAKE) --no-print-directory all
+	@tools/conformance $(SUITE) --write
 
 ## install: to $(DESTDIR)$(prefix), with man page, completion and systemd unit
 install:

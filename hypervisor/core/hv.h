@@ -2,6 +2,7 @@
 #pragma once
 
 /* The order in which the image starts. */
+#include "base/core/err.h"
 #include "boot/info.h"
 #include "core/firmware.h"
 
@@ -14,6 +15,18 @@ _Noreturn void hv_start(uint32_t protocol, uint32_t info);
  */
 _Noreturn void hv_main(const struct boot_info *info, const struct firmware *firmware);
 void hv_cpu_main(void);
+
+/* ---- vm/ has these ---- */
+
+/* hv_virt_init_cpu() - this CPU can run guests from now on. Return: 0, or -errno with the words: neither SVM nor VMX, ... */
+int hv_virt_init_cpu(struct err *err);
+/*
+ * hv_guests_start() - make and start every guest of the config that the loader brought: vm/config.h
+ * One that cannot be made is a line on the console; the others start all the same. Return: how many were started.
+ */
+unsigned hv_guests_start(const struct boot_info *info);
+
+/* ---- the server's end ---- */
 
 /* hv_power_off() - by ACPI or an emulator's port; if neither is there, halts. hv_reset() - by the keyboard controller, or a triple fault */
 _Noreturn void hv_power_off(void);

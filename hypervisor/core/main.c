@@ -5,6 +5,7 @@
 #include "core/page.h"
 #include "core/percpu.h"
 #include "core/print.h"
+#include "core/sched.h"
 #include "core/trap.h"
 
 #define MIB_SHIFT 20U
@@ -32,16 +33,29 @@ static void print_banner(const struct boot_info *info, const struct firmware *fi
 		print("the loader told more than fits: the rest is not used\n");
 }
 
-void hv_cpu_main(void)
+/* Whether it can run guests; else it is left alone. */
+static void cpu_ready(void)
 {
+	struct err err = { 0 };
+
+	if (hv_virt_init_cpu(&err) == 0)
+		return;
+	print("CPU %u: %s\n", cpu_this()->index, err.text);
 	for (;;)
 		cpu_idle();
+}
+
+void hv_cpu_main(void)
+{
+	cpu_ready();
+	sched_loop();
 }
 
 void hv_main(const struct boot_info *info, const struct firmware *firmware)
 {
 	print_banner(info, firmware);
-	hv_cpu_main();
-	for (;;)
-		;
+	cpu_ready();
+	sched_init();
+	(void)hv_guests_start(info); /* each says what became of it */
+	sched_loop();
 }

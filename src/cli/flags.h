@@ -35,6 +35,11 @@ struct args;
 /* flag_vm() - the flags of a virtual machine, as the member "vm"; none given: nothing. */
 int flag_vm(const struct args *args, json_t *config, struct err *err);
 
+/*
+ * flag_limits() - the flags of limits, as members of docs/spec.md, "limits"
+ * @update: null for what is to be lifted
+ */
+int flag_limits(const struct args *args, bool update, json_t *limits, struct err *err);
 /* flag_health() - the flags of its own check, as the member "health"; none given: nothing. */
 int flag_health(const struct args *args, json_t *config, struct err *err);
 

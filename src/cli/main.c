@@ -11,12 +11,12 @@
 #include "cli/verbs.h"
 
 static const struct cmd *const main_cmds[] = {
-	&cmd_run,	&cmd_create, &cmd_start,   &cmd_stop,	 &cmd_restart,	  &cmd_kill,
-	&cmd_pause,	&cmd_resume, &cmd_exec,	   &cmd_attach,	 &cmd_logs,	  &cmd_ps,
-	&cmd_inspect,	&cmd_stats,  &cmd_top,	   &cmd_wait,	 &cmd_cp,	  &cmd_rename,
-	&cmd_rm,	&cmd_image,  &cmd_volume,  &cmd_network, &cmd_events,	  &cmd_compare,
-	&cmd_baremetal, &cmd_info,   &cmd_version, &cmd_boot,	 &cmd_completion, &cmd_record,
-	NULL,
+	&cmd_run,	    &cmd_create,    &cmd_start, &cmd_stop,    &cmd_restart, &cmd_kill,
+	&cmd_pause,	    &cmd_resume,    &cmd_exec,	&cmd_attach,  &cmd_logs,    &cmd_ps,
+	&cmd_inspect,	    &cmd_stats,	    &cmd_top,	&cmd_wait,    &cmd_cp,	    &cmd_rename,
+	&cmd_update,	    &cmd_rm,	    &cmd_image, &cmd_volume,  &cmd_network, &cmd_events,
+	&cmd_compare,	    &cmd_baremetal, &cmd_info,	&cmd_version, &cmd_boot,    &cmd_completion,
+	&cmd_import_openvz, &cmd_record,    NULL,
 };
 
 /* what Docker users type without thinking */

@@ -10,8 +10,6 @@
 #include "base/os/json.h"
 #include "cli/flags.h"
 
-#define RUN_MEMORY_MIN (INT64_C(6) << 20) /* bytes: docs/spec.md, memory_bytes */
-
 struct run_member {
 	const char *opt;    /* "volume" */
 	const char *member; /* "mounts" */
@@ -121,82 +119,13 @@ static int run_lists(const struct args *args, json_t *config, struct err *err)
 	return r;
 }
 
-static int run_sizes(const struct args *args, json_t *limits, struct err *err)
-{
-	static const struct run_member members[] = {
-		{ "memory", "memory_bytes", NULL },
-		{ "memory-swap", "memory_swap_bytes", NULL },
-		{ "memory-reservation", "memory_reservation_bytes", NULL },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
-		const char *text = args_text(args, members[i].opt, NULL);
-		char flag[32] = "--";
-		int64_t bytes = -1;
-		if (!text)
-			continue;
-		strncat(flag, members[i].opt, sizeof(flag) - 3);
-		bool unlimited = !strcmp(members[i].opt, "memory-swap") && !strcmp(text, "-1");
-		int r = unlimited ? 0 : args_size(text, flag, &bytes, err);
-		r = r < 0 ? r : flag_set(limits, members[i].member, json_integer(bytes), err);
-		if (r < 0)
-			return r;
-	}
-	int64_t memory = json_int(limits, "memory_bytes", 0);
-	int64_t swap = json_int(limits, "memory_swap_bytes", 0);
-	if (swap > 0 && swap < memory)
-		return err_say(err, EINVAL,
-			       "--memory-swap is memory and swap together: it cannot be less than "
-			       "--memory");
-	if (swap && !memory)
-		return err_say(err, EINVAL, "--memory-swap needs --memory");
-	if (memory && memory < RUN_MEMORY_MIN)
-		return err_say(err, EINVAL, "--memory must be at least 6m, not %s",
-			       args_text(args, "memory", ""));
-	return 0;
-}
-
-static int run_cpu(const struct args *args, json_t *limits, struct err *err)
-{
-	const char *cpus = args_text(args, "cpus", NULL);
-	const char *shares = args_text(args, "cpu-shares", NULL);
-	const char *cpuset = args_text(args, "cpuset-cpus", NULL);
-	int64_t n;
-	int r = 0;
-
-	if (cpus) {
-		r = args_cpus_us(cpus, "--cpus", &n, err);
-		r = r < 0 ? r : flag_set(limits, "cpu_quota_us", json_integer(n), err);
-		r = r < 0 ? r : flag_set(limits, "cpu_period_us", json_integer(100000), err);
-	}
-	if (r == 0 && shares) {
-		r = args_int(shares, "--cpu-shares", 2, 262144, &n, err);
-		r = r < 0 ? r : flag_set(limits, "cpu_shares", json_integer(n), err);
-	}
-	if (r == 0 && cpuset) {
-		if (!*cpuset || strspn(cpuset, "0123456789,-") != strlen(cpuset))
-			return err_say(err, EINVAL,
-				       "--cpuset-cpus: '%s' is not a list of CPUs; write 0-1,3",
-				       cpuset);
-		r = flag_set(limits, "cpuset", json_string(cpuset), err);
-	}
-	return r;
-}
-
 static int run_limits(const struct args *args, json_t *config, struct err *err)
 {
-	const char *pids = args_text(args, "pids-limit", NULL);
 	AUTO(json_decref_p) json_t *limits = json_object();
-	int64_t n;
 
 	if (!limits)
 		return err_set(err, ENOMEM, "read the flags");
-	int r = run_sizes(args, limits, err);
-	r = r < 0 ? r : run_cpu(args, limits, err);
-	if (r == 0 && pids) {
-		r = args_int(pids, "--pids-limit", -1, 4194304, &n, err);
-		r = r < 0 ? r : flag_set(limits, "pids", json_integer(n > 0 ? n : 0), err);
-	}
+	int r = flag_limits(args, false, limits, err);
 	if (r < 0 || !json_object_size(limits))
 		return r;
 	return flag_set(config, "limits", TAKE(limits), err);

@@ -126,6 +126,11 @@ struct engine_ops {
 
 	/* Mandatory, in any process. @pid: the guest's */
 	int (*freeze)(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
+	/*
+	 * New limits for a running guest, as limits_change() says them: 0 is left alone, -1 lifted.
+	 * Errors: -ENOTSUP, with the reason, for what only a start can give. What was changed before an error stays so.
+	 */
+	int (*update)(const struct spec *spec, const struct spec_limits *change, struct err *err);
 	/* @run_dir: as guest_files'   @paused: nobody inside is asked. SIGPIPE must be ignored. */
 	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 		     struct guest_stats *ret, struct err *err);

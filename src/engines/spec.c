@@ -136,6 +136,30 @@ static size_t read_idmap(struct spec_reader *rd, const char *key, struct spec_id
 	return n;
 }
 
+static const char *const io_rates[SPEC_IO_RATES] = {
+	[SPEC_IO_READ_BPS] = "read_bps",
+	[SPEC_IO_WRITE_BPS] = "write_bps",
+	[SPEC_IO_READ_IOPS] = "read_iops",
+	[SPEC_IO_WRITE_IOPS] = "write_iops",
+};
+
+static void read_io(struct spec_reader *rd, struct spec_limits *l)
+{
+	json_t *list = spec_array(rd, "io", 256);
+
+	l->io_weight = spec_int(rd, "io_weight", 0, 1000, 0);
+	l->io = spec_alloc(rd, list, sizeof(*l->io));
+	l->n_io = l->io ? json_array_size(list) : 0;
+	for (size_t i = 0; i < l->n_io; i++) {
+		struct spec_reader in = spec_enter_item(rd, list, "io", i);
+		l->io[i].device = spec_path(&in, "device", NULL);
+		spec_require(&in, "device", l->io[i].device);
+		for (unsigned k = 0; k < SPEC_IO_RATES; k++)
+			l->io[i].rates[k] = spec_int(&in, io_rates[k], 0, INT64_MAX, 0);
+		spec_leave(rd, &in);
+	}
+}
+
 static void read_limits(struct spec_reader *rd, struct spec_limits *l)
 {
 	struct spec_reader in = spec_enter(rd, "limits");
@@ -148,6 +172,7 @@ static void read_limits(struct spec_reader *rd, struct spec_limits *l)
 	l->cpu_shares = spec_int(&in, "cpu_shares", 0, 262144, 0);
 	l->pids = spec_int(&in, "pids", 0, 4194304, 0);
 	l->cpuset = spec_str(&in, "cpuset", NULL);
+	read_io(&in, l);
 	if (l->memory_bytes && l->memory_bytes < 6 * MIB)
 		spec_fail(&in, "memory_bytes", "must be at least 6 MiB (6291456)");
 	if (l->memory_swap_bytes > 0 && !l->memory_bytes)
@@ -170,6 +195,9 @@ static void read_limits(struct spec_reader *rd, struct spec_limits *l)
 
 static void read_network(struct spec_reader *rd, struct spec *spec)
 {
+	/* For the manager: only checked here. */
+	free(spec_strings(rd, "dns", 8, spec_is_filled, NULL));
+	free(spec_strings(rd, "dns_search", 32, spec_is_filled, NULL));
 	struct spec_reader in = spec_enter(rd, "network");
 
 	spec->network = (enum spec_network)spec_word(&in, "mode", networks, SPEC_NETWORK_NONE);
@@ -185,6 +213,9 @@ static void read_network(struct spec_reader *rd, struct spec *spec)
 	e->address = spec_ip(&end, "address");
 	e->gateway = spec_ip(&end, "gateway");
 	e->prefix = (unsigned)spec_int(&end, "prefix", 0, 128, 0);
+	e->address6 = spec_ip(&end, "address6");
+	e->gateway6 = spec_ip(&end, "gateway6");
+	e->prefix6 = (unsigned)spec_int(&end, "prefix6", 1, 128, 64);
 	e->mtu = (unsigned)spec_int(&end, "mtu", 68, 65535, 0);
 	e->mac = spec_str(&end, "mac", NULL);
 	if (e->mac && !spec_is_mac(e->mac))
@@ -358,6 +389,7 @@ void spec_fini(struct spec *spec)
 	free(spec->ulimits);
 	free(spec->vm.disks);
 	free(spec->vm.directories);
+	free(spec->limits.io);
 	free(spec->vm.sysctls);
 	free(spec->uid_map);
 	free(spec->gid_map);

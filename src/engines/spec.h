@@ -48,6 +48,18 @@ struct spec_ulimit {
 	uint64_t soft, hard; /* RLIM_INFINITY is UINT64_MAX */
 };
 
+enum spec_io_rate {
+	SPEC_IO_READ_BPS,
+	SPEC_IO_WRITE_BPS,
+	SPEC_IO_READ_IOPS,
+	SPEC_IO_WRITE_IOPS,
+	SPEC_IO_RATES,
+};
+struct spec_io {
+	const char *device;	      /* host path of a disk */
+	int64_t rates[SPEC_IO_RATES]; /* a second; 0: none asked */
+};
+
 struct spec_limits { /* 0: no limit asked, but for pids and swap as noted */
 	int64_t memory_bytes;
 	int64_t memory_swap_bytes; /* memory and swap together; -1: no limit */
@@ -57,7 +69,10 @@ struct spec_limits { /* 0: no limit asked, but for pids and swap as noted */
 	int64_t cpu_shares; /* 2..262144, 1024 is the norm (cgroup v1 cpu.shares) */
 	const char *cpuset; /* "0-1", or NULL */
 	int64_t pids;	    /* > 0; 0 none asked */
-	bool memory_alone;  /* a limit of memory says nothing of swap; else by Docker's rule */
+	int64_t io_weight;  /* 1..1000, 100 is the norm */
+	struct spec_io *io;
+	size_t n_io;
+	bool memory_alone; /* a limit of memory says nothing of swap; else by Docker's rule */
 };
 
 struct spec_idmap {
@@ -80,6 +95,9 @@ struct spec_endpoint { /* filled by the manager before the start; all NULL witho
 	const char *address; /* "10.201.0.2" */
 	unsigned prefix;
 	const char *gateway; /* NULL on an internal network */
+	/* IPv6 beside it: virtual machines only; NULL: none */
+	const char *address6, *gateway6;
+	unsigned prefix6;
 	const char *mac;
 	unsigned mtu;	     /* 0: not said */
 	const char *host_if; /* the veth's name on the host */

@@ -64,7 +64,8 @@ struct spec_reader spec_enter_item(struct spec_reader *rd, json_t *list, const c
 	if (!json_is_object(in.obj))
 		spec_fail(rd, name, "must be an object");
 	in.failed = rd->failed;
-	(void)snprintf(in.at, sizeof(in.at), "%s.", name); /* fits */
+	(void)snprintf(in.at, sizeof(in.at), "%.40s%s.", rd->at,
+		       name); /* cut, it still says where */
 	return in;
 }
 

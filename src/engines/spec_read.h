@@ -14,7 +14,7 @@
 
 struct spec_reader {
 	json_t *obj; /* borrowed; NULL: absent, everything has its default */
-	char at[64]; /* "mounts[2]." in front of a member's name */
+	char at[96]; /* "mounts[2]." in front of a member's name */
 	int failed;  /* 0 or a negative errno */
 	struct err *err;
 };

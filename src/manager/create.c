@@ -224,10 +224,11 @@ static int create_layers(json_t *spec, const struct image *image)
 static int create_copy(json_t *spec, const json_t *config)
 {
 	static const char *const members[] = {
-		"image",	"tty",	  "stdin_open", "read_only", "init",	      "remove",
-		"privileged",	"groups", "devices",	"ulimits",   "limits",	      "uid_map",
-		"gid_map",	"ports",  "restart",	"labels",    "cgroup_parent", "network",
-		"time_offsets", "userns", "vm",		"system",
+		"image",  "tty",	   "stdin_open", "read_only",	 "init",
+		"remove", "privileged",	   "groups",	 "devices",	 "ulimits",
+		"limits", "uid_map",	   "gid_map",	 "ports",	 "restart",
+		"labels", "cgroup_parent", "network",	 "time_offsets", "userns",
+		"dns",	  "dns_search",	   "vm",	 "system",
 	};
 	int r = 0;
 
@@ -307,22 +308,6 @@ static int create_check_ports(const json_t *spec, struct err *err)
 		return 0;
 	return err_say(err, EINVAL,
 		       "--publish: with --network none nothing can be reached; leave out one");
-}
-
-/* The limit would mean nothing: it is a slip of the hand, and Docker refuses it as well. */
-static int create_check_cpus(const json_t *spec, struct err *err)
-{
-	const json_t *limits = json_object_get(spec, "limits");
-	int64_t quota_us = json_int(limits, "cpu_quota_us", 0);
-	int64_t period_us = json_int(limits, "cpu_period_us", 100000);
-
-	if (!quota_us)
-		return 0;
-	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-	if (cpus < 1 || quota_us / cpus <= period_us)
-		return 0;
-	return err_say(err, ERANGE, "--cpus %.2f: this host has %ld",
-		       (double)quota_us / (double)period_us, cpus);
 }
 
 /* What is mounted over /dev is the user's, and nothing is made in it. */
@@ -699,7 +684,7 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (r == 0)
 		r = create_caps(spec, config, engine->machines, err);
 	if (r == 0)
-		r = create_check_cpus(spec, err);
+		r = manager_check_cpus(json_object_get(spec, "limits"), err);
 	if (r == 0)
 		r = create_check_engine(engine, spec, config, image != NULL, err);
 	if (r == 0)

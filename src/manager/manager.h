@@ -136,6 +136,13 @@ int manager_wait(struct manager *manager, struct instance *instance, int *ret_st
 /* manager_remove() - -EBUSY while it runs, unless force (then it is killed). volumes: anonymous ones too. */
 int manager_remove(struct manager *manager, struct instance *instance, bool force, bool volumes,
 		   struct err *err);
+/*
+ * manager_update() - new limits, in force at once where it runs, and at every start
+ * @changes: as docs/spec.md, "limits", but null lifts a limit, as does a rate of 0 in "io"
+ * Errors: -ENOTSUP, -EBUSY, -EINVAL, -ERANGE, with the flag and the reason; then what was is in force again.
+ */
+int manager_update(struct manager *manager, struct instance *instance, const json_t *changes,
+		   struct err *err);
 int manager_rename(struct manager *manager, struct instance *instance, const char *name,
 		   struct err *err);
 

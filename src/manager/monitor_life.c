@@ -8,6 +8,7 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "manager/monitor.h"
+#include "manager/update.h"
 
 /* Restart delays as Docker's: doubled from 100 ms to a minute, back to the start after ten good seconds. */
 #define MONITOR_DELAY_MIN_NS (100 * NS_PER_MS)
@@ -127,7 +128,8 @@ static void monitor_restart(struct monitor *m)
 
 	m->start_at_ns = 0;
 	m->status.restarts++;
-	if (monitor_start_guest(m, &status, &err) == 0)
+	if (update_reread(m->run_fd, &m->spec, &err) == 0 &&
+	    monitor_start_guest(m, &status, &err) == 0)
 		return;
 	m->status.pid = 0;
 	m->status.exit_code = status;

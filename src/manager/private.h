@@ -70,6 +70,9 @@ int instance_connect(struct manager *manager, const struct instance *instance, s
  */
 int start_fill(json_t *spec, const char *state_dir, struct err *err);
 
+/* manager_check_cpus() - of limits as docs/spec.md has them: not more CPUs than there are; -ERANGE. */
+int manager_check_cpus(const json_t *limits, struct err *err);
+
 /*
  * create_health() - the spec's "health" of what the command line asks over what the image's HEALTHCHECK says
  * @asked: members as the spec's, "args" too, or "none": true; or NULL   @image: the config of the image, hostile; or NULL

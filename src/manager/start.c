@@ -213,6 +213,33 @@ static int start_file(int dir, const char *name, const char *text, size_t len, s
 	return r < 0 ? err_set(err, -r, "write %s", name) : 0;
 }
 
+/* What was asked for, in place of the host's or the network's servers. */
+static int start_resolv(const json_t *spec, const char *mode, struct buf *text, struct err *err)
+{
+	const json_t *servers = json_object_get(spec, "dns");
+	const json_t *search = json_object_get(spec, "dns_search");
+	const json_t *one;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach(search, i, one)
+	{
+		r |= buf_printf(text, "%s%s", i ? " " : "search ", json_string_value(one));
+	}
+	if (json_array_size(search))
+		r |= buf_adds(text, "\n");
+	json_array_foreach(servers, i, one)
+	{
+		r |= buf_printf(text, "nameserver %s\n", json_string_value(one));
+	}
+	if (r < 0)
+		return err_set(err, ENOMEM, "resolv.conf");
+	if (json_array_size(servers))
+		return 0;
+	return !strcmp(mode, "passt") ? buf_adds(text, "nameserver " PASST_DNS "\n")
+				      : network_resolv(!strcmp(mode, "host"), text, err);
+}
+
 /* hosts, hostname and resolv.conf of the guest. */
 static int start_files(struct manager *manager, const struct instance *instance, const json_t *spec,
 		       int run_fd, struct err *err)
@@ -236,8 +263,7 @@ static int start_files(struct manager *manager, const struct instance *instance,
 	if (r < 0 || !strcmp(mode, "none"))
 		return r;
 	buf_fini(&text);
-	r = !strcmp(mode, "passt") ? buf_adds(&text, "nameserver " PASST_DNS "\n")
-				   : network_resolv(!strcmp(mode, "host"), &text, err);
+	r = start_resolv(spec, mode, &text, err);
 	if (r == 0)
 		r = start_file(run_fd, "resolv.conf", buf_str(&text), text.len, err);
 	if (r == 0 && !strcmp(mode, "bridge"))

@@ -72,13 +72,26 @@ static unsigned read_prefix(const struct sockaddr *mask)
 	return bits;
 }
 
-/* The first of each interface is its primary one. */
+static void read_address6(const struct ifaddrs *at, struct takeover *net)
+{
+	const struct sockaddr_in6 *ip = (const struct sockaddr_in6 *)(const void *)at->ifa_addr;
+
+	if (net->address6[0] || IN6_IS_ADDR_LINKLOCAL(&ip->sin6_addr))
+		return;
+	(void)inet_ntop(AF_INET6, &ip->sin6_addr, net->address6, sizeof(net->address6)); /* fits */
+	net->prefix6 = read_prefix(at->ifa_netmask);
+}
+
+/* The first of each family is the interface's primary one. */
 static void read_address(const struct ifaddrs *at, struct takeover *net)
 {
 	const struct sockaddr_in *ip = (const struct sockaddr_in *)(const void *)at->ifa_addr;
 
-	if (at->ifa_addr->sa_family != AF_INET || net->address[0] ||
-	    strcmp(at->ifa_name, net->name))
+	if (strcmp(at->ifa_name, net->name) != 0)
+		return;
+	if (at->ifa_addr->sa_family == AF_INET6)
+		read_address6(at, net);
+	if (at->ifa_addr->sa_family != AF_INET || net->address[0])
 		return;
 	(void)inet_ntop(AF_INET, &ip->sin_addr, net->address, sizeof(net->address)); /* fits */
 	net->prefix = read_prefix(at->ifa_netmask);
@@ -103,6 +116,41 @@ static int read_gateway(struct takeover *net, struct err *err)
 			continue;
 		const struct in_addr ip = { .s_addr = gateway };
 		(void)inet_ntop(AF_INET, &ip, net->gateway, sizeof(net->gateway)); /* fits */
+		return 0;
+	}
+	return 0;
+}
+
+static uint8_t read_nibble(char c)
+{
+	return (uint8_t)(c >= 'a' ? c - 'a' + 10 : c - '0');
+}
+
+/* /proc/net/ipv6_route, likewise: Linux net/ipv6/ip6_fib.c, ipv6_route_native_seq_show(). */
+static int read_gateway6(struct takeover *net, struct err *err)
+{
+	static const char nowhere[] = "00000000000000000000000000000000";
+	AUTO(buf_fini) struct buf text = { 0 };
+	char *save = NULL;
+	int r = file_read(AT_FDCWD, "/proc/thread-self/net/ipv6_route", TAKEOVER_ROUTES_MAX, &text);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 /* a kernel without IPv6 */
+				    : err_set(err, -r, "read the network namespace's routes");
+	for (char *line = text.len ? strtok_r(text.data, "\n", &save) : NULL; line;
+	     line = strtok_r(NULL, "\n", &save)) {
+		char to[33], gateway[33], name[IF_NAMESIZE];
+		struct in6_addr ip;
+		unsigned len;
+		if (sscanf(line, "%32[0-9a-f] %2x %*s %*s %32[0-9a-f] %*s %*s %*s %*s %15s", to,
+			   &len, gateway, name) != 4 ||
+		    len || strlen(gateway) != 32 || !strcmp(gateway, nowhere) ||
+		    strcmp(name, net->name) != 0)
+			continue;
+		for (unsigned i = 0; i < 16; i++)
+			ip.s6_addr[i] = (uint8_t)(read_nibble(gateway[2 * i]) << 4 |
+						  read_nibble(gateway[2 * i + 1]));
+		(void)inet_ntop(AF_INET6, &ip, net->gateway6, sizeof(net->gateway6)); /* fits */
 		return 0;
 	}
 	return 0;
@@ -140,6 +188,8 @@ int takeover_read(struct takeover *ret, struct err *err)
 		r = read_mtu(&net, err);
 	if (r == 0 && net.name[0])
 		r = read_gateway(&net, err);
+	if (r == 0 && net.name[0])
+		r = read_gateway6(&net, err);
 	if (r == 0)
 		*ret = net;
 	return r;

@@ -17,8 +17,9 @@
 struct takeover {
 	char name[IF_NAMESIZE]; /* of the interface; "": there is none but loopback */
 	char mac[18];
-	char address[46], gateway[46]; /* "": none */
-	unsigned prefix, mtu;
+	char address[46], gateway[46];	 /* IPv4; "": none */
+	char address6[46], gateway6[46]; /* IPv6, of more than the link; likewise */
+	unsigned prefix, prefix6, mtu;
 };
 
 /*

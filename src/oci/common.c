@@ -14,9 +14,9 @@
 #include "engines/seccomp/seccomp.h"
 #include "oci/oci.h"
 
-#define PRESERVE_MAX 1000
+#define PRESERVE_MAX (BUNDLE_FDS_MAX / 2)
 
-int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err)
+int oci_preserve_fds(const struct args *args, struct bundle_host *ret, struct err *err)
 {
 	const char *listen_fds = getenv("LISTEN_FDS");
 	int64_t n = 0, more = 0;
@@ -25,7 +25,8 @@ int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err)
 
 	if (r == 0 && listen_fds)
 		r = args_int(listen_fds, "LISTEN_FDS", 0, PRESERVE_MAX, &more, err);
-	*ret = (unsigned)(n + more);
+	ret->preserve_fds = (unsigned)(n + more);
+	ret->listen_fds = (unsigned)more;
 	return r;
 }
 

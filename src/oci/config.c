@@ -49,7 +49,8 @@ static void config_read_hook(const struct reader *rd, struct hook *ret)
 	ret->args = reader_strings(rd, "args", &n);
 	if (!n)
 		ret->args = NULL;
-	ret->env = reader_strings(rd, "env", &n);
+	const char **env = reader_strings(rd, "env", &n);
+	ret->env = reader_member(rd, "env") ? env : NULL;
 	ret->timeout_s = (unsigned)reader_int(rd, "timeout", 1, 86400, 0);
 }
 

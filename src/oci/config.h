@@ -28,7 +28,7 @@ extern const char *const hook_names[HOOK_KINDS + 1]; /* "prestart"; NULL-ended *
 struct hook {
 	const char *path;   /* absolute */
 	const char **args;  /* NULL-ended; NULL: just the path */
-	const char **env;   /* NULL-ended */
+	const char **env;   /* NULL-ended; NULL: ours */
 	unsigned timeout_s; /* 0: none */
 };
 

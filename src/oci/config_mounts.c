@@ -164,8 +164,9 @@ static void mount_bind_check(const struct reader *rd, const struct mount_reading
 		reader_fail(rd, "source", EINVAL, "is missing");
 	if (mount->copy_up)
 		reader_fail(rd, "options", EINVAL, "tmpcopyup is for tmpfs only");
+	/* Of the file system's own ("mode=755") a bind takes nothing, and every runtime lets them pass. */
 	for (size_t i = 0; i < in->n_options; i++) {
-		if (!mount_listed(mount_super, mount->options[i].key))
+		if (!mount->options[i].value && !mount_listed(mount_super, mount->options[i].key))
 			reader_fail(rd, "options", EINVAL, "'%.40s' means nothing to a bind mount",
 				    mount->options[i].key);
 	}

@@ -206,7 +206,7 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 		r = file ? exec_process_file(file, &subject.config, err)
 			 : exec_process_args(args, &subject.config, err);
 	if (r == 0)
-		r = oci_preserve_fds(args, &host.preserve_fds, err);
+		r = oci_preserve_fds(args, &host, err);
 	if (r == 0)
 		r = exec_console(args, subject.config.bundle.process.tty, &host, &console, err);
 	if (r == 0)

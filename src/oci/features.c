@@ -7,6 +7,7 @@
 #include "base/os/json.h"
 #include "engines/caps.h"
 #include "oci/oci.h"
+#include "oci/vm.h"
 
 static const struct opt features_opts[] = { { 0 } };
 
@@ -72,11 +73,11 @@ static int features(const struct oci *oci, const struct args *args, struct err *
 	(void)oci;
 	(void)args;
 	AUTO(json_decref_p)
-	json_t *json =
-		json_pack("{s:s, s:s, s:o, s:o, s:o, s:{s:s}}", "ociVersionMin", "1.0.0",
-			  "ociVersionMax", CONFIG_VERSION, "hooks", features_words(hook_names),
-			  "mountOptions", features_options(), "linux", features_linux(),
-			  "annotations", "io.strata.version", STRATA_VERSION);
+	json_t *json = json_pack("{s:s, s:s, s:o, s:o, s:o, s:{s:s, s:s}}", "ociVersionMin",
+				 "1.0.0", "ociVersionMax", CONFIG_VERSION, "hooks",
+				 features_words(hook_names), "mountOptions", features_options(),
+				 "linux", features_linux(), "annotations", "io.strata.version",
+				 STRATA_VERSION, VM_ANNOTATION, "auto,os-level,hosted,hybrid");
 	char *text = json ? json_text(json, 2) : NULL;
 
 	if (!text)

@@ -40,7 +40,7 @@ static int hook_input(const char *text)
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd_take(&fd);
 }
 
-static _Noreturn void hook_exec(const struct hook *hook, int input, int null)
+static _Noreturn void hook_exec(const struct hook *hook, const char *dir, int input, int null)
 {
 	const char *const just[] = { hook->path, NULL };
 	const char *const *args = hook->args ? hook->args : just;
@@ -51,10 +51,14 @@ static _Noreturn void hook_exec(const struct hook *hook, int input, int null)
 	(void)setpgid(0, 0);			     /* so that all of it can be killed */
 	if (dup2(input, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
 		_exit(125);
+	if (dir)
+		(void)chdir(
+			dir); /* a bundle that is gone by the end of its container is no error */
 	(void)close_range(3, ~0U,
 			  CLOSE_RANGE_CLOEXEC); /* since Linux 5.11; ours are so in any case */
 	(void)execve(hook->path, (char *const *)(uintptr_t)args,
-		     (char *const *)(uintptr_t)hook->env); /* returns on error */
+		     hook->env ? (char *const *)(uintptr_t)hook->env
+			       : environ); /* returns on error */
 	_exit(errno == ENOENT ? 127 : 126);
 }
 
@@ -89,7 +93,8 @@ static int hook_wait(const struct hook *hook, pid_t pid, struct err *err)
 	return err_say(err, ECHILD, "hook %s: exit status %d", hook->path, WEXITSTATUS(status));
 }
 
-static int hook_run(const struct hook *hook, const char *state, int null, struct err *err)
+static int hook_run(const struct hook *hook, const char *dir, const char *state, int null,
+		    struct err *err)
 {
 	AUTO(fd_close_p) int input = hook_input(state);
 
@@ -99,7 +104,7 @@ static int hook_run(const struct hook *hook, const char *state, int null, struct
 	if (pid < 0)
 		return err_set(err, errno, "start hook %s", hook->path);
 	if (pid == 0)
-		hook_exec(hook, input, null);
+		hook_exec(hook, dir, input, null);
 	return hook_wait(hook, pid, err);
 }
 
@@ -114,8 +119,10 @@ int hooks_run(const struct hooks *hooks, enum hook_kind kind, enum container_sta
 	char *state = container_state(hooks->container, hooks->config, status, pid);
 	if (!state)
 		return err_set(err, ENOMEM, "the state for hooks");
+	/* Those that see the host's files start in the bundle, as every runtime has it. */
+	const char *dir = kind == HOOK_START_CONTAINER ? NULL : hooks->container->bundle;
 	for (size_t i = 0; r == 0 && i < list->n; i++)
-		r = hook_run(&list->hooks[i], state, hooks->null, err);
+		r = hook_run(&list->hooks[i], dir, state, hooks->null, err);
 	free(state);
 	return r < 0 ? err_wrap(err, "%s", hook_names[kind]) : 0;
 }

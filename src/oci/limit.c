@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Verbs that act on a container's cgroup: pause, resume, ps, update. */
+/* Verbs that act on a container's cgroup: pause, resume, ps. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,9 +11,6 @@
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "oci/oci.h"
-#include "oci/vm.h"
-
-#define UPDATE_BYTES_MAX ((size_t)1 << 20)
 
 static const struct opt freeze_opts[] = { { 0 } };
 
@@ -111,64 +108,4 @@ const struct verb oci_verb_ps = {
 	.min_operands = 1,
 	.max_operands = 1,
 	.run = ps,
-};
-
-static const struct opt update_opts[] = {
-	{ 'r', OPT_TEXT, "resources", "FILE", "linux.resources as JSON; - for standard input" },
-	{ 0 },
-};
-
-static int update_read(const struct args *args, struct config *config, struct err *err)
-{
-	const char *path = args_text(args, "resources", NULL);
-	AUTO(buf_fini) struct buf text = { 0 };
-	AUTO(json_decref_p) json_t *json = NULL;
-
-	if (!path)
-		return err_say(err, EINVAL, "update takes --resources");
-	int r = strcmp(path, "-") != 0 ? file_read(AT_FDCWD, path, UPDATE_BYTES_MAX, &text)
-				       : fd_read_all(STDIN_FILENO, UPDATE_BYTES_MAX, &text);
-	if (r < 0)
-		return err_set(err, -r, "read --resources %s", path);
-	r = json_parse(buf_str(&text), text.len, "resources", &json, err);
-	return r < 0 ? r : config_update(config, json, err);
-}
-
-/* Device rules of a container that runs stay: managers send them along with every limit, the same as before. */
-static int update(const struct oci *oci, const struct args *args, struct err *err)
-{
-	AUTO(oci_close) struct subject subject;
-	struct cgroup_layout layout;
-	struct cgroup cgroup;
-	int r = oci_open(oci, args->argv[0], &subject, err);
-
-	if (r < 0)
-		return r;
-	if (subject.status == CONTAINER_STOPPED || subject.status == CONTAINER_CREATING)
-		return err_say(err, ESRCH, "container not running: '%s' is %s",
-			       subject.container.id, container_status_names[subject.status]);
-	const struct spec_limits before = subject.config.bundle.limits;
-	r = update_read(args, &subject.config, err);
-	if (r == 0 && subject.container.virt[0])
-		r = vm_update(&before, &subject.config.bundle.limits, err);
-	if (r == 0)
-		r = oci_cgroup(&subject.config, &layout, &cgroup, err);
-	if (r < 0)
-		return r;
-	r = cgroup_update(&cgroup, &subject.config.bundle.limits, err);
-	if (r == 0)
-		r = cgroup_settings_set(&cgroup, subject.config.bundle.settings,
-					subject.config.bundle.n_settings, err);
-	cgroup_close(&cgroup);
-	return r;
-}
-
-const struct verb oci_verb_update = {
-	.name = "update",
-	.operands = "ID",
-	.summary = "change the limits of a container",
-	.opts = update_opts,
-	.min_operands = 1,
-	.max_operands = 1,
-	.run = update,
 };

@@ -66,7 +66,7 @@ void oci_say(const struct oci *oci, const char *level, const char *text)
 static void main_help(void)
 {
 	(void)puts("strata-oci: runs OCI bundles, with the command line of runc\n\n"
-		   "strata-oci [FLAGS] VERB [FLAGS] ID\n");
+		   "Usage: strata-oci [FLAGS] VERB [FLAGS] ID\n");
 	for (size_t i = 0; i < ARRAY_SIZE(main_verbs); i++)
 		(void)printf("  %-9s %-22s %s\n", main_verbs[i]->name, main_verbs[i]->operands,
 			     main_verbs[i]->summary);

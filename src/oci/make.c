@@ -28,7 +28,8 @@ static int make_born(void *arg, pid_t pid, struct err *err)
 static int make_before(void *arg, pid_t pid, struct err *err)
 {
 	const struct hooks *hooks = &((struct making *)arg)->hooks;
-	int r = hooks_run(hooks, HOOK_PRESTART, CONTAINER_CREATING, pid, err);
+	/* To a hook of the old kind it has been created: config.md, "Prestart", which were called by start once. */
+	int r = hooks_run(hooks, HOOK_PRESTART, CONTAINER_CREATED, pid, err);
 
 	return r < 0 ? r : hooks_run(hooks, HOOK_CREATE_RUNTIME, CONTAINER_CREATING, pid, err);
 }
@@ -50,11 +51,13 @@ static int make_read(const struct args *args, struct container *container, struc
 		     struct err *err)
 {
 	const char *dir = args_text(args, "bundle", ".");
-	char path[PATH_MAX + 16];
+	const char *path = args_text(args, "config", NULL);
+	char own[PATH_MAX + 16];
 
 	if (!realpath(dir, container->bundle))
 		return err_set(err, errno, "--bundle %s", dir);
-	(void)snprintf(path, sizeof(path), "%s/config.json", container->bundle); /* fits */
+	(void)snprintf(own, sizeof(own), "%s/config.json", container->bundle); /* fits */
+	path = path ? path : own;
 	int r = file_read(AT_FDCWD, path, CONFIG_BYTES_MAX, text);
 	return r < 0 ? err_set(err, -r, "read %s", path) : 0;
 }
@@ -99,7 +102,7 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 {
 	struct bundle_host *host = &making->host;
 	const struct config *config = &making->subject.config;
-	int r = oci_preserve_fds(args, &host->preserve_fds, err);
+	int r = oci_preserve_fds(args, host, err);
 
 	if (r == 0)
 		r = make_console(args, how, making, err);

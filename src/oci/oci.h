@@ -50,14 +50,17 @@ void oci_say(const struct oci *oci, const char *level, const char *text);
 	}
 /* What create and run have in common. */
 #define OCI_OPTS_CREATE                                                                            \
-	{ 'b', OPT_TEXT, "bundle", "DIR", "the bundle (.)" }, OCI_OPTS_PROCESS,                    \
+	{ 'b', OPT_TEXT, "bundle", "DIR", "the bundle (.)" },                                      \
+		{ 'f', OPT_TEXT, "config", "FILE",                                                 \
+		  "the configuration (the bundle's config.json)" },                                \
+		OCI_OPTS_PROCESS,                                                                  \
 		{ 0, OPT_SWITCH, "no-pivot", NULL,                                                 \
 		  "move the root's mount instead of pivot_root" },                                 \
 	{                                                                                          \
 		0, OPT_SWITCH, "no-new-keyring", NULL, "keep the caller's session keyring"         \
 	}
 /* oci_preserve_fds() - --preserve-fds, with LISTEN_FDS of socket activation: sd_listen_fds(3) */
-int oci_preserve_fds(const struct args *args, unsigned *ret, struct err *err);
+int oci_preserve_fds(const struct args *args, struct bundle_host *ret, struct err *err);
 /* oci_console() - connected to --console-socket, -EBADF in *ret where none is asked */
 int oci_console(const struct args *args, int *ret, struct err *err);
 int oci_pid_file(const struct args *args, pid_t pid, struct err *err);

@@ -8,6 +8,7 @@
 static const struct opt run_opts[] = {
 	OCI_OPTS_CREATE,
 	{ 'd', OPT_SWITCH, "detach", NULL, "do not stay with it" },
+	{ 0, OPT_SWITCH, "keep", NULL, "do not delete it once it has ended" },
 	{ 0 },
 };
 
@@ -38,6 +39,8 @@ static int run(const struct oci *oci, const struct args *args, struct err *err)
 		while (waitpid(making.pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}
+	if (r >= 0 && args_on(args, "keep"))
+		return r;
 	int gone = oci_destroy(oci, &making.subject, r < 0 ? NULL : err);
 	return r < 0 || gone == 0 ? r : gone;
 }

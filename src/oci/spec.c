@@ -2,14 +2,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/json.h"
 #include "oci/oci.h"
 
 static const struct opt spec_opts[] = {
 	{ 'b', OPT_TEXT, "bundle", "DIR", "where to write config.json (.)" },
+	{ 0, OPT_SWITCH, "rootless", NULL, "for an ordinary user: with a user namespace" },
 	{ 0 },
 };
 
@@ -69,6 +72,37 @@ static const char spec_text[] =
 	"\t}\n"
 	"}\n";
 
+static json_t *spec_self(uint32_t id)
+{
+	return json_pack("[{s:i, s:I, s:i}]", "containerID", 0, "hostID", (json_int_t)id, "size",
+			 1);
+}
+
+/* No limits, the host's network, and a user namespace in which the caller is root: what he needs nobody's leave for. */
+static char *spec_rootless(void)
+{
+	AUTO(json_decref_p) json_t *json = json_loads(spec_text, 0, NULL);
+	json_t *linux_part = json_object_get(json, "linux");
+	json_t *namespaces = json_object_get(linux_part, "namespaces"), *item;
+	size_t i;
+
+	(void)json_object_del(linux_part, "resources");
+	json_array_foreach(namespaces, i, item)
+	{
+		if (!strcmp(json_str(item, "type", ""), "network"))
+			(void)json_object_set_new(item, "type", json_string("user"));
+	}
+	json_array_foreach(json_object_get(json, "mounts"), i, item)
+	{
+		if (!strcmp(json_str(item, "type", ""), "devpts")) /* without its gid=5 */
+			(void)json_array_remove(json_object_get(item, "options"), 5);
+	}
+	if (json_object_set_new(linux_part, "uidMappings", spec_self(geteuid())) < 0 ||
+	    json_object_set_new(linux_part, "gidMappings", spec_self(getegid())) < 0)
+		return NULL;
+	return json_dumps(json, JSON_INDENT(2));
+}
+
 static int spec(const struct oci *oci, const struct args *args, struct err *err)
 {
 	const char *dir = args_text(args, "bundle", ".");
@@ -81,7 +115,12 @@ static int spec(const struct oci *oci, const struct args *args, struct err *err)
 	AUTO(fd_close_p) int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
 	if (fd < 0)
 		return err_set(err, errno, "make %s", path);
-	int r = fd_write_all(fd, spec_text, sizeof(spec_text) - 1);
+	char *rootless = args_on(args, "rootless") ? spec_rootless() : NULL;
+	if (args_on(args, "rootless") && !rootless)
+		return err_set(err, ENOMEM, "write %s", path);
+	const char *text = rootless ? rootless : spec_text;
+	int r = fd_write_all(fd, text, strlen(text));
+	free(rootless);
 	return r < 0 ? err_set(err, -r, "write %s", path) : 0;
 }
 

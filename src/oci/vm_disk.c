@@ -197,7 +197,7 @@ static _Noreturn void disk_child(const struct bundle *bundle, int fd, int words)
 	if (null < 0 || high < 0 || high_words < 0 || dup2(null, 0) < 0 ||
 	    dup2(high_words, 1) < 0 || dup2(high_words, 2) < 0 || dup2(high, 3) < 0)
 		_exit(127);
-	(void)close_range(4, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)close_range(4, ~0U, 0); /* the maker's lock, too: it may die first */
 	if (disk_tree(bundle, &size, &err) == 0)
 		disk_mke2fs(bundle, &size);
 	else

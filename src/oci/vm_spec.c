@@ -181,6 +181,12 @@ static json_t *spec_network(const struct takeover *net)
 	}
 	if (endpoint && net->gateway[0])
 		(void)json_object_set_new(endpoint, "gateway", json_string(net->gateway));
+	if (endpoint && net->address6[0]) {
+		(void)json_object_set_new(endpoint, "address6", json_string(net->address6));
+		(void)json_object_set_new(endpoint, "prefix6", json_integer(net->prefix6));
+	}
+	if (endpoint && net->gateway6[0])
+		(void)json_object_set_new(endpoint, "gateway6", json_string(net->gateway6));
 	return json_pack("{s:s,s:o}", "mode", "bridge", "endpoint", endpoint);
 }
 

@@ -33,7 +33,19 @@ teardown_file()
 		umount "$STORE/root/overlay" 2>/dev/null || true
 		find /sys/fs/cgroup -maxdepth 3 -depth -type d -path '*libpod_parent*' -exec rmdir {} + 2>/dev/null || true
 	fi
+	[ ! -f "$LAB/dockerd" ] || docker_end "$LAB/docker" "$(cat "$LAB/dockerd")"
 	rm -rf --one-file-system "$LAB"
+}
+
+# docker_end DIR PID: as tests/system/docker.bats
+docker_end()
+{
+	DOCKER_HOST=unix://$1/sock docker ps -aq | DOCKER_HOST=unix://$1/sock xargs -r docker rm -f >/dev/null 2>&1 || true
+	kill "$2" 2>/dev/null || true
+	timeout 10 tail --pid="$2" -f /dev/null || kill -9 "$2"
+	find "$1" -xdev -depth -type d -exec umount -q {} + 2>/dev/null || true
+	grep -o " $1/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
+	find /sys/fs/cgroup -mindepth 2 -maxdepth 2 -type d -name docker -exec rmdir {} + 2>/dev/null || true
 }
 
 oci()
@@ -132,11 +144,15 @@ wait_until()
 	[ -z "$(oci list -q)" ]
 }
 
-@test "a terminal is a terminal, of the size that was asked" {
-	config '.process.terminal = true | .process.consoleSize = {height: 33, width: 101}' sh -c 'tty; stty size'
-	run script -qec "'$REPO/build/strata-oci' --root '$OCI_ROOT' --strata-root '$LAB/root' run -b '$B' vmbox" /dev/null
-	[ "$status" -eq 0 ]
-	[[ ${output//$'\r'/} == *"/dev/console"* || ${output//$'\r'/} == *"/dev/pts/0"* ]]
+@test "a terminal is a terminal, of the size of ours" {
+	config '.process.terminal = true' sh -c 'tty; stty size; read -r line; echo "said $line"; exit 9'
+	run script -qec "stty rows 33 cols 101; '$REPO/build/strata-oci' --root '$OCI_ROOT' --strata-root '$LAB/root' run -b '$B' vmbox" \
+		/dev/null <<<hello
+	[ "$status" -eq 9 ]
+	output=${output//$'\r'/}
+	[[ $output == *"/dev/pts/0"* ]]
+	[[ $output == *"33 101"* ]]
+	[[ $output == *"said hello"* ]]
 }
 
 @test "killed at once, and force-deleted: nothing is left" {
@@ -196,4 +212,32 @@ vm_pod()
 	pod wait vm >/dev/null
 	[ "$(pod inspect vm | jq '.[0].State.ExitCode')" = 137 ]
 	pod rm vm >/dev/null
+}
+
+# No bridge, no rules: what dockerd would make of the host's network goes with it in no namespace of the test's own.
+@test "docker: run, input, exec with a terminal, stop; by the runtime's name" {
+	local tool
+	for tool in dockerd docker; do
+		command -v $tool >/dev/null || skip "docker is not installed (tools/setup test)"
+	done
+	local D=$LAB/docker id
+	mkdir "$D"
+	ln -s "$REPO/build/strata-oci" "$LAB/strata-oci-hosted"
+	echo "{\"runtimes\": {\"vm\": {\"path\": \"$LAB/strata-oci-hosted\", \"runtimeArgs\": [\"--strata-root\", \"$LAB/root\"]}}}" >"$D/config"
+	export DOCKER_HOST=unix://$D/sock
+	dockerd --config-file "$D/config" --data-root "$D/data" --exec-root "$D/exec" -p "$D/pid" -H "$DOCKER_HOST" --iptables=false \
+		--ip-masq=false --ip-forward=false --bridge=none >"$D/log" 2>&1 3>&- &
+	echo $! >"$LAB/dockerd"
+	wait_until docker version
+	tar -C "$LAB/rootfs" -c . | docker import - demo >/dev/null
+	run docker run --rm --runtime vm --network none demo sh -c 'uname -r; exit 6'
+	[ "$status" -eq 6 ]
+	[ "$output" != "$(uname -r)" ]
+	id=$(docker run -d --runtime vm --network none demo sh -c 'trap "exit 3" TERM; while :; do sleep 0.1; done')
+	[ "$(echo piped | docker exec -i "$id" cat)" = piped ]
+	run script -qec "docker exec -it $id tty" /dev/null
+	[[ $output == *"/dev/pts/"* ]]
+	docker stop "$id" >/dev/null
+	[ "$(docker inspect "$id" | jq '.[0].State.ExitCode')" = 3 ]
+	docker rm "$id" >/dev/null
 }

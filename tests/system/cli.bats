@@ -62,7 +62,7 @@ man_section() {
 		[ "$status" -eq 0 ]
 		[[ ${lines[0]} == "Usage: strata $verb"* ]] || { echo "$verb: ${lines[0]}"; false; }
 		max=24
-		case $verb in run | create) max=50 ;; esac
+		case $verb in run | create) max=60 ;; esac
 		[ "$(printf '%s\n' "$output" | wc -l)" -le $max ] || { echo "$verb is too long"; false; }
 		! printf '%s\n' "$output" | grep -E '^.{81}' || { echo "$verb is too wide"; false; }
 	done < <(verbs)

@@ -362,6 +362,13 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	[ "$(oci exec box sh -c "$CG cg pids.max; cg memory.max memory.limit_in_bytes")" = "44
 33554432" ]
 	echo '{"pids": {"limit": "x"}}' >"$SCRATCH/bad"
+	oci update --memory 48m --pids-limit 45 --cpu-share 512 box
+	[ "$(oci exec box cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max | tr '\n' ' ')" = "50331648 45 " ] ||
+		[ "$(oci exec box cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max | tr '\n' ' ')" = "50331648 45 " ]
+	run oci update --memory lots box
+	one_line_error "memory"
+	run oci update box
+	one_line_error "takes --resources, or"
 	run oci update --resources "$SCRATCH/bad" box
 	one_line_error "resources: pids.limit must be a whole number"
 	run in_bundle '.linux.resources += {hugepageLimits: [{pageSize: "2MB", limit: 1}]}' true
@@ -534,6 +541,54 @@ CASES
 	run bash -c 'exec 3</dev/null 4</dev/null; exec "$2" --root "$3" run -b "$4" box' \
 		x "$DEMO_ROOTFS" "$OCI_BIN" "$OCI_ROOT" "$B"
 	[[ $output == *"0 1 2 3 " ]]
+}
+
+@test "--preserve-fds beyond what the caller has hands on none of ours" {
+	config . sh -c 'ls /proc/self/fd | tr "\n" " "'
+	run bash -c 'for ((i = 4; i < 100; i++)); do eval "exec $i>&-"; done; exec 3</dev/null "$1" --root "$2" run -b "$3" --preserve-fds 40 box' \
+		x "$OCI_BIN" "$OCI_ROOT" "$B"
+	[ "$output" = "0 1 2 3 4 " ]
+}
+
+@test "LISTEN_FDS: the sockets go in, with the number of the process that is to take them" {
+	config . sh -c 'echo "$LISTEN_FDS $LISTEN_PID $$"'
+	run bash -c 'exec 3</dev/null; LISTEN_FDS=1 exec "$1" --root "$2" run -b "$3" box' x "$OCI_BIN" "$OCI_ROOT" "$B"
+	[ "$output" = "1 1 1" ]
+}
+
+@test "createContainer hooks see the host's files and, below the bundle, the container's mounts" {
+	config '.hooks.createContainer = [{path: "/bin/sh", args: ["sh", "-c", "test -e rootfs/proc/self && test -d /usr/bin && test -n \"$PATH\""]}]
+		| .root.path = "rootfs"' echo ran
+	ln -sfn "$DEMO_ROOTFS" "$B/rootfs"
+	[ "$(oci run -b "$B" box)" = ran ]
+}
+
+@test "a working directory that is not there is made, also where the root is read-only" {
+	[ "$(in_bundle ".process.cwd = \"/tmp/made$$\"" pwd)" = "/tmp/made$$" ]
+	rm -rf "$DEMO_ROOTFS/tmp/made$$"
+}
+
+@test "an inheritable capability alone is kept by one who is not root" {
+	[ "$(in_bundle '.process.capabilities = {bounding: ["CAP_KILL"], inheritable: ["CAP_KILL"]} | .process.user = {uid: 1000, gid: 1000}' \
+		sh -c 'grep CapInh /proc/self/status | cut -f 2')" = 0000000000000020 ]
+}
+
+@test "spec --rootless: a user namespace with the caller alone in it" {
+	mkdir "$SCRATCH/rootless"
+	oci spec --rootless -b "$SCRATCH/rootless"
+	jq -e '.linux | (.namespaces | map(.type) | index("user") and (index("network") | not))
+		and (has("resources") | not) and .uidMappings == [{containerID: 0, hostID: 0, size: 1}]' "$SCRATCH/rootless/config.json"
+	jq --arg root "$DEMO_ROOTFS" '.root.path = $root | .process.terminal = false | .process.args = ["id", "-u"]' \
+		"$SCRATCH/rootless/config.json" >"$B/config.json"
+	[ "$(oci run -b "$B" box)" = 0 ]
+}
+
+@test "run --config and --keep" {
+	config . echo ran
+	mv "$B/config.json" "$SCRATCH/other.json"
+	[ "$(oci run -b "$B" --config "$SCRATCH/other.json" --keep box)" = ran ]
+	is box stopped
+	oci delete box
 }
 
 @test "list knows all of them; features says what there is" {

@@ -190,6 +190,7 @@ int cgroup_make(const struct cgroup_hierarchy *h, const char *path, struct err *
 static void cgroup_init(const struct cgroup_layout *layout, const char *path, struct cgroup *ret)
 {
 	ret->layout = layout;
+	ret->v1_rules = false;
 	(void)snprintf(ret->path, sizeof(ret->path), "%s", path); /* checked before */
 	for (int i = 0; i < CGROUP_HIERARCHIES; i++)
 		ret->fds[i] = -EBADF;

@@ -75,6 +75,7 @@ struct cgroup {
 	const struct cgroup_layout *layout; /* borrowed */
 	char path[256];			    /* "strata/ID" */
 	int fds[CGROUP_HIERARCHIES];	    /* O_PATH | O_DIRECTORY; -EBADF where unused */
+	bool v1_rules;			    /* cgroup_rules_early() set them all */
 };
 
 /*
@@ -102,6 +103,13 @@ struct device_rule;
 int cgroup_restrict_rules(struct cgroup *cgroup, const struct spec_limits *limits,
 			  const struct device_rule *rules, size_t n, bool all_devices,
 			  struct err *err);
+
+/*
+ * cgroup_rules_early() - the same rules in version 1's list, where the group is in that hierarchy in any case: whoever reads it there
+ * sees them. Before a process is in the group, for while the list is made everything is denied. What a group above does not allow
+ * is not to be had and left out; a BPF program, or cgroup_restrict_rules(), has the last word.
+ */
+void cgroup_rules_early(struct cgroup *cgroup, const struct device_rule *rules, size_t n);
 
 /* One file of a controller, as the kernel takes it. */
 struct cgroup_setting {

@@ -16,7 +16,8 @@
 /*
  * Theory of operation. A group denies every device but those listed. v2 runs a small BPF program at each mknod and open
  * (BPF_PROG_TYPE_CGROUP_DEVICE); v1 has a file for that, in a hierarchy of its own, and joining that costs more than
- * loading the program (docs/cgroups.md). So v1 serves where there is no v2, or where BPF is not allowed.
+ * loading the program (docs/cgroups.md). So v1 serves where there is no v2, or where BPF is not allowed; a group that is there
+ * in any case gets the same rules (cgroup_rules_early()).
  */
 
 static uint32_t access_parse(const char *permissions)
@@ -85,6 +86,7 @@ static int v1_rule_text(const struct device_rule *rule, char *ret, size_t size)
 			rule->access & BPF_DEVCG_ACC_MKNOD ? "m" : "");
 }
 
+/* What the group above does not have is not to be had: the rest is set all the same, and the first error told. */
 static int v1_rules_set(int dirfd, const struct device_rule *rules, size_t n)
 {
 	int r = file_write(dirfd, "devices.deny", "a");
@@ -96,10 +98,18 @@ static int v1_rules_set(int dirfd, const struct device_rule *rules, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		char text[48];
 		int len = v1_rule_text(&rules[i], text, sizeof(text));
-		if (rules[i].access && write(fd, text, (size_t)len) < 0)
-			return -errno;
+		if (rules[i].access && write(fd, text, (size_t)len) < 0 && r == 0)
+			r = -errno;
 	}
-	return 0;
+	return r;
+}
+
+void cgroup_rules_early(struct cgroup *cgroup, const struct device_rule *rules, size_t n)
+{
+	int h = cgroup_find(cgroup->layout, CGROUP_DEVICES);
+
+	if (h >= 0 && !cgroup->layout->hierarchies[h].v2 && cgroup->fds[h] >= 0)
+		cgroup->v1_rules = v1_rules_set(cgroup->fds[h], rules, n) == 0;
 }
 
 /* The v1 hierarchy, made now where the layout has one that the group had no need of so far; else -ENOTSUP. */
@@ -137,7 +147,7 @@ int cgroup_rules_set(struct cgroup *cgroup, const struct device_rule *rules, siz
 {
 	int v2 = cgroup_v2_fd(cgroup);
 	int why = v2 < 0 ? -ENOTSUP : devices_bpf_set(v2, rules, n, 0);
-	if (why == 0)
+	if (why == 0 || cgroup->v1_rules)
 		return 0;
 	int v1 = v1_devices_fd(cgroup, err);
 	if (v1 == -ENOTSUP)

@@ -126,6 +126,8 @@ static int set_memory(const struct limit *limit, const struct spec_limits *limit
 		r = limit->v2 ? v2_memory(limit, limits, err) : v1_memory(limit, limits, err);
 	if (r < 0 || !reservation)
 		return r;
+	if (limit->v2 && reservation < 0)
+		reservation = 0; /* v1 knows -1 */
 	r = limit_write(limit, limit->v2 ? "memory.low" : "memory.soft_limit_in_bytes",
 			reservation);
 	return r < 0 ? err_set(err, -r, "limit memory-reservation to %" PRId64, reservation) : 0;
@@ -147,6 +149,10 @@ static int v2_cpu_quota(const struct limit *limit, const struct spec_limits *lim
 	char now[64], text[64];
 	int64_t period = limits->cpu_period_us ? limits->cpu_period_us : CPU_PERIOD_US;
 
+	if (limits->cpu_quota_us < 0) {
+		(void)snprintf(text, sizeof(text), "max %" PRId64, period); /* fits */
+		return file_write(limit->fd, "cpu.max", text);
+	}
 	if (limits->cpu_quota_us) {
 		(void)snprintf(text, sizeof(text), "%" PRId64 " %" PRId64, limits->cpu_quota_us,
 			       period); /* fits */
@@ -222,7 +228,8 @@ static int set_cpuset(const struct limit *limit, const struct spec_limits *limit
 
 static int set_pids(const struct limit *limit, const struct spec_limits *limits, struct err *err)
 {
-	int r = limit_write(limit, "pids.max", limits->pids);
+	int r = limits->pids < 0 ? file_write(limit->fd, "pids.max", "max")
+				 : limit_write(limit, "pids.max", limits->pids);
 
 	return r < 0 ? limit_error(err, r, limit, limits->pids) : 0;
 }
@@ -244,7 +251,17 @@ static bool asks_cpuset(const struct spec_limits *l)
 
 static bool asks_pids(const struct spec_limits *l)
 {
-	return l->pids > 0;
+	return l->pids != 0; /* < 0: lifted */
+}
+
+static bool asks_io(const struct spec_limits *l)
+{
+	return l->io_weight || l->n_io;
+}
+
+static int set_io(const struct limit *limit, const struct spec_limits *limits, struct err *err)
+{
+	return cgroup_io_set(limit->fd, limit->v2, limits, err);
 }
 
 static const struct {
@@ -257,6 +274,7 @@ static const struct {
 	{ CGROUP_CPU, "cpus", asks_cpu, set_cpu },
 	{ CGROUP_CPUSET, "cpuset", asks_cpuset, set_cpuset },
 	{ CGROUP_PIDS, "pids", asks_pids, set_pids },
+	{ CGROUP_BLKIO, "I/O", asks_io, set_io },
 };
 
 uint32_t cgroup_limits_need(const struct spec_limits *limits)

@@ -99,6 +99,20 @@ int cgroup_instance_stats(const struct spec *spec, struct guest_stats *ret, stru
 	return 0;
 }
 
+int cgroup_instance_update(const struct spec *spec, const struct spec_limits *change,
+			   struct err *err)
+{
+	struct cgroup_layout layout;
+	struct cgroup cgroup;
+	int r = cgroup_instance_open(spec, &layout, &cgroup, err);
+
+	if (r < 0)
+		return r;
+	r = cgroup_update(&cgroup, change, err);
+	cgroup_close(&cgroup);
+	return r;
+}
+
 int cgroup_instance_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
 			      struct err *err)
 {

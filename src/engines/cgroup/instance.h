@@ -27,4 +27,6 @@ int cgroup_instance_freeze(const struct spec *spec, pid_t pid, bool frozen, stru
 int cgroup_instance_stats(const struct spec *spec, struct guest_stats *ret, struct err *err);
 int cgroup_instance_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
 			      struct err *err);
+int cgroup_instance_update(const struct spec *spec, const struct spec_limits *change,
+			   struct err *err);
 int cgroup_instance_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct err *err);

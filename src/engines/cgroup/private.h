@@ -46,6 +46,8 @@ uint32_t cgroup_limits_need(const struct spec_limits *limits);
 /* cgroup_limits_check() - -ENOTSUP, naming limit and controller, where one has no controller here. */
 int cgroup_limits_check(const struct cgroup_layout *layout, const struct spec_limits *limits,
 			struct err *err);
+/* cgroup_io_set() - the limits' block I/O in one group of the controller */
+int cgroup_io_set(int fd, bool v2, const struct spec_limits *limits, struct err *err);
 int cgroup_limits_set(const struct cgroup *cgroup, const struct spec_limits *limits,
 		      struct err *err);
 /* cgroup_cpuset_inherit() - v1: a new cpuset has no CPU and no memory node, and so takes no process. */

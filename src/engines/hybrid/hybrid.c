@@ -55,6 +55,7 @@ const struct engine_ops hybrid_engine = {
 	.start = vmm_guest_start,
 	.reap = vmm_guest_reap,
 	.destroy = vmm_guest_destroy,
+	.update = vmm_guest_update,
 	.freeze = vmm_guest_freeze,
 	.stats = vmm_guest_stats,
 	.processes = vmm_guest_processes,

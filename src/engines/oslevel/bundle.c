@@ -62,8 +62,7 @@ static void work_fini(struct bundle_work *work)
 	cgroup_close(&work->cgroup);
 }
 
-/* A bind's source, as the container will see it. */
-static int source_open(const struct bundle_mount *mount, struct err *err)
+int bundle_source(const struct bundle_mount *mount, struct err *err)
 {
 	AUTO(fd_close_p)
 	int fd = mount_clone(AT_FDCWD, mount->source, mount->recursive, err);
@@ -86,9 +85,21 @@ static int source_open(const struct bundle_mount *mount, struct err *err)
 		     : fd_take(&fd);
 }
 
+/*
+ * /proc/self/mountinfo lists mounts by age: a bind after a new file system is the child's to make, who has the host's mounts as
+ * long as the root is not his, and their owner's rights where there is no user namespace.
+ */
+static bool source_is_late(const struct bundle_work *work, size_t i, bool after_new)
+{
+	const struct bundle_namespace *ns = bundle_namespace_of(work->bundle, CLONE_NEWNS);
+
+	return after_new && !work->userns && ns && !ns->path && !work->bundle->mounts[i].ids.n_uids;
+}
+
 static int work_sources(struct bundle_work *work, struct err *err)
 {
 	const struct bundle *bundle = work->bundle;
+	bool after_new = false;
 
 	work->sources = calloc(bundle->n_mounts + 1, sizeof(int));
 	if (!work->sources)
@@ -96,9 +107,10 @@ static int work_sources(struct bundle_work *work, struct err *err)
 	for (size_t i = 0; i < bundle->n_mounts; i++)
 		work->sources[i] = -EBADF;
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
-		if (bundle->mounts[i].type)
+		after_new |= bundle->mounts[i].type != NULL;
+		if (bundle->mounts[i].type || source_is_late(work, i, after_new))
 			continue;
-		work->sources[i] = source_open(&bundle->mounts[i], err);
+		work->sources[i] = bundle_source(&bundle->mounts[i], err);
 		if (work->sources[i] < 0)
 			return work->sources[i];
 	}
@@ -131,6 +143,8 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 	if (r < 0)
 		return r;
 	work->own_cgroups = true;
+	if (!bundle->all_devices && !work->host->confined)
+		cgroup_rules_early(&work->cgroup, bundle->rules, bundle->n_rules);
 	return cgroup_joins_open(&work->cgroup, work->joins, &work->n_joins, err);
 }
 

@@ -31,6 +31,8 @@
 #include "engines/oslevel/mount.h"
 #include "engines/spec.h"
 
+#define BUNDLE_FDS_MAX 2000
+
 struct bundle_namespace {
 	uint64_t flag;	  /* CLONE_NEWx */
 	const char *path; /* NULL: a new one */
@@ -118,9 +120,11 @@ struct bundle_host {
 	int console; /* a socket: gets the terminal's master side */
 	int listener; /* a listening SOCK_SEQPACKET: who connects starts it; without one it runs at once */
 	const struct cgroup_layout *layout; /* of bundle_layout(), or NULL: it is read */
-	int lock;	       /* the maker's alone: closed at once in the first process */
-	unsigned preserve_fds; /* from fd 3 on */
-	bool no_pivot; /* chroot(2) within a moved mount, for a root on the initial ramdisk */
+	int lock; /* the maker's alone: closed at once in the first process */
+	/* From fd 3 on, BUNDLE_FDS_MAX at most; those that are not there are left out. */
+	unsigned preserve_fds;
+	unsigned listen_fds; /* how many of them are sockets for sd_listen_fds(3) */
+	bool no_pivot;	     /* chroot(2) within a moved mount, for a root on the initial ramdisk */
 	bool keep_keyring;
 	bool confined; /* we are root of a user namespace only: no device nodes, and no cgroup where none is open to us */
 	/* Optional; in the maker, before the first process may go on. */

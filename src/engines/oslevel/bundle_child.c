@@ -18,7 +18,7 @@
 #include "engines/oslevel/protect.h"
 #include "network/link.h"
 
-/* Any directory that every Linux has: where the new root hangs for a moment, in this process's own mount namespace. */
+/* Any directory that every Linux has, for a root whose place is not there for us. */
 #define BUNDLE_PIVOT "/usr"
 
 static int child_expect(const struct bundle_work *work, enum sync_tag tag, int *ret_status,
@@ -55,12 +55,23 @@ static int child_namespaces(const struct bundle_work *work, struct err *err)
 	return child_is_new(work, CLONE_NEWNET) ? link_lo_up(err) : 0;
 }
 
-static int child_root(const struct bundle_work *work, struct err *err)
+/*
+ * Where the new root hangs for a moment, in this process's own mount namespace: over the bundle's, where createContainer hooks look
+ * for it, and where it hides nothing that they need. Opened with the rights of whoever makes the container.
+ */
+static int child_pivot_open(const struct bundle_work *work)
+{
+	const int flags = O_PATH | O_DIRECTORY | O_CLOEXEC;
+	int pivot = open(work->bundle->root, flags);
+
+	return pivot < 0 ? open(BUNDLE_PIVOT, flags) : pivot;
+}
+
+static int child_root(const struct bundle_work *work, int pivot, struct err *err)
 {
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_set(err, errno, "make the mount namespace private");
-	AUTO(fd_close_p) int pivot = open(BUNDLE_PIVOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int r = pivot < 0 ? -errno : mount_onto(work->root, pivot);
+	int r = pivot < 0 ? pivot : mount_onto(work->root, pivot);
 	return r < 0 ? err_set(err, -r, "mount the root file system") : 0;
 }
 
@@ -106,6 +117,15 @@ static int child_names(const struct bundle *bundle, struct err *err)
 	return 0;
 }
 
+/* The working directory, while it can still be made; what cannot be made is told when it is entered. */
+static void child_cwd(const struct bundle_work *work)
+{
+	const char *cwd = work->bundle->process.cwd;
+
+	if (work->bundle->root_read_only && strcmp(cwd, "/") != 0)
+		fd_close(fd_mkdir_in(work->root, cwd, 0755));
+}
+
 /* To the point from which only the order to start is missing. */
 static int child_setup(struct bundle_work *work, struct process *process, int *ret_slave,
 		       int *ret_pid, int *status, struct err *err)
@@ -113,14 +133,17 @@ static int child_setup(struct bundle_work *work, struct process *process, int *r
 	const struct bundle *bundle = work->bundle;
 	const struct bundle_host *host = work->host;
 	AUTO(fd_close_p) int null = -EBADF;
+	AUTO(fd_close_p) int pivot = child_pivot_open(work);
 	int r = child_namespaces(work, err);
 
 	if (r == 0)
 		r = null = protect_null(err);
 	if (r >= 0)
-		r = child_root(work, err);
+		r = child_root(work, pivot < 0 ? -EACCES : pivot, err);
 	if (r == 0)
 		r = bundle_mounts(work, err);
+	if (r == 0)
+		child_cwd(work);
 	if (r == 0 && host->made)
 		r = sync_send(work->sync, SYNC_READY, 0);
 	if (r == 0)

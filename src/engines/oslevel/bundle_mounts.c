@@ -40,13 +40,20 @@ static enum mount_trust mounts_trust(const char *target)
 static int mounts_bind(const struct bundle_work *work, size_t i, struct err *err)
 {
 	const struct bundle_mount *mount = &work->bundle->mounts[i];
+	AUTO(fd_close_p) int late = -EBADF;
+	int source = work->sources[i];
 	struct stat st;
 
-	if (fstat(work->sources[i], &st) < 0)
+	if (source < 0) {
+		source = late = bundle_source(mount, err);
+		if (source < 0)
+			return source;
+	}
+	if (fstat(source, &st) < 0)
 		return err_set(err, errno, "bind mount of %s", mount->source);
-	int r = mount_check_proc(work->sources[i], mount->target, "", err);
+	int r = mount_check_proc(source, mount->target, "", err);
 	return r < 0 ? r
-		     : mount_at(work->sources[i], work->root, mount->target,
+		     : mount_at(source, work->root, mount->target,
 				S_ISDIR(st.st_mode) ? MOUNT_TARGET_DIR : MOUNT_TARGET_FILE,
 				mounts_trust(mount->target), err);
 }

@@ -13,8 +13,8 @@ struct bundle_work {
 	int joins
 		[CGROUP_HIERARCHIES]; /* v1 tasks files, then v2's cgroup.procs where the clone was not into it */
 	unsigned n_joins;
-	int root;     /* the root file system, a detached mount */
-	int *sources; /* a bind's, a detached mount; one a mount, -EBADF */
+	int root; /* the root file system, a detached mount */
+	int *sources; /* a bind's, a detached mount, or -EBADF where it is the child's to make; one a mount */
 	int *devices; /* in a user namespace, bound: default ones, then the bundle's */
 	size_t n_devices;
 	int sync, ours; /* the child's end, and the other */
@@ -22,6 +22,8 @@ struct bundle_work {
 	bool userns, own_cgroups;
 };
 
+/* bundle_source() - a bind's source, as the container will see it: a detached mount. */
+int bundle_source(const struct bundle_mount *mount, struct err *err);
 /* bundle_mounts() - in the child: all mounts, devices, masks; up to pivot_root. */
 int bundle_mounts(const struct bundle_work *work, struct err *err);
 /* bundle_devices_prepare() - in the maker: what is to be bound where mknod(2) is refused. */

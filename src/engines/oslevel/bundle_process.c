@@ -27,21 +27,33 @@ static char *process_home(uint32_t uid)
 	return home;
 }
 
-static int process_env(const struct bundle_process *from, char ***ret)
+/* sd_listen_fds(3): only the process with this number takes them. */
+static char **process_listen(char **env, unsigned n_fds)
+{
+	if (n_fds && asprintf(env, "LISTEN_FDS=%u", n_fds) > 0)
+		env++;
+	if (n_fds && asprintf(env, "LISTEN_PID=%d", (int)getpid()) > 0)
+		env++;
+	*env = NULL;
+	return env;
+}
+
+static int process_env(const struct bundle_process *from, unsigned listen_fds, char ***ret)
 {
 	size_t n = 0;
 
 	while (from->env[n])
 		n++;
-	char **env = calloc(n + 2, sizeof(*env));
+	char **env = calloc(n + 4, sizeof(*env));
 	if (!env)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		env[i] = (char *)(uintptr_t)from->env[i]; /* execve(2) takes them so */
-	if (!workload_getenv(from->env, "HOME") && !(env[n] = process_home(from->uid))) {
+	if (!workload_getenv(from->env, "HOME") && !(env[n++] = process_home(from->uid))) {
 		free(env);
 		return -ENOMEM;
 	}
+	(void)process_listen(env + n, listen_fds); /* without them it looks at nothing */
 	*ret = env;
 	return 0;
 }
@@ -68,7 +80,7 @@ int bundle_process_of(const struct bundle *bundle, const struct bundle_host *hos
 		.keep_keyring = host->keep_keyring,
 		.sync = sync,
 	};
-	int r = process_env(from, &ret->env);
+	int r = process_env(from, host->listen_fds, &ret->env);
 	return r < 0 ? err_set(err, -r, "environment") : caps_keep(&ret->caps, err);
 }
 
@@ -102,23 +114,28 @@ int bundle_console(const struct bundle *bundle, const struct bundle_host *host, 
 	return 0;
 }
 
-/* The caller's fds from 3 on are the workload's too; LISTEN_PID must be its number: sd_listen_fds(3). */
-static int become_preserve(const struct bundle_host *host, struct err *err)
+/*
+ * The caller's fds from 3 on are the workload's too. One that he does not have is a number that one of ours may have got: his came
+ * through an execve(2), so that what closes at the next one is ours.
+ */
+static void preserve_find(const struct bundle_host *host, bool ret_is_his[BUNDLE_FDS_MAX])
 {
-	for (unsigned i = 0; i < host->preserve_fds; i++) {
-		int fd = 3 + (int)i;
-		if (fcntl(fd, F_SETFD, 0) < 0)
-			return err_set(err, errno, "--preserve-fds: fd %d", fd);
-	}
-	return 0;
+	for (unsigned i = 0; i < host->preserve_fds; i++)
+		ret_is_his[i] = fcntl(3 + (int)i, F_GETFD) == 0;
 }
 
 int bundle_streams(const struct bundle_host *host, int slave, struct err *err)
 {
 	static const struct guest_io io = { .in = 0, .out = 1, .err = 2 };
-	int r = process_stdio(&io, slave, err);
+	bool is_his[BUNDLE_FDS_MAX] = { false };
 
-	return r < 0 ? r : become_preserve(host, err);
+	preserve_find(host, is_his);
+	int r = process_stdio(&io, slave, err);
+	for (unsigned i = 0; r == 0 && i < host->preserve_fds; i++) {
+		if (is_his[i] && fcntl(3 + (int)i, F_SETFD, 0) < 0)
+			r = err_set(err, errno, "--preserve-fds: fd %u", 3 + i);
+	}
+	return r;
 }
 
 int bundle_become(const struct bundle *bundle, const struct process *process, int *ret_status,

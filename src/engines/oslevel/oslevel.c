@@ -369,6 +369,7 @@ const struct engine_ops oslevel_engine = {
 	.start = oslevel_start,
 	.reap = oslevel_reap,
 	.destroy = oslevel_destroy,
+	.update = cgroup_instance_update,
 	.freeze = cgroup_instance_freeze,
 	.stats = oslevel_stats,
 	.processes = cgroup_instance_processes,

@@ -45,8 +45,9 @@ int workload_cwd(const char *cwd, const char *root_name, int *ret_status, struct
 	if (chdir(cwd) < 0 && errno == ENOENT) {
 		AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		AUTO(fd_close_p) int dir = fd_mkdir_in(root, cwd, 0755);
-		if (dir < 0)
-			return err_set(err, -dir, "make working directory %s", cwd);
+		if (dir < 0) /* a root that is read-only: it is not there, and that is that */
+			return err_set(err, dir == -EROFS ? ENOENT : -dir, "working directory %s",
+				       cwd);
 		if (fchdir(dir) < 0)
 			return err_set(err, errno, "working directory %s", cwd);
 	} else if (strcmp(cwd, "/") != 0 && chdir(cwd) < 0) {

@@ -97,20 +97,29 @@ static int wire_address(const char *text, int family, uint8_t ret[16])
 	return inet_pton(family, text, ret) == 1 ? 0 : -EINVAL;
 }
 
-static int wire_net(struct buf *out, const struct spec_endpoint *endpoint, struct err *err)
+static int wire_net_one(struct buf *out, const struct spec_endpoint *endpoint, const char *address,
+			unsigned prefix, const char *gateway, struct err *err)
 {
-	struct agent_net net = { .prefix = (uint8_t)endpoint->prefix };
-	int family = endpoint->address && strchr(endpoint->address, ':') ? AF_INET6 : AF_INET;
+	struct agent_net net = { .prefix = (uint8_t)prefix };
+	int family = address && strchr(address, ':') ? AF_INET6 : AF_INET;
 
-	net.family = !endpoint->address ? 0 : family == AF_INET ? 4 : 6;
-	if (endpoint->prefix > 128 ||
-	    (endpoint->mac && link_mac_parse(endpoint->mac, net.mac) < 0) ||
-	    (endpoint->address && wire_address(endpoint->address, family, net.address) < 0) ||
-	    (endpoint->gateway && wire_address(endpoint->gateway, family, net.gateway) < 0))
+	net.family = !address ? 0 : family == AF_INET ? 4 : 6;
+	if (prefix > 128 || (endpoint->mac && link_mac_parse(endpoint->mac, net.mac) < 0) ||
+	    (address && wire_address(address, family, net.address) < 0) ||
+	    (gateway && wire_address(gateway, family, net.gateway) < 0))
 		return err_say(err, EINVAL, "network endpoint %s: not an address",
 			       endpoint->network);
 	frame_field_add(out, AGENT_TAG_NET, &net, sizeof(net)); /* bytes only: no byte order */
 	return 0;
+}
+
+static int wire_net(struct buf *out, const struct spec_endpoint *e, struct err *err)
+{
+	int r = wire_net_one(out, e, e->address, e->prefix, e->gateway, err);
+
+	return r < 0 || !e->address6
+		       ? r
+		       : wire_net_one(out, e, e->address6, e->prefix6, e->gateway6, err);
 }
 
 static void wire_mount(struct buf *out, const struct agent_disk *mount)

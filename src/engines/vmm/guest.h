@@ -21,6 +21,7 @@ void vmm_guest_destroy(struct guest *guest);
  * host. What the workload has of the rest only its guest knows; where it does not answer (paused, on its way up or down), or is
  * a kernel of its own, there is what its process takes.
  */
+int vmm_guest_update(const struct spec *spec, const struct spec_limits *change, struct err *err);
 int vmm_guest_freeze(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
 int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
 		    struct guest_stats *ret, struct err *err);

@@ -6,6 +6,7 @@
 
 #include "base/os/json.h"
 #include "engines/cgroup/cgroup.h"
+#include "engines/cgroup/instance.h"
 #include "engines/vmm/guest.h"
 
 static int check_refuse(const char *flag, const char *instead, struct err *err)
@@ -72,16 +73,39 @@ int vmm_guest_limits(const struct spec *spec, const struct cgroup_layout *layout
 	/* As many vcpus as that take no more. */
 	if (cpus * limits.cpu_period_us == limits.cpu_quota_us && spec->vm.vcpus <= cpus)
 		limits.cpu_quota_us = limits.cpu_period_us = 0;
-	if (limits.cpuset || limits.cpu_shares || limits.cpu_quota_us)
+	if (limits.cpuset || limits.cpu_shares || limits.cpu_quota_us || limits.n_io ||
+	    limits.io_weight)
 		return err_say(err, EACCES,
 			       "%s needs a cgroup, and you may make none in %s: leave it out%s, or "
 			       "use sudo",
-			       limits.cpuset	   ? "--cpuset-cpus"
+			       limits.n_io	   ? "a limit of block I/O"
+			       : limits.io_weight  ? "--blkio-weight"
+			       : limits.cpuset	   ? "--cpuset-cpus"
 			       : limits.cpu_shares ? "--cpu-shares"
 						   : "a part of a CPU (--cpus)",
 			       where, limits.cpu_quota_us ? ", give whole CPUs" : "");
 	*ret = limits;
 	return 0;
+}
+
+int vmm_guest_update(const struct spec *spec, const struct spec_limits *change, struct err *err)
+{
+	const bool size = change->memory_bytes || change->memory_swap_bytes ||
+			  change->memory_reservation_bytes || change->pids;
+
+	if (size)
+		return err_say(err, ENOTSUP,
+			       "%s of a running virtual machine is what it booted with: stop it "
+			       "('strata stop %s'), update it, and start it",
+			       change->pids ? "--pids-limit" : "--memory", spec->name);
+	int r = cgroup_instance_update(spec, change, err);
+	if (r == -ENOENT)
+		return err_say(
+			err, ENOTSUP,
+			"%s has no cgroup, which an ordinary user's machine cannot have: stop it, "
+			"and start it with sudo, or update it while it is stopped",
+			spec->name);
+	return r;
 }
 
 static int check_limits(const struct spec *spec, struct err *err)
@@ -90,7 +114,7 @@ static int check_limits(const struct spec *spec, struct err *err)
 	struct cgroup_layout layout;
 	struct spec_limits unused;
 
-	if (!l->cpuset && !l->cpu_shares && !l->cpu_quota_us)
+	if (!l->cpuset && !l->cpu_shares && !l->cpu_quota_us && !l->n_io && !l->io_weight)
 		return 0; /* mostly: not worth a look at the mounts */
 	int r = cgroup_layout_read(NULL, &layout, err);
 	return r < 0 ? r : vmm_guest_limits(spec, &layout, &unused, err);

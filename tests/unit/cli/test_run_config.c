@@ -352,9 +352,25 @@ static void files_of_variables(void **state)
 	assert_string_equal(err.text, "f: holds a NUL byte: not a text file");
 }
 
+static void block_io(void **state)
+{
+	(void)state;
+	gives("--blkio-weight 50 --device-read-bps /dev/a:1m --device-write-iops /dev/a:7 "
+	      "--device-read-iops /dev/b:9 img",
+	      "{\"image\":\"img\",\"limits\":{\"io_weight\":50,\"io\":["
+	      "{\"device\":\"/dev/a\",\"read_bps\":1048576,\"write_iops\":7},"
+	      "{\"device\":\"/dev/b\",\"read_iops\":9}]}}");
+	refused("--device-read-bps /dev/a img", EINVAL, "--device-read-bps: '/dev/a'");
+	refused("--device-read-iops a:5 img", EINVAL, "--device-read-iops: 'a:5'");
+	refused("--device-write-bps /dev/a:x img", EINVAL, "--device-write-bps");
+	refused("--blkio-weight 1001 img", EINVAL, "--blkio-weight");
+	refused("-m -1 img", EINVAL, "--memory");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(block_io),
 		cmocka_unit_test(only_what_was_given_is_there),
 		cmocka_unit_test(virtual_machines),
 		cmocka_unit_test(a_kernel_alone_takes_no_flag_in_vain),

@@ -2,7 +2,9 @@
 /* In a network namespace of each test's own, which takes root. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/ipv6.h>
 #include <net/if.h>
+#include <net/route.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -67,6 +69,33 @@ static int furnish(const char *name, const char *address)
 	return tap;
 }
 
+static void ip6_add(const char *name, const char *address, const char *gateway)
+{
+	AUTO(fd_close_p) int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct in6_ifreq ifr = { .ifr6_ifindex = (int)if_nametoindex(name), .ifr6_prefixlen = 80 };
+	struct in6_rtmsg route = { .rtmsg_flags = RTF_UP | RTF_GATEWAY,
+				   .rtmsg_metric = 1,
+				   .rtmsg_ifindex = ifr.ifr6_ifindex };
+
+	assert_int_equal(inet_pton(AF_INET6, address, &ifr.ifr6_addr), 1);
+	assert_int_equal(inet_pton(AF_INET6, gateway, &route.rtmsg_gateway), 1);
+	assert_int_equal(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+	assert_int_equal(ioctl(fd, SIOCADDRT, &route), 0);
+}
+
+static void ip4_default(const char *gateway)
+{
+	AUTO(fd_close_p) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
+	struct sockaddr_in *to = (struct sockaddr_in *)(void *)&route.rt_dst;
+	struct sockaddr_in *mask = (struct sockaddr_in *)(void *)&route.rt_genmask;
+	struct sockaddr_in *ip = (struct sockaddr_in *)(void *)&route.rt_gateway;
+
+	to->sin_family = mask->sin_family = ip->sin_family = AF_INET;
+	assert_int_equal(inet_pton(AF_INET, gateway, &ip->sin_addr), 1);
+	assert_int_equal(ioctl(fd, SIOCADDRT, &route), 0);
+}
+
 static void no_interface_is_no_network(void **state)
 {
 	struct takeover net;
@@ -88,9 +117,26 @@ static void what_is_there_is_read(void **state)
 	assert_string_equal(net.name, "eth7");
 	assert_string_equal(net.address, "10.7.0.9");
 	assert_string_equal(net.gateway, "");
+	assert_string_equal(net.address6, "");
 	assert_int_equal(net.prefix, 20);
 	assert_int_equal(net.mtu, 1400);
 	assert_int_equal(strlen(net.mac), 17);
+}
+
+static void default_routes_of_either_kind_are_read(void **state)
+{
+	struct takeover net;
+	struct err err = { 0 };
+	AUTO(fd_close_p) int tap = furnish("eth7", "10.7.0.9");
+
+	(void)state;
+	ip4_default("10.7.0.1");
+	ip6_add("eth7", "fd07::9", "fd07::a1");
+	assert_int_equal(takeover_read(&net, &err), 0);
+	assert_string_equal(net.gateway, "10.7.0.1");
+	assert_string_equal(net.address6, "fd07::9");
+	assert_int_equal(net.prefix6, 80);
+	assert_string_equal(net.gateway6, "fd07::a1");
 }
 
 static void two_interfaces_are_refused(void **state)
@@ -138,6 +184,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(no_interface_is_no_network, fresh_namespace),
 		cmocka_unit_test_setup(what_is_there_is_read, fresh_namespace),
+		cmocka_unit_test_setup(default_routes_of_either_kind_are_read, fresh_namespace),
 		cmocka_unit_test_setup(two_interfaces_are_refused, fresh_namespace),
 		cmocka_unit_test_setup(the_interface_gives_up_what_it_had, fresh_namespace),
 	};

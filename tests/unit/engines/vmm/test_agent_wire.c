@@ -159,6 +159,22 @@ static void a_network_is_bytes(void **state)
 	assert_int_equal(field.data[24], 10);
 	assert_int_equal(field.data[27], 1);
 
+	/* IPv6 beside it is the same interface's, by its MAC. */
+	out.len = 0;
+	spec.endpoint.address6 = "fd00::7";
+	spec.endpoint.prefix6 = 64;
+	spec.endpoint.gateway6 = "fe80::1";
+	assert_int_equal(agent_wire_config(&out, &spec, &setup, &err), 0);
+	field = field_of(&out, AGENT_TAG_NET, 1);
+	struct agent_net net;
+	assert_int_equal(field.len, sizeof(net));
+	memcpy(&net, field.data, sizeof(net));
+	assert_memory_equal(net.mac, "\x02\x00\x00\x00\x00\x0a", 6);
+	assert_int_equal(net.family, 6);
+	assert_int_equal(net.prefix, 64);
+	assert_int_equal(net.address[0], 0xfd);
+	assert_int_equal(net.address[15], 7);
+	assert_int_equal(net.gateway[1], 0x80);
 	spec.endpoint.mac = "02:00:00:00:00:0a:";
 	assert_int_equal(agent_wire_config(&out, &spec, &setup, &err), -EINVAL);
 	spec.endpoint.mac = "02:00:00:00:00:xx";

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "vm/boot_guests.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/hv.h"
+#include "core/page.h"
+#include "core/print.h"
+#include "vm/config.h"
+#include "vm/guest.h"
+#include "vm/guest_console.h"
+
+/* The base name of a file's first word: where it begins, and how long it is. */
+static const char *file_name(const struct boot_info *info, unsigned file, size_t *ret_len)
+{
+	const char *text = boot_file_text(info, file), *name = text;
+	size_t len = 0;
+
+	while (text[len] && text[len] != ' ')
+		len++;
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] == '/')
+			name = text + i + 1;
+	}
+	*ret_len = (size_t)(text + len - name);
+	return name;
+}
+
+int boot_guests_file(const struct boot_info *info, const char *name)
+{
+	for (unsigned i = 0; i < info->n_files; i++) {
+		size_t len;
+		const char *is = file_name(info, i, &len);
+		if (len == strlen(name) && !memcmp(is, name, len))
+			return (int)i;
+	}
+	return -1;
+}
+
+static int config_file(const struct boot_info *info)
+{
+	for (unsigned i = 0; i < info->n_files; i++) {
+		size_t len;
+		const char *is = file_name(info, i, &len);
+		if (len > 4 && !memcmp(is + len - 4, ".cfg", 4))
+			return (int)i;
+	}
+	return -1;
+}
+
+static int file_get(const struct boot_info *info, const struct config_guest *g, const char *name,
+		    struct guest_file *ret, struct err *err)
+{
+	int file = boot_guests_file(info, name);
+
+	if (file < 0)
+		return err_say(err, ENOENT, "guest %s: no file %s was loaded", g->name, name);
+	*ret = (struct guest_file){ phys_to_ptr(info->files[file].start), info->files[file].len };
+	return 0;
+}
+
+/* What a guest of a boot loader's keeps beside itself. */
+struct boot_guest {
+	struct guest_console console;
+	struct guest *guest;
+	char name[CONFIG_NAME_BYTES];
+};
+_Static_assert(sizeof(struct boot_guest) <= PAGE_BYTES, "a page each");
+
+/* Exits by reason, those that there were. */
+static void exits_print(const struct guest *guest)
+{
+	char line[256];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < HW_EXIT_KINDS; i++) {
+		uint64_t count = guest_exits(guest, i);
+		if (count && n < sizeof(line))
+			n += (size_t)snprintf(line + n, sizeof(line) - n, " %s %lu",
+					      hv_exit_name(i), (unsigned long)count);
+	}
+	print("guest %s: exits%s\n", guest->name, n ? line : " none");
+}
+
+static void boot_guest_ended(struct guest *guest, void *arg)
+{
+	struct boot_guest *b = arg;
+	enum guest_end how = guest_ended(guest);
+
+	guest_console_flush(&b->console);
+	if (how == GUEST_FAILED)
+		print("guest %s: stopped: %s (0x%lx)\n", guest->name, guest->failure,
+		      (unsigned long)guest->failure_code);
+	else if (how == GUEST_EXIT)
+		print("guest %s: ended its test with %d\n", guest->name, guest->status);
+	else
+		print("guest %s: %s\n", guest->name, guest_end_words(how));
+	exits_print(guest);
+}
+
+static int guest_make(const struct boot_info *info, const struct config_guest *g,
+		      struct boot_guest *b, struct err *err)
+{
+	struct guest_config config = {
+		.name = g->name,
+		.memory_bytes = g->memory_bytes,
+		.vcpus = g->vcpus,
+		.weight = g->weight,
+		.cap_percent = g->cap_percent,
+		.cmdline = g->append,
+		.console = g->console == CONFIG_CONSOLE_NONE ? NULL : &b->console.console,
+		.ended = boot_guest_ended,
+		.arg = b,
+	};
+
+	memcpy(b->name, g->name, sizeof(b->name));
+	guest_console_init(&b->console, b->name, g->console == CONFIG_CONSOLE_RAW);
+	int r = file_get(info, g, g->kernel, &config.kernel, err);
+	if (r == 0 && g->initrd[0])
+		r = file_get(info, g, g->initrd, &config.initrd, err);
+	return r == 0 ? guest_create(&config, &b->guest, err) : r;
+}
+
+static bool guest_begin(const struct boot_info *info, const struct config_guest *g)
+{
+	struct boot_guest *b = page_alloc(0);
+	struct err err = { 0 };
+	uint64_t start = clock_ns();
+	int r = b ? guest_make(info, g, b, &err)
+		  : err_say(&err, ENOMEM, "guest %s: no memory", g->name);
+
+	if (r < 0) {
+		print("%s\n", err.text);
+		page_free(b, 0);
+		return false;
+	}
+	print("guest %s: %u vcpus, %lu MiB, made in %lu us\n", g->name, g->vcpus,
+	      (unsigned long)(g->memory_bytes >> 20), (unsigned long)((clock_ns() - start) / 1000));
+	guest_start(b->guest);
+	return true;
+}
+
+static unsigned config_order(void)
+{
+	unsigned order = 0;
+
+	while ((uint64_t)PAGE_BYTES << order < sizeof(struct config))
+		order++;
+	return order;
+}
+
+unsigned hv_guests_start(const struct boot_info *info)
+{
+	int file = config_file(info);
+	struct config *config = file < 0 ? NULL : page_alloc(config_order());
+	struct err err = { 0 };
+	unsigned started = 0;
+
+	if (!config) {
+		print(file < 0 ? "no file of the loader's ends in .cfg: no guests\n"
+			       : "no memory for the guests' config\n");
+		return 0;
+	}
+	if (config_parse(phys_to_ptr(info->files[file].start), info->files[file].len, config,
+			 &err) < 0)
+		print("%s: %s\n", boot_file_text(info, (unsigned)file), err.text);
+	for (unsigned i = 0; i < config->n; i++)
+		started += guest_begin(info, &config->guests[i]);
+	page_free(config, config_order());
+	return started;
+}
+
+int hv_virt_init_cpu(struct err *err)
+{
+	return svm_hw_ops.init_cpu(err);
+}

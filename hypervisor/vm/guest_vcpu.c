@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One vcpu's turn on a CPU of the server: what each exit means to the machine. */
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/percpu.h"
+#include "core/timer.h"
+#include "vm/guest.h"
+
+static uint64_t io_load(const uint8_t *data, unsigned len)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, data, len);
+	return value;
+}
+
+static void vcpu_pio(struct guest *guest, struct vcpu_io *io)
+{
+	uint8_t *data = io->pio.data;
+
+	if (io->pio.is_write) {
+		bus_write(&guest->pio, io->pio.port, io->pio.len, io_load(data, io->pio.len));
+	} else {
+		uint64_t value = bus_read(&guest->pio, io->pio.port, io->pio.len);
+		memcpy(data, &value, io->pio.len);
+	}
+}
+
+static void vcpu_mmio(struct guest_vcpu *v, struct vcpu_io *io)
+{
+	struct guest *guest = v->guest;
+	gpa_t gpa = io->mmio.gpa;
+	unsigned len = io->mmio.len;
+	uint64_t value = io->mmio.is_write ? io_load(io->mmio.data, len) : 0;
+
+	if (!guest_lapic_access(v, gpa, len, io->mmio.is_write, &value)) {
+		if (io->mmio.is_write)
+			bus_write(&guest->mmio, gpa, len, value);
+		else
+			value = bus_read(&guest->mmio, gpa, len);
+	}
+	if (!io->mmio.is_write)
+		memcpy(io->mmio.data, &value, len);
+}
+
+/* What the machine does about an exit. */
+static void vcpu_handle(struct guest_vcpu *v, enum vcpu_exit exit)
+{
+	struct guest *guest = v->guest;
+	struct vcpu_io *io = &v->io;
+
+	switch (exit) {
+	case VCPU_EXIT_PIO:
+		vcpu_pio(guest, io);
+		return;
+	case VCPU_EXIT_MMIO:
+		vcpu_mmio(v, io);
+		return;
+	case VCPU_EXIT_HLT:
+		v->halted = true;
+		return;
+	case VCPU_EXIT_KICKED:
+	case VCPU_EXIT_IRQ_WINDOW:
+		return;
+	case VCPU_EXIT_MSR_READ:
+	case VCPU_EXIT_MSR_WRITE:
+		guest_lapic_msr(v, exit == VCPU_EXIT_MSR_WRITE, io);
+		return;
+	case VCPU_EXIT_SHUTDOWN:
+		guest_end(guest, GUEST_CRASHED, 0);
+		return;
+	default:
+		guest_fail(guest, io->fail.what, io->fail.code);
+	}
+}
+
+/* It has seen the end; the last one tells. */
+static enum sched_reason vcpu_stop(struct guest_vcpu *v)
+{
+	struct guest *guest = v->guest;
+
+	hv_vcpu_unload(v->vcpu);
+	if (__atomic_add_fetch(&guest->stopped, 1, __ATOMIC_ACQ_REL) == guest->n_vcpus &&
+	    guest->config.ended)
+		guest->config.ended(guest, guest->config.arg);
+	return SCHED_STOP;
+}
+
+static enum sched_reason vcpu_leave(struct guest_vcpu *v, enum sched_reason reason)
+{
+	hv_vcpu_unload(v->vcpu);
+	return reason;
+}
+
+enum sched_reason guest_vcpu_run(struct sched_entity *entity, uint64_t deadline_ns)
+{
+	struct guest_vcpu *v = container_of(entity, struct guest_vcpu, entity);
+	struct guest *guest = v->guest;
+
+	hv_vcpu_load(v->vcpu);
+	cpu_this()->last_exit.guest = guest->name;
+	for (;;) {
+		if (__atomic_load_n(&guest->service_wanted, __ATOMIC_ACQUIRE) ||
+		    guest_clock_is_due(&guest->clock))
+			guest_service(guest);
+		if (guest_ended(guest) != GUEST_RUNS)
+			return vcpu_stop(v);
+		if (!guest_before_run(v))
+			return vcpu_leave(v, SCHED_HALT);
+		enum vcpu_exit exit = hv_cpu_ops.run(&v->vcpu->base, &v->io);
+		vcpu_handle(v, exit);
+		if (exit == VCPU_EXIT_KICKED && (clock_ns() >= deadline_ns || sched_must_yield()))
+			return vcpu_leave(v, SCHED_YIELD);
+	}
+}
+
+/* One that is loaded on this very CPU is not in the guest now: it looks at its interrupts before it enters. */
+void guest_vcpu_wake(struct guest_vcpu *v)
+{
+	if (hv_vcpu_is_here(v->vcpu))
+		return;
+	hv_cpu_ops.kick(&v->vcpu->base);
+	sched_wake(&v->entity);
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The hypervisor's cpu_ops: vcpus on hardware, over a hw_ops.
+ *
+ * Theory of operation. run() enters the guest until an exit is the machine's business. What is the CPU's own is answered
+ * here: CPUID, MSRs, XSETBV, instructions that a guest has not got. An access to a port or a device comes out in
+ * pieces that a bus can do, and is completed at the next run(): an instruction that reads and writes is two exits.
+ *
+ * Thread rule: that of cpu_ops. A vcpu is loaded (hv_vcpu_load) on the CPU that calls run().
+ */
+#include "machine/cpu_ops.h"
+#include "hw/hw_ops.h"
+#include "vm/mmio.h"
+#include "hw/npt.h"
+
+extern const struct cpu_ops hv_cpu_ops;
+
+/* What run() finishes first. */
+enum hv_unfinished { HV_NOTHING, HV_PIO, HV_PIO_STRING, HV_MMIO, HV_MSR };
+
+#define HV_MSR_KEPT   80U
+#define HV_LENGTHS    16U
+#define HV_CPUID_SLOT 64U
+
+struct hv_vm {
+	struct vm base;
+	const struct hw_ops *hw_ops;
+	struct guest_mem *mem; /* borrowed */
+	struct npt npt;
+	struct hw_vm hw;
+	unsigned phys_bits;
+};
+
+/* How long the instruction at an address is, where the hardware does not say. */
+struct hv_length {
+	uint64_t rip, cr3;
+	uint8_t kind, len;
+};
+
+struct hv_vcpu {
+	struct vcpu base;
+	struct hv_vm *vm;
+	struct hw_vcpu *hw;
+	bool is_loaded;
+	unsigned loaded_on; /* atomic: a CPU's index, for kick() */
+
+	struct hw_event again;	   /* its delivery met an exit */
+	struct hw_event exception; /* raised by what we did for the guest */
+	bool nmi_pending;
+	int vector; /* by inject(); -1: none */
+	bool window_wanted;
+	uint64_t apic_base;
+	uint64_t tsc_offset, tsc_adjust;
+	uint64_t kvm_system_time, kvm_wall_clock; /* the MSRs */
+	uint32_t pvclock_version;
+	bool halted, wait_sipi; /* as set; the LAPIC's model knows better */
+
+	uint8_t unfinished; /* enum hv_unfinished */
+	uint8_t insn_len;
+	uint8_t pio_len;
+	bool is_write;
+	uint32_t msr_index;
+	uint8_t data[8];
+	struct mmio mmio;
+	struct mmio_cpu mmio_cpu;
+	struct hw_paging paging; /* of the exit that is handled */
+	gpa_t code_gpa;		 /* where mmio.insn came from */
+	uint64_t spurious_gpa;	 /* the last fault that was none */
+
+	struct cpuid_leaf *leaves; /* sorted; two pages */
+	unsigned n_leaves;
+	uint8_t cpuid_first[HV_CPUID_SLOT]; /* 1 + where a function's begin; 0: it has none */
+	uint64_t xcr0_allowed;
+	uint64_t msrs[HV_MSR_KEPT]; /* the values of vcpu_msr.c's rows */
+	struct hv_length lengths[HV_LENGTHS];
+	uint64_t exits[HW_EXIT_KINDS];
+};
+
+static inline struct hv_vcpu *hv_vcpu_of(struct vcpu *base)
+{
+	return container_of(base, struct hv_vcpu, base);
+}
+static inline struct hv_vm *hv_vm_of(struct vm *base)
+{
+	return container_of(base, struct hv_vm, base);
+}
+
+/* hv_vcpu_load(), hv_vcpu_unload() - owner: onto this CPU, and off it; each twice is as once. */
+void hv_vcpu_load(struct hv_vcpu *v);
+void hv_vcpu_unload(struct hv_vcpu *v);
+/* hv_vcpu_is_here() - any CPU: whether it is loaded on this one. */
+bool hv_vcpu_is_here(const struct hv_vcpu *v);
+/* hv_exit_name() - "cpuid". @kind: enum hw_exit_kind */
+const char *hv_exit_name(unsigned kind);
+
+/* ---- shared by the files of vm/vcpu*.c ---- */
+
+/* vcpu_run.c: the guest gets an exception before its next instruction. */
+void hv_raise(struct hv_vcpu *v, uint8_t vector, bool has_error, uint32_t error);
+void hv_raise_page_fault(struct hv_vcpu *v, gva_t gva, uint32_t error);
+enum vcpu_exit hv_run(struct vcpu *base, struct vcpu_io *io);
+/* vcpu_length.c: of the instruction at RIP; 0: it cannot be read, and an exception was raised */
+unsigned hv_insn_len(struct hv_vcpu *v, const struct hw_exit *exit);
+/* hv_fetch() - the bytes at RIP, up to the end of what can be read. Return: how many; 0 as above. */
+unsigned hv_fetch(struct hv_vcpu *v, uint8_t ret[X86_INSN_MAX]);
+/* vcpu_cpuid.c */
+void hv_cpuid_exit(struct hv_vcpu *v);
+int hv_cpuid_set(struct vcpu *base, const struct cpuid_leaf *leaves, unsigned n, struct err *err);
+int hv_cpuid_supported(struct cpuid_leaf *ret, unsigned *n, struct err *err);
+const struct cpuid_leaf *hv_cpuid_find(const struct hv_vcpu *v, uint32_t function, uint32_t index);
+/* vcpu_msr.c: 0; -EINVAL: #GP; -ENOENT: the machine may have it */
+int hv_msr_read(struct hv_vcpu *v, uint32_t index, uint64_t *ret);
+int hv_msr_write(struct hv_vcpu *v, uint32_t index, uint64_t value);
+void hv_msr_reset(struct hv_vcpu *v);
+/* vcpu_clock.c: 0, or -ENOENT: not one of the clock's */
+int hv_clock_msr_read(const struct hv_vcpu *v, uint32_t index, uint64_t *ret);
+int hv_clock_msr_write(struct hv_vcpu *v, uint32_t index, uint64_t value);
+bool hv_xsetbv(struct hv_vcpu *v);
+/* vcpu_io.c: begin an access, and go on with it. Return: VCPU_EXIT_MAX: nothing is left to be done outside. */
+enum vcpu_exit hv_pio_begin(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io);
+enum vcpu_exit hv_pio_end(struct hv_vcpu *v, struct vcpu_io *io);
+enum vcpu_exit hv_pio_string_end(struct hv_vcpu *v, struct vcpu_io *io);
+enum vcpu_exit hv_mmio_begin(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io);
+enum vcpu_exit hv_mmio_end(struct hv_vcpu *v, struct vcpu_io *io);
+void hv_io_init(struct hv_vcpu *v);

@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The table: vcpus and their machine made, looked into, injected into, and taken apart. */
+#include <errno.h>
+#include <string.h>
+
+#include "core/clock.h"
+#include "core/io.h"
+#include "core/page.h"
+#include "core/smp.h"
+#include "core/trap.h"
+#include "machine/lapic.h"
+#include "vm/gva.h"
+#include "vm/vcpu.h"
+
+#define LEAVES_ORDER 1U
+#define VCPUS_MAX    64U
+
+static void *pages_alloc(void *arg)
+{
+	(void)arg;
+	return page_alloc(0);
+}
+
+static void pages_free(void *arg, void *page)
+{
+	(void)arg;
+	page_free(page, 0);
+}
+
+static const struct npt_pages hv_pages = {
+	.alloc = pages_alloc,
+	.free = pages_free,
+	.hpa = ptr_to_phys,
+	.page = phys_to_ptr,
+};
+
+static const struct hw_ops *const back_ends[] = { &svm_hw_ops };
+
+/* The one that this server's CPUs have. */
+static const struct hw_ops *back_end(struct hw_caps *ret, struct err *err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(back_ends); i++) {
+		if (back_ends[i]->probe(ret, err) == 0)
+			return back_ends[i];
+	}
+	return NULL;
+}
+
+static int hv_caps(struct cpu_caps *ret, struct err *err)
+{
+	struct hw_caps hw;
+
+	if (!back_end(&hw, err))
+		return -err->code;
+	*ret = (struct cpu_caps){ .vcpus = VCPUS_MAX,
+				  .phys_bits = hw.phys_bits,
+				  .kvm_clock = true };
+	return 0;
+}
+
+static int hv_vm_create(const struct vm_config *config, struct vm **ret, struct err *err)
+{
+	struct hw_caps caps;
+	const struct hw_ops *ops = back_end(&caps, err);
+
+	if (!ops)
+		return -err->code;
+	struct hv_vm *vm = page_alloc(0);
+	if (!vm)
+		return err_say(err, ENOMEM, "no memory for a virtual machine");
+	vm->base.ops = &hv_cpu_ops;
+	vm->hw_ops = ops;
+	vm->mem = config->mem;
+	vm->phys_bits = caps.phys_bits < 48 ? caps.phys_bits : 48;
+	if (npt_init(&vm->npt, ops->npt_format, &hv_pages, caps.has_1g) < 0) {
+		page_free(vm, 0);
+		return err_say(err, ENOMEM, "no memory for nested page tables");
+	}
+	vm->hw = (struct hw_vm){ .npt = &vm->npt, .tsc_offset = -tsc_read() };
+	*ret = &vm->base;
+	return 0;
+}
+
+static void hv_vm_destroy(struct vm *base)
+{
+	if (!base)
+		return;
+	npt_fini(&hv_vm_of(base)->npt);
+	page_free(hv_vm_of(base), 0);
+}
+
+static int hv_slot_set(struct vm *base, const struct mem_slot *slot, struct err *err)
+{
+	struct hv_vm *vm = hv_vm_of(base);
+	int r = npt_map(&vm->npt, slot->gpa, slot->size_bytes, ptr_to_phys(slot->hva),
+			slot->read_only);
+
+	return r < 0 ? err_set(err, -r, "map guest memory at 0x%llx", (unsigned long long)slot->gpa)
+		     : 0;
+}
+
+static void hv_vcpu_destroy(struct vcpu *base)
+{
+	if (!base)
+		return;
+	struct hv_vcpu *v = hv_vcpu_of(base);
+	if (v->hw)
+		v->vm->hw_ops->vcpu_destroy(v->hw);
+	page_free(v->leaves, LEAVES_ORDER);
+	page_free(v, 0);
+}
+
+static int hv_vcpu_create(struct vm *vm, unsigned index, struct vcpu **ret, struct err *err)
+{
+	struct hv_vcpu *v = page_alloc(0);
+
+	_Static_assert(sizeof(*v) <= PAGE_BYTES, "a vcpu is a page");
+	if (!v)
+		return err_say(err, ENOMEM, "no memory for a vcpu");
+	v->base = (struct vcpu){ .ops = &hv_cpu_ops, .index = index };
+	v->vm = hv_vm_of(vm);
+	v->vector = -1;
+	v->spurious_gpa = UINT64_MAX;
+	v->tsc_offset = v->vm->hw.tsc_offset;
+	v->leaves = page_alloc(LEAVES_ORDER);
+	int r = v->leaves ? v->vm->hw_ops->vcpu_create(&v->vm->hw, &v->hw, err)
+			  : err_say(err, ENOMEM, "no memory for a vcpu");
+	if (r < 0) {
+		hv_vcpu_destroy(&v->base);
+		return r;
+	}
+	hv_msr_reset(v);
+	hv_io_init(v);
+	*ret = &v->base;
+	return 0;
+}
+
+void hv_vcpu_load(struct hv_vcpu *v)
+{
+	if (v->is_loaded)
+		return;
+	__atomic_store_n(&v->loaded_on, cpu_this()->index, __ATOMIC_RELAXED);
+	v->vm->hw_ops->load(v->hw);
+	__atomic_store_n(&v->is_loaded, true, __ATOMIC_SEQ_CST);
+}
+
+void hv_vcpu_unload(struct hv_vcpu *v)
+{
+	if (!v->is_loaded)
+		return;
+	__atomic_store_n(&v->is_loaded, false, __ATOMIC_SEQ_CST);
+	v->vm->hw_ops->unload(v->hw);
+}
+
+bool hv_vcpu_is_here(const struct hv_vcpu *v)
+{
+	return __atomic_load_n(&v->is_loaded, __ATOMIC_SEQ_CST) &&
+	       __atomic_load_n(&v->loaded_on, __ATOMIC_RELAXED) == cpu_this()->index;
+}
+
+/* The word first: whoever enters after it sees it, whoever is inside is sent an interrupt. */
+static void hv_kick(struct vcpu *base)
+{
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	__atomic_store_n(&v->hw->kicked, 1, __ATOMIC_SEQ_CST);
+	if (__atomic_load_n(&v->is_loaded, __ATOMIC_SEQ_CST) && !hv_vcpu_is_here(v))
+		cpu_kick(cpu_at(__atomic_load_n(&v->loaded_on, __ATOMIC_RELAXED)));
+}
+
+static int hv_state_get(struct vcpu *base, struct x86_state *ret)
+{
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	v->vm->hw_ops->state_get(v->hw, ret);
+	ret->apic_base = v->apic_base;
+	ret->halted = v->halted;
+	ret->wait_sipi = v->wait_sipi;
+	return 0;
+}
+
+static int hv_state_set(struct vcpu *base, const struct x86_state *state)
+{
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	v->vm->hw_ops->state_set(v->hw, state);
+	v->apic_base = state->apic_base;
+	v->halted = state->halted;
+	v->wait_sipi = state->wait_sipi;
+	v->unfinished = HV_NOTHING;
+	v->again.type = v->exception.type = HW_EVENT_NONE;
+	v->nmi_pending = false;
+	v->vector = -1;
+	return 0;
+}
+
+static int hv_msr_get(struct vcpu *base, uint32_t index, uint64_t *ret)
+{
+	int r = hv_msr_read(hv_vcpu_of(base), index, ret);
+
+	return r < 0 ? -ENOENT : 0;
+}
+
+static int hv_msr_set(struct vcpu *base, uint32_t index, uint64_t value)
+{
+	return hv_msr_write(hv_vcpu_of(base), index, value);
+}
+
+static int hv_translate(struct vcpu *base, gva_t gva, gpa_t *ret)
+{
+	struct hv_vcpu *v = hv_vcpu_of(base);
+	struct hw_paging paging;
+	uint32_t error = 0;
+
+	v->vm->hw_ops->paging(v->hw, &paging);
+	return gva_translate(v->vm->mem, &paging, gva, 0, ret, &error) < 0 ? -EFAULT : 0;
+}
+
+static bool hv_irq_ready(struct vcpu *base)
+{
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	return v->vector < 0 && v->again.type == HW_EVENT_NONE && !v->nmi_pending &&
+	       v->exception.type == HW_EVENT_NONE && !v->unfinished &&
+	       v->vm->hw_ops->irq_open(v->hw);
+}
+
+static int hv_inject(struct vcpu *base, uint8_t vector)
+{
+	hv_vcpu_of(base)->vector = vector;
+	return 0;
+}
+
+static int hv_inject_nmi(struct vcpu *base)
+{
+	hv_vcpu_of(base)->nmi_pending = true;
+	return 0;
+}
+
+static void hv_irq_window(struct vcpu *base, bool wanted)
+{
+	hv_vcpu_of(base)->window_wanted = wanted;
+}
+
+static uint8_t hv_cr8_get(struct vcpu *base)
+{
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	return v->vm->hw_ops->cr8_get(v->hw);
+}
+
+static void hv_cr8_set(struct vcpu *base, uint8_t cr8)
+{
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	v->vm->hw_ops->cr8_set(v->hw, cr8);
+}
+
+static uint64_t hv_apic_base_get(struct vcpu *base)
+{
+	return hv_vcpu_of(base)->apic_base;
+}
+
+static uint64_t hv_tsc_hz(struct vcpu *base)
+{
+	(void)base;
+	return clock_tsc_hz();
+}
+
+const struct cpu_ops hv_cpu_ops = {
+	.name = "bare-metal",
+	.caps = hv_caps,
+	.cpuid_supported = hv_cpuid_supported,
+	.vm_create = hv_vm_create,
+	.vm_destroy = hv_vm_destroy,
+	.slot_set = hv_slot_set,
+	.vcpu_create = hv_vcpu_create,
+	.vcpu_destroy = hv_vcpu_destroy,
+	.cpuid_set = hv_cpuid_set,
+	.run = hv_run,
+	.kick = hv_kick,
+	.state_get = hv_state_get,
+	.state_set = hv_state_set,
+	.msr_get = hv_msr_get,
+	.msr_set = hv_msr_set,
+	.translate = hv_translate,
+	.irq_ready = hv_irq_ready,
+	.inject = hv_inject,
+	.inject_nmi = hv_inject_nmi,
+	.irq_window = hv_irq_window,
+	.cr8_get = hv_cr8_get,
+	.cr8_set = hv_cr8_set,
+	.apic_base_get = hv_apic_base_get,
+	.tsc_hz = hv_tsc_hz,
+};

@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One turn of a vcpu: what is to be delivered, into the guest, and what came out of it. */
+#include <errno.h>
+
+#include "vm/vcpu.h"
+
+#define VECTOR_UD 6U
+#define VECTOR_DF 8U
+#define VECTOR_GP 13U
+#define VECTOR_PF 14U
+
+#define GO_ON VCPU_EXIT_MAX /* nothing for the machine: enter again */
+
+/* A fault while one is pending is a double fault: near enough to the table in AMD APM 2, #DF. */
+void hv_raise(struct hv_vcpu *v, uint8_t vector, bool has_error, uint32_t error)
+{
+	if (v->exception.type != HW_EVENT_NONE || v->again.type == HW_EVENT_EXCEPTION) {
+		vector = VECTOR_DF;
+		has_error = true;
+		error = 0;
+		v->again.type = HW_EVENT_NONE;
+	}
+	v->exception = (struct hw_event){ HW_EVENT_EXCEPTION, vector, has_error, error };
+}
+
+void hv_raise_page_fault(struct hv_vcpu *v, gva_t gva, uint32_t error)
+{
+	v->vm->hw_ops->cr2_set(v->hw, gva);
+	hv_raise(v, VECTOR_PF, true, error);
+}
+
+static void give(struct hv_vcpu *v, struct hw_event *event)
+{
+	v->vm->hw_ops->inject(v->hw, event);
+	event->type = HW_EVENT_NONE;
+}
+
+/* At most one event an entry; what waits for an open moment asks for a window. */
+static void deliver(struct hv_vcpu *v)
+{
+	const struct hw_ops *ops = v->vm->hw_ops;
+
+	if (v->exception.type != HW_EVENT_NONE) {
+		give(v, &v->exception);
+	} else if (v->again.type == HW_EVENT_EXCEPTION ||
+		   (v->again.type == HW_EVENT_NMI && ops->nmi_open(v->hw)) ||
+		   (v->again.type == HW_EVENT_IRQ && ops->irq_open(v->hw))) {
+		give(v, &v->again);
+	} else if (v->nmi_pending && ops->nmi_open(v->hw)) {
+		struct hw_event nmi = { .type = HW_EVENT_NMI, .vector = 2 };
+		v->nmi_pending = false;
+		give(v, &nmi);
+	} else if (v->vector >= 0 && ops->irq_open(v->hw)) {
+		struct hw_event irq = { .type = HW_EVENT_IRQ, .vector = (uint8_t)v->vector };
+		v->vector = -1;
+		give(v, &irq);
+	}
+	bool wanted = v->window_wanted || v->vector >= 0 || v->again.type == HW_EVENT_IRQ;
+	ops->window(v->hw, wanted);
+}
+
+/* An instruction of a fixed meaning is done; false: it cannot be read, and the guest gets that fault. */
+static bool advance(struct hv_vcpu *v, const struct hw_exit *exit)
+{
+	unsigned len = hv_insn_len(v, exit);
+
+	if (!len)
+		return false;
+	v->vm->hw_ops->advance(v->hw, len);
+	return true;
+}
+
+static enum vcpu_exit failed(struct hv_vcpu *v, struct vcpu_io *io, const char *what, uint64_t code)
+{
+	io->fail.what = what;
+	io->fail.code = code;
+	io->fail.insn_len = 0;
+	(void)v;
+	return VCPU_EXIT_FAIL;
+}
+
+/*
+ * MSRs that the CPU answers stop here; the LAPIC's come out. The instruction is done before the machine is asked: if it says
+ * no, RIP goes back.
+ */
+static enum vcpu_exit msr_exit(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
+{
+	uint64_t *regs = v->hw->regs;
+	uint32_t index = (uint32_t)regs[X86_RCX];
+	uint64_t value = (regs[X86_RDX] << 32) | (regs[X86_RAX] & UINT32_MAX);
+	bool is_write = exit->msr.is_write;
+	unsigned len = hv_insn_len(v, exit);
+
+	if (!len)
+		return GO_ON;
+	int r = is_write ? hv_msr_write(v, index, value) : hv_msr_read(v, index, &value);
+	v->insn_len = (uint8_t)len;
+	v->msr_index = index;
+	v->is_write = is_write;
+	io->msr.index = index;
+	io->msr.value = is_write ? value : 0;
+	io->msr.fault = true;
+	if (r == -ENOENT) {
+		v->unfinished = HV_MSR;
+		return is_write ? VCPU_EXIT_MSR_WRITE : VCPU_EXIT_MSR_READ;
+	}
+	if (r < 0) {
+		hv_raise(v, VECTOR_GP, true, 0);
+		return GO_ON;
+	}
+	if (!is_write) {
+		regs[X86_RAX] = value & UINT32_MAX;
+		regs[X86_RDX] = value >> 32;
+	}
+	v->vm->hw_ops->advance(v->hw, len);
+	return GO_ON;
+}
+
+static enum vcpu_exit msr_end(struct hv_vcpu *v, const struct vcpu_io *io)
+{
+	uint64_t *regs = v->hw->regs;
+
+	if (io->msr.fault) {
+		hv_raise(v, VECTOR_GP, true, 0);
+		return GO_ON;
+	}
+	if (!v->is_write) {
+		regs[X86_RAX] = io->msr.value & UINT32_MAX;
+		regs[X86_RDX] = io->msr.value >> 32;
+	} else if (v->msr_index == 0x1b) { /* IA32_APIC_BASE, which the LAPIC found good */
+		v->apic_base = io->msr.value;
+	}
+	v->vm->hw_ops->advance(v->hw, v->insn_len);
+	return GO_ON;
+}
+
+static enum vcpu_exit forbidden(struct hv_vcpu *v, uint8_t vector)
+{
+	hv_raise(v, vector, vector == VECTOR_GP, 0);
+	return GO_ON;
+}
+
+/* A translation that is there after all: somebody mapped it meanwhile, or an emulator kept an old one. Once. */
+static bool is_spurious(struct hv_vcpu *v, const struct hw_exit *exit)
+{
+	gpa_t page = exit->npf.gpa & ~UINT64_C(0xfff);
+
+	if (page == v->spurious_gpa || npt_translate(&v->vm->npt, page, NULL) == UINT64_MAX)
+		return false;
+	if (exit->npf.is_write && !mem_hva_rw(v->vm->mem, page, 1))
+		return false;
+	v->spurious_gpa = page;
+	v->vm->hw_ops->flush(v->hw);
+	return true;
+}
+
+static enum vcpu_exit npf_exit(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
+{
+	if (is_spurious(v, exit))
+		return GO_ON;
+	v->spurious_gpa = UINT64_MAX;
+	if (exit->npf.is_fetch)
+		return failed(v, io, "the guest executes where it has no memory", exit->npf.gpa);
+	if (exit->npf.in_walk)
+		return failed(v, io, "the guest's page tables are where it has no memory",
+			      exit->npf.gpa);
+	return hv_mmio_begin(v, exit, io);
+}
+
+static enum vcpu_exit simple_exit(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
+{
+	switch (exit->kind) {
+	case HW_EXIT_HLT:
+		return advance(v, exit) ? VCPU_EXIT_HLT : GO_ON;
+	case HW_EXIT_WINDOW:
+		v->window_wanted = false;
+		return VCPU_EXIT_IRQ_WINDOW;
+	case HW_EXIT_XSETBV:
+		if (hv_xsetbv(v))
+			(void)advance(v, exit); /* else the fault is raised */
+		else
+			hv_raise(v, VECTOR_GP, true, 0);
+		return GO_ON;
+	case HW_EXIT_CACHE: /* no cache of the guest's is to be written back: its memory is coherent */
+		(void)advance(v, exit);
+		return GO_ON;
+	case HW_EXIT_HYPERCALL: /* there are none */
+	case HW_EXIT_FORBIDDEN:
+		return forbidden(v, VECTOR_UD);
+	case HW_EXIT_PRIVILEGED:
+		return forbidden(v, VECTOR_GP);
+	case HW_EXIT_SHUTDOWN:
+		return VCPU_EXIT_SHUTDOWN;
+	default:
+		return failed(v, io, exit->fail.what, exit->fail.code);
+	}
+}
+
+static enum vcpu_exit handle(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
+{
+	switch (exit->kind) {
+	case HW_EXIT_HOST:
+		return VCPU_EXIT_KICKED;
+	case HW_EXIT_CPUID:
+		if (advance(v, exit))
+			hv_cpuid_exit(v);
+		return GO_ON;
+	case HW_EXIT_PIO:
+		return hv_pio_begin(v, exit, io);
+	case HW_EXIT_MSR:
+		return msr_exit(v, exit, io);
+	case HW_EXIT_NPF:
+		return npf_exit(v, exit, io);
+	default:
+		return simple_exit(v, exit, io);
+	}
+}
+
+/* What the last run() left to be done. */
+static enum vcpu_exit finish(struct hv_vcpu *v, struct vcpu_io *io)
+{
+	enum hv_unfinished what = v->unfinished;
+
+	v->unfinished = HV_NOTHING;
+	switch (what) {
+	case HV_PIO:
+		return hv_pio_end(v, io);
+	case HV_PIO_STRING:
+		return hv_pio_string_end(v, io);
+	case HV_MMIO:
+		return hv_mmio_end(v, io);
+	case HV_MSR:
+		return msr_end(v, io);
+	default:
+		return GO_ON;
+	}
+}
+
+enum vcpu_exit hv_run(struct vcpu *base, struct vcpu_io *io)
+{
+	struct hv_vcpu *v = hv_vcpu_of(base);
+	enum vcpu_exit result = v->unfinished ? finish(v, io) : GO_ON;
+	struct hw_exit exit;
+
+	v->halted = false;
+	while (result == GO_ON) {
+		deliver(v);
+		v->vm->hw_ops->enter(v->hw, &exit);
+		v->exits[exit.kind]++;
+		if (v->hw->interrupted.type != HW_EVENT_NONE)
+			v->again = v->hw->interrupted;
+		result = handle(v, &exit, io);
+	}
+	return result;
+}
+
+const char *hv_exit_name(unsigned kind)
+{
+	static const char *const names[] = {
+		[HW_EXIT_HOST] = "host",
+		[HW_EXIT_CPUID] = "cpuid",
+		[HW_EXIT_HLT] = "hlt",
+		[HW_EXIT_HYPERCALL] = "hypercall",
+		[HW_EXIT_XSETBV] = "xsetbv",
+		[HW_EXIT_CACHE] = "cache",
+		[HW_EXIT_MSR] = "msr",
+		[HW_EXIT_PIO] = "pio",
+		[HW_EXIT_NPF] = "npf",
+		[HW_EXIT_WINDOW] = "window",
+		[HW_EXIT_FORBIDDEN] = "forbidden",
+		[HW_EXIT_PRIVILEGED] = "privileged",
+		[HW_EXIT_SHUTDOWN] = "shutdown",
+		[HW_EXIT_FAIL] = "fail",
+	};
+
+	_Static_assert(ARRAY_SIZE(names) == HW_EXIT_KINDS, "every kind has a name");
+	return kind < HW_EXIT_KINDS ? names[kind] : "?";
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""An emulated server with strata-hv on it: starts QEMU, shows its console, ends it when a line that is waited for has come.
+
+server.py [--seconds N] [--cpus N] [--memory MIB] [--append WORDS] [--icount] --until REGEX [--times N] IMAGE [FILE...]
+
+FILEs are the boot loader's. Exit status: 0 if the lines came, 1 if QEMU ended before, 2 if time was up.
+"""
+import argparse
+import re
+import subprocess
+import sys
+import threading
+
+
+def initramfs(path, init, busybox):
+    """An initramfs of busybox whose /init is a shell script."""
+    import stat
+
+    import guest_image
+
+    cpio = guest_image.Cpio()
+    for folder in ("dev", "proc", "sys", "bin"):
+        cpio.add(folder, stat.S_IFDIR | 0o755)
+    cpio.add("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
+    with open(busybox, "rb") as file:
+        cpio.add("bin/busybox", stat.S_IFREG | 0o755, file.read())
+    cpio.add("bin/sh", stat.S_IFLNK | 0o777, b"busybox")
+    cpio.add("init", stat.S_IFREG | 0o755, init.encode())
+    with open(path, "wb") as file:
+        file.write(cpio.end())
+
+
+def command(args):
+    words = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-M", "q35", "-m", str(args.memory), "-smp", str(args.cpus),
+             "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio", "-kernel", args.image,
+             "-append", args.append]
+    if args.icount:
+        words += ["-icount", "shift=1,sleep=off"]
+    if args.file:
+        words += ["-initrd", ",".join(name.replace(",", ",,") for name in args.file)]
+    return words
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--cpus", type=int, default=1)
+    parser.add_argument("--memory", type=int, default=1024)
+    parser.add_argument("--append", default="")
+    parser.add_argument("--icount", action="store_true")
+    parser.add_argument("--until", required=True)
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("image")
+    parser.add_argument("file", nargs="*")
+    args = parser.parse_args()
+    left, late = args.times, threading.Event()
+    with subprocess.Popen(command(args), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as qemu:
+
+        def stop():
+            late.set()
+            qemu.kill()
+
+        timer = threading.Timer(args.seconds, stop)
+        timer.start()
+        for line in qemu.stdout:
+            text = line.decode(errors="replace").rstrip("\r\n")
+            print(text, flush=True)
+            left -= bool(re.search(args.until, text))
+            if left == 0:
+                break
+        timer.cancel()
+        qemu.kill()
+    return 0 if left == 0 else 2 if late.is_set() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
