@@ -79,6 +79,8 @@ struct subject {
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
+/* oci_open_damaged() - for its removal: where its configuration cannot be read, its cgroup is the default one */
+int oci_open_damaged(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
 void oci_close(struct subject *subject);
 int oci_layout(struct subject *subject, struct err *err);
 /*
