@@ -16,8 +16,6 @@
 
 #define SERVER_DISK "server:"
 
-_Static_assert(GUEST_DISKS == CONFIG_DISKS, "room for each");
-
 /* The base name of a file's first word: where it begins, and how long it is. */
 static const char *file_name(const struct boot_info *info, unsigned file, size_t *ret_len)
 {
@@ -106,62 +104,38 @@ static void boot_guest_ended(struct guest *guest, void *arg)
 	exits_print(guest);
 }
 
-/* The same file or server's disk under another guest, one of the two writing. */
-static bool disk_is_taken(const struct config *all, const struct config_guest *g,
-			  const struct config_disk *disk)
+/* "server:nvme0p2": one of the server's; else a file in memory */
+static int disk_add(const struct boot_info *info, const struct config_guest *g,
+		    const struct config_disk *disk, struct guest *guest, struct err *err)
 {
-	for (const struct config_guest *other = all->guests; other <= g; other++) {
-		for (unsigned i = 0; i < other->n_disks; i++) {
-			const struct config_disk *theirs = &other->disks[i];
-			if (theirs == disk)
-				return false; /* the first one may */
-			if (strcmp(theirs->file, disk->file) == 0 &&
-			    !(theirs->read_only && disk->read_only))
-				return true;
-		}
-	}
-	return false;
-}
+	const size_t prefix = strlen(SERVER_DISK);
+	struct guest_file file = { 0 };
 
-static int disk_get(const struct boot_info *info, const struct config_guest *g,
-		    const struct config_disk *disk, struct guest_disk_config *ret, struct err *err)
-{
-	struct guest_file file = { NULL, 0 };
-
-	ret->read_only = disk->read_only;
-	if (strncmp(disk->file, SERVER_DISK, strlen(SERVER_DISK)) == 0) {
-		ret->server = disk_find(disk->file + strlen(SERVER_DISK));
-		return ret->server ? 0
-				   : err_say(err, ENOENT, "guest %s: the server has no disk %s",
-					     g->name, disk->file + strlen(SERVER_DISK));
+	if (strncmp(disk->file, SERVER_DISK, prefix) == 0) {
+		struct disk *server = disk_find(disk->file + prefix);
+		if (!server)
+			return err_say(err, ENOENT, "guest %s: the server has no disk %s", g->name,
+				       disk->file + prefix);
+		return guest_server_disk_add(guest, server, disk->read_only, err);
 	}
 	int r = file_get(info, g, disk->file, &file, err);
-	if (r < 0)
-		return r;
-	ret->data = (uint8_t *)(uintptr_t)file.data;
-	ret->len = (file.len + DISK_SECTOR_BYTES - 1) & ~(uint64_t)(DISK_SECTOR_BYTES - 1);
-	memset(ret->data + file.len, 0,
-	       ret->len - file.len); /* the rest of its last page is nobody's */
-	return 0;
+	return r < 0 ? r
+		     : guest_disk_add(guest, (void *)(uintptr_t)file.data, file.len,
+				      disk->read_only, err);
 }
 
-static int disks_get(const struct boot_info *info, const struct config *all,
-		     const struct config_guest *g, struct guest_config *config, struct err *err)
+static int devices_add(const struct boot_info *info, const struct config_guest *g,
+		       struct guest *guest, struct err *err)
 {
-	for (unsigned i = 0; i < g->n_disks; i++) {
-		if (disk_is_taken(all, g, &g->disks[i]))
-			return err_say(err, EBUSY, "guest %s: disk %s is another's", g->name,
-				       g->disks[i].file);
-		int r = disk_get(info, g, &g->disks[i], &config->disks[i], err);
-		if (r < 0)
-			return r;
-		config->n_disks++;
-	}
-	return 0;
+	int r = guest_rng_add(guest, err);
+
+	for (unsigned i = 0; r == 0 && i < g->n_disks; i++)
+		r = disk_add(info, g, &g->disks[i], guest, err);
+	return r == 0 && g->has_net ? guest_nic_add(guest, g->mac, err) : r;
 }
 
-static int guest_make(const struct boot_info *info, const struct config *all,
-		      const struct config_guest *g, struct boot_guest *b, struct err *err)
+static int guest_make(const struct boot_info *info, const struct config_guest *g,
+		      struct boot_guest *b, struct err *err)
 {
 	struct guest_config config = {
 		.name = g->name,
@@ -181,17 +155,43 @@ static int guest_make(const struct boot_info *info, const struct config *all,
 	if (r == 0 && g->initrd[0])
 		r = file_get(info, g, g->initrd, &config.initrd, err);
 	if (r == 0)
-		r = disks_get(info, all, g, &config, err);
-	return r == 0 ? guest_create(&config, &b->guest, err) : r;
+		r = guest_create(&config, &b->guest, err);
+	if (r == 0)
+		r = devices_add(info, g, b->guest, err);
+	if (r < 0)
+		guest_destroy(b->guest);
+	return r;
 }
 
-static bool guest_begin(const struct boot_info *info, const struct config *all,
-			const struct config_guest *g)
+static bool is_same_disk(const struct config_disk *a, const struct config_disk *b)
+{
+	return !strcmp(a->file, b->file) && !(a->read_only && b->read_only);
+}
+
+/* Whether a disk of guest n is one of those before it, and one of the two writes. */
+static int disks_check(const struct config *config, unsigned n, struct err *err)
+{
+	const struct config_guest *g = &config->guests[n];
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct config_guest *other = &config->guests[i];
+		for (unsigned a = 0; a < g->n_disks; a++) {
+			for (unsigned b = 0; b < other->n_disks; b++) {
+				if (is_same_disk(&g->disks[a], &other->disks[b]))
+					return err_say(err, EBUSY, "guest %s: guest %s has disk %s",
+						       g->name, other->name, g->disks[a].file);
+			}
+		}
+	}
+	return 0;
+}
+
+static bool guest_begin(const struct boot_info *info, const struct config_guest *g)
 {
 	struct boot_guest *b = page_alloc(0);
 	struct err err = { 0 };
 	uint64_t start = clock_ns();
-	int r = b ? guest_make(info, all, g, b, &err)
+	int r = b ? guest_make(info, g, b, &err)
 		  : err_say(&err, ENOMEM, "guest %s: no memory", g->name);
 
 	if (r < 0) {
@@ -229,8 +229,12 @@ unsigned hv_guests_start(const struct boot_info *info)
 	if (config_parse(phys_to_ptr(info->files[file].start), info->files[file].len, config,
 			 &err) < 0)
 		print("%s: %s\n", boot_file_text(info, (unsigned)file), err.text);
-	for (unsigned i = 0; i < config->n; i++)
-		started += guest_begin(info, config, &config->guests[i]);
+	for (unsigned i = 0; i < config->n; i++) {
+		if (disks_check(config, i, &err) < 0)
+			print("%s\n", err.text);
+		else
+			started += guest_begin(info, &config->guests[i]);
+	}
 	page_free(config, config_order());
 	return started;
 }
