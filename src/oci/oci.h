@@ -81,6 +81,8 @@ struct subject {
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
+/* oci_open_damaged() - for its removal: where its configuration cannot be read, its cgroup is the default one */
+int oci_open_damaged(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
 /* oci_notify() - flags and listener of its filter; *notify must live as long as the host */
 void oci_notify(const struct subject *subject, struct notify *notify, struct bundle_host *host);
 void oci_close(struct subject *subject);
