@@ -208,7 +208,7 @@ gpt()
 		{"guests": [{"name": "web1", "kernel": "$kernel", "initrd": "initrd", "memory_bytes": 134217728,
 		             "append": "console=ttyS0 quiet panic=-1 mitigations=off",
 		             "disks": [{"path": "file.img", "read_only": true}, {"server": "label:data"}]},
-		            {"name": "thief", "kernel": "$kernel", "memory_bytes": 67108864, "disks": [{"server": "nvme7"}]}]}
+		            {"name": "thief", "kernel": "$kernel", "memory_bytes": 134217728, "disks": [{"server": "nvme7"}]}]}
 	END
 	"$STRATA" baremetal image -o "$LAB/guests" --config "$LAB/guests.json" # an ISO's GRUB takes long to read it
 	local file files=()
