@@ -101,6 +101,21 @@ static void boot_guest_ended(struct guest *guest, void *arg)
 	exits_print(guest);
 }
 
+static int devices_add(const struct boot_info *info, const struct config_guest *g,
+		       struct guest *guest, struct err *err)
+{
+	int r = guest_rng_add(guest, err);
+
+	for (unsigned i = 0; r == 0 && i < g->n_disks; i++) {
+		struct guest_file file = { 0 };
+		r = file_get(info, g, g->disks[i].file, &file, err);
+		if (r == 0)
+			r = guest_disk_add(guest, (void *)(uintptr_t)file.data, file.len,
+					   g->disks[i].read_only, err);
+	}
+	return r == 0 && g->has_net ? guest_nic_add(guest, g->mac, err) : r;
+}
+
 static int guest_make(const struct boot_info *info, const struct config_guest *g,
 		      struct boot_guest *b, struct err *err)
 {
@@ -121,7 +136,36 @@ static int guest_make(const struct boot_info *info, const struct config_guest *g
 	int r = file_get(info, g, g->kernel, &config.kernel, err);
 	if (r == 0 && g->initrd[0])
 		r = file_get(info, g, g->initrd, &config.initrd, err);
-	return r == 0 ? guest_create(&config, &b->guest, err) : r;
+	if (r == 0)
+		r = guest_create(&config, &b->guest, err);
+	if (r == 0)
+		r = devices_add(info, g, b->guest, err);
+	if (r < 0)
+		guest_destroy(b->guest);
+	return r;
+}
+
+static bool is_same_disk(const struct config_disk *a, const struct config_disk *b)
+{
+	return !strcmp(a->file, b->file) && !(a->read_only && b->read_only);
+}
+
+/* Whether a disk of guest n is one of those before it, and one of the two writes. */
+static int disks_check(const struct config *config, unsigned n, struct err *err)
+{
+	const struct config_guest *g = &config->guests[n];
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct config_guest *other = &config->guests[i];
+		for (unsigned a = 0; a < g->n_disks; a++) {
+			for (unsigned b = 0; b < other->n_disks; b++) {
+				if (is_same_disk(&g->disks[a], &other->disks[b]))
+					return err_say(err, EBUSY, "guest %s: guest %s has disk %s",
+						       g->name, other->name, g->disks[a].file);
+			}
+		}
+	}
+	return 0;
 }
 
 static bool guest_begin(const struct boot_info *info, const struct config_guest *g)
@@ -167,8 +211,12 @@ unsigned hv_guests_start(const struct boot_info *info)
 	if (config_parse(phys_to_ptr(info->files[file].start), info->files[file].len, config,
 			 &err) < 0)
 		print("%s: %s\n", boot_file_text(info, (unsigned)file), err.text);
-	for (unsigned i = 0; i < config->n; i++)
-		started += guest_begin(info, &config->guests[i]);
+	for (unsigned i = 0; i < config->n; i++) {
+		if (disks_check(config, i, &err) < 0)
+			print("%s\n", err.text);
+		else
+			started += guest_begin(info, &config->guests[i]);
+	}
 	page_free(config, config_order());
 	return started;
 }

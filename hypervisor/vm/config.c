@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
-#define VCPUS_MAX  16U
+#define VCPUS_MAX  64U
 #define WEIGHT_MAX 65535U
 #define CAP_MAX	   (100U * VCPUS_MAX)
 #define LARGE	   (UINT64_C(2) << 20)
@@ -247,7 +247,7 @@ static int key_net(struct parser *p)
 	for (unsigned i = 0; good && i < 6; i++) {
 		int high = hex_digit(w.at[3 * i]), low = hex_digit(w.at[3 * i + 1]);
 		good = high >= 0 && low >= 0 && (i == 5 || w.at[3 * i + 2] == ':');
-		p->guest->mac[i] = (uint8_t)(high << 4 | low);
+		p->guest->mac[i] = good ? (uint8_t)(high << 4 | low) : 0;
 	}
 	if (!good || p->guest->mac[0] & 1)
 		return refuse(p, EINVAL, "not the address of a network card", w);

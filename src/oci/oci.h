@@ -36,7 +36,8 @@ struct verb {
 
 extern const struct verb oci_verb_create, oci_verb_start, oci_verb_run, oci_verb_state,
 	oci_verb_kill, oci_verb_delete, oci_verb_exec, oci_verb_list, oci_verb_ps, oci_verb_pause,
-	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec, oci_verb_events;
+	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec, oci_verb_events,
+	oci_verb_checkpoint, oci_verb_restore;
 
 /* oci_say() - a line of level "error", "warning" or "debug" to --log, and to standard error: the last only with --debug */
 void oci_say(const struct oci *oci, const char *level, const char *text);
