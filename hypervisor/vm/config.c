@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define VCPUS_MAX  64U
-#define WEIGHT_MAX 65535U
-#define CAP_MAX	   (100U * VCPUS_MAX)
-#define LARGE	   (UINT64_C(2) << 20)
+#define VCPUS_MAX   64U
+#define WEIGHT_MAX  65535U
+#define RESTART_MAX 1000000U
+#define CAP_MAX	    (100U * VCPUS_MAX)
+#define LARGE	    (UINT64_C(2) << 20)
 
 /* A piece of the text. */
 struct word {
@@ -180,6 +181,11 @@ static int key_cap(struct parser *p)
 	return small_number(p, 1, CAP_MAX, &p->guest->cap_percent);
 }
 
+static int key_restart(struct parser *p)
+{
+	return small_number(p, 0, RESTART_MAX, &p->guest->restarts);
+}
+
 static int key_kernel(struct parser *p)
 {
 	return one_word(p, p->guest->kernel, sizeof(p->guest->kernel));
@@ -261,7 +267,7 @@ static const struct {
 	{ "guest", key_guest },	  { "memory", key_memory }, { "vcpus", key_vcpus },
 	{ "kernel", key_kernel }, { "initrd", key_initrd }, { "append", key_append },
 	{ "weight", key_weight }, { "cap", key_cap },	    { "console", key_console },
-	{ "disk", key_disk },	  { "net", key_net },
+	{ "disk", key_disk },	  { "net", key_net },	    { "restart", key_restart },
 };
 
 static int line_parse(struct parser *p, struct word line)

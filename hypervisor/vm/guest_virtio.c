@@ -6,6 +6,7 @@
 
 #include "core/io.h"
 #include "core/page.h"
+#include "drivers/disks.h"
 #include "vm/guest.h"
 
 #define CONTROL_BIT  (UINT64_C(1) << 63)
@@ -43,6 +44,8 @@ void guest_virtio_serve(struct guest *guest)
 {
 	for (unsigned i = 0; i < guest->n_devices; i++) {
 		struct guest_virtio *v = guest->devices[i];
+		if (v->serve)
+			v->serve(v);
 		if (__atomic_load_n(&v->pending, __ATOMIC_ACQUIRE))
 			device_serve(v);
 		if (v->dev->ops->device_id != VIRTIO_ID_NET)
@@ -57,8 +60,10 @@ void guest_virtio_fini(struct guest *guest)
 {
 	for (unsigned i = 0; i < guest->n_devices; i++) {
 		struct guest_virtio *v = guest->devices[i];
-		if (v->dev)
-			(void)virtio_stop(v->dev); /* our back ends finish at once */
+		while (v->dev && !virtio_stop(v->dev) && v->serve) {
+			disks_poll();
+			v->serve(v);
+		}
 		if (v->fini)
 			v->fini(v);
 		page_free(v, v->order);
@@ -163,6 +168,29 @@ int guest_disk_add(struct guest *guest, void *bytes, uint64_t len, bool read_onl
 	id[sizeof(id) - 2] = (char)('0' + guest->n_devices);
 	const struct virtio_place place = { .mem = &guest->mem, .host = &d->v.host };
 	mem_disk_init(&d->disk, bytes, len, read_only, id);
+	virtio_blk_init(&d->dev, &place, &d->disk.disk);
+	return device_attach(&d->v, &d->dev.virtio, err);
+}
+
+static void server_disk_serve(struct guest_virtio *v)
+{
+	server_disk_deliver(&container_of(v, struct guest_server_blk, v)->disk);
+}
+
+static void server_disk_finished(struct server_disk *disk)
+{
+	guest_service_ask(container_of(disk, struct guest_server_blk, disk)->v.guest);
+}
+
+int guest_server_disk_add(struct guest *guest, struct disk *server, bool read_only, struct err *err)
+{
+	struct guest_server_blk *d = device_new(guest, sizeof(*d), err);
+
+	if (!d)
+		return -err->code;
+	const struct virtio_place place = { .mem = &guest->mem, .host = &d->v.host };
+	d->v.serve = server_disk_serve;
+	server_disk_init(&d->disk, server, read_only, server_disk_finished);
 	virtio_blk_init(&d->dev, &place, &d->disk.disk);
 	return device_attach(&d->v, &d->dev.virtio, err);
 }

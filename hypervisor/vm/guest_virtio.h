@@ -14,6 +14,7 @@
 #include "devices/virtio/rng.h"
 #include "devices/virtio/virtio_pci.h"
 #include "vm/mem_disk.h"
+#include "vm/server_disk.h"
 #include "vm/switch.h"
 
 struct guest;
@@ -28,6 +29,8 @@ struct guest_virtio {
 	struct guest *guest;
 	uint64_t pending; /* atomic; bit n: queue n was kicked; bit 63: VIRTIO_CONTROL */
 	unsigned order;	  /* of its pages */
+	void (*serve)(struct guest_virtio
+			      *v); /* what its back end has for it; NULL: it finishes at once */
 	void (*fini)(struct guest_virtio *v); /* what is behind it; NULL: nothing */
 };
 
@@ -43,6 +46,12 @@ struct guest_blk {
 	struct virtio_blk dev;
 };
 
+struct guest_server_blk {
+	struct guest_virtio v;
+	struct server_disk disk;
+	struct virtio_blk dev;
+};
+
 struct guest_nic {
 	struct guest_virtio v;
 	struct switch_port *port;
@@ -53,6 +62,9 @@ struct guest_nic {
 int guest_rng_add(struct guest *guest, struct err *err);
 /* guest_disk_add() - @bytes: len of them, which live longer than the guest; a part of a sector at the end is not used */
 int guest_disk_add(struct guest *guest, void *bytes, uint64_t len, bool read_only, struct err *err);
+/* guest_server_disk_add() - the same over a disk or partition of the server: disk_find(), which is borrowed */
+int guest_server_disk_add(struct guest *guest, struct disk *server, bool read_only,
+			  struct err *err);
 /* guest_nic_add() - @mac: all 0: one that no other has. Also -EEXIST: another guest has that address. */
 int guest_nic_add(struct guest *guest, const uint8_t mac[6], struct err *err);
 

@@ -18,7 +18,8 @@ static const struct opt main_opts[] = {
 	{ 0, OPT_TEXT, "log", "FILE", "append what is said to a file, too" },
 	{ 0, OPT_TEXT, "log-format", "FORMAT", "text (default) or json" },
 	{ 0, OPT_SWITCH, "debug", NULL, "say more" },
-	{ 0, OPT_TEXT, "cgroup-manager", "NAME", "cgroupfs, the only one" },
+	{ 0, OPT_TEXT, "cgroup-manager", "NAME",
+	  "cgroupfs (default), or disabled: containers without cgroups" },
 	{ 0, OPT_SWITCH, "systemd-cgroup", NULL, "refused: there is no systemd driver" },
 	{ 0, OPT_TEXT, "rootless", "WORD",
 	  "true, false or auto (default): do without what only the host's root can do" },
@@ -132,7 +133,9 @@ static int main_setup(const struct args *args, struct oci *oci, struct err *err)
 		return err_say(err, EINVAL, "--root %s: must be absolute", oci->root);
 	if (oci->store[0] != '/')
 		return err_say(err, EINVAL, "--strata-root %s: must be absolute", oci->store);
-	if (args_on(args, "systemd-cgroup") || strcmp(manager, "cgroupfs") != 0)
+	oci->no_cgroups = !strcmp(manager, "disabled");
+	if (args_on(args, "systemd-cgroup") ||
+	    (strcmp(manager, "cgroupfs") != 0 && !oci->no_cgroups))
 		return err_say(
 			err, ENOTSUP,
 			"cgroups by systemd are not supported: choose the manager's cgroupfs "

@@ -20,8 +20,9 @@ struct oci {
 	const char *called;	  /* the architecture that our name asks for, or NULL */
 	int log;		  /* --log, or -EBADF */
 	bool log_json, debug;
-	bool confined; /* root of a user namespace only, or to be treated as such: rootless.h */
-	bool entered;  /* of one that we made */
+	bool confined;	 /* root of a user namespace only, or to be treated as such: rootless.h */
+	bool no_cgroups; /* --cgroup-manager disabled */
+	bool entered;	 /* of one that we made */
 };
 
 struct verb {

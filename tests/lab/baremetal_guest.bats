@@ -44,10 +44,11 @@ config()
 		vcpus 2
 		kernel guest_smp
 	END
-	run server --seconds 60 --cpus 2 --until ': exits ' --times 5 "$HV" "$LAB/guest.cfg" \
+	run server --seconds 60 --cpus 2 --until 'the last guest is gone' "$HV" "$LAB/guest.cfg" \
 		"$GUESTS"/guest_{pio,mmio,interrupts,clocks,smp}
 	echo "$output"
 	[ "$status" = 0 ]
+	[[ "$output" == *"the last guest is gone: all of its memory is back"* ]]
 	for program in pio mmio interrupts clocks smp; do
 		[[ "$output" =~ \[$program\]\ end:\ [1-9][0-9]*\ passed,\ 0\ failed ]]
 		[[ "$output" == *"guest $program: ended its test with 1"* ]]
@@ -74,9 +75,10 @@ config()
 		kernel guest_blk
 		disk disk.img
 	END
-	run server --cpus 2 --until ': exits ' --times 3 "$HV" "$LAB/guest.cfg" "$GUESTS"/guest_{rng,blk,pci} "$LAB"/{disk,read-only}.img
+	run server --cpus 2 --until 'the last guest is gone' "$HV" "$LAB/guest.cfg" "$GUESTS"/guest_{rng,blk,pci} "$LAB"/{disk,read-only}.img
 	echo "$output"
 	[ "$status" = 0 ]
+	[[ "$output" == *"the last guest is gone: all of its memory is back"* ]]
 	for program in rng blk pci; do
 		[[ "$output" =~ \[$program\]\ end:\ [1-9][0-9]*\ passed,\ 0\ failed ]]
 	done
@@ -99,6 +101,23 @@ config()
 	[[ "$output" != *"guest bad4: exits"* ]] # it goes round for ever, and starves nobody
 	[[ "$output" =~ \[good\]\ end:\ [1-9][0-9]*\ passed,\ 0\ failed ]]
 	[[ "$output" =~ guest\ odd:\ 65536\ MiB\ of\ memory,\ the\ server\ has\ [0-9]+\ free ]]
+}
+
+@test "100 guests one after the other, each with a disk and a network card: the memory is back to the byte" {
+	truncate -s 64K "$LAB/disk.img"
+	config <<-END
+		guest again
+		memory 4M
+		vcpus 2
+		kernel guest_pio
+		disk disk.img
+		net
+		restart 99
+	END
+	run server --cpus 2 --memory 256 --until 'the last guest is gone' "$HV" "$LAB/guest.cfg" "$GUESTS/guest_pio" "$LAB/disk.img"
+	[ "$status" = 0 ]
+	[ "$(grep -c 'end: [1-9][0-9]* passed, 0 failed' <<<"$output")" = 100 ]
+	[ "${lines[-1]}" = "the last guest is gone: all of its memory is back" ]
 }
 
 @test "a config that makes no sense is one line, and no guest of it is started" {
@@ -172,7 +191,7 @@ config()
 		disk disk.img read-only
 		net 02:00:00:00:00:01
 	END
-	run server --seconds 120 --cpus 2 --until ': exits ' --times 2 "$HV" "$LAB/guest.cfg" "$LAB"/{vmlinuz,initrd,disk.img}
+	run server --seconds 120 --cpus 2 --until 'the last guest is gone' "$HV" "$LAB/guest.cfg" "$LAB"/{vmlinuz,initrd,disk.img}
 	echo "$output"
 	[ "$status" = 0 ]
 	[[ "$output" == *"[two] up: 2 CPUs, 2 told of a hypervisor"* ]]
@@ -180,5 +199,6 @@ config()
 	[[ "$output" == *"[two] slept"*  && "$output" == *"[one] slept"* ]]
 	[[ "$output" == *"[two] disk: on the disk"* && "$output" == *"[one] disk: on the disk"* ]]
 	[[ "$output" == *"[two] network: from the other one"* && "$output" == *"[one] network: answered"* ]]
+	[[ "$output" == *"the last guest is gone: all of its memory is back"* ]]
 	[[ "$output" == *"guest two: powered off"* && "$output" == *"guest one: powered off"* ]]
 }

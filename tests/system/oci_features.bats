@@ -350,3 +350,27 @@ P
 	oci delete --force feat
 	[ -z "$(ls "$OCI_ROOT")" ]
 }
+
+@test "--cgroup-manager disabled: no cgroup, and no limit" {
+	config . sleep 1000
+	before=$(find /sys/fs/cgroup -maxdepth 2 -name 'strata-oci-feat' | wc -l)
+	oci --cgroup-manager disabled create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1 || { cat "$SCRATCH/out"; false; }
+	oci start feat
+	[ "$(find /sys/fs/cgroup -maxdepth 2 -name 'strata-oci-feat' | wc -l)" -eq "$before" ]
+	[ "$(oci --cgroup-manager disabled exec feat echo in)" = in ]
+	[ "$(oci ps -f json feat | jq length)" -eq 1 ]
+	run oci pause feat
+	one_line_error "it has no cgroup"
+	PID=$(oci state feat | jq .pid)
+	oci kill --all feat KILL
+	gone() { [ ! -d "/proc/$PID" ] || grep -q '^State:.Z' "/proc/$PID/status"; }
+	wait_until gone
+	oci delete feat
+	config '.linux.resources.memory = {limit: 50000000}' true
+	run oci --cgroup-manager disabled run -b "$B" feat
+	one_line_error "memory"
+	run oci --systemd-cgroup run -b "$B" feat
+	one_line_error "cgroups by systemd are not supported"
+	run oci --cgroup-manager nosuch list
+	[ "$status" -eq 1 ]
+}

@@ -27,7 +27,7 @@ static void every_key_is_taken(void **state)
 	(void)state;
 	assert_int_equal(
 		parse("# guests\n\nguest web1 # the first\n\tmemory 512M\r\nvcpus 2\nkernel  vmlinuz\n"
-		      "initrd i.gz\nappend console=ttyS0  quiet \nweight 300\ncap 50\nconsole raw\n"
+		      "initrd i.gz\nappend console=ttyS0  quiet \nweight 300\nrestart 7\ncap 50\nconsole raw\n"
 		      "disk a.img\ndisk b.img read-only\nnet 02:53:00:0A:0b:0c\n"
 		      "guest two\nmemory 1G\nkernel k\nnet"),
 		0);
@@ -41,6 +41,7 @@ static void every_key_is_taken(void **state)
 	assert_string_equal(g->append, "console=ttyS0  quiet");
 	assert_int_equal(g->weight, 300);
 	assert_int_equal(g->cap_percent, 50);
+	assert_int_equal(g->restarts, 7);
 	assert_int_equal(g->console, CONFIG_CONSOLE_RAW);
 	assert_int_equal(g->n_disks, 2);
 	assert_string_equal(g->disks[0].file, "a.img");
