@@ -20,7 +20,7 @@ static const struct opt ps_opts[] = {
 	{ 'n', OPT_TEXT, "last", "N", "the N made last, ended or not" },
 	{ 'l', OPT_SWITCH, "latest", NULL, "the one made last" },
 	{ 0, OPT_LIST, "filter", "K=V",
-	  "name=, id=, status=, health=, exited=, label=, ancestor=" },
+	  "name= id= status= health= exited= label= ancestor=" },
 	{ 0, OPT_SWITCH, "no-trunc", NULL, "whole ids and commands" },
 	OPT_FORMAT,
 	{ 0 },
