@@ -16,6 +16,9 @@ _Noreturn void hv_start(uint32_t protocol, uint32_t info);
 _Noreturn void hv_main(const struct boot_info *info, const struct firmware *firmware);
 void hv_cpu_main(void);
 
+/* hv_disks_start() - find the server's disks: drivers/disks.h. On the boot CPU, before hv_main(). */
+void hv_disks_start(const struct boot_info *info, const struct firmware *firmware);
+
 /* ---- vm/ has these ---- */
 
 /* hv_virt_init_cpu() - this CPU can run guests from now on. Return: 0, or -errno with the words: neither SVM nor VMX, ... */

@@ -55,8 +55,7 @@ static void screen_scroll_text(const struct screen *screen)
 {
 	uint32_t kept = screen->columns * (screen->rows - 1);
 
-	memcpy(screen->cells, screen->cells + screen->columns,
-	       (size_t)kept * 2); /* rep movsb, upwards */
+	memmove(screen->cells, screen->cells + screen->columns, (size_t)kept * 2);
 	for (uint32_t i = 0; i < screen->columns; i++)
 		screen->cells[kept + i] = CELL_BLANK;
 }
@@ -65,8 +64,7 @@ static void screen_scroll(const struct screen *screen)
 {
 	uint32_t kept = (screen->rows - 1) * CELL_HEIGHT;
 
-	memcpy(screen->pixels, screen_line(screen, CELL_HEIGHT),
-	       (uint64_t)kept * screen->pitch); /* rep movsb, upwards */
+	memmove(screen->pixels, screen_line(screen, CELL_HEIGHT), (uint64_t)kept * screen->pitch);
 	memset(screen_line(screen, kept), 0, (uint64_t)CELL_HEIGHT * screen->pitch);
 }
 

@@ -126,5 +126,6 @@ void hv_start(uint32_t protocol, uint32_t info)
 	start_cpus();
 	if (boot_info_word(&start.info, "panic", console, sizeof(console)))
 		panic("asked for on the command line");
+	hv_disks_start(&start.info, &start.firmware);
 	hv_main(&start.info, &start.firmware);
 }

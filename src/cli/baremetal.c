@@ -48,6 +48,6 @@ static const struct cmd *const baremetal_subs[] = { &cmd_baremetal_image, NULL }
 
 const struct cmd cmd_baremetal = {
 	.name = "baremetal",
-	.summary = "The hypervisor for whole servers",
+	.summary = "The bare-metal hypervisor",
 	.subs = baremetal_subs,
 };

@@ -81,6 +81,7 @@ struct spec_idmap {
 
 struct spec_time_offsets { /* added to the host's clocks; both 0: no time namespace */
 	int64_t monotonic_s, boottime_s;
+	uint32_t monotonic_ns, boottime_ns; /* on top; below 10^9 */
 };
 
 struct spec_port {

@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/json.h"
 #include "engines/seccomp/seccomp.h"
+#include "oci/notify.h"
 #include "oci/oci.h"
 
 #define PRESERVE_MAX (BUNDLE_FDS_MAX / 2)
@@ -30,30 +30,6 @@ int oci_preserve_fds(const struct args *args, struct bundle_host *ret, struct er
 	return r;
 }
 
-/* A socket's path has 107 bytes: through its directory's fd it is short. */
-static int console_connect(const char *path)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	const char *slash = strrchr(path, '/');
-	char dir[PATH_MAX];
-
-	int n = snprintf(dir, sizeof(dir), "%.*s", slash ? (int)(slash - path) + 1 : 1,
-			 slash ? path : ".");
-	if (n < 0 || (size_t)n >= sizeof(dir))
-		return -ENAMETOOLONG;
-	AUTO(fd_close_p) int dir_fd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	AUTO(fd_close_p) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (dir_fd < 0 || fd < 0)
-		return -errno;
-	n = snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd,
-		     slash ? slash + 1 : path);
-	if (n < 0 || (size_t)n >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
-		return -errno;
-	return fd_take(&fd);
-}
-
 int oci_console(const struct args *args, int *ret, struct err *err)
 {
 	const char *path = args_text(args, "console-socket", NULL);
@@ -61,7 +37,7 @@ int oci_console(const struct args *args, int *ret, struct err *err)
 	*ret = -EBADF;
 	if (!path)
 		return 0;
-	int fd = console_connect(path);
+	int fd = unix_connect(path);
 	if (fd < 0)
 		return err_set(err, -fd, "--console-socket %s", path);
 	*ret = fd;
@@ -93,7 +69,12 @@ int oci_seccomp(const struct oci *oci, const struct config *config, int *ret, st
 	AUTO(fd_close_p) int dir = r < 0 ? r : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_set(err, r < 0 ? -r : errno, "make %s", path);
-	char *text = json_dumps(config->seccomp, JSON_COMPACT);
+	/* The profile alone: who listens to it is not the filter's. */
+	AUTO(json_decref_p) json_t *profile = json_copy((json_t *)(uintptr_t)config->seccomp);
+	(void)json_object_del(profile, "flags"); /* those that are not there are not */
+	(void)json_object_del(profile, "listenerPath");
+	(void)json_object_del(profile, "listenerMetadata");
+	char *text = profile ? json_dumps(profile, JSON_COMPACT) : NULL;
 	int fd = text ? seccomp_filter_fd(dir, text, strlen(text), err)
 		      : err_set(err, ENOMEM, "seccomp profile");
 	free(text);
@@ -101,6 +82,15 @@ int oci_seccomp(const struct oci *oci, const struct config *config, int *ret, st
 		return err_wrap(err, "linux.seccomp");
 	*ret = fd;
 	return 0;
+}
+
+void oci_notify(const struct subject *subject, struct notify *notify, struct bundle_host *host)
+{
+	*notify = (struct notify){ &subject->container, &subject->config };
+	host->seccomp_flags = subject->config.seccomp_flags;
+	host->notifies = subject->config.notifies;
+	if (host->notifies)
+		host->notify = (struct bundle_notify){ notify_send, notify };
 }
 
 int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct cgroup *ret,

@@ -142,6 +142,7 @@ static void config_read(const struct reader *rd, const char *dir, const char *id
 	config_read_process(&process, config);
 	const struct reader linux_part = reader_enter(rd, "linux");
 	config_read_linux(&linux_part, id, config);
+	config_finish_mounts(rd, bundle);
 	reader_refuse(rd, "vm", NULL);
 	reader_refuse(rd, "zos", NULL);
 	reader_refuse(rd, "windows", NULL);

@@ -45,6 +45,8 @@ struct config {
 	struct hook_list hooks[HOOK_KINDS];
 	const json_t *annotations; /* or NULL */
 	const json_t *seccomp;	   /* or NULL */
+	unsigned seccomp_flags;	   /* SECCOMP_FILTER_FLAG_x */
+	bool notifies;		   /* it has SCMP_ACT_NOTIFY, and a listenerPath */
 	unsigned
 		warnings; /* what was left out as the specification says: capabilities nobody knows */
 };
@@ -66,9 +68,27 @@ int config_update(struct config *config, json_t *json, struct err *err);
 /* The parts; failures stick in the reader. */
 void config_read_process(const struct reader *rd, struct config *config);
 void config_read_mounts(const struct reader *rd, const char *dir, struct bundle *bundle);
+void config_finish_mounts(const struct reader *rd, struct bundle *bundle);
 void config_read_ids(const struct reader *rd, const char *uids, const char *gids,
 		     struct idmap *ret);
 void config_read_linux(const struct reader *rd, const char *id, struct config *config);
+/* config_add_setting() - one more file of a cgroup; what asked is the member at key */
+void config_add_setting(const struct reader *rd, const char *key, struct bundle *bundle,
+			struct cgroup_setting setting);
+/* config_read_weights() - of blockIO */
+void config_read_weights(const struct reader *rd, struct bundle *bundle);
+/* config_read_seldom() - hugepageLimits, network, rdma */
+void config_read_seldom(const struct reader *rd, struct bundle *bundle);
+#define CONFIG_SECCOMP_FLAGS 4
+struct config_flag {
+	const char *name; /* NULL: the end */
+	unsigned flag;
+};
+extern const struct config_flag config_seccomp_flags[CONFIG_SECCOMP_FLAGS + 1];
+/* config_read_seccomp() - flags and listener of linux.seccomp; the rest is seccomp.h's to check */
+void config_read_seccomp(const struct reader *rd, struct config *config);
+void config_read_tune(const struct reader *rd, struct bundle_process *process);
+void config_read_personality(const struct reader *rd, struct bundle *bundle);
 void config_read_resources(const struct reader *rd, struct bundle *bundle);
 /* config_clean() - a path without empty, "." and ".." parts, from the root on; from the pool. */
 const char *config_clean(const struct reader *rd, const char *path);

@@ -216,8 +216,10 @@ static void linux_clocks(const struct reader *rd, struct bundle *bundle)
 		reader_fail(rd, "timeOffsets", EINVAL, "is there, but no time namespace");
 	bundle->time_offsets.monotonic_s = reader_int(&monotonic, "secs", -most, most, 0);
 	bundle->time_offsets.boottime_s = reader_int(&boottime, "secs", -most, most, 0);
-	reader_refuse(&monotonic, "nanosecs", "whole seconds are");
-	reader_refuse(&boottime, "nanosecs", "whole seconds are");
+	bundle->time_offsets.monotonic_ns =
+		(uint32_t)reader_int(&monotonic, "nanosecs", 0, 999999999, 0);
+	bundle->time_offsets.boottime_ns =
+		(uint32_t)reader_int(&boottime, "nanosecs", 0, 999999999, 0);
 }
 
 /* "/a/b", or "a/b": below the top of each hierarchy. */
@@ -266,10 +268,13 @@ void config_read_linux(const struct reader *rd, const char *id, struct config *c
 	bundle->masked = linux_paths(rd, "maskedPaths", &bundle->n_masked);
 	bundle->read_only = linux_paths(rd, "readonlyPaths", &bundle->n_read_only);
 	config->seccomp = seccomp.obj;
+	config_read_seccomp(&seccomp, config);
 	config_read_resources(&resources, bundle);
-	reader_refuse(rd, "mountLabel", "SELinux labels are not applied");
-	reader_refuse(rd, "intelRdt", NULL);
-	reader_refuse(rd, "personality", NULL);
+	bundle->mount_label = reader_str(rd, "mountLabel", NULL);
+	if (bundle->mount_label && !*bundle->mount_label)
+		bundle->mount_label = NULL;
+	reader_refuse(rd, "intelRdt", "no resctrl groups are made");
+	config_read_personality(rd, bundle);
 	reader_refuse(rd, "netDevices", NULL);
 	reader_refuse(rd, "memoryPolicy", NULL);
 }

@@ -184,9 +184,8 @@ static void mount_new_check(const struct reader *rd, struct mount_reading *in, c
 	}
 	if (mount->copy_up && strcmp(type, "tmpfs") != 0)
 		reader_fail(rd, "options", EINVAL, "tmpcopyup is for tmpfs only");
-	if (in->idmap || mount->ids.n_uids)
-		reader_fail(rd, "options", ENOTSUP,
-			    "mapped ids are supported for bind mounts only");
+	if (cgroup && (in->idmap || mount->ids.n_uids))
+		reader_fail(rd, "options", ENOTSUP, "mapped ids are not supported for cgroups");
 	if (cgroup && in->n_options)
 		reader_fail(rd, "options", ENOTSUP, "'%.40s' is not supported for cgroups",
 			    mount->options[0].key);
@@ -209,7 +208,7 @@ static void config_read_mount(const struct reader *rd, const char *dir, struct b
 	if (n > MOUNT_OPTIONS_MAX)
 		reader_fail(rd, "options", EINVAL, "must have %d members at most",
 			    MOUNT_OPTIONS_MAX);
-	mount->options = reader_get(rd, n + 2, sizeof(*mount->options));
+	mount->options = reader_get(rd, n + 3, sizeof(*mount->options));
 	mount->target = config_clean(rd, target ? target : "/");
 	if (!strcmp(mount->target, "/"))
 		reader_fail(rd, "destination", EINVAL, "must not be the root");
@@ -218,9 +217,7 @@ static void config_read_mount(const struct reader *rd, const char *dir, struct b
 	config_read_ids(rd, "uidMappings", "gidMappings", &mount->ids);
 	if (rd->all->failed)
 		return;
-	if (in.idmap && !mount->ids.n_uids)
-		reader_fail(rd, "options", ENOTSUP,
-			    "idmap without uidMappings of its own is not supported");
+	mount->container_ids = in.idmap && !mount->ids.n_uids;
 	if (!in.bind && !(type && !strcmp(type, "bind"))) {
 		mount_new_check(rd, &in, type, source);
 		return;
@@ -231,6 +228,37 @@ static void config_read_mount(const struct reader *rd, const char *dir, struct b
 	mount->source = source[0] == '/' ? source : pool_text(rd->all->pool, "%s/%s", dir, source);
 	if (!mount->source)
 		reader_fail(rd, "source", ENOMEM, "takes more memory than there is");
+}
+
+static bool mount_has_label(const char *type)
+{
+	/* Their inodes' labels are the policy's: as runc, which gives them no context. */
+	static const char *const without[] = {
+		"proc", "sysfs", "mqueue", "cgroup", "cgroup2", NULL
+	};
+
+	return type && !mount_listed(without, type);
+}
+
+/* What needs more than the mount itself: read once linux is. */
+void config_finish_mounts(const struct reader *rd, struct bundle *bundle)
+{
+	for (size_t i = 0; i < bundle->n_mounts && !rd->all->failed; i++) {
+		struct bundle_mount *mount = &bundle->mounts[i];
+		size_t n = 0;
+		if (mount->container_ids && !bundle->ids.n_uids)
+			reader_fail(
+				rd, "mounts", EINVAL,
+				"have one at %.60s with idmap, and neither it nor linux has uidMappings",
+				mount->target);
+		if (mount->container_ids)
+			mount->ids = bundle->ids;
+		if (!bundle->mount_label || !mount_has_label(mount->type))
+			continue;
+		while (mount->options[n].key)
+			n++;
+		mount->options[n] = (struct mount_option){ "context", bundle->mount_label };
+	}
 }
 
 void config_read_mounts(const struct reader *rd, const char *dir, struct bundle *bundle)

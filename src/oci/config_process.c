@@ -112,19 +112,6 @@ static void process_command(const struct reader *rd, struct bundle_process *proc
 	process->cwd = reader_path(rd, "cwd");
 }
 
-/* Nobody asks for a profile by not asking; "unconfined" is what there is. */
-static void process_labels(const struct reader *rd)
-{
-	const char *profile = reader_str(rd, "apparmorProfile", "");
-
-	if (strcmp(profile, "unconfined") != 0)
-		reader_refuse(rd, "apparmorProfile", "AppArmor profiles are not applied");
-	reader_refuse(rd, "selinuxLabel", "SELinux labels are not applied");
-	reader_refuse(rd, "scheduler", NULL);
-	reader_refuse(rd, "ioPriority", NULL);
-	reader_refuse(rd, "execCPUAffinity", NULL);
-}
-
 void config_read_process(const struct reader *rd, struct config *config)
 {
 	struct bundle_process *process = &config->bundle.process;
@@ -134,7 +121,7 @@ void config_read_process(const struct reader *rd, struct config *config)
 	process_command(rd, process);
 	process_user(rd, process);
 	process_rlimits(rd, process);
-	process_labels(rd);
+	config_read_tune(rd, process);
 	process->caps = (struct caps_sets){
 		.bounding = process_caps(&caps, "bounding", config),
 		.effective = process_caps(&caps, "effective", config),

@@ -19,8 +19,8 @@ static const char *resource_number(const struct reader *rd, int64_t value)
 	return text;
 }
 
-static void resource_add(const struct reader *rd, const char *key, struct bundle *bundle,
-			 struct cgroup_setting setting)
+void config_add_setting(const struct reader *rd, const char *key, struct bundle *bundle,
+			struct cgroup_setting setting)
 {
 	if (bundle->n_settings == RESOURCE_SETTINGS_MAX) {
 		reader_fail(rd, key, E2BIG, "is one setting too many");
@@ -47,12 +47,12 @@ static void resource_file(const struct reader *rd, const struct resource_file *f
 		return;
 	const int64_t value = reader_int(rd, file->key, file->min, file->max, 0);
 	const char *text = resource_number(rd, value);
-	resource_add(rd, file->key, bundle,
-		     (struct cgroup_setting){ .controller = file->controller,
-					      .v1 = file->v1,
-					      .v2 = file->v2,
-					      .v1_value = text,
-					      .v2_value = text });
+	config_add_setting(rd, file->key, bundle,
+			   (struct cgroup_setting){ .controller = file->controller,
+						    .v1 = file->v1,
+						    .v2 = file->v2,
+						    .v1_value = text,
+						    .v2_value = text });
 }
 
 static void resource_memory(const struct reader *rd, struct bundle *bundle)
@@ -71,12 +71,13 @@ static void resource_memory(const struct reader *rd, struct bundle *bundle)
 	if (limits->memory_swap_bytes > 0 && limits->memory_bytes > limits->memory_swap_bytes)
 		reader_fail(&in, "swap", EINVAL,
 			    "must not be less than limit: it is memory and swap");
+	bundle->check_memory = reader_bool(&in, "checkBeforeUpdate", false);
 	resource_file(&in, &swappiness, bundle);
 	if (reader_bool(&in, "disableOOMKiller", false))
-		resource_add(&in, "disableOOMKiller", bundle,
-			     (struct cgroup_setting){ .controller = CGROUP_MEMORY,
-						      .v1 = "memory.oom_control",
-						      .v1_value = "1" });
+		config_add_setting(&in, "disableOOMKiller", bundle,
+				   (struct cgroup_setting){ .controller = CGROUP_MEMORY,
+							    .v1 = "memory.oom_control",
+							    .v1_value = "1" });
 	/* "kernel", "kernelTCP", "useHierarchy": of kernels long gone; the specification advises against them. */
 }
 
@@ -101,9 +102,10 @@ static void resource_cpu(const struct reader *rd, struct bundle *bundle)
 	if (!*limits->cpuset)
 		limits->cpuset = NULL;
 	if (*mems)
-		resource_add(&in, "mems", bundle,
-			     (struct cgroup_setting){ CGROUP_CPUSET, "cpuset.mems", "cpuset.mems",
-						      mems, mems, NULL });
+		config_add_setting(&in, "mems", bundle,
+				   (struct cgroup_setting){ CGROUP_CPUSET, "cpuset.mems",
+							    "cpuset.mems", mems, mems, NULL, NULL,
+							    NULL });
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		resource_file(&in, &files[i], bundle);
 }
@@ -125,8 +127,9 @@ static void resource_throttle(const struct reader *rd, const char *key, const ch
 					    device_minor, v2_word, rate);
 		if (!old || !new)
 			reader_fail(&in, "rate", ENOMEM, "takes more memory than there is");
-		resource_add(rd, key, bundle,
-			     (struct cgroup_setting){ CGROUP_BLKIO, v1, "io.max", old, new, NULL });
+		config_add_setting(rd, key, bundle,
+				   (struct cgroup_setting){ CGROUP_BLKIO, v1, "io.max", old, new,
+							    NULL, NULL, NULL });
 	}
 }
 
@@ -141,16 +144,8 @@ static void resource_block(const struct reader *rd, struct bundle *bundle)
 		{ "throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops" },
 	};
 	const struct reader in = reader_enter(rd, "blockIO");
-	const int64_t weight = reader_int(&in, "weight", 0, 1000, 0);
 
-	if (weight) {
-		const char *text = resource_number(&in, weight);
-		resource_add(&in, "weight", bundle,
-			     (struct cgroup_setting){ CGROUP_BLKIO, "blkio.bfq.weight",
-						      "io.bfq.weight", text, text, NULL });
-	}
-	reader_refuse(&in, "leafWeight", NULL);
-	reader_refuse(&in, "weightDevice", NULL);
+	config_read_weights(&in, bundle);
 	for (size_t i = 0; i < ARRAY_SIZE(rates); i++)
 		resource_throttle(&in, rates[i].key, rates[i].v1, rates[i].v2_word, bundle);
 }
@@ -161,11 +156,10 @@ static void resource_unified(const struct reader *rd, struct bundle *bundle)
 	static const struct {
 		const char *prefix;
 		enum cgroup_controller controller;
-	} kinds[] = { { "cpu.", CGROUP_CPU },
-		      { "cpuset.", CGROUP_CPUSET },
-		      { "memory.", CGROUP_MEMORY },
-		      { "pids.", CGROUP_PIDS },
-		      { "io.", CGROUP_BLKIO } };
+	} kinds[] = { { "cpu.", CGROUP_CPU },	    { "cpuset.", CGROUP_CPUSET },
+		      { "memory.", CGROUP_MEMORY }, { "pids.", CGROUP_PIDS },
+		      { "io.", CGROUP_BLKIO },	    { "hugetlb.", CGROUP_HUGETLB },
+		      { "rdma.", CGROUP_RDMA },	    { "misc.", CGROUP_MISC } };
 	const struct reader in = reader_enter(rd, "unified");
 	const char *key;
 	json_t *value;
@@ -182,10 +176,11 @@ static void resource_unified(const struct reader *rd, struct bundle *bundle)
 		else if (kind == ARRAY_SIZE(kinds))
 			reader_fail(&in, key, ENOTSUP, "is not supported");
 		else
-			resource_add(&in, key, bundle,
-				     (struct cgroup_setting){ .controller = kinds[kind].controller,
-							      .v2 = key,
-							      .v2_value = text });
+			config_add_setting(
+				&in, key, bundle,
+				(struct cgroup_setting){ .controller = kinds[kind].controller,
+							 .v2 = key,
+							 .v2_value = text });
 	}
 }
 
@@ -307,7 +302,5 @@ void config_read_resources(const struct reader *rd, struct bundle *bundle)
 	bundle->limits.pids = most > 0 ? most : 0;
 	resource_unified(rd, bundle);
 	resource_devices(rd, bundle);
-	reader_refuse(rd, "hugepageLimits", NULL);
-	reader_refuse(rd, "network", "there are no net_cls and net_prio groups");
-	reader_refuse(rd, "rdma", NULL);
+	config_read_seldom(rd, bundle);
 }

@@ -196,6 +196,7 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 		.seccomp = -EBADF, .console = -EBADF, .listener = -EBADF, .lock = -EBADF
 	};
 	const char *file = args_text(args, "process", NULL);
+	struct notify notify;
 	int console = -EBADF;
 
 	int r = oci_open(oci, args->argv[0], &subject, err);
@@ -212,6 +213,7 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 	if (r == 0)
 		r = oci_seccomp(oci, &subject.config, &host.seccomp, err);
 	host.confined = oci->confined;
+	oci_notify(&subject, &notify, &host);
 	host.keep_keyring = args_on(args, "no-new-keyring");
 	if (r == 0 && !args_on(args, "detach"))
 		foreground_begin();

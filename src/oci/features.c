@@ -13,11 +13,11 @@ static const struct opt features_opts[] = { { 0 } };
 
 static const char *const features_namespaces[] = { "cgroup", "ipc",  "mount", "network", "pid",
 						   "time",   "user", "uts",   NULL };
-static const char *const features_actions[] = {
-	"SCMP_ACT_ALLOW",	 "SCMP_ACT_ERRNO", "SCMP_ACT_KILL",
-	"SCMP_ACT_KILL_PROCESS", "SCMP_ACT_LOG",   "SCMP_ACT_KILL_THREAD",
-	"SCMP_ACT_TRACE",	 "SCMP_ACT_TRAP",  NULL
-};
+static const char *const features_actions[] = { "SCMP_ACT_ALLOW",  "SCMP_ACT_ERRNO",
+						"SCMP_ACT_KILL",   "SCMP_ACT_KILL_PROCESS",
+						"SCMP_ACT_LOG",	   "SCMP_ACT_KILL_THREAD",
+						"SCMP_ACT_NOTIFY", "SCMP_ACT_TRACE",
+						"SCMP_ACT_TRAP",   NULL };
 static const char *const features_operators[] = { "SCMP_CMP_EQ", "SCMP_CMP_GE",
 						  "SCMP_CMP_GT", "SCMP_CMP_LE",
 						  "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
@@ -56,16 +56,30 @@ static json_t *features_options(void)
 	return list;
 }
 
+static json_t *features_flags(void)
+{
+	json_t *list = json_array();
+
+	for (const struct config_flag *flag = config_seccomp_flags; list && flag->name; flag++)
+		(void)json_array_append_new(list, json_string(flag->name));
+	return list;
+}
+
+/* Labels are applied wherever the kernel takes them: what this build can, not what this host has. */
 static json_t *features_linux(void)
 {
-	return json_pack(
-		"{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:{s:b, s:o, s:o}, s:{s:b}, s:{s:b}, "
-		"s:{s:b}, s:{s:{s:b}}}",
-		"namespaces", features_words(features_namespaces), "capabilities", features_caps(),
-		"cgroup", "v1", 1, "v2", 1, "systemd", 0, "systemdUser", 0, "rdma", 0, "seccomp",
-		"enabled", 1, "actions", features_words(features_actions), "operators",
-		features_words(features_operators), "apparmor", "enabled", 0, "selinux", "enabled",
-		0, "intelRdt", "enabled", 0, "mountExtensions", "idmap", "enabled", 1);
+	json_t *seccomp = json_pack("{s:b, s:o, s:o, s:o, s:o}", "enabled", 1, "actions",
+				    features_words(features_actions), "operators",
+				    features_words(features_operators), "knownFlags",
+				    features_flags(), "supportedFlags", features_flags());
+
+	return json_pack("{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:o, s:{s:b}, s:{s:b}, s:{s:b}, "
+			 "s:{s:{s:b}}, s:{s:b}}",
+			 "namespaces", features_words(features_namespaces), "capabilities",
+			 features_caps(), "cgroup", "v1", 1, "v2", 1, "systemd", 0, "systemdUser",
+			 0, "rdma", 1, "seccomp", seccomp, "apparmor", "enabled", 1, "selinux",
+			 "enabled", 1, "intelRdt", "enabled", 0, "mountExtensions", "idmap",
+			 "enabled", 1, "netDevices", "enabled", 0);
 }
 
 static int features(const struct oci *oci, const struct args *args, struct err *err)

@@ -29,12 +29,12 @@ static const struct opt main_opts[] = {
 };
 
 static const struct verb *const main_verbs[] = {
-	&oci_verb_create, &oci_verb_start,  &oci_verb_run,	&oci_verb_state, &oci_verb_kill,
-	&oci_verb_delete, &oci_verb_exec,   &oci_verb_list,	&oci_verb_ps,	 &oci_verb_pause,
-	&oci_verb_resume, &oci_verb_update, &oci_verb_features, &oci_verb_spec,
+	&oci_verb_create, &oci_verb_start,  &oci_verb_run,    &oci_verb_state,	  &oci_verb_kill,
+	&oci_verb_delete, &oci_verb_exec,   &oci_verb_list,   &oci_verb_ps,	  &oci_verb_pause,
+	&oci_verb_resume, &oci_verb_update, &oci_verb_events, &oci_verb_features, &oci_verb_spec,
 };
 /* Verbs of runc's that this runtime does not have: said so, not "unknown". */
-static const char *const main_absent[] = { "checkpoint", "restore", "events" };
+static const char *const main_absent[] = { "checkpoint", "restore" };
 
 static void say_json(int fd, const char *level, const char *text, const char *time)
 {

@@ -109,6 +109,7 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 	if (r < 0)
 		return r;
 	host->confined = oci->confined;
+	oci_notify(&making->subject, &making->notify, host);
 	host->no_pivot = args_on(args, "no-pivot");
 	host->keep_keyring = args_on(args, "no-new-keyring");
 	r = oci_layout(&making->subject, err);

@@ -8,6 +8,7 @@
 #include "cli/args.h"
 #include "oci/container.h"
 #include "oci/hooks.h"
+#include "oci/notify.h"
 
 #define OCI_ROOT  "/run/strata-oci"
 #define OCI_STORE "/var/lib/strata" /* base/os/store.h */
@@ -35,7 +36,7 @@ struct verb {
 
 extern const struct verb oci_verb_create, oci_verb_start, oci_verb_run, oci_verb_state,
 	oci_verb_kill, oci_verb_delete, oci_verb_exec, oci_verb_list, oci_verb_ps, oci_verb_pause,
-	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec;
+	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec, oci_verb_events;
 
 /* oci_say() - a line of level "error", "warning" or "debug" to --log, and to standard error: the last only with --debug */
 void oci_say(const struct oci *oci, const char *level, const char *text);
@@ -79,6 +80,8 @@ struct subject {
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
+/* oci_notify() - flags and listener of its filter; *notify must live as long as the host */
+void oci_notify(const struct subject *subject, struct notify *notify, struct bundle_host *host);
 void oci_close(struct subject *subject);
 int oci_layout(struct subject *subject, struct err *err);
 /*
@@ -95,6 +98,7 @@ int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err)
 struct making {
 	struct subject subject;
 	struct hooks hooks;
+	struct notify notify;
 	struct bundle_host host;
 	pid_t pid;
 	const struct args *args; /* borrowed */

@@ -332,7 +332,12 @@ int rootless_translate(struct config *config, struct err *err)
 			       "namespace");
 	int r = translate_one(&config->pool, "/proc/self/uid_map", "uidMappings", &ids->uids,
 			      &ids->n_uids, err);
-	return r < 0 ? r
-		     : translate_one(&config->pool, "/proc/self/gid_map", "gidMappings", &ids->gids,
-				     &ids->n_gids, err);
+	if (r == 0)
+		r = translate_one(&config->pool, "/proc/self/gid_map", "gidMappings", &ids->gids,
+				  &ids->n_gids, err);
+	for (size_t i = 0; i < config->bundle.n_mounts; i++) {
+		if (config->bundle.mounts[i].container_ids)
+			config->bundle.mounts[i].ids = *ids;
+	}
+	return r;
 }

@@ -34,8 +34,12 @@ static int start(const struct oci *oci, const struct args *args, struct err *err
 	if (socket < 0)
 		return err_say(err, EINVAL, "container '%s' cannot be started: it is %s",
 			       subject.container.id, container_status_names[subject.status]);
-	r = subject.container.virt[0] ? vm_start_by(socket, &subject.config, err)
-				      : bundle_start_by(socket, err);
+	struct notify notify;
+	struct bundle_host host = { .seccomp = -EBADF };
+	oci_notify(&subject, &notify, &host);
+	r = subject.container.virt[0]
+		    ? vm_start_by(socket, &subject.config, err)
+		    : bundle_start_by(socket, subject.container.pid, &host.notify, err);
 	if (r < 0)
 		return r;
 	(void)unlinkat(subject.container.dir, "start", 0); /* it refuses now in any case */

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -114,6 +116,27 @@ static int update_read(const struct args *args, struct config *config, struct er
 	return r < 0 ? r : config_update(config, json, err);
 }
 
+/* memory.checkBeforeUpdate: version 2 would kill where version 1 says no. */
+static int update_check_memory(const struct cgroup *cgroup, const struct spec_limits *limits,
+			       struct err *err)
+{
+	char text[32];
+	int n = cgroup_read_file(cgroup, CGROUP_MEMORY, "memory.usage_in_bytes", "memory.current",
+				 text, sizeof(text));
+
+	if (n < 0 || limits->memory_bytes <= 0)
+		return n < 0 && limits->memory_bytes > 0
+			       ? err_set(err, -n, "read the memory in use")
+			       : 0;
+	const unsigned long long used = strtoull(text, NULL, 10);
+	return used > (unsigned long long)limits->memory_bytes
+		       ? err_say(err, EBUSY,
+				 "memory.limit %" PRId64 ": %llu bytes are in use "
+				 "(checkBeforeUpdate)",
+				 limits->memory_bytes, used)
+		       : 0;
+}
+
 /* Device rules of a container that runs stay: managers send them along with every limit, the same as before. */
 static int update(const struct oci *oci, const struct args *args, struct err *err)
 {
@@ -135,10 +158,20 @@ static int update(const struct oci *oci, const struct args *args, struct err *er
 		r = oci_cgroup(&subject.config, &layout, &cgroup, err);
 	if (r < 0)
 		return r;
-	r = cgroup_update(&cgroup, &subject.config.bundle.limits, err);
+	layout.also = cgroup_settings_need(subject.config.bundle.settings,
+					   subject.config.bundle.n_settings);
+	if (subject.config.bundle.check_memory)
+		r = update_check_memory(&cgroup, &subject.config.bundle.limits, err);
 	if (r == 0)
-		r = cgroup_settings_set(&cgroup, subject.config.bundle.settings,
-					subject.config.bundle.n_settings, err);
+		r = cgroup_update(&cgroup, &subject.config.bundle.limits, err);
+	cgroup_close(&cgroup);
+	/* Again: it may be in more hierarchies now. */
+	if (r == 0)
+		r = oci_cgroup(&subject.config, &layout, &cgroup, err);
+	if (r < 0)
+		return r;
+	r = cgroup_settings_set(&cgroup, subject.config.bundle.settings,
+				subject.config.bundle.n_settings, err);
 	cgroup_close(&cgroup);
 	return r;
 }

@@ -124,6 +124,76 @@ server()
 	[[ $SAID == *"bare metal, by multiboot2"* ]]
 }
 
+# gpt FILE: a disk of 64 MiB with two partitions
+gpt()
+{
+	python3 - "$1" <<-'END'
+		import struct, sys, zlib
+		sectors = 131072
+		def entry(first, last, name):
+		    return b"\x11" * 32 + struct.pack("<QQQ", first, last, 0) + name.encode("utf-16-le").ljust(72, b"\0")
+		table = (entry(2048, 18431, "boot") + entry(18432, 131038, "data")).ljust(128 * 128, b"\0")
+		def header(lba, other, entries):
+		    def pack(crc):
+		        return struct.pack("<8sIIIIQQQQ16sQIII", b"EFI PART", 0x10000, 92, crc, 0, lba, other, 34, sectors - 34,
+		                           b"\x22" * 16, entries, 128, 128, zlib.crc32(table))
+		    return pack(zlib.crc32(pack(0)))
+		with open(sys.argv[1], "wb") as disk:
+		    disk.truncate(sectors * 512)
+		    disk.seek(512)
+		    disk.write(header(1, sectors - 1, 2))
+		    disk.seek(1024)
+		    disk.write(table)
+		    disk.seek((sectors - 33) * 512)
+		    disk.write(table)
+		    disk.seek((sectors - 1) * 512)
+		    disk.write(header(sectors - 1, 1, sectors - 33))
+	END
+}
+
+@test "the server's disks: NVMe, AHCI and virtio-blk are found, partitions read, data written and read" {
+	local disk
+	for disk in nvme ahci vd; do
+		gpt "$LAB/$disk.img"
+	done
+	for disk in nvme ahci vd; do
+		server 'CPUs, ' -M q35 -kernel "$HV" -append "disk-test=${disk}0p2" \
+			-drive "if=none,id=n,format=raw,file=$LAB/nvme.img" -device nvme,drive=n,serial=N1 \
+			-drive "if=none,id=a,format=raw,file=$LAB/ahci.img" -device ide-hd,drive=a,bus=ide.0,serial=A1 \
+			-drive "if=none,id=v,format=raw,file=$LAB/vd.img" -device virtio-blk-pci,drive=v
+		[[ $SAID == *"disk ${disk}0: 64 MiB, sectors of 512"* ]]
+		[[ $SAID == *"${disk}0p1: 8 MiB, \"boot\""* ]]
+		[[ $SAID == *"${disk}0p2: 54 MiB, \"data\""* ]]
+		[[ $SAID == *"disk test of ${disk}0p2: what was written is read"* ]]
+	done
+	# it is on the disks, where the partition is
+	for disk in nvme ahci vd; do
+		[ -n "$(dd if="$LAB/$disk.img" bs=512 skip=$((18432 + 8)) count=1 status=none | tr -d '\0')" ]
+	done
+}
+
+@test "sectors of 4096 bytes, a broken table with a good copy, a disk that fails" {
+	gpt "$LAB/copy.img"
+	printf X | dd of="$LAB/copy.img" bs=1 seek=600 conv=notrunc status=none # in the first header's sum
+	printf X | dd of="$LAB/copy.img" bs=1 seek=570 conv=notrunc status=none
+	truncate -s 64M "$LAB/four.img"
+	server 'CPUs, ' -M q35 -kernel "$HV" -append disk-test=nvme0 \
+		-drive "if=none,id=f,format=raw,file=$LAB/four.img" \
+		-device nvme,drive=f,serial=4K,logical_block_size=4096,physical_block_size=4096 \
+		-drive "if=none,id=c,format=raw,file=$LAB/copy.img" -device virtio-blk-pci,drive=c
+	[[ $SAID == *"disk nvme0: 64 MiB, sectors of 4096, \"4K\""* ]]
+	[[ $SAID == *"disk test of nvme0: what was written is read"* ]]
+	[[ $SAID == *"vd0: its partition table is broken (error 74)"* ]]
+	[[ $SAID == *"vd0p2: 54 MiB, \"data\""* ]]
+	truncate -s 64M "$LAB/bad.img"
+	local bad
+	for bad in nvme,drive=b,serial=B ide-hd,drive=b,bus=ide.0 virtio-blk-pci,drive=b; do
+		server 'CPUs, ' -M q35 -kernel "$HV" -device "$bad" \
+			-drive "if=none,id=b,driver=blkdebug,image.driver=raw,image.file.driver=file,image.file.filename=$LAB/bad.img,inject-error.0.event=none,inject-error.0.iotype=read,inject-error.0.errno=5"
+		[[ $SAID == *"no partition table can be read: error 5"* ]]
+	done
+}
+
 @test "a panic prints registers of the server, a backtrace that has names, and stops" {
 	server 'names them' -M q35 -smp 2 -kernel "$HV" -append panic
 	[[ $SAID == *"PANIC on CPU 0: asked for on the command line"* ]]

@@ -71,7 +71,7 @@ man_section() {
 @test "help of strata itself fits the screen" {
 	run "$STRATA"
 	[ "$status" -eq 0 ]
-	[ "${#lines[@]}" -le 24 ]
+	[ "${#lines[@]}" -le 26 ]
 	! printf '%s\n' "$output" | grep -E '^.{81}' || false
 	[ "$("$STRATA" --help)" = "$output" ]
 	[ "$("$STRATA" help)" = "$output" ]

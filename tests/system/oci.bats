@@ -371,10 +371,10 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	one_line_error "takes --resources, or"
 	run oci update --resources "$SCRATCH/bad" box
 	one_line_error "resources: pids.limit must be a whole number"
-	run in_bundle '.linux.resources += {hugepageLimits: [{pageSize: "2MB", limit: 1}]}' true
-	one_line_error "hugepageLimits is not supported"
-	run in_bundle '.linux.resources += {unified: {"rdma.max": "x"}}' true
-	one_line_error "unified.rdma.max is not supported"
+	run in_bundle '.linux.resources += {blockIO: {leafWeight: 10}}' true
+	one_line_error "blockIO.leafWeight is not supported"
+	run in_bundle '.linux.resources += {unified: {"x.max": "x"}}' true
+	one_line_error "unified.x.max is not supported"
 }
 
 @test "cgroupsPath is where it is; a container without one has its own" {
@@ -400,7 +400,7 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	[[ $output == *"not supported"* ]]
 	oci delete -f box
 	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}' true
-	one_line_error "SCMP_ACT_NOTIFY is not supported"
+	one_line_error "seccomp.listenerPath must be an absolute path: the profile has SCMP_ACT_NOTIFY"
 	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_FOO"}' true
 	one_line_error "linux.seccomp.*SCMP_ACT_FOO"
 }
@@ -468,8 +468,8 @@ del(.process.cwd)#process.cwd is missing
 .process.user = {uid: 1.5}#process.user.uid must be a whole number
 .process.rlimits = [{type: "RLIMIT_X", soft: 1, hard: 1}]#RLIMIT_X' is not known
 .process.rlimits = [{type: "RLIMIT_CORE", soft: 2, hard: 1}]#must not be more than hard
-.process.apparmorProfile = "x"#apparmorProfile is not supported
-.process.selinuxLabel = "x"#selinuxLabel is not supported
+.process.apparmorProfile = ["x"]#apparmorProfile must be a string
+.process.selinuxLabel = 1#selinuxLabel must be a string
 .mounts = {}#mounts must be an array
 .mounts += [{type: "tmpfs"}]#mounts\[7\].destination is missing
 .mounts += [{destination: "/x"}]#mounts\[7\].type is missing
@@ -488,7 +488,7 @@ del(.process.cwd)#process.cwd is missing
 .linux.devices = [{path: "/dev/x", type: "c", major: 5000, minor: 1}]#from 0 to 4095
 .linux.rootfsPropagation = "x"#rootfsPropagation 'x' is not known
 .linux.intelRdt = {closID: "x"}#linux.intelRdt is not supported
-.linux.personality = {domain: "LINUX32"}#linux.personality is not supported
+.linux.personality = {domain: "X"}#personality.domain .X. is not known
 .linux.resources.memory = {limit: "1"}#resources.memory.limit must be a whole number
 .linux.resources.devices = [{allow: 1}]#devices\[0\].allow must be true or false
 .hooks = {prestart: [{}]}#hooks.prestart\[0\].path is missing

@@ -126,6 +126,27 @@ says() # NAME TEXT
 	strata rm -f nobody
 }
 
+@test "with lxcfs on the host /proc shows its limits" {
+	command -v lxcfs >/dev/null && [ -c /dev/fuse ] || skip "no lxcfs here"
+	if [ ! -f /var/lib/lxcfs/proc/meminfo ]; then
+		mkdir -p /var/lib/lxcfs
+		lxcfs -f -l -p "$SCRATCH/lxcfs.pid" /var/lib/lxcfs >"$SCRATCH/lxcfs.log" 2>&1 3>&- &
+		wait_until test -f /var/lib/lxcfs/proc/meminfo
+	fi
+	boot views sysv -m 64m --cpuset-cpus 0 --cpus 1
+	wait_until says views 'script boots'
+	[ "$(strata exec views awk '/^MemTotal/ { print $2 }' /proc/meminfo)" = 65536 ]
+	[ "$(strata exec views grep -c ^processor /proc/cpuinfo)" = 1 ]
+	[ "$(strata exec views grep -c '^cpu[0-9]' /proc/stat)" = 1 ]
+	[ "$(strata exec views cut -d. -f1 /proc/uptime)" -lt 100 ]
+	strata exec views sh -c '! echo x >/proc/meminfo && cat /proc/loadavg /proc/swaps /proc/diskstats' >/dev/null
+	strata rm -f views
+	if [ -f "$SCRATCH/lxcfs.pid" ]; then
+		kill "$(cat "$SCRATCH/lxcfs.pid")"
+		wait_until sh -c '! test -f /var/lib/lxcfs/proc/meminfo'
+	fi
+}
+
 @test "what cannot be booted, or contradicts it, is one line" {
 	run strata run --system --network none demo /bin/nothing
 	one_line_error 'no init to boot'
@@ -141,5 +162,5 @@ says() # NAME TEXT
 	one_line_error '--privileged'
 	run strata run --system --virt hosted busy
 	one_line_error '--system'
-	strata rm -f $(strata ps -aq) >/dev/null 2>&1 || true
+	strata ps -aq | xargs -r strata rm -f >/dev/null
 }

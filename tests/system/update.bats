@@ -6,11 +6,11 @@ load helper
 # cg ID FILE...: the first of these files that a hierarchy has for the instance
 cg()
 {
-	local id f
+	local id name f
 	id=$(strata inspect "$1" | jq -r '.[0].id')
 	shift
-	for f in "$@"; do
-		for f in /sys/fs/cgroup/{,*/}"strata-$id/$f"; do
+	for name in "$@"; do
+		for f in /sys/fs/cgroup/{,*/}"strata-$id/$name"; do
 			[ ! -f "$f" ] || { cat "$f"; return; }
 		done
 	done

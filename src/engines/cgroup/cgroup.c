@@ -275,7 +275,7 @@ int cgroup_prepare(const struct cgroup_layout *layout, const char *path,
 
 	AUTO(cgroup_abort_p) struct cgroup cgroup;
 	cgroup_init(layout, path, &cgroup);
-	r = cgroup_make_all(&cgroup, cgroup_limits_need(limits), all_devices, err);
+	r = cgroup_make_all(&cgroup, cgroup_limits_need(limits) | layout->also, all_devices, err);
 	if (r < 0)
 		return r;
 	*ret = cgroup;

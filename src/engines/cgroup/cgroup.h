@@ -28,6 +28,12 @@ enum cgroup_controller {
 	CGROUP_BLKIO, /* "io" in v2 */
 	CGROUP_DEVICES,
 	CGROUP_FREEZER,
+	/* Only where a setting asks for them. */
+	CGROUP_HUGETLB,
+	CGROUP_NET_CLS,
+	CGROUP_NET_PRIO,
+	CGROUP_RDMA,
+	CGROUP_MISC,
 	CGROUP_CONTROLLER_MAX,
 };
 
@@ -48,8 +54,9 @@ struct cgroup_layout {
 	struct cgroup_hierarchy hierarchies[CGROUP_HIERARCHIES];
 	unsigned n;
 	int v2;		    /* index of the v2 hierarchy, or -1 */
+	uint32_t also;	    /* the caller's: bits of controllers that settings will need */
 	uint32_t read_only; /* controllers that are only mounted read-only: there, but not for us */
-	/* v1 without a controller of ours: "name=systemd", "net_cls,net_prio" */
+	/* v1 without a controller of ours: "name=systemd", "perf_event" */
 	struct cgroup_hierarchy others[CGROUP_OTHERS];
 	unsigned n_others;
 };
@@ -117,8 +124,33 @@ struct cgroup_setting {
 	const char *v1,
 		*v2; /* the file's name in either version; NULL: that one has nothing of the kind */
 	const char *v1_value, *v2_value;
-	const char *what; /* who asked, for errors */
+	const char *v2_else, *v2_else_value; /* optional: where the kernel has no file v2 */
+	const char *what;		     /* who asked, for errors */
 };
+/* cgroup_settings_need() - bits of the controllers that these have files of, for a layout's also */
+uint32_t cgroup_settings_need(const struct cgroup_setting *settings, size_t n);
+/*
+ * cgroup_read_file() - a file of a controller, in whichever version holds it; cut at size
+ * @v1, @v2: NULL: that version has none
+ * Return: its length, or a negative errno: -ENOENT where there is nothing to read.
+ */
+int cgroup_read_file(const struct cgroup *cgroup, enum cgroup_controller controller, const char *v1,
+		     const char *v2, char *ret, size_t size);
+/* cgroup_read_v2() - the same of version 2's group, whatever controllers it has */
+int cgroup_read_v2(const struct cgroup *cgroup, const char *file, char *ret, size_t size);
+
+/* Being told of a lack of memory. */
+struct cgroup_oom {
+	int fd;	  /* readable once there was one */
+	int file; /* what it is about */
+	bool v2;
+	uint64_t seen; /* v2: kills so far */
+};
+/* cgroup_oom_open() - -ENOTSUP without a memory group; cgroup_oom_close() it */
+int cgroup_oom_open(const struct cgroup *cgroup, struct cgroup_oom *ret, struct err *err);
+/* cgroup_oom_take() - how many since the last time; fd is unreadable then */
+uint64_t cgroup_oom_take(struct cgroup_oom *oom);
+void cgroup_oom_close(struct cgroup_oom *oom);
 /*
  * cgroup_settings_set() - in their order
  * Errors: -ENOTSUP, naming what and the controller, where the group is in no hierarchy that has the file.

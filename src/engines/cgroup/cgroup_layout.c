@@ -19,9 +19,11 @@
 #define MOUNTINFO_MAX (16u << 20)
 
 const char *const cgroup_v1_names[CGROUP_CONTROLLER_MAX] = {
-	[CGROUP_CPU] = "cpu",	      [CGROUP_CPUACCT] = "cpuacct", [CGROUP_CPUSET] = "cpuset",
-	[CGROUP_MEMORY] = "memory",   [CGROUP_PIDS] = "pids",	    [CGROUP_BLKIO] = "blkio",
-	[CGROUP_DEVICES] = "devices", [CGROUP_FREEZER] = "freezer",
+	[CGROUP_CPU] = "cpu",	      [CGROUP_CPUACCT] = "cpuacct",   [CGROUP_CPUSET] = "cpuset",
+	[CGROUP_MEMORY] = "memory",   [CGROUP_PIDS] = "pids",	      [CGROUP_BLKIO] = "blkio",
+	[CGROUP_DEVICES] = "devices", [CGROUP_FREEZER] = "freezer",   [CGROUP_HUGETLB] = "hugetlb",
+	[CGROUP_NET_CLS] = "net_cls", [CGROUP_NET_PRIO] = "net_prio", [CGROUP_RDMA] = "rdma",
+	[CGROUP_MISC] = "misc",
 };
 
 struct words { /* a run of text that is not NUL-terminated */

@@ -89,7 +89,8 @@ int cgroup_update(const struct cgroup *cgroup, const struct spec_limits *limits,
 	for (int i = 0; i < CGROUP_HIERARCHIES; i++)
 		added.fds[i] = -EBADF;
 	/* Limits before processes: none of them is ever in the new group without its limit. */
-	r = groups_add(cgroup, cgroup_limits_need(limits), &added, &all, err);
+	r = groups_add(cgroup, cgroup_limits_need(limits) | cgroup->layout->also, &added, &all,
+		       err);
 	if (r == 0)
 		r = cgroup_limits_set(&all, limits, err);
 	for (unsigned i = 0; i < cgroup->layout->n && r == 0; i++) {

@@ -40,10 +40,15 @@ const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, 
 
 int bundle_layout(struct cgroup_layout *ret, struct err *err)
 {
+	/* Where no setting asks for these they are as good as not there: each group costs the start. */
+	const unsigned seldom = 1U << CGROUP_HUGETLB | 1U << CGROUP_NET_CLS |
+				1U << CGROUP_NET_PRIO | 1U << CGROUP_RDMA | 1U << CGROUP_MISC;
 	int r = cgroup_layout_read(NULL, ret, err);
 
-	for (unsigned i = 0; r == 0 && i < ret->n; i++)
-		ret->hierarchies[i].used = true;
+	for (unsigned i = 0; r == 0 && i < ret->n; i++) {
+		struct cgroup_hierarchy *h = &ret->hierarchies[i];
+		h->used = h->v2 || !h->controllers || h->controllers & ~(uint32_t)seldom;
+	}
 	return r;
 }
 
@@ -107,10 +112,12 @@ static int work_sources(struct bundle_work *work, struct err *err)
 	for (size_t i = 0; i < bundle->n_mounts; i++)
 		work->sources[i] = -EBADF;
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
-		after_new |= bundle->mounts[i].type != NULL;
-		if (bundle->mounts[i].type || source_is_late(work, i, after_new))
+		const struct bundle_mount *mount = &bundle->mounts[i];
+		after_new |= mount->type != NULL;
+		if (mount->type ? !mount->ids.n_uids : source_is_late(work, i, after_new))
 			continue;
-		work->sources[i] = bundle_source(&bundle->mounts[i], err);
+		work->sources[i] =
+			mount->type ? idmap_userns(&mount->ids, err) : bundle_source(mount, err);
 		if (work->sources[i] < 0)
 			return work->sources[i];
 	}
@@ -135,6 +142,7 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 		work->layout = *work->host->layout;
 	else
 		r = bundle_layout(&work->layout, err);
+	work->layout.also = cgroup_settings_need(bundle->settings, bundle->n_settings);
 	if (r == 0)
 		r = cgroup_prepare(&work->layout, bundle->cgroup, &bundle->limits,
 				   bundle->all_devices || work->host->confined, &work->cgroup, err);
@@ -320,6 +328,8 @@ static int work_raise(struct bundle_work *work, struct err *err)
 		r = host->born(host->arg, work->pid, err);
 	if (r == 0)
 		r = sync_tell(work->ours, SYNC_GO, work->pid, err);
+	if (r == 0 && host->listener < 0)
+		r = bundle_listener(work->ours, work->pid, &host->notify, err);
 	if (r == 0)
 		r = sync_expect(work->ours, SYNC_DONE, NULL, NULL, err);
 	/* Killed with a word of ours unread; or: the end of file is execve(2)'s, which closed the child's end. */
@@ -351,7 +361,10 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		work.cgroup.fds[i] = -EBADF;
 	work.userns = bundle_namespace_of(bundle, CLONE_NEWUSER) != NULL;
-	int r = work_prepare(&work, err);
+	int r = label_check(bundle->process.apparmor, bundle->process.selinux, bundle->mount_label,
+			    err);
+	if (r == 0)
+		r = work_prepare(&work, err);
 	if (r == 0)
 		r = work_clone(&work, err);
 	if (r == 0)
@@ -369,7 +382,23 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 	return r;
 }
 
-int bundle_start_by(int socket, struct err *err)
+int bundle_listener(int sync, pid_t pid, const struct bundle_notify *notify, struct err *err)
+{
+	AUTO(fd_close_p) int fd = -EBADF;
+
+	if (!notify->send)
+		return 0;
+	int r = sync_expect(sync, SYNC_NOTIFY, &fd, NULL, err);
+	if (r > 0 || (r == 0 && fd < 0))
+		return err_say(err, ECHILD, "the process died before its seccomp filter was there");
+	if (r == 0)
+		r = notify->send(notify->arg, pid, fd, err);
+	if (r == 0)
+		(void)sync_send(sync, SYNC_NOTIFY, 0); /* a death shows next */
+	return r;
+}
+
+int bundle_start_by(int socket, pid_t pid, const struct bundle_notify *notify, struct err *err)
 {
 	int r = sync_tell(socket, SYNC_START, 0, err);
 
@@ -377,6 +406,8 @@ int bundle_start_by(int socket, struct err *err)
 		r = sync_expect(socket, SYNC_START, NULL, NULL, err);
 	if (r == 1 || r == -ECONNRESET)
 		return err_say(err, ESTALE, "it was started meanwhile");
+	if (r == 0)
+		r = bundle_listener(socket, pid, notify, err);
 	if (r == 0)
 		r = sync_expect(socket, SYNC_ERROR, NULL, NULL, err);
 	return r < 0 ? r : 0;

@@ -26,6 +26,7 @@
 #include "base/core/err.h"
 #include "engines/cgroup/cgroup.h"
 #include "engines/cgroup/devices_bpf.h"
+#include "engines/oslevel/bundle_tune.h"
 #include "engines/oslevel/caps_apply.h"
 #include "engines/oslevel/idmap.h"
 #include "engines/oslevel/mount.h"
@@ -50,6 +51,7 @@ struct bundle_mount {
 	bool all_propagation;
 	struct mount_option *options; /* of the file system, ended by a NULL key */
 	struct idmap ids;	      /* n_uids 0: none */
+	bool container_ids;	      /* they are the container's */
 	bool all_ids;
 };
 
@@ -81,6 +83,8 @@ struct bundle_process {
 	bool no_new_privileges, tty, set_oom_score;
 	struct winsize tty_size;
 	int oom_score; /* oom_score_adj */
+	struct tune tune;
+	const char *apparmor, *selinux; /* labels of its program, or NULL */
 };
 
 struct bundle {
@@ -101,23 +105,37 @@ struct bundle {
 	size_t n_masked, n_read_only;
 	struct idmap ids;
 	struct spec_time_offsets time_offsets;
-	const char *cgroup; /* path below each hierarchy, relative */
+	bool set_personality;
+	unsigned long personality; /* of every process: personality(2) */
+	const char *mount_label;   /* SELinux's, for new file systems, or NULL */
+	const char *cgroup;	   /* path below each hierarchy, relative */
 	struct spec_limits limits;
 	struct cgroup_setting *settings;
 	size_t n_settings;
 	struct device_rule *rules;
 	size_t n_rules;
-	bool all_devices; /* no device rules */
+	bool all_devices;  /* no device rules */
+	bool check_memory; /* a limit below what is in use is refused: update */
 	struct bundle_process process;
 };
 
 /* bundle_namespace_of() - the entry of that kind, or NULL: the container shares the maker's. */
 const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, uint64_t flag);
 
+/* Who gets the listener of a seccomp filter; NULL: the filter has none. */
+struct bundle_notify {
+	int (*send)(void *arg, pid_t pid, int fd, struct err *err); /* fd stays the caller's */
+	void *arg;
+};
+
 /* What the caller brings. fds stay the caller's; -EBADF for those that are not there. */
 struct bundle_host {
-	int seccomp; /* a compiled filter */
-	int console; /* a socket: gets the terminal's master side */
+	int seccomp;		/* a compiled filter */
+	unsigned seccomp_flags; /* SECCOMP_FILTER_FLAG_x */
+	struct bundle_notify
+		notify; /* of a filter that runs at once: without a start listener, and exec's */
+	bool notifies;	/* the filter has a listener, whoever gets it */
+	int console;	/* a socket: gets the terminal's master side */
 	int listener; /* a listening SOCK_SEQPACKET: who connects starts it; without one it runs at once */
 	const struct cgroup_layout *layout; /* of bundle_layout(), or NULL: it is read */
 	int lock; /* the maker's alone: closed at once in the first process */
@@ -147,10 +165,10 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 		  struct err *err);
 /*
  * bundle_start_by() - of one made with a listener, by anybody
- * @socket: connected to it
+ * @socket: connected to it   @pid: of the first process
  * Errors: -ESTALE: somebody else has started it.
  */
-int bundle_start_by(int socket, struct err *err);
+int bundle_start_by(int socket, pid_t pid, const struct bundle_notify *notify, struct err *err);
 
 /*
  * bundle_exec() - one more process in a running container

@@ -197,12 +197,16 @@ static int child_wait(struct bundle_work *work, struct err *err)
 _Noreturn void bundle_child(struct bundle_work *work)
 {
 	struct process process = { 0 };
+	struct label label;
 	struct err err = { 0 };
 	int status = 125, slave = -EBADF, pid = 0;
 
 	fd_close(work->host->lock);
 	(void)umask(0); /* modes below are meant as written */
-	int r = child_setup(work, &process, &slave, &pid, &status, &err);
+	int r = label_open(work->bundle->process.apparmor, work->bundle->process.selinux, &label,
+			   &err);
+	if (r == 0)
+		r = child_setup(work, &process, &slave, &pid, &status, &err);
 	if (r == 0)
 		r = bundle_find(&process, &status, &err);
 	if (r == 0)
@@ -213,7 +217,7 @@ _Noreturn void bundle_child(struct bundle_work *work)
 	if (r == 0 && work->host->starting)
 		r = work->host->starting(work->host->arg, pid, &err);
 	if (r == 0)
-		(void)bundle_become(work->bundle, &process, &status, &err);
+		(void)bundle_become(work->bundle, &process, &label, &status, &err);
 	sync_send_error(work->sync, status, &err);
 	_exit(status);
 }

@@ -5,6 +5,7 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
@@ -41,11 +42,23 @@ static int exec_setup(const struct exec_work *work, struct process *process, int
 {
 	const struct bundle *bundle = work->bundle;
 
-	int r = cgroup_join(work->joins, work->n_joins);
+	const struct tune *tune = &bundle->process.tune;
+
+	int r = tune->set_initial
+			? tune_cpus(&tune->initial, "process.execCPUAffinity.initial", err)
+			: 0;
+	if (r < 0)
+		return r;
+	r = cgroup_join(work->joins, work->n_joins);
 	if (r == 0 && work->procs >= 0 && write(work->procs, "0", 1) < 0)
 		r = -errno;
 	if (r < 0)
 		return err_set(err, -r, "join the container's cgroups");
+	if (tune->set_final) {
+		r = tune_cpus(&tune->final, "process.execCPUAffinity.final", err);
+		if (r < 0)
+			return r;
+	}
 	if (setns(work->pidfd, exec_flags(bundle)) < 0)
 		return err_set(err, errno, "enter the container's namespaces");
 	if (bundle_namespace_of(bundle, CLONE_NEWUSER)) {
@@ -67,14 +80,18 @@ static int exec_setup(const struct exec_work *work, struct process *process, int
 static _Noreturn void exec_child(const struct exec_work *work)
 {
 	struct process process = { 0 };
+	const struct bundle_process *as = &work->bundle->process;
+	struct label label;
 	struct err err = { 0 };
 	int status = 125, slave = -EBADF;
 
-	int r = exec_setup(work, &process, &slave, &status, &err);
+	int r = label_open(as->apparmor, as->selinux, &label, &err);
+	if (r == 0)
+		r = exec_setup(work, &process, &slave, &status, &err);
 	if (r == 0)
 		r = bundle_streams(work->host, slave, &err);
 	if (r == 0)
-		(void)bundle_become(work->bundle, &process, &status, &err);
+		(void)bundle_become(work->bundle, &process, &label, &status, &err);
 	sync_send_error(work->sync, status, &err);
 	_exit(status);
 }
@@ -120,11 +137,16 @@ static long exec_fork(struct exec_work *work, struct cgroup *cgroup, int ours, s
 	return pid;
 }
 
-static int exec_wait(pid_t pid, int ours, int *ret_status, struct err *err)
+static int exec_wait(pid_t pid, int ours, const struct bundle_notify *notify, int *ret_status,
+		     struct err *err)
 {
-	/* The end of file is execve(2)'s: it closed the child's end. */
-	int r = sync_expect(ours, SYNC_ERROR, NULL, ret_status, err);
+	int r = bundle_listener(ours, pid, notify, err);
 
+	/* The end of file is execve(2)'s: it closed the child's end. */
+	if (r == 0)
+		r = sync_expect(ours, SYNC_ERROR, NULL, ret_status, err);
+	else
+		(void)kill(pid, SIGKILL); /* ours: there until waited for */
 	while (r < 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
 	return r < 0 ? r : 0;
@@ -153,7 +175,9 @@ int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid
 	int pair[2];
 
 	*ret_status = 125;
-	int r = bundle_layout(&layout, err);
+	int r = label_check(bundle->process.apparmor, bundle->process.selinux, NULL, err);
+	if (r == 0)
+		r = bundle_layout(&layout, err);
 	if (r == 0)
 		r = exec_cgroup(&layout, bundle->cgroup, host->confined, &cgroup, err);
 	if (r == 0)
@@ -173,7 +197,8 @@ int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid
 	fd_close(pair[1]);
 	for (unsigned i = 0; i < work.n_joins; i++)
 		fd_close(work.joins[i]);
-	r = child < 0 ? (int)child : exec_wait((pid_t)child, pair[0], ret_status, err);
+	r = child < 0 ? (int)child
+		      : exec_wait((pid_t)child, pair[0], &host->notify, ret_status, err);
 	fd_close(pair[0]);
 	if (r == 0)
 		*ret_pid = (pid_t)child;

@@ -126,7 +126,9 @@ static int mounts_one(const struct bundle_work *work, size_t i, struct err *err)
 	int r = mount->copy_up ? copy_up(work->root, mount->target, fd, err) : 0;
 	if (r < 0)
 		return r;
-	if (mount->propagation)
+	if (work->sources[i] >= 0)
+		r = mount_idmap(fd, false, work->sources[i]);
+	if (r == 0 && mount->propagation)
 		r = mount_propagation(fd, mount->all_propagation, mount->propagation);
 	if (r < 0)
 		return err_set(err, -r, "mount at %s", mount->target);

@@ -3,6 +3,7 @@
 
 /* Inside bundle_*.c: what the maker prepares and the first process uses. */
 #include "engines/oslevel/bundle.h"
+#include "engines/oslevel/label.h"
 #include "engines/oslevel/private.h"
 
 struct bundle_work {
@@ -14,7 +15,11 @@ struct bundle_work {
 		[CGROUP_HIERARCHIES]; /* v1 tasks files, then v2's cgroup.procs where the clone was not into it */
 	unsigned n_joins;
 	int root; /* the root file system, a detached mount */
-	int *sources; /* a bind's, a detached mount, or -EBADF where it is the child's to make; one a mount */
+	/*
+	 * One a mount: a bind's is a detached mount, that of a file system with mapped ids their user namespace; -EBADF for others,
+	 * and for a bind that is the child's to make.
+	 */
+	int *sources;
 	int *devices; /* in a user namespace, bound: default ones, then the bundle's */
 	size_t n_devices;
 	int sync, ours; /* the child's end, and the other */
@@ -22,6 +27,8 @@ struct bundle_work {
 	bool userns, own_cgroups;
 };
 
+/* bundle_listener() - from a process that loads its filter to whoever gets it; nothing where it has none */
+int bundle_listener(int sync, pid_t pid, const struct bundle_notify *notify, struct err *err);
 /* bundle_source() - a bind's source, as the container will see it: a detached mount. */
 int bundle_source(const struct bundle_mount *mount, struct err *err);
 /* bundle_mounts() - in the child: all mounts, devices, masks; up to pivot_root. */
@@ -48,7 +55,7 @@ int bundle_find(const struct process *process, int *ret_status, struct err *err)
  */
 int bundle_streams(const struct bundle_host *host, int slave, struct err *err);
 /* bundle_become() - privileges, execve(2); returns only on failure. */
-int bundle_become(const struct bundle *bundle, const struct process *process, int *ret_status,
-		  struct err *err);
+int bundle_become(const struct bundle *bundle, const struct process *process,
+		  const struct label *label, int *ret_status, struct err *err);
 /* bundle_child() - the rest of the first process's life. */
 _Noreturn void bundle_child(struct bundle_work *work);

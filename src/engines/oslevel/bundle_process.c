@@ -70,6 +70,8 @@ int bundle_process_of(const struct bundle *bundle, const struct bundle_host *hos
 		.n_ulimits = from->n_ulimits,
 		.caps = from->caps,
 		.seccomp = host->seccomp,
+		.seccomp_flags = host->seccomp_flags,
+		.notifies = host->notifies,
 		.uid = from->uid,
 		.gid = from->gid,
 		.groups = from->groups,
@@ -80,7 +82,13 @@ int bundle_process_of(const struct bundle *bundle, const struct bundle_host *hos
 		.keep_keyring = host->keep_keyring,
 		.sync = sync,
 	};
-	int r = process_env(from, host->listen_fds, &ret->env);
+	struct tune tune = from->tune;
+	tune.set_personality = bundle->set_personality;
+	tune.personality = bundle->personality;
+	int r = tune_apply(&tune, err);
+	if (r < 0)
+		return r;
+	r = process_env(from, host->listen_fds, &ret->env);
 	return r < 0 ? err_set(err, -r, "environment") : caps_keep(&ret->caps, err);
 }
 
@@ -138,9 +146,14 @@ int bundle_streams(const struct bundle_host *host, int slave, struct err *err)
 	return r;
 }
 
-int bundle_become(const struct bundle *bundle, const struct process *process, int *ret_status,
-		  struct err *err)
+int bundle_become(const struct bundle *bundle, const struct process *process,
+		  const struct label *label, int *ret_status, struct err *err)
 {
+	int r = label_set(label, bundle->process.apparmor, bundle->process.selinux, err);
+
+	*ret_status = 125;
+	if (r < 0)
+		return r;
 	(void)umask(bundle->process.umask);
 	workload_signals();
 	return process_become(process, ret_status, err);

@@ -196,7 +196,8 @@ static int child_mounts(const struct launch *launch, struct err *err)
 		if (r < 0)
 			return r;
 	}
-	if (launch->spec->system && (r = system_mounts(launch, err)) < 0)
+	if (launch->spec->system &&
+	    ((r = system_mounts(launch, err)) < 0 || (r = system_views_attach(launch, err)) < 0))
 		return r;
 	for (size_t i = 0; i < launch->n_mounts; i++) {
 		const struct launch_mount *m = &launch->mounts[i];

@@ -248,6 +248,9 @@ void launch_fini(struct launch *launch)
 		fd_close(launch->mounts[i].fd);
 	for (size_t i = 0; i < launch->n_devices; i++)
 		fd_close(launch->devices[i].fd);
+	for (size_t i = 0; i < launch->n_views; i++)
+		fd_close(launch->views[i].fd);
+	launch->n_views = 0;
 	free(launch->mounts);
 	free(launch->devices);
 	free(launch->args);

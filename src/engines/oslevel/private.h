@@ -14,6 +14,8 @@
 #include "engines/oslevel/mount.h"
 #include "engines/sysinit.h"
 
+#define SYSTEM_VIEWS 8
+
 /* A detached mount on its way to its place. */
 struct launch_mount {
 	int fd;
@@ -32,9 +34,11 @@ struct launch {
 	size_t n_mounts;
 	struct launch_mount *devices; /* bound, in a user namespace; else made by mknod */
 	size_t n_devices;
-	int sync;	     /* the child's end */
-	struct sysinit init; /* of a system container; see system.h */
-	const char **args;   /* likewise, instead of the spec's; NULL-ended */
+	int sync;				 /* the child's end */
+	struct sysinit init;			 /* of a system container; see system.h */
+	const char **args;			 /* likewise, instead of the spec's; NULL-ended */
+	struct launch_mount views[SYSTEM_VIEWS]; /* likewise: what lxcfs says instead of /proc */
+	size_t n_views;
 	int delegated; /* likewise: index of the hierarchy that is the container's to divide, or -1 */
 	int joins[CGROUP_HIERARCHIES]; /* v1 tasks files that the child writes itself into */
 	unsigned n_joins;
@@ -79,6 +83,7 @@ enum sync_tag {
 	SYNC_READY = 'R', /* bundle.h's */
 	SYNC_DONE = 'D',
 	SYNC_START = 'S',
+	SYNC_NOTIFY = 'N', /* with a listener; back: it is where it belongs */
 	SYNC_ERROR = 'E',
 };
 struct sync_message {
@@ -108,6 +113,8 @@ struct process {		 /* borrowed but groups and env's array */
 	size_t n_ulimits;
 	struct caps_sets caps;
 	int seccomp; /* fd of the filter, or -EBADF */
+	unsigned seccomp_flags;
+	bool notifies; /* the filter's listener goes over sync, and an answer comes */
 	uint32_t uid, gid;
 	uint32_t *groups;
 	unsigned n_groups;

@@ -156,6 +156,19 @@ bool process_orphaned(const struct process *process)
 	return read(process->sync, &byte, 1) == 0;
 }
 
+static int process_filter(const struct process *process, struct err *err)
+{
+	int listener = -EBADF;
+	int r = seccomp_install_with(process->seccomp, process->seccomp_flags,
+				     process->notifies ? &listener : NULL, err);
+
+	if (r < 0 || !process->notifies)
+		return r;
+	sync_send_fd(process->sync, SYNC_NOTIFY, listener);
+	r = sync_expect(process->sync, SYNC_NOTIFY, NULL, NULL, err);
+	return r > 0 ? err_say(err, EPIPE, "nobody took the listener of the seccomp filter") : r;
+}
+
 int process_drop(const struct process *process, struct err *err)
 {
 	/* Keys of whoever started us are not the guest's to list; without keyrings there is nothing to hide. */
@@ -163,7 +176,7 @@ int process_drop(const struct process *process, struct err *err)
 		(void)syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, NULL);
 	/* Without no_new_privs a filter needs CAP_SYS_ADMIN, so it goes on before the capabilities go. */
 	if (!process->no_new_privileges && process->seccomp >= 0) {
-		int r = seccomp_install(process->seccomp, err);
+		int r = process_filter(process, err);
 		if (r < 0)
 			return r;
 	}
@@ -177,7 +190,7 @@ int process_seal(const struct process *process, struct err *err)
 		return 0;
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return err_set(err, errno, "no_new_privs");
-	return process->seccomp < 0 ? 0 : seccomp_install(process->seccomp, err);
+	return process->seccomp < 0 ? 0 : process_filter(process, err);
 }
 
 int process_become(const struct process *process, int *ret_status, struct err *err)
@@ -185,8 +198,9 @@ int process_become(const struct process *process, int *ret_status, struct err *e
 	char path[PATH_MAX];
 
 	*ret_status = 125;
-	(void)fcntl(process->sync, F_SETFL,
-		    O_RDWR | O_NONBLOCK); /* for process_orphaned(); valid */
+	if (!process->free)
+		(void)fcntl(process->sync, F_SETFL,
+			    O_RDWR | O_NONBLOCK); /* for process_orphaned(); valid */
 	workload_own_stdio(process->uid, process->tty);
 	int r = process_drop(process, err);
 	if (r < 0)

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -16,6 +18,7 @@
 #define SYSTEM_ID_BYTES	   32  /* machine-id(5): hex digits, and a newline */
 #define SYSTEM_CGROUP2_MIN 233 /* systemd: the first that runs on nothing but v2, NEWS of v233 */
 #define SYSTEM_NOTHING	   (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
+#define SYSTEM_LXCFS	   "/var/lib/lxcfs" /* where Debian's package mounts it */
 #define SYSTEM_NET	   "/proc/sys/net"
 
 static const struct {
@@ -56,6 +59,31 @@ static int system_no_hierarchy(const struct launch *launch, struct err *err)
 		launch->layout.v2 < 0 ? ", on a host without cgroup v2," : " (before 233)");
 }
 
+/* Without lxcfs, or where it is something else: none, and no error. */
+static void system_views(struct launch *launch)
+{
+	static const char *const names[SYSTEM_VIEWS] = {
+		"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo",
+		"/proc/stat",	 "/proc/swaps",	    "/proc/uptime",  "/sys/devices/system/cpu",
+	};
+
+	for (size_t i = 0; i < SYSTEM_VIEWS; i++) {
+		char path[64];
+		struct statfs fs;
+		(void)snprintf(path, sizeof(path), SYSTEM_LXCFS "%s", names[i]); /* fits */
+		if (statfs(path, &fs) < 0 || fs.f_type != FUSE_SUPER_MAGIC)
+			continue;
+		int fd = mount_clone(AT_FDCWD, path, false, NULL);
+		if (fd < 0 || mount_attrs(fd, false, MOUNT_ATTR_RDONLY | SYSTEM_NOTHING, 0) < 0) {
+			fd_close(fd);
+			continue;
+		}
+		launch->views[launch->n_views++] = (struct launch_mount){
+			fd, names[i], i == SYSTEM_VIEWS - 1 ? MOUNT_TARGET_DIR : MOUNT_TARGET_FILE
+		};
+	}
+}
+
 int system_prepare(struct launch *launch, struct err *err)
 {
 	const char *asked = launch->spec->args[0];
@@ -66,6 +94,7 @@ int system_prepare(struct launch *launch, struct err *err)
 		r = system_args(launch, err);
 	if (r < 0)
 		return r;
+	system_views(launch);
 	const bool old =
 		launch->init.kind == SYSINIT_SYSTEMD && launch->init.version < SYSTEM_CGROUP2_MIN;
 
@@ -76,6 +105,19 @@ int system_prepare(struct launch *launch, struct err *err)
 	if (launch->delegated < 0 && launch->init.kind == SYSINIT_SYSTEMD)
 		return system_no_hierarchy(launch, err);
 	return 0;
+}
+
+int system_views_attach(const struct launch *launch, struct err *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < launch->n_views; i++) {
+		const struct launch_mount *v = &launch->views[i];
+		if (!launch_has_target(launch, v->target))
+			r = mount_at(v->fd, launch->root, v->target, v->kind, MOUNT_TRUST_PROC,
+				     err);
+	}
+	return r;
 }
 
 int system_delegate(const struct launch *launch, const struct cgroup *cgroup, struct err *err)

@@ -10,6 +10,11 @@
 
 /* system_prepare() - in the monitor, with the root open: which init, and by which cgroup hierarchy it knows its processes. */
 int system_prepare(struct launch *launch, struct err *err);
+/*
+ * system_views_attach() - in the child, once its /proc and /sys are there: files of theirs that show its limits instead of the host,
+ * where lxcfs serves them; it answers by the cgroups of who asks
+ */
+int system_views_attach(const struct launch *launch, struct err *err);
 /* system_delegate() - in the monitor, before SYNC_GO: that hierarchy's group becomes the container's root's. */
 int system_delegate(const struct launch *launch, const struct cgroup *cgroup, struct err *err);
 /* system_mounts() - in the child: the tmpfs ones, and /etc/machine-id of the root file system itself. */

@@ -24,8 +24,10 @@ int timens_enter(const struct spec_time_offsets *offsets, int *ret_back, struct 
 		return err_say(err, ENOTSUP, "--time-offset: this kernel has no time namespaces");
 	if (unshare(CLONE_NEWTIME) < 0)
 		return err_set(err, errno, "make a time namespace");
-	(void)snprintf(text, sizeof(text), "monotonic %" PRId64 " 0\nboottime %" PRId64 " 0\n",
-		       offsets->monotonic_s, offsets->boottime_s); /* fits */
+	(void)snprintf(text, sizeof(text),
+		       "monotonic %" PRId64 " %" PRIu32 "\nboottime %" PRId64 " %" PRIu32 "\n",
+		       offsets->monotonic_s, offsets->monotonic_ns, offsets->boottime_s,
+		       offsets->boottime_ns); /* fits */
 	int r = file_write(AT_FDCWD, "/proc/self/timens_offsets", text);
 	if (r < 0) {
 		(void)timens_leave(fd_take(&back), NULL); /* the first error is the one to report */

@@ -27,7 +27,7 @@ int seccomp_filter(struct store *store, const char *profile, uint64_t caps, char
 		   struct err *err);
 
 /*
- * seccomp_filter_fd() - the same of a profile's text, with its own store
+ * seccomp_filter_fd() - the same of a profile's text, with its own store; as seccomp_compile_notify()
  * @dir: filters are kept in <dir>/seccomp
  * Return: an open file for seccomp_install(), or a negative errno.
  */
@@ -42,6 +42,11 @@ int seccomp_filter_fd(int dir, const char *json, size_t len, struct err *err);
  * Errors: -EBADMSG, -EINVAL: the profile, with the member's place; -ENOTSUP: notification, flags; -E2BIG.
  */
 int seccomp_compile(const char *json, size_t len, uint64_t caps, struct buf *ret, struct err *err);
+/*
+ * seccomp_compile_notify() - the same for a caller that takes the listener: SCMP_ACT_NOTIFY is an action
+ * Errors: -ENOTSUP for one of sendmsg(2), by which the process hands its listener over, and as the default.
+ */
+int seccomp_compile_notify(const char *json, size_t len, struct buf *ret, struct err *err);
 
 /*
  * seccomp_to_oci() - the profile as OCI's LinuxSeccomp for these capabilities, this machine and this kernel,
@@ -58,3 +63,8 @@ extern const char seccomp_default_digest[];  /* SHA-256 of it, hex: known at bui
  * The caller has no_new_privs or CAP_SYS_ADMIN. (Not seccomp_load(): libseccomp has one.)
  */
 int seccomp_install(int fd, struct err *err);
+/*
+ * seccomp_install_with() - the same
+ * @flags: SECCOMP_FILTER_FLAG_x of seccomp(2)   @ret_listener: what SECCOMP_FILTER_FLAG_NEW_LISTENER gives; NULL: none is asked
+ */
+int seccomp_install_with(int fd, unsigned flags, int *ret_listener, struct err *err);

@@ -22,6 +22,7 @@ struct compile {
 	uint32_t default_action;
 	struct seccomp_head head;
 	unsigned rules;
+	bool notify; /* SCMP_ACT_NOTIFY is one of the actions */
 };
 
 /* One entry of syscalls, checked. */
@@ -38,7 +39,7 @@ static void compile_release(struct compile *compile)
 		seccomp_release(compile->ctx);
 }
 
-static int compile_action(const char *name, const json_t *errno_ret, const char *where,
+static int compile_action(const char *name, const json_t *errno_ret, const char *where, bool notify,
 			  uint32_t *ret, struct err *err)
 {
 	static const struct {
@@ -54,10 +55,11 @@ static int compile_action(const char *name, const json_t *errno_ret, const char 
 		{ "SCMP_ACT_TRACE", SCMP_ACT_TRACE(0), true },
 		{ "SCMP_ACT_LOG", SCMP_ACT_LOG, false },
 		{ "SCMP_ACT_ALLOW", SCMP_ACT_ALLOW, false },
+		{ "SCMP_ACT_NOTIFY", SCMP_ACT_NOTIFY, false },
 	};
 	json_int_t code = errno_ret ? json_integer_value(errno_ret) : EPERM;
 
-	if (!strcmp(name, "SCMP_ACT_NOTIFY"))
+	if (!strcmp(name, "SCMP_ACT_NOTIFY") && !notify)
 		return err_say(err, ENOTSUP, "seccomp profile: %s SCMP_ACT_NOTIFY is not supported",
 			       where);
 	for (size_t i = 0; i < ARRAY_SIZE(actions); i++) {
@@ -168,6 +170,11 @@ static int compile_name(struct compile *compile, const struct compile_call *call
 {
 	int nr = seccomp_syscall_resolve_name(name);
 
+	if (call->action == SCMP_ACT_NOTIFY && !strcmp(name, "sendmsg"))
+		return err_say(
+			err, ENOTSUP,
+			"seccomp profile: SCMP_ACT_NOTIFY of sendmsg is not supported: it is how "
+			"the listener gets out");
 	if (call->action == compile->default_action)
 		return 0; /* libseccomp refuses what changes nothing */
 	if (nr == __NR_SCMP_ERROR) {
@@ -196,7 +203,7 @@ static int compile_call(struct compile *compile, const json_t *json, size_t i, s
 
 	(void)snprintf(where, sizeof(where), "syscalls[%zu]:", i); /* fits */
 	int r = compile_action(json_str(json, "action", ""), json_object_get(json, "errnoRet"),
-			       where, &call.action, err);
+			       where, compile->notify, &call.action, err);
 	if (r == 0)
 		r = compile_args(json_object_get(json, "args"), where, &call, err);
 	if (r < 0)
@@ -309,7 +316,7 @@ static int compile_begin(struct compile *compile, const json_t *flat, struct err
 	if (!action)
 		return err_say(err, EINVAL, "seccomp profile: defaultAction is missing");
 	int r = compile_action(action, json_object_get(flat, "defaultErrnoRet"),
-			       "defaultAction:", &compile->default_action, err);
+			       "defaultAction:", false, &compile->default_action, err);
 	if (r < 0)
 		return r;
 	compile->ctx = seccomp_init(compile->default_action);
@@ -356,10 +363,11 @@ static int compile_export(const struct compile *compile, struct buf *ret, struct
 	return r < 0 ? err_set(err, -r, "seccomp filter") : 0;
 }
 
-int seccomp_compile(const char *json, size_t len, uint64_t caps, struct buf *ret, struct err *err)
+static int compile_profile(const char *json, size_t len, uint64_t caps, bool notify,
+			   struct buf *ret, struct err *err)
 {
 	AUTO(json_decref_p) json_t *flat = NULL;
-	AUTO(compile_release) struct compile compile = { 0 };
+	AUTO(compile_release) struct compile compile = { .notify = notify };
 	int r = seccomp_flatten(json, len, caps, &flat, err);
 
 	if (r == 0)
@@ -367,4 +375,14 @@ int seccomp_compile(const char *json, size_t len, uint64_t caps, struct buf *ret
 	if (r == 0)
 		r = compile_calls(&compile, json_object_get(flat, "syscalls"), err);
 	return r < 0 ? r : compile_export(&compile, ret, err);
+}
+
+int seccomp_compile(const char *json, size_t len, uint64_t caps, struct buf *ret, struct err *err)
+{
+	return compile_profile(json, len, caps, false, ret, err);
+}
+
+int seccomp_compile_notify(const char *json, size_t len, struct buf *ret, struct err *err)
+{
+	return compile_profile(json, len, 0, true, ret, err);
 }

@@ -77,14 +77,15 @@ static void filter_sweep(int root_fd)
 }
 
 static int filter_write(int root_fd, const char *path, const char *text, size_t len, uint64_t caps,
-			struct err *err)
+			bool notify, struct err *err)
 {
 	struct seccomp_file_head head = { .magic = SECCOMP_FILE_MAGIC };
 	AUTO(buf_fini) struct buf file = { 0 };
 
 	if (buf_add(&file, &head, sizeof(head)) < 0)
 		return err_set(err, ENOMEM, "seccomp filter");
-	int r = seccomp_compile(text, len, caps, &file, err);
+	int r = notify ? seccomp_compile_notify(text, len, &file, err)
+		       : seccomp_compile(text, len, caps, &file, err);
 	if (r < 0)
 		return r;
 	head.count = (uint32_t)((file.len - sizeof(head)) / sizeof(struct sock_filter));
@@ -121,7 +122,8 @@ int seccomp_filter(struct store *store, const char *profile, uint64_t caps, char
 		return r;
 	(void)snprintf(path, sizeof(path), "seccomp/%s", name); /* fits */
 	if (!filter_is_whole(store->root_fd, path)) {
-		r = filter_write(store->root_fd, path, json, own ? len : strlen(json), caps, err);
+		r = filter_write(store->root_fd, path, json, own ? len : strlen(json), caps, false,
+				 err);
 		if (r < 0)
 			return own ? err_wrap(err, "%s", profile) : r;
 	}
@@ -142,7 +144,7 @@ int seccomp_filter_fd(int dir, const char *json, size_t len, struct err *err)
 		return r;
 	(void)snprintf(path, sizeof(path), "seccomp/%s", name); /* fits */
 	if (!filter_is_whole(dir, path)) {
-		r = filter_write(dir, path, json, len, 0, err);
+		r = filter_write(dir, path, json, len, 0, true, err);
 		if (r < 0)
 			return r;
 	}

@@ -9,7 +9,7 @@
 #include "engines/seccomp/seccomp.h"
 #include "engines/seccomp/seccomp_parts.h"
 
-int seccomp_install(int fd, struct err *err)
+int seccomp_install_with(int fd, unsigned flags, int *ret_listener, struct err *err)
 {
 	struct {
 		struct seccomp_file_head head;
@@ -32,12 +32,22 @@ int seccomp_install(int fd, struct err *err)
 	 * No SECCOMP_FILTER_FLAG_SPEC_ALLOW, as Docker: before Linux 5.16 a filter without it switches speculative
 	 * store bypass off for the process, which is slower and safer; since then it changes nothing.
 	 */
-	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program) < 0) {
+	if (ret_listener)
+		flags |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
+	long r = syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, &program);
+	if (r < 0) {
 		if (errno == EACCES)
 			return err_say(
 				err, EACCES,
 				"load seccomp filter: it takes no_new_privs or CAP_SYS_ADMIN");
 		return err_set(err, errno, "load seccomp filter");
 	}
+	if (ret_listener)
+		*ret_listener = (int)r;
 	return 0;
+}
+
+int seccomp_install(int fd, struct err *err)
+{
+	return seccomp_install_with(fd, 0, NULL, err);
 }

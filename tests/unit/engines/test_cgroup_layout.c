@@ -39,7 +39,7 @@ static void v1_only(void **state)
 		"38 31 0:34 / /sys/fs/cgroup/net_cls rw - cgroup cgroup rw,net_cls\n");
 
 	assert_int_equal(l.v2, -1);
-	assert_int_equal(l.n, 4);
+	assert_int_equal(l.n, 5);
 	assert_string_equal(holder(&l, CGROUP_MEMORY)->mount, "/sys/fs/cgroup/memory");
 	assert_string_equal(holder(&l, CGROUP_MEMORY)->options, "memory");
 	assert_true(holder(&l, CGROUP_MEMORY)->used);
@@ -47,6 +47,8 @@ static void v1_only(void **state)
 	assert_true(holder(&l, CGROUP_FREEZER)->used);
 	assert_false(holder(&l, CGROUP_PIDS)->used);
 	assert_null(holder(&l, CGROUP_CPUSET));
+	/* Only where a setting asks: none of ours is in every container's. */
+	assert_false(holder(&l, CGROUP_NET_CLS)->used);
 }
 
 static void v2_only(void **state)
@@ -86,7 +88,8 @@ static void co_mounted(void **state)
 		      "34 31 0:31 / /sys/fs/cgroup/net_cls,net_prio rw - cgroup cgroup "
 		      "rw,net_cls,net_prio\n");
 
-	assert_int_equal(l.n, 1);
+	assert_int_equal(l.n, 2);
+	assert_ptr_equal(holder(&l, CGROUP_NET_CLS), holder(&l, CGROUP_NET_PRIO));
 	assert_ptr_equal(holder(&l, CGROUP_CPU), holder(&l, CGROUP_CPUACCT));
 	assert_string_equal(l.hierarchies[0].options, "cpu,cpuacct");
 }
@@ -169,10 +172,12 @@ static void a_long_mount_point_is_left_out(void **state)
 static void words_of_controllers(void **state)
 {
 	(void)state;
-	assert_int_equal(cgroup_controllers_parse("cpuset cpu io memory hugetlb pids\n"),
+	assert_int_equal(cgroup_controllers_parse("cpuset cpu io memory perf_event pids\n"),
 			 CGROUP_BIT(CGROUP_CPUSET) | CGROUP_BIT(CGROUP_CPU) |
 				 CGROUP_BIT(CGROUP_BLKIO) | CGROUP_BIT(CGROUP_MEMORY) |
 				 CGROUP_BIT(CGROUP_PIDS));
+	assert_int_equal(cgroup_controllers_parse("hugetlb misc"),
+			 CGROUP_BIT(CGROUP_HUGETLB) | CGROUP_BIT(CGROUP_MISC));
 	assert_int_equal(cgroup_controllers_parse(""), 0);
 	assert_int_equal(cgroup_controllers_parse("\n"), 0);
 	assert_int_equal(cgroup_controllers_parse("   memory"), CGROUP_BIT(CGROUP_MEMORY));
@@ -217,16 +222,16 @@ static void others_are_used_by_those_who_use_all(void **state)
 		"40 31 0:35 / /sys/fs/cgroup/hugetlb ro - cgroup cgroup rw,hugetlb\n"
 		"38 31 0:34 / /sys/fs/cgroup/net rw - cgroup cgroup rw,net_cls,net_prio\n");
 
-	assert_int_equal(l.n, 2);
-	assert_int_equal(l.n_others, 2);
+	assert_int_equal(l.n, 3);
+	assert_int_equal(l.n_others, 1);
 	assert_int_equal(cgroup_layout_find(&l, CGROUP_SYSTEMD), -1);
 	cgroup_layout_use_all(&l);
 	cgroup_layout_use_all(&l);
 	assert_int_equal(l.n, 4);
 	int at = cgroup_layout_find(&l, CGROUP_SYSTEMD);
-	assert_int_equal(at, 2);
+	assert_int_equal(at, 3);
 	assert_string_equal(l.hierarchies[at].mount, "/sys/fs/cgroup/systemd");
-	assert_int_equal(cgroup_layout_find(&l, "net_cls,net_prio"), 3);
+	assert_int_equal(cgroup_layout_find(&l, "net_cls,net_prio"), 2);
 	for (unsigned i = 0; i < l.n; i++)
 		assert_true(l.hierarchies[i].used);
 }

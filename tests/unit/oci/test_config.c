@@ -159,8 +159,8 @@ static void asked_or_not(void **state)
 	config_fini(&config);
 	parse_fails(
 		HEAD PROCESS
-		",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],\"resources\":{\"network\":{\"classID\":1}}}}",
-		ENOTSUP, "linux.resources.network is not supported");
+		",\"linux\":{\"namespaces\":[{\"type\":\"mount\"}],\"intelRdt\":{\"closID\":\"x\"}}}",
+		ENOTSUP, "linux.intelRdt is not supported");
 }
 
 static void quoted_text_stays_on_one_line(void **state)

@@ -1,0 +1,297 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# strata-oci: the sections of a config.json that few containers have, and verbs that few managers call.
+# shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
+load helper
+
+OCI_ROOT=
+setup()
+{
+	OCI_BIN=${STRATA_BIN%/*}/strata-oci
+	OCI_ROOT=$SCRATCH/oci
+	B=$SCRATCH/bundle
+	mkdir -p "$B"
+}
+
+teardown()
+{
+	local id
+	[ -z "${LISTENER:-}" ] || kill "$LISTENER" 2>/dev/null || true
+	for id in $(oci list -q); do oci delete --force "$id"; done
+	[ ! -d "$OCI_ROOT" ] || rm -rf "$OCI_ROOT"
+	for id in "$SCRATCH"/cgroup-*; do
+		! mountpoint -q "$id" || umount "$id"
+	done
+}
+
+oci()
+{
+	timeout 30 "$OCI_BIN" --root "$OCI_ROOT" "$@"
+}
+
+# config FILTER COMMAND...: the bundle's config.json, `spec`'s without a terminal, changed by a jq filter
+config()
+{
+	local filter=$1 args
+	shift
+	args=$(jq -nc '$ARGS.positional' --args -- "$@")
+	rm -f "$B/config.json"
+	oci spec -b "$B"
+	jq --arg root "$DEMO_ROOTFS" --argjson args "$args" \
+		".root.path = \$root | .process.terminal = false | .process.args = \$args | $filter" \
+		"$B/config.json" >"$B/new"
+	mv "$B/new" "$B/config.json"
+}
+
+in_bundle()
+{
+	config "$@"
+	oci run -b "$B" feat
+}
+
+# started FILTER: a container that sleeps, until it is deleted
+started()
+{
+	config "$1" sleep 1000
+	oci create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1 || { cat "$SCRATCH/out"; false; }
+	oci start feat
+	PID=$(oci state feat | jq .pid)
+}
+
+USERNS='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+	| .linux.gidMappings = .linux.uidMappings'
+
+@test "scheduler, ioPriority and personality are the program's; exec has its own" {
+	started '.process.scheduler = {policy: "SCHED_BATCH", nice: 7} | .linux.personality = {domain: "LINUX32"}
+		| .process.ioPriority = {class: "IOPRIO_CLASS_BE", priority: 6}'
+	chrt -p "$PID" | grep -q SCHED_BATCH
+	[ "$(awk '{ print $19 }' "/proc/$PID/stat")" = 7 ]
+	[ "$(ionice -p "$PID")" = "best-effort: prio 6" ]
+	[ "$(oci exec feat uname -m)" = i686 ]
+	jq -n '{args: ["cat", "/proc/self/stat"], cwd: "/", scheduler: {policy: "SCHED_OTHER", nice: 3}}' >"$SCRATCH/p.json"
+	[ "$(oci exec --process "$SCRATCH/p.json" feat | awk '{ print $19 }')" = 3 ]
+	config '.process.scheduler = {policy: "SCHED_DEADLINE", runtime: 5, deadline: 1, period: 1}' true
+	run oci run -b "$B" feat2
+	one_line_error "process.scheduler: "
+}
+
+@test "execCPUAffinity: an exec runs on the CPUs it names" {
+	started .
+	for cpu in 0 $(($(nproc) - 1)); do
+		jq -n --arg cpu "$cpu" '{args: ["grep", "Cpus_allowed_list", "/proc/self/status"], cwd: "/",
+			execCPUAffinity: {initial: "0", final: $cpu}}' >"$SCRATCH/p.json"
+		[ "$(oci exec --process "$SCRATCH/p.json" feat | tr -dc 0-9)" = "$cpu" ]
+	done
+}
+
+@test "timeOffsets to the nanosecond" {
+	run in_bundle '.linux.namespaces += [{type: "time"}] | .linux.timeOffsets = {boottime: {secs: 100, nanosecs: 5}}' \
+		cat /proc/self/timens_offsets
+	[[ $output == *"boottime"*"100"*"5"* ]]
+}
+
+@test "labels that this kernel cannot give are refused in one line" {
+	[ ! -e /sys/fs/selinux/enforce ] || skip "SELinux is there"
+	config '.process.selinuxLabel = "system_u:system_r:container_t:s0"' true
+	run oci run -b "$B" feat
+	one_line_error "process.selinuxLabel system_u:.*: this kernel does not run SELinux"
+	config '.linux.mountLabel = "system_u:object_r:container_file_t:s0"' true
+	run oci run -b "$B" feat
+	one_line_error "linux.mountLabel system_u:.*: this kernel does not run SELinux"
+	[ ! -e /sys/module/apparmor ] || skip "AppArmor is there"
+	config '.process.apparmorProfile = "docker-default"' true
+	run oci run -b "$B" feat
+	one_line_error "process.apparmorProfile docker-default: this kernel does not run AppArmor"
+	[ "$(in_bundle '.process.apparmorProfile = "unconfined"' echo yes)" = yes ]
+}
+
+@test "mapped ids: of a bind mount by the container's, and of a new file system" {
+	mkdir "$SCRATCH/owned"
+	touch "$SCRATCH/owned/file"
+	bind="{destination: \"/mnt\", type: \"bind\", source: \"$SCRATCH/owned\", options: [\"rbind\", \"idmap\"]}"
+	[ "$(in_bundle "$USERNS | .mounts += [$bind]" stat -c %u /mnt/file)" = 0 ]
+	tmpfs='{destination: "/mnt", type: "tmpfs", source: "tmpfs", uidMappings: [{containerID: 0, hostID: 5, size: 10}],
+		gidMappings: [{containerID: 0, hostID: 5, size: 10}]}'
+	[ "$(in_bundle ".mounts += [$tmpfs]" sh -c 'touch /mnt/x 2>/dev/null || stat -c %u /mnt')" = 5 ]
+	config ".mounts += [$bind]" true
+	run oci run -b "$B" feat
+	one_line_error "neither it nor linux has uidMappings"
+}
+
+# cgroup_v1 CONTROLLER: a hierarchy that this host may not have mounted; where its groups are is in V1
+cgroup_v1()
+{
+	V1=$SCRATCH/cgroup-$1
+	mkdir -p "$V1"
+	mount -t cgroup -o "$1" none "$V1" 2>/dev/null || skip "no cgroup v1 of $1 can be mounted here"
+}
+
+@test "network class and priorities" {
+	cgroup_v1 net_cls
+	started '.linux.resources.network = {classID: 1048577}'
+	[ "$(cat "$V1/strata-oci-feat/net_cls.classid")" = 1048577 ]
+	grep -q "^$PID$" "$V1/strata-oci-feat/cgroup.procs"
+	oci delete --force feat
+	[ ! -d "$V1/strata-oci-feat" ]
+	started .
+	[ ! -d "$V1/strata-oci-feat" ]
+	oci delete --force feat
+	umount "$V1"
+	config '.linux.resources.network = {classID: 1048577}' true
+	run oci run -b "$B" feat
+	one_line_error "network.classID: the cgroup controller 'net_cls' is not available here"
+}
+
+@test "huge pages" {
+	cgroup_v1 hugetlb
+	[ -e "$V1/hugetlb.2MB.limit_in_bytes" ] || skip "no huge pages of 2 MB"
+	started '.linux.resources.hugepageLimits = [{pageSize: "2MB", limit: 4194304}]'
+	[ "$(cat "$V1/strata-oci-feat/hugetlb.2MB.limit_in_bytes")" = 4194304 ]
+	jq -n '{hugepageLimits: [{pageSize: "2MB", limit: 2097152}]}' >"$SCRATCH/r.json"
+	oci update -r "$SCRATCH/r.json" feat
+	[ "$(cat "$V1/strata-oci-feat/hugetlb.2MB.limit_in_bytes")" = 2097152 ]
+	oci delete --force feat
+	started .
+	oci update -r "$SCRATCH/r.json" feat
+	[ "$(cat "$V1/strata-oci-feat/hugetlb.2MB.limit_in_bytes")" = 2097152 ]
+	grep -q "^$PID$" "$V1/strata-oci-feat/cgroup.procs"
+	oci delete --force feat
+	config '.linux.resources.hugepageLimits = [{pageSize: "3MB", limit: 4194304}]' true
+	run oci run -b "$B" feat
+	one_line_error "this kernel's cgroups have no hugetlb.3MB"
+}
+
+@test "checkBeforeUpdate: a limit below what is in use is refused" {
+	started '.linux.resources.memory = {limit: 100000000}'
+	oci exec feat sh -c 'head -c 20000000 /dev/zero >/dev/shm/x'
+	jq -n '{memory: {limit: 5000000, checkBeforeUpdate: true}}' >"$SCRATCH/r.json"
+	run oci update -r "$SCRATCH/r.json" feat
+	one_line_error "memory.limit 5000000: .* bytes are in use"
+	jq -n '{memory: {limit: 50000000, checkBeforeUpdate: true}}' >"$SCRATCH/r.json"
+	oci update -r "$SCRATCH/r.json" feat
+}
+
+# listener SOCKET N: take N listeners of seccomp filters; answer the first call of each with EEXIST, write what came with it to SCRATCH/said
+listener()
+{
+	python3 - "$1" "$2" "$SCRATCH/said" <<'P' 3>&- &
+import array, fcntl, os, socket, struct, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + ".new"); s.listen(4)
+os.rename(sys.argv[1] + ".new", sys.argv[1])                 # it is there once it listens
+for _ in range(int(sys.argv[2])):
+    c = s.accept()[0]
+    text, ancillary, _, _ = c.recvmsg(65536, socket.CMSG_SPACE(4))
+    fd = array.array("i", ancillary[0][2])[0]
+    open(sys.argv[3], "ab").write(text + b"\n")
+    call = bytearray(80)                                     # struct seccomp_notif
+    fcntl.ioctl(fd, 0xc0502100, call)                        # SECCOMP_IOCTL_NOTIF_RECV
+    answer = bytearray(struct.pack("<Qqii", struct.unpack_from("<Q", call)[0], 0, -17, 0))
+    fcntl.ioctl(fd, 0xc0182101, answer)                      # SECCOMP_IOCTL_NOTIF_SEND
+    os.close(fd)
+P
+	LISTENER=$!
+	wait_until test -S "$1"
+}
+
+@test "seccomp: calls that somebody outside answers, at start, in run and in exec" {
+	notify='.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "'$SCRATCH'/seccomp", listenerMetadata: "of mine",
+		flags: ["SECCOMP_FILTER_FLAG_LOG"], syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}'
+	listener "$SCRATCH/seccomp" 4
+	run in_bundle "$notify" mkdir /dev/shm/x
+	[ "$status" -eq 1 ]
+	[[ $output == *"File exists"* ]]
+	jq -e '.metadata == "of mine" and .fds == ["seccompFd"] and .state.id == "feat" and .pid == .state.pid' "$SCRATCH/said"
+	# Without no_new_privs the filter is there before the change of user.
+	run in_bundle "$notify | .process.noNewPrivileges = false" mkdir /dev/shm/x
+	[[ $output == *"File exists"* ]]
+	config "$notify" sh -c 'mkdir /dev/shm/x; sleep 1000'
+	oci create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1
+	[ "$(wc -l <"$SCRATCH/said")" -eq 2 ]
+	oci start feat
+	grep_out() { grep -q "File exists" "$SCRATCH/out"; }
+	wait_until grep_out
+	run oci exec feat mkdir /dev/shm/y
+	[[ $output == *"File exists"* ]]
+	wait "$LISTENER"
+	[ "$(tail -n 1 "$SCRATCH/said" | jq -r .state.status)" = running ]
+	[ "$(tail -n 1 "$SCRATCH/said" | jq .pid)" != "$(oci state feat | jq .pid)" ]
+	# Nobody answers any more.
+	run oci exec feat true
+	one_line_error "listenerPath .*/seccomp: nobody takes notifications"
+	oci delete --force feat
+	rm "$SCRATCH/seccomp"
+	oci create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1
+	run oci start feat
+	one_line_error "listenerPath .*/seccomp: nobody takes notifications"
+	stopped() { [ "$(oci state feat | jq -r .status)" = stopped ]; }
+	wait_until stopped
+	run in_bundle "$notify" true
+	[ "$status" -ne 0 ]
+}
+
+@test "seccomp: what cannot be sent outside is refused" {
+	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/x", syscalls: [{names: ["sendmsg"], action: "SCMP_ACT_NOTIFY"}]}' true
+	one_line_error "SCMP_ACT_NOTIFY of sendmsg is not supported"
+	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_NOTIFY", listenerPath: "/x"}' true
+	one_line_error "defaultAction: SCMP_ACT_NOTIFY is not supported"
+	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", syscalls: [{names: ["mkdir"], action: "SCMP_ACT_NOTIFY"}]}' true
+	one_line_error "listenerPath must be an absolute path"
+	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", flags: ["SECCOMP_FILTER_FLAG_X"]}' true
+	one_line_error "flags 'SECCOMP_FILTER_FLAG_X' is not known"
+}
+
+@test "events: what it uses, once and again, and each lack of memory, until it ends" {
+	started '.linux.resources += {memory: {limit: 20000000}, pids: {limit: 33}}'
+	[ "$(oci events --stats feat | jq -c '[.type, .id, .data.pids.limit, .data.pids.current, .data.memory.usage.limit]')" \
+		= '["stats","feat",33,1,19996672]' ]
+	oci events --stats feat | jq -e '.data.cpu.usage.total > 0 and .data.memory.usage.usage > 0 and (.data.memory.raw | length) > 5
+		and (.data.cpuset.cpus | length) > 0 and (.data.blkio.ioServiceBytesRecursive | type) == "array"'
+	oci events --interval 50ms feat >"$SCRATCH/events" &
+	follower=$!
+	twice() { [ "$(grep -c '"stats"' "$SCRATCH/events")" -ge 2 ]; }
+	wait_until twice
+	! oci exec feat sh -c 'tail -c 40000000 /dev/zero' 2>/dev/null
+	lacked() { grep -q '"type":"oom","id":"feat"' "$SCRATCH/events"; }
+	wait_until lacked
+	oci kill feat KILL
+	wait "$follower"
+	run oci events --stats feat
+	one_line_error "is not running"
+	run oci events --interval 0s feat
+	one_line_error "must be more than nothing"
+	run oci events nosuch
+	one_line_error "does not exist"
+}
+
+@test "libstrata-oci: its example runs a bundle, and a program that pkg-config builds" {
+	config '.mounts |= map(select(.destination != "/sys/fs/cgroup"))' sh -c 'echo first; exec sleep 1000'
+	run timeout 30 "${STRATA_BIN%/*}/examples/oci_example" "$B" "$OCI_ROOT" "$OCI_BIN"
+	[ "$status" -eq 0 ]
+	[[ $output == *"exec: status 0"* ]]
+	[[ $output == *'"status": "running"'* ]]
+	[[ $output == *"one more"* ]]
+	[ -z "$(oci list -q)" ]
+	run timeout 30 "${STRATA_BIN%/*}/examples/oci_example" "$SCRATCH/nosuch" "$OCI_ROOT" "$OCI_BIN"
+	[ "$status" -eq 1 ]
+	[ "$(grep -c '^create: --bundle .*nosuch: No such file' <<<"$output")" -eq 1 ]
+	command -v pkg-config >/dev/null || skip "needs pkg-config"
+	export PKG_CONFIG_PATH=${STRATA_BIN%/*}/meson-uninstalled
+	# shellcheck disable=SC2046 # words
+	cc -Wall -Werror "$REPO/examples/oci.c" $(pkg-config --cflags --libs strata-oci) -o "$SCRATCH/example"
+	LD_LIBRARY_PATH=${STRATA_BIN%/*}/src/oci timeout 30 "$SCRATCH/example" "$B" "$OCI_ROOT" "$OCI_BIN" | grep -q "one more"
+	[ "$(nm -D --defined-only "${STRATA_BIN%/*}/src/oci/libstrata-oci.so" | grep -vc ' strata_oci_')" -eq 0 ]
+}
+
+@test "features: what it says is what there is" {
+	oci features >"$SCRATCH/f.json"
+	jq -e '.linux.seccomp.actions | index("SCMP_ACT_NOTIFY")' "$SCRATCH/f.json"
+	jq -e '.linux.cgroup == {v1: true, v2: true, systemd: false, systemdUser: false, rdma: true}' "$SCRATCH/f.json"
+	jq -e '.linux.intelRdt.enabled == false and .linux.mountExtensions.idmap.enabled and .linux.apparmor.enabled' "$SCRATCH/f.json"
+	# Each flag that it knows is taken; each namespace can be made.
+	for flag in $(jq -r '.linux.seccomp.supportedFlags[]' "$SCRATCH/f.json"); do
+		[ "$flag" != SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV ] || continue
+		[ "$(in_bundle ".linux.seccomp = {defaultAction: \"SCMP_ACT_ALLOW\", flags: [\"$flag\"]}" echo yes)" = yes ]
+	done
+	[ "$(in_bundle ".linux.namespaces = $(jq -c '[.linux.namespaces[] | {type: .}]' "$SCRATCH/f.json")
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings" echo yes)" = yes ]
+}
