@@ -5,7 +5,8 @@
  *
  *	pair [-n RUNS] [-w WARMUP] [-o FILE.json] NAME COMMAND [ARG...] [:: NAME COMMAND [ARG...]]...
  *
- * One line each: NAME, then median, first quartile, third quartile and minimum in milliseconds, by tabs. A command
+ * One line each: NAME, then median, first quartile, third quartile and minimum in milliseconds, and the largest resident set of a
+ * process in KiB (getrusage(2): of the command and of those it waited for), by tabs. A command
  * that does not end with 0 ends the measurement: what fails fast is not fast.
  */
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -28,6 +30,7 @@ struct command {
 	const char *name;
 	char **argv;	/* borrowed, NULL-ended */
 	int64_t *times; /* nanoseconds, one a run; owned */
+	long rss_kib;
 };
 
 struct plan {
@@ -58,10 +61,11 @@ static int number(const char *text, unsigned max, unsigned *ret)
 }
 
 /* One run. Standard error stays: a command that fails says why. Return: nanoseconds, or -1 with a line printed. */
-static int64_t run_once(const struct command *command, const posix_spawn_file_actions_t *actions)
+static int64_t run_once(struct command *command, const posix_spawn_file_actions_t *actions)
 {
 	pid_t pid;
 	int status;
+	struct rusage usage;
 
 	int64_t start = now_ns();
 	int r = posix_spawnp(&pid, command->argv[0], actions, NULL, command->argv, environ);
@@ -69,11 +73,13 @@ static int64_t run_once(const struct command *command, const posix_spawn_file_ac
 		(void)fprintf(stderr, "pair: %s: %s\n", command->argv[0], strerror(r));
 		return -1;
 	}
-	while (waitpid(pid, &status, 0) < 0) {
+	while (wait4(pid, &status, 0, &usage) < 0) {
 		if (errno != EINTR)
 			return -1;
 	}
 	int64_t took = now_ns() - start;
+	if (usage.ru_maxrss > command->rss_kib)
+		command->rss_kib = usage.ru_maxrss;
 
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		(void)fprintf(stderr, "pair: %s: %s %d\n", command->name,
@@ -140,7 +146,8 @@ static int report(struct plan *plan)
 		double median = quantile(cmd->times, plan->runs, 2);
 		double q3 = quantile(cmd->times, plan->runs, 3);
 		double least = quantile(cmd->times, plan->runs, 0);
-		printf("%s\t%.3f\t%.3f\t%.3f\t%.3f\n", cmd->name, median, q1, q3, least);
+		printf("%s\t%.3f\t%.3f\t%.3f\t%.3f\t%ld\n", cmd->name, median, q1, q3, least,
+		       cmd->rss_kib);
 		if (json)
 			(void)fprintf(json,
 				      "%s{\"name\":\"%s\",\"runs\":%u,\"median_ms\":%.3f,"

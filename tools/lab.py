@@ -104,13 +104,13 @@ class Lab:
             return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
     def pair(self, commands, runs=50, warmup=5):
-        """{name: median ms, ...} of interleaved runs, start to exit. commands: {name: [argv]}."""
+        """{name: median ms, ..., rss_kib} of interleaved runs, start to exit. commands: {name: [argv]}."""
         args = []
         for name, command in commands.items():
             args += (["::"] if args else []) + [name, *command]
         out = run([self.pair_program, "-n", str(runs), "-w", str(warmup), *args], timeout=1800).stdout
         rows = (line.split("\t") for line in out.splitlines())
-        return {row[0]: dict(zip(("median", "q1", "q3", "min"), map(float, row[1:]))) for row in rows}
+        return {row[0]: dict(zip(("median", "q1", "q3", "min", "rss_kib"), map(float, row[1:]))) for row in rows}
 
     def leaked(self, wait_s=5):
         """What came since the beginning and is still here. The dying get a moment."""

@@ -23,19 +23,19 @@ struct mb1_info {
 	uint8_t framebuffer[8]; /* le64, not aligned */
 	struct le32 pitch, width, height;
 	uint8_t bits, framebuffer_type;
-};
+} __attribute__((packed));
 
 _Static_assert(offsetof(struct mb1_info, framebuffer) == 88, "Boot information format");
 
 struct mb1_module {
 	struct le32 start, end, string, reserved;
-};
+} __attribute__((packed));
 
 struct mb1_range {
 	struct le32 size; /* of what follows */
 	uint8_t start[8], len[8];
 	struct le32 type;
-};
+} __attribute__((packed));
 
 static int mb1_map(const struct boot_view *view, uint64_t at, uint64_t bytes,
 		   struct boot_info *info)

@@ -18,31 +18,31 @@ enum mb2_tag_type {
 
 struct mb2_tag {
 	struct le32 type, size; /* size: with this head, without the padding to 8 */
-};
+} __attribute__((packed));
 
 struct mb2_module {
 	struct mb2_tag tag;
 	struct le32 start, end;
 	/* text */
-};
+} __attribute__((packed));
 
 struct mb2_map {
 	struct mb2_tag tag;
 	struct le32 entry_bytes, version;
 	/* entries */
-};
+} __attribute__((packed));
 
 struct mb2_range {
 	struct le64 start, len;
 	struct le32 type, zero;
-};
+} __attribute__((packed));
 
 struct mb2_framebuffer {
 	struct mb2_tag tag;
 	struct le64 start;
 	struct le32 pitch, width, height;
 	uint8_t bits, type;
-};
+} __attribute__((packed));
 
 static int mb2_module(const struct boot_view *view, uint64_t at, uint32_t size,
 		      struct boot_info *info)
@@ -136,12 +136,12 @@ static int mb2_tag(const struct boot_view *view, uint64_t at, uint32_t type, uin
 
 int boot_info_multiboot2(const struct boot_view *view, uint64_t phys, struct boot_info *ret)
 {
-	const struct le32 *head = boot_view_at(view, phys, 8); /* total size, reserved */
+	const uint8_t *head = boot_view_at(view, phys, 8); /* total size, reserved */
 
 	boot_info_init(ret, "multiboot2");
 	if (!head)
 		return -EFAULT;
-	uint64_t total = le32_get(head[0]);
+	uint64_t total = le32_load(head);
 	if (!boot_view_at(view, phys, total))
 		return -EFAULT;
 	for (uint64_t offset = 8; offset + sizeof(struct mb2_tag) <= total;) {

@@ -13,16 +13,16 @@ struct pvh_start {
 	/* version 1 and up */
 	struct le64 map;
 	struct le32 n_map, reserved;
-};
+} __attribute__((packed));
 
 struct pvh_module {
 	struct le64 start, len, cmdline, reserved;
-};
+} __attribute__((packed));
 
 struct pvh_range {
 	struct le64 start, len;
 	struct le32 type, reserved;
-};
+} __attribute__((packed));
 
 _Static_assert(sizeof(struct pvh_start) == 56, "start_info.h");
 

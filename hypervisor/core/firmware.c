@@ -15,14 +15,14 @@ struct acpi_rsdp {
 	struct le32 len;
 	uint8_t xsdt[8];
 	uint8_t extended_checksum, reserved[3];
-};
+} __attribute__((packed));
 
 struct acpi_head {
 	uint8_t signature[4];
 	struct le32 len;
 	uint8_t revision, checksum, oem[6], oem_table[8], oem_revision[4], creator[4],
 		creator_revision[4];
-};
+} __attribute__((packed));
 
 _Static_assert(sizeof(struct acpi_rsdp) == 36 && sizeof(struct acpi_head) == 36, "ACPI 6.4");
 

@@ -28,9 +28,3 @@ int hv_virt_init_cpu(struct err *err);
  * One that cannot be made is a line on the console; the others start all the same. Return: how many were started.
  */
 unsigned hv_guests_start(const struct boot_info *info);
-
-/* ---- the server's end ---- */
-
-/* hv_power_off() - by ACPI or an emulator's port; if neither is there, halts. hv_reset() - by the keyboard controller, or a triple fault */
-_Noreturn void hv_power_off(void);
-_Noreturn void hv_reset(void);

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "core/io.h"
 #include "core/percpu.h"
 #include "core/spin.h"
 
@@ -10,7 +11,8 @@
 struct timer_list {
 	struct spin lock;
 	struct hv_timer *first;
-	uint64_t slice_ns; /* owner only */
+	uint64_t slice_ns;	 /* owner only */
+	struct hv_timer *firing; /* atomic: its fired() runs */
 } __attribute__((aligned(64)));
 
 static struct timer_list lists[CPU_MAX];
@@ -63,6 +65,15 @@ void timer_cancel(struct hv_timer *timer)
 	}
 }
 
+void timer_finish(struct hv_timer *timer)
+{
+	timer_cancel(timer);
+	for (unsigned i = 0; i < cpu_count(); i++) {
+		while (__atomic_load_n(&lists[i].firing, __ATOMIC_SEQ_CST) == timer)
+			cpu_relax();
+	}
+}
+
 void timer_arm(struct hv_timer *timer, uint64_t deadline_ns)
 {
 	struct cpu *cpu = cpu_this();
@@ -90,9 +101,11 @@ void timer_poll(void)
 		if (!timer || timer->deadline_ns > clock_ns())
 			break;
 		list->first = timer->next;
+		__atomic_store_n(&list->firing, timer, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&timer->cpu, NULL, __ATOMIC_RELEASE);
 		spin_unlock(&list->lock);
 		timer->fired(timer);
+		__atomic_store_n(&list->firing, NULL, __ATOMIC_RELEASE);
 	}
 	list_rearm(list); /* the alarm may have come early, and is a single shot */
 	spin_unlock(&list->lock);

@@ -24,6 +24,8 @@ struct hv_timer { /* embedded; zeroed is not armed */
 /* timer_arm() - fire on this CPU at deadline_ns; moves one that is armed, wherever. timer_cancel(): it may be firing just now. */
 void timer_arm(struct hv_timer *timer, uint64_t deadline_ns);
 void timer_cancel(struct hv_timer *timer);
+/* timer_finish() - cancel, and wait for one that is firing: its memory may go. Not from its fired(), and nobody arms it any more. */
+void timer_finish(struct hv_timer *timer);
 /* timer_poll() - fire what is due on this CPU */
 void timer_poll(void);
 /* timer_slice() - the scheduler's own deadline on this CPU, CLOCK_NEVER: none; arms the clock with the earliest */

@@ -46,10 +46,15 @@ void disks_interrupt(void *arg)
 	}
 }
 
-static void disks_tick(struct hv_timer *timer)
+void disks_poll(void)
 {
 	for (unsigned i = 0; i < disks.n; i++)
 		host_disk_poll(disks.at[i]);
+}
+
+static void disks_tick(struct hv_timer *timer)
+{
+	disks_poll();
 	timer_arm(timer, clock_ns() + POLL_NS);
 }
 

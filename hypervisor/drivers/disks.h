@@ -13,6 +13,9 @@
 /* disk_find() - a disk or a partition by its name, or a partition by its label ("label:data"). NULL: there is none. */
 struct disk *disk_find(const char *name);
 
+/* disks_poll() - finish what is over, on all of them. Any CPU. */
+void disks_poll(void);
+
 /* disks_add() - for drivers: initialised by host_disk_init(). Return: false: DISKS_MAX are there. */
 bool disks_add(struct host_disk *disk);
 /* disks_interrupt() - for trap_vector_take(): arg is the struct host_disk, or NULL: any of them */

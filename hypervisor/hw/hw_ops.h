@@ -12,7 +12,7 @@
  *	hw_ops, svm/ or vmx/				the world switch, and what the hardware calls things
  *
  * The registers that an exit handler looks at are in struct hw_vcpu and right between two enter()s: general registers,
- * RIP and RFLAGS; a handler changes them in place. All others stay where the hardware has them and are asked for.
+ * RIP, RFLAGS, CR3; a handler changes them in place, but for CR3. All others stay where the hardware has them and are asked for.
  *
  * A vcpu is loaded on one physical CPU at a time: load() takes it there (FPU, debug registers, TSC_AUX), unload()
  * brings that home, so that any CPU may load it next. enter() is for loaded ones alone.
@@ -92,6 +92,7 @@ struct hw_paging {
 struct hw_vcpu { /* embedded by the back end */
 	uint64_t regs[X86_REGS];
 	uint64_t rip, rflags;
+	uint64_t cr3; /* to be read only */
 	/*
 	 * An event that an exit interrupted, which is to be delivered again; owner. The caller of enter() gives it to
 	 * inject() before the next one, unless the guest is reset.

@@ -78,37 +78,33 @@ static inline void stgi(void)
 }
 
 /* What came out: the registers that the VMCB has, and an event that did not arrive. */
-static void registers_in(struct svm_vcpu *v)
+static inline void registers_in(struct hw_vcpu *hw, const struct vmcb *c)
 {
-	const struct vmcb *c = v->vmcb;
-
-	v->hw.regs[X86_RAX] = c->rax;
-	v->hw.regs[X86_RSP] = c->rsp;
-	v->hw.rip = c->rip;
-	v->hw.rflags = c->rflags;
+	hw->regs[X86_RAX] = c->rax;
+	hw->regs[X86_RSP] = c->rsp;
+	hw->rip = c->rip;
+	hw->rflags = c->rflags;
+	hw->cr3 = c->cr3;
 }
 
-static void registers_out(struct svm_vcpu *v)
+static inline void registers_out(const struct hw_vcpu *hw, struct vmcb *c)
 {
-	struct vmcb *c = v->vmcb;
-
-	c->rax = v->hw.regs[X86_RAX];
-	c->rsp = v->hw.regs[X86_RSP];
-	c->rip = v->hw.rip;
-	c->rflags = v->hw.rflags;
+	c->rax = hw->regs[X86_RAX];
+	c->rsp = hw->regs[X86_RSP];
+	c->rip = hw->rip;
+	c->rflags = hw->rflags;
 }
 
 /*
  * Software interrupts, INT3's and INTO's exceptions among them, are executed again by themselves. What was to be
  * injected and met an exit is the same event.
  */
-static void interrupted_note(struct svm_vcpu *v)
+static __attribute__((noinline)) void interrupted_note(struct svm_vcpu *v)
 {
 	uint64_t info = v->vmcb->exit_int_info;
 	uint8_t type = info >> 8 & 7, vector = (uint8_t)info;
 
-	v->hw.interrupted.type = HW_EVENT_NONE;
-	if (!(info & VMCB_EVENT_VALID) || type == VMCB_EVENT_SOFT)
+	if (type == VMCB_EVENT_SOFT)
 		return;
 	if (type == VMCB_EVENT_EXCEPTION && (vector == 3 || vector == 4))
 		return;
@@ -122,41 +118,34 @@ static void interrupted_note(struct svm_vcpu *v)
 	};
 }
 
-/* For panic(). */
-static void last_exit_note(const struct svm_vcpu *v)
-{
-	struct cpu_last_exit *last = &cpu_this()->last_exit;
-
-	last->reason = v->vmcb->exit_code;
-	last->info1 = v->vmcb->exit_info1;
-	last->info2 = v->vmcb->exit_info2;
-	last->rip = v->hw.rip;
-}
-
 void svm_enter(struct hw_vcpu *hw, struct hw_exit *ret)
 {
 	struct svm_vcpu *v = svm_vcpu_of(hw);
+	struct svm_cpu *cpu = svm_cpu_of();
+	struct vmcb *const c = v->vmcb;
 
+	hw->interrupted.type = HW_EVENT_NONE;
 	do {
-		registers_out(v);
-		svm_asid_check(v);
-		v->vmcb->clean = 0;
+		registers_out(hw, c);
+		if (v->asid_turn != cpu->turn)
+			svm_asid_give(v);
 		clgi();
 		if (__atomic_load_n(&hw->kicked, __ATOMIC_ACQUIRE)) {
 			__atomic_store_n(&hw->kicked, 0, __ATOMIC_RELAXED);
 			stgi();
 			trap_open();
 			/* Not entered: what was to be injected still is. */
-			hw->interrupted.type = HW_EVENT_NONE;
 			ret->kind = HW_EXIT_HOST;
 			return;
 		}
-		svm_switch(ptr_to_phys(v->vmcb), hw->regs, ptr_to_phys(svm_cpu_of()->host_save));
-		registers_in(v);
-		v->vmcb->event_injection = 0;
-		v->vmcb->tlb_control = 0;
-		interrupted_note(v);
-		last_exit_note(v);
+		svm_switch(ptr_to_phys(c), hw->regs, ptr_to_phys(cpu->host_save));
+		registers_in(hw, c);
+		c->event_injection = 0;
+		c->tlb_control = 0;
+		if (c->exit_int_info & VMCB_EVENT_VALID)
+			interrupted_note(v);
+		cpu->last_exit->reason = c->exit_code;
+		cpu->last_exit->rip = hw->rip;
 	} while (!svm_decode(v, ret));
 }
 

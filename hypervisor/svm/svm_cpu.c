@@ -26,6 +26,8 @@
 #define SVM_NEXT_RIP	   UINT32_C(0x8)
 #define SVM_DECODE_ASSISTS UINT32_C(0x80)
 
+#define TURN_CPU_SHIFT 48U
+
 #define IOPM_ORDER     2U /* 12 KiB: AMD APM 2, I/O Permissions Map */
 #define MSRPM_ORDER    1U /* 8 KiB: AMD APM 2, MSR Intercepts */
 #define MSRPM_BYTES    8192U
@@ -125,8 +127,10 @@ int svm_cpu_init(struct err *err)
 		return err_say(err, ENOMEM, "no memory for SVM");
 	}
 	cpuid_read(CPUID_SVM_LEAF, 0, svm);
+	c->last_exit = &cpu_this()->last_exit;
+	c->turn = (uint64_t)(cpu_this()->index + 1) << TURN_CPU_SHIFT;
 	c->n_asids = svm[1] > 1 ? svm[1] : 2; /* 0 is the host's */
-	c->next_asid = c->n_asids;	      /* the first turn begins with a flush */
+	c->next_asid = c->n_asids;
 	msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
 	msr_write(MSR_VM_HSAVE_PA, ptr_to_phys(c->hsave));
 	svm_fpu_enable();
@@ -145,18 +149,15 @@ const void *svm_msrpm(void)
 	return svm_cpu_of()->msrpm;
 }
 
-void svm_asid_check(struct svm_vcpu *v)
+void svm_asid_give(struct svm_vcpu *v)
 {
 	struct svm_cpu *c = svm_cpu_of();
 
-	if (v->asid_turn == c->turn && v->asid_cpu == cpu_this()->index && c->turn)
-		return;
-	if (c->next_asid == c->n_asids) {
+	if (c->next_asid == c->n_asids) { /* so the first turn begins with a flush, too */
 		c->next_asid = 1;
 		c->turn++;
 		v->vmcb->tlb_control = VMCB_TLB_FLUSH_ALL;
 	}
 	v->vmcb->asid = c->next_asid++;
 	v->asid_turn = c->turn;
-	v->asid_cpu = cpu_this()->index;
 }

@@ -4,11 +4,9 @@
 #include "svm/svm_private.h"
 
 /* Where the CPU says where the next instruction is, how long this one was. */
-static uint8_t insn_len(const struct svm_vcpu *v)
+static inline uint8_t insn_len(const struct vmcb *c)
 {
-	uint64_t len = v->vmcb->next_rip - v->vmcb->rip;
-
-	return v->vmcb->next_rip && len <= 15 ? (uint8_t)len : 0;
+	return c->next_rip && c->next_rip - c->rip <= 15 ? (uint8_t)(c->next_rip - c->rip) : 0;
 }
 
 static enum hw_exit_kind decode_pio(const struct svm_vcpu *v, struct hw_exit *ret)
@@ -28,6 +26,8 @@ static enum hw_exit_kind decode_npf(const struct svm_vcpu *v, struct hw_exit *re
 {
 	uint64_t info = v->vmcb->exit_info1;
 
+	svm_cpu_of()->last_exit->info1 = info;
+	svm_cpu_of()->last_exit->info2 = v->vmcb->exit_info2;
 	ret->npf.gpa = v->vmcb->exit_info2;
 	ret->npf.is_write = info & VMCB_NPF_WRITE;
 	ret->npf.is_fetch = info & VMCB_NPF_FETCH;
@@ -88,7 +88,7 @@ static enum hw_exit_kind decode_rest(const struct svm_vcpu *v, struct hw_exit *r
 
 bool svm_decode(struct svm_vcpu *v, struct hw_exit *ret)
 {
-	ret->insn_len = insn_len(v);
+	ret->insn_len = insn_len(v->vmcb);
 	switch ((uint32_t)v->vmcb->exit_code) {
 	case VMEXIT_INTR:
 	case VMEXIT_NMI:

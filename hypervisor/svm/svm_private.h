@@ -17,8 +17,7 @@ struct svm_vcpu {
 	uint64_t xcr0;
 	uint64_t tsc_aux;
 	uint64_t dr[4];	    /* while it is not loaded */
-	uint64_t asid_turn; /* of the CPU it was given its ASID by */
-	unsigned asid_cpu;  /* that CPU */
+	uint64_t asid_turn; /* of the CPU that gave it its ASID; 0: it has none */
 	bool in_nmi;	    /* its handler has not come to its IRET */
 	bool nmi_ends;	    /* it is at iret_rip; past that it is over */
 	uint64_t iret_rip;
@@ -61,8 +60,9 @@ void svm_xcr0_set(struct hw_vcpu *hw, uint64_t value);
 
 /* svm_cpu.c: what each CPU has for itself */
 struct svm_cpu {
-	void *hsave;	 /* where the CPU keeps its own state while a guest runs */
-	void *host_save; /* VMSAVE area: FS, GS, TR, ... */
+	void *hsave;			 /* where the CPU keeps its own state while a guest runs */
+	void *host_save;		 /* VMSAVE area: FS, GS, TR, ... */
+	struct cpu_last_exit *last_exit; /* of cpu_this() */
 	uint32_t n_asids, next_asid;
 	uint64_t turn;	       /* how often all ASIDs were used up, from 1 */
 	uint8_t *iopm, *msrpm; /* read by every vcpu that was created here */
@@ -75,6 +75,6 @@ static inline struct svm_cpu *svm_cpu_of(void)
 
 int svm_cpu_init(struct err *err);
 int svm_probe(struct hw_caps *ret, struct err *err);
-const void *svm_iopm(void);		 /* every port exits */
-const void *svm_msrpm(void);		 /* every MSR exits but those that are switched */
-void svm_asid_check(struct svm_vcpu *v); /* loaded: an ASID of this CPU's, flushed if it is new */
+const void *svm_iopm(void);		/* every port exits */
+const void *svm_msrpm(void);		/* every MSR exits but those that are switched */
+void svm_asid_give(struct svm_vcpu *v); /* loaded: a new ASID of this CPU's, without translations */

@@ -97,7 +97,7 @@ static void registers_set(struct svm_vcpu *v, const struct x86_state *state)
 	v->hw.rflags = state->rflags | X86_RFLAGS_FIXED;
 	c->cr0 = state->cr0;
 	c->cr2 = state->cr2;
-	c->cr3 = state->cr3;
+	c->cr3 = v->hw.cr3 = state->cr3;
 	c->cr4 = state->cr4;
 	c->efer = state->efer | EFER_SVME;
 	c->dr6 = state->dr[6] | DR6_FIXED;

@@ -9,9 +9,12 @@
 #include "core/hv.h"
 #include "core/page.h"
 #include "core/print.h"
+#include "drivers/disks.h"
 #include "vm/config.h"
 #include "vm/guest.h"
 #include "vm/guest_console.h"
+
+#define SERVER_DISK "server:"
 
 /* The base name of a file's first word: where it begins, and how long it is. */
 static const char *file_name(const struct boot_info *info, unsigned file, size_t *ret_len)
@@ -64,11 +67,43 @@ static int file_get(const struct boot_info *info, const struct config_guest *g, 
 
 /* What a guest of a boot loader's keeps beside itself. */
 struct boot_guest {
+	struct boot_guest *next; /* among those that have ended */
 	struct guest_console console;
 	struct guest *guest;
-	char name[CONFIG_NAME_BYTES];
+	struct config_guest config; /* restarts: that are left */
 };
 _Static_assert(sizeof(struct boot_guest) <= PAGE_BYTES, "a page each");
+
+/* Takes apart what has ended: a guest's vcpus cannot do that to themselves. One server has one. */
+static struct {
+	struct sched_entity entity;
+	struct spin lock;
+	struct boot_guest *first;
+	unsigned left;	     /* guests that were started and are not gone */
+	uint64_t free_bytes; /* before there were any */
+	const struct boot_info *info;
+} reaper;
+
+static struct boot_guest *reaper_next(void)
+{
+	spin_lock(&reaper.lock);
+	struct boot_guest *b = reaper.first;
+	if (b)
+		reaper.first = b->next;
+	spin_unlock(&reaper.lock);
+	return b;
+}
+
+static void reaper_count(void)
+{
+	if (__atomic_sub_fetch(&reaper.left, 1, __ATOMIC_ACQ_REL))
+		return;
+	int64_t missing = (int64_t)(reaper.free_bytes - page_free_bytes());
+	if (missing)
+		print("the last guest is gone: %ld bytes of memory are missing\n", (long)missing);
+	else
+		print("the last guest is gone: all of its memory is back\n");
+}
 
 /* Exits by reason, those that there were. */
 static void exits_print(const struct guest *guest)
@@ -99,6 +134,41 @@ static void boot_guest_ended(struct guest *guest, void *arg)
 	else
 		print("guest %s: %s\n", guest->name, guest_end_words(how));
 	exits_print(guest);
+	spin_lock(&reaper.lock);
+	b->next = reaper.first;
+	reaper.first = b;
+	spin_unlock(&reaper.lock);
+	sched_wake(&reaper.entity);
+}
+
+/* "server:nvme0p2": one of the server's; else a file in memory */
+static int disk_add(const struct boot_info *info, const struct config_guest *g,
+		    const struct config_disk *disk, struct guest *guest, struct err *err)
+{
+	const size_t prefix = strlen(SERVER_DISK);
+	struct guest_file file = { 0 };
+
+	if (strncmp(disk->file, SERVER_DISK, prefix) == 0) {
+		struct disk *server = disk_find(disk->file + prefix);
+		if (!server)
+			return err_say(err, ENOENT, "guest %s: the server has no disk %s", g->name,
+				       disk->file + prefix);
+		return guest_server_disk_add(guest, server, disk->read_only, err);
+	}
+	int r = file_get(info, g, disk->file, &file, err);
+	return r < 0 ? r
+		     : guest_disk_add(guest, (void *)(uintptr_t)file.data, file.len,
+				      disk->read_only, err);
+}
+
+static int devices_add(const struct boot_info *info, const struct config_guest *g,
+		       struct guest *guest, struct err *err)
+{
+	int r = guest_rng_add(guest, err);
+
+	for (unsigned i = 0; r == 0 && i < g->n_disks; i++)
+		r = disk_add(info, g, &g->disks[i], guest, err);
+	return r == 0 && g->has_net ? guest_nic_add(guest, g->mac, err) : r;
 }
 
 static int guest_make(const struct boot_info *info, const struct config_guest *g,
@@ -116,12 +186,75 @@ static int guest_make(const struct boot_info *info, const struct config_guest *g
 		.arg = b,
 	};
 
-	memcpy(b->name, g->name, sizeof(b->name));
-	guest_console_init(&b->console, b->name, g->console == CONFIG_CONSOLE_RAW);
+	guest_console_init(&b->console, b->config.name, g->console == CONFIG_CONSOLE_RAW);
 	int r = file_get(info, g, g->kernel, &config.kernel, err);
 	if (r == 0 && g->initrd[0])
 		r = file_get(info, g, g->initrd, &config.initrd, err);
-	return r == 0 ? guest_create(&config, &b->guest, err) : r;
+	if (r == 0)
+		r = guest_create(&config, &b->guest, err);
+	if (r == 0)
+		r = devices_add(info, g, b->guest, err);
+	if (r < 0) {
+		guest_destroy(b->guest);
+		b->guest = NULL;
+	}
+	return r;
+}
+
+/* Once more what it was; false: it cannot be made, which was said. */
+static bool guest_again(struct boot_guest *b)
+{
+	struct err err = { 0 };
+
+	if (!b->config.restarts)
+		return false;
+	b->config.restarts--;
+	if (guest_make(reaper.info, &b->config, b, &err) < 0) {
+		print("%s\n", err.text);
+		return false;
+	}
+	guest_start(b->guest);
+	return true;
+}
+
+static enum sched_reason reaper_run(struct sched_entity *entity, uint64_t deadline_ns)
+{
+	struct boot_guest *b = reaper_next();
+
+	(void)entity;
+	(void)deadline_ns;
+	if (!b)
+		return SCHED_HALT;
+	guest_destroy(b->guest);
+	b->guest = NULL;
+	if (!guest_again(b)) {
+		page_free(b, 0);
+		reaper_count();
+	}
+	return SCHED_YIELD; /* there may be more */
+}
+
+static bool is_same_disk(const struct config_disk *a, const struct config_disk *b)
+{
+	return !strcmp(a->file, b->file) && !(a->read_only && b->read_only);
+}
+
+/* Whether a disk of guest n is one of those before it, and one of the two writes. */
+static int disks_check(const struct config *config, unsigned n, struct err *err)
+{
+	const struct config_guest *g = &config->guests[n];
+
+	for (unsigned i = 0; i < n; i++) {
+		const struct config_guest *other = &config->guests[i];
+		for (unsigned a = 0; a < g->n_disks; a++) {
+			for (unsigned b = 0; b < other->n_disks; b++) {
+				if (is_same_disk(&g->disks[a], &other->disks[b]))
+					return err_say(err, EBUSY, "guest %s: guest %s has disk %s",
+						       g->name, other->name, g->disks[a].file);
+			}
+		}
+	}
+	return 0;
 }
 
 static bool guest_begin(const struct boot_info *info, const struct config_guest *g)
@@ -129,6 +262,9 @@ static bool guest_begin(const struct boot_info *info, const struct config_guest 
 	struct boot_guest *b = page_alloc(0);
 	struct err err = { 0 };
 	uint64_t start = clock_ns();
+
+	if (b)
+		b->config = *g;
 	int r = b ? guest_make(info, g, b, &err)
 		  : err_say(&err, ENOMEM, "guest %s: no memory", g->name);
 
@@ -137,6 +273,7 @@ static bool guest_begin(const struct boot_info *info, const struct config_guest 
 		page_free(b, 0);
 		return false;
 	}
+	(void)__atomic_add_fetch(&reaper.left, 1, __ATOMIC_ACQ_REL);
 	print("guest %s: %u vcpus, %lu MiB, made in %lu us\n", g->name, g->vcpus,
 	      (unsigned long)(g->memory_bytes >> 20), (unsigned long)((clock_ns() - start) / 1000));
 	guest_start(b->guest);
@@ -155,10 +292,15 @@ static unsigned config_order(void)
 unsigned hv_guests_start(const struct boot_info *info)
 {
 	int file = config_file(info);
+	reaper.free_bytes = page_free_bytes();
+	reaper.info = info;
 	struct config *config = file < 0 ? NULL : page_alloc(config_order());
 	struct err err = { 0 };
 	unsigned started = 0;
 
+	reaper.entity = (struct sched_entity){ .name = "reaper", .run = reaper_run };
+	reaper.left = 1; /* ours, until all are started */
+	sched_add(&reaper.entity);
 	if (!config) {
 		print(file < 0 ? "no file of the loader's ends in .cfg: no guests\n"
 			       : "no memory for the guests' config\n");
@@ -167,9 +309,15 @@ unsigned hv_guests_start(const struct boot_info *info)
 	if (config_parse(phys_to_ptr(info->files[file].start), info->files[file].len, config,
 			 &err) < 0)
 		print("%s: %s\n", boot_file_text(info, (unsigned)file), err.text);
-	for (unsigned i = 0; i < config->n; i++)
-		started += guest_begin(info, &config->guests[i]);
+	for (unsigned i = 0; i < config->n; i++) {
+		if (disks_check(config, i, &err) < 0)
+			print("%s\n", err.text);
+		else
+			started += guest_begin(info, &config->guests[i]);
+	}
 	page_free(config, config_order());
+	if (started)
+		reaper_count();
 	return started;
 }
 

@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <string.h>
 
-#define VCPUS_MAX  16U
-#define WEIGHT_MAX 65535U
-#define CAP_MAX	   (100U * VCPUS_MAX)
-#define LARGE	   (UINT64_C(2) << 20)
+#define VCPUS_MAX   64U
+#define WEIGHT_MAX  65535U
+#define RESTART_MAX 1000000U
+#define CAP_MAX	    (100U * VCPUS_MAX)
+#define LARGE	    (UINT64_C(2) << 20)
 
 /* A piece of the text. */
 struct word {
@@ -180,6 +181,11 @@ static int key_cap(struct parser *p)
 	return small_number(p, 1, CAP_MAX, &p->guest->cap_percent);
 }
 
+static int key_restart(struct parser *p)
+{
+	return small_number(p, 0, RESTART_MAX, &p->guest->restarts);
+}
+
 static int key_kernel(struct parser *p)
 {
 	return one_word(p, p->guest->kernel, sizeof(p->guest->kernel));
@@ -247,7 +253,7 @@ static int key_net(struct parser *p)
 	for (unsigned i = 0; good && i < 6; i++) {
 		int high = hex_digit(w.at[3 * i]), low = hex_digit(w.at[3 * i + 1]);
 		good = high >= 0 && low >= 0 && (i == 5 || w.at[3 * i + 2] == ':');
-		p->guest->mac[i] = (uint8_t)(high << 4 | low);
+		p->guest->mac[i] = good ? (uint8_t)(high << 4 | low) : 0;
 	}
 	if (!good || p->guest->mac[0] & 1)
 		return refuse(p, EINVAL, "not the address of a network card", w);
@@ -261,7 +267,7 @@ static const struct {
 	{ "guest", key_guest },	  { "memory", key_memory }, { "vcpus", key_vcpus },
 	{ "kernel", key_kernel }, { "initrd", key_initrd }, { "append", key_append },
 	{ "weight", key_weight }, { "cap", key_cap },	    { "console", key_console },
-	{ "disk", key_disk },	  { "net", key_net },
+	{ "disk", key_disk },	  { "net", key_net },	    { "restart", key_restart },
 };
 
 static int line_parse(struct parser *p, struct word line)

@@ -13,8 +13,10 @@
  *	append console=ttyS0	the rest of the line is the kernel's command line
  *	weight 256		share of CPU time: core/sched.h
  *	cap 50			at most so many per cent of a CPU
+ *	restart 3		start it again when it ends, whatever the reason, so many times; 0 without
  *	console lines		its serial port on the server's console: lines (with its name, the default), raw, none
  *	disk root.img		virtio-blk over a file in memory; may come more than once
+ *	disk server:nvme0p2	over a disk or partition of the server, or server:label:data: drivers/disks.h
  *	disk base.img read-only
  *	net 02:53:00:00:00:01	virtio-net on the server's switch; the address may be left out
  *
@@ -46,6 +48,7 @@ struct config_guest {
 	char kernel[CONFIG_FILE_BYTES], initrd[CONFIG_FILE_BYTES]; /* initrd "": none */
 	char append[CONFIG_APPEND_BYTES];
 	uint32_t weight, cap_percent; /* 0: the default */
+	uint32_t restarts;
 	enum config_console console;
 	struct config_disk disks[CONFIG_DISKS];
 	unsigned n_disks;

@@ -239,6 +239,7 @@ int guest_create(const struct guest_config *config, struct guest **ret, struct e
 
 void guest_start(struct guest *guest)
 {
+	guest->is_started = true;
 	for (unsigned i = 0; i < guest->n_vcpus; i++)
 		sched_add(&guest->vcpus[i].entity);
 	for (unsigned i = 0; i < guest->n_vcpus; i++)
@@ -249,8 +250,9 @@ void guest_destroy(struct guest *guest)
 {
 	if (!guest)
 		return;
-	guest_end(guest, GUEST_DESTROYED, 0);
-	for (unsigned i = 0; i < guest->n_vcpus; i++)
+	if (guest->is_started)
+		guest_end(guest, GUEST_DESTROYED, 0);
+	for (unsigned i = 0; guest->is_started && i < guest->n_vcpus; i++)
 		sched_remove(&guest->vcpus[i].entity);
 	guest_free(guest);
 }

@@ -35,9 +35,10 @@
 #include "machine/pci.h"
 #include "machine/pm.h"
 #include "vm/guest_clock.h"
+#include "vm/guest_virtio.h"
 #include "vm/vcpu.h"
 
-#define GUEST_VCPUS	 16U
+#define GUEST_VCPUS	 64U
 #define GUEST_NAME_BYTES 32U
 #define GUEST_BLOCKS	 MEM_SLOTS
 
@@ -80,6 +81,7 @@ struct guest_vcpu {
 	struct hv_vcpu *vcpu;
 	struct vcpu_io io;
 	bool halted; /* owner: sleeps until an interrupt */
+	bool attention; /* atomic: its interrupts, or the guest's end, are to be looked at before it runs on */
 };
 
 struct guest_block {
@@ -102,11 +104,14 @@ struct guest {
 	struct fwcfg fwcfg;
 	struct debug_exit debug_exit;
 	struct serial serial;
+	struct guest_virtio *devices[GUEST_DEVICES];
+	unsigned n_devices;
 	struct console no_console;
 	struct machine_events events;
 	struct vm *vm;
 	struct guest_vcpu vcpus[GUEST_VCPUS];
 	unsigned n_vcpus;
+	bool is_started;
 	uint32_t service;	 /* atomic: somebody serves */
 	uint32_t service_wanted; /* atomic: there may be something to serve */
 	uint32_t end;		 /* enum guest_end; atomic, set once */
@@ -122,6 +127,7 @@ struct guest {
  * Return: 0; -ENOMEM, -EINVAL (config), and the errors of boot_load(); the text says which.
  */
 int guest_create(const struct guest_config *config, struct guest **ret, struct err *err);
+/* Before guest_start(), guest_rng_add() and its kin (vm/guest_virtio.h) give it more devices. */
 /* guest_start() - its vcpus are for the scheduler now. */
 void guest_start(struct guest *guest);
 /* guest_destroy() - NULL is a no-op. Not from a vcpu's run(); one that runs is ended first. */

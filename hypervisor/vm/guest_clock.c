@@ -129,7 +129,7 @@ void guest_clock_init(struct guest_clock *c, void (*due)(struct guest_clock *clo
 void guest_clock_fini(struct guest_clock *c)
 {
 	if (c->clock.ops)
-		timer_cancel(&c->alarm);
+		timer_finish(&c->alarm);
 }
 
 bool guest_clock_is_due(const struct guest_clock *c)

@@ -100,6 +100,7 @@ int guest_devices_init(struct guest *g, struct err *err)
 
 void guest_devices_fini(struct guest *g)
 {
+	guest_virtio_fini(g);
 	if (g->rtc.clock)
 		rtc_fini(&g->rtc);
 	if (g->pm.clock)

@@ -16,6 +16,7 @@ void guest_service(struct guest *guest)
 			return;
 		__atomic_store_n(&guest->service_wanted, 0, __ATOMIC_SEQ_CST);
 		guest_clock_fire(&guest->clock);
+		guest_virtio_serve(guest);
 		__atomic_store_n(&guest->service, 0, __ATOMIC_SEQ_CST);
 	} while (__atomic_load_n(&guest->service_wanted, __ATOMIC_SEQ_CST));
 }

@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One vcpu's turn on a CPU of the server: what each exit means to the machine. */
-#include <string.h>
-
+#include "base/core/bytes.h"
 #include "core/clock.h"
 #include "core/percpu.h"
 #include "core/timer.h"
 #include "vm/guest.h"
 
-static uint64_t io_load(const uint8_t *data, unsigned len)
+static uint64_t io_load(const uint8_t data[8], unsigned len)
 {
-	uint64_t value = 0;
-
-	memcpy(&value, data, len);
-	return value;
+	return le64_load(data) & (UINT64_MAX >> (64 - 8 * len));
 }
 
+/* Data is the engine's buffer of 8 bytes. */
 static void vcpu_pio(struct guest *guest, struct vcpu_io *io)
 {
 	uint8_t *data = io->pio.data;
@@ -23,7 +20,7 @@ static void vcpu_pio(struct guest *guest, struct vcpu_io *io)
 		bus_write(&guest->pio, io->pio.port, io->pio.len, io_load(data, io->pio.len));
 	} else {
 		uint64_t value = bus_read(&guest->pio, io->pio.port, io->pio.len);
-		memcpy(data, &value, io->pio.len);
+		le64_store(data, value);
 	}
 }
 
@@ -41,7 +38,7 @@ static void vcpu_mmio(struct guest_vcpu *v, struct vcpu_io *io)
 			value = bus_read(&guest->mmio, gpa, len);
 	}
 	if (!io->mmio.is_write)
-		memcpy(io->mmio.data, &value, len);
+		le64_store(io->mmio.data, value);
 }
 
 /* What the machine does about an exit. */
@@ -51,9 +48,6 @@ static void vcpu_handle(struct guest_vcpu *v, enum vcpu_exit exit)
 	struct vcpu_io *io = &v->io;
 
 	switch (exit) {
-	case VCPU_EXIT_PIO:
-		vcpu_pio(guest, io);
-		return;
 	case VCPU_EXIT_MMIO:
 		vcpu_mmio(v, io);
 		return;
@@ -93,31 +87,59 @@ static enum sched_reason vcpu_leave(struct guest_vcpu *v, enum sched_reason reas
 	return reason;
 }
 
+/*
+ * What may have changed what the vcpu is to take: all exits but an access to a device that is not its LAPIC, or to a port.
+ * Whatever such a device raises comes by guest_vcpu_wake().
+ */
+static bool exit_matters(const struct guest_vcpu *v, enum vcpu_exit exit)
+{
+	return exit != VCPU_EXIT_MMIO ||
+	       lapic_owns(&v->guest->chip.lapics[v->index], v->io.mmio.gpa);
+}
+
+/* Its slice is over, or somebody else is to run. */
+static bool vcpu_yields(uint64_t deadline_ns)
+{
+	timer_poll();
+	return clock_ns() >= deadline_ns || sched_must_yield();
+}
+
 enum sched_reason guest_vcpu_run(struct sched_entity *entity, uint64_t deadline_ns)
 {
 	struct guest_vcpu *v = container_of(entity, struct guest_vcpu, entity);
 	struct guest *guest = v->guest;
+	bool look = true;
 
 	hv_vcpu_load(v->vcpu);
 	cpu_this()->last_exit.guest = guest->name;
 	for (;;) {
 		if (__atomic_load_n(&guest->service_wanted, __ATOMIC_ACQUIRE) ||
-		    guest_clock_is_due(&guest->clock))
+		    (look && guest_clock_is_due(&guest->clock)))
 			guest_service(guest);
-		if (guest_ended(guest) != GUEST_RUNS)
-			return vcpu_stop(v);
-		if (!guest_before_run(v))
-			return vcpu_leave(v, SCHED_HALT);
+		if (look || __atomic_load_n(&v->attention, __ATOMIC_ACQUIRE)) {
+			__atomic_store_n(&v->attention, false, __ATOMIC_SEQ_CST);
+			if (guest_ended(guest) != GUEST_RUNS)
+				return vcpu_stop(v);
+			if (!guest_before_run(v))
+				return vcpu_leave(v, SCHED_HALT);
+		}
 		enum vcpu_exit exit = hv_cpu_ops.run(&v->vcpu->base, &v->io);
+		if (exit == VCPU_EXIT_PIO) { /* the most, and nothing else is to be asked */
+			vcpu_pio(guest, &v->io);
+			look = false;
+			continue;
+		}
 		vcpu_handle(v, exit);
-		if (exit == VCPU_EXIT_KICKED && (clock_ns() >= deadline_ns || sched_must_yield()))
+		if (exit == VCPU_EXIT_KICKED && vcpu_yields(deadline_ns))
 			return vcpu_leave(v, SCHED_YIELD);
+		look = exit_matters(v, exit);
 	}
 }
 
 /* One that is loaded on this very CPU is not in the guest now: it looks at its interrupts before it enters. */
 void guest_vcpu_wake(struct guest_vcpu *v)
 {
+	__atomic_store_n(&v->attention, true, __ATOMIC_SEQ_CST);
 	if (hv_vcpu_is_here(v->vcpu))
 		return;
 	hv_cpu_ops.kick(&v->vcpu->base);

@@ -46,6 +46,8 @@ struct hv_vcpu {
 	bool is_loaded;
 	unsigned loaded_on; /* atomic: a CPU's index, for kick() */
 
+	bool is_busy; /* one of the next ones is set, or the window is open: deliver() looks */
+	bool window_is_open;
 	struct hw_event again;	   /* its delivery met an exit */
 	struct hw_event exception; /* raised by what we did for the guest */
 	bool nmi_pending;

@@ -223,7 +223,16 @@ static void leaf_now(struct hv_vcpu *v, uint32_t function, uint32_t index, uint3
 	}
 }
 
-void hv_cpuid_exit(struct hv_vcpu *v)
+static void regs_put(uint64_t r[X86_REGS], uint32_t eax, uint32_t ebx, uint32_t ecx, uint32_t edx)
+{
+	r[X86_RAX] = eax;
+	r[X86_RBX] = ebx;
+	r[X86_RCX] = ecx;
+	r[X86_RDX] = edx;
+}
+
+/* Leaves that are searched for, or that change. */
+static __attribute__((noinline)) void cpuid_slow(struct hv_vcpu *v)
 {
 	uint64_t *r = v->hw->regs;
 	uint32_t function = (uint32_t)r[X86_RAX], index = (uint32_t)r[X86_RCX];
@@ -235,12 +244,19 @@ void hv_cpuid_exit(struct hv_vcpu *v)
 		regs[1] = leaf->ebx;
 		regs[2] = leaf->ecx;
 		regs[3] = leaf->edx;
-		if (function == CPUID_FEATURES || function == CPUID_EXTENDED_FEATURES ||
-		    function == CPUID_XSAVE)
-			leaf_now(v, function, index, regs);
+		leaf_now(v, function, index, regs);
 	}
-	r[X86_RAX] = regs[0];
-	r[X86_RBX] = regs[1];
-	r[X86_RCX] = regs[2];
-	r[X86_RDX] = regs[3];
+	regs_put(r, regs[0], regs[1], regs[2], regs[3]);
+}
+
+void hv_cpuid_exit(struct hv_vcpu *v)
+{
+	uint32_t function = (uint32_t)v->hw->regs[X86_RAX];
+	unsigned first = v->cpuid_first[slot_of(function)];
+	const struct cpuid_leaf *leaf = &v->leaves[first - 1];
+
+	if (!first || leaf->function != function || leaf->indexed || function == CPUID_FEATURES)
+		cpuid_slow(v);
+	else
+		regs_put(v->hw->regs, leaf->eax, leaf->ebx, leaf->ecx, leaf->edx);
 }

@@ -34,25 +34,30 @@ unsigned hv_fetch(struct hv_vcpu *v, uint8_t ret[X86_INSN_MAX])
 	return first;
 }
 
-unsigned hv_insn_len(struct hv_vcpu *v, const struct hw_exit *exit)
+static __attribute__((noinline)) unsigned length_decode(struct hv_vcpu *v, uint8_t kind,
+							struct hv_length *known)
 {
 	uint8_t bytes[X86_INSN_MAX];
 	struct x86_insn insn;
+	unsigned n = hv_fetch(v, bytes);
+
+	if (!n)
+		return 0;
+	int len = x86_decode(bytes, n, (enum x86_code)v->paging.code, &insn);
+	if (len <= 0) /* rewritten under our feet: let it be executed again */
+		return 0;
+	*known = (struct hv_length){ v->hw->rip, v->paging.cr3, kind, (uint8_t)len };
+	return (unsigned)len;
+}
+
+unsigned hv_insn_len(struct hv_vcpu *v, const struct hw_exit *exit)
+{
 	struct hv_length *known = &v->lengths[v->hw->rip % HV_LENGTHS];
 
 	if (exit->insn_len)
 		return exit->insn_len;
-	v->vm->hw_ops->paging(v->hw, &v->paging);
-	if (known->len && known->rip == v->hw->rip && known->cr3 == v->paging.cr3 &&
-	    known->kind == exit->kind)
+	if (known->rip == v->hw->rip && known->kind == exit->kind && known->len &&
+	    known->cr3 == v->hw->cr3)
 		return known->len;
-	unsigned n = hv_fetch(v, bytes);
-	if (!n)
-		return 0;
-	int len = x86_decode(bytes, n, (enum x86_code)v->paging.code, &insn);
-	if (len <= 0) { /* rewritten under our feet: let it be executed again */
-		return 0;
-	}
-	*known = (struct hv_length){ v->hw->rip, v->paging.cr3, (uint8_t)exit->kind, (uint8_t)len };
-	return (unsigned)len;
+	return length_decode(v, (uint8_t)exit->kind, known);
 }

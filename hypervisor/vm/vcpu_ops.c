@@ -191,6 +191,7 @@ static int hv_state_set(struct vcpu *base, const struct x86_state *state)
 	v->again.type = v->exception.type = HW_EVENT_NONE;
 	v->nmi_pending = false;
 	v->vector = -1;
+	v->is_busy = true; /* a window may be open */
 	return 0;
 }
 
@@ -227,19 +228,28 @@ static bool hv_irq_ready(struct vcpu *base)
 
 static int hv_inject(struct vcpu *base, uint8_t vector)
 {
-	hv_vcpu_of(base)->vector = vector;
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	v->vector = vector;
+	v->is_busy = true;
 	return 0;
 }
 
 static int hv_inject_nmi(struct vcpu *base)
 {
-	hv_vcpu_of(base)->nmi_pending = true;
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	v->nmi_pending = true;
+	v->is_busy = true;
 	return 0;
 }
 
 static void hv_irq_window(struct vcpu *base, bool wanted)
 {
-	hv_vcpu_of(base)->window_wanted = wanted;
+	struct hv_vcpu *v = hv_vcpu_of(base);
+
+	v->window_wanted = wanted;
+	v->is_busy |= wanted || v->window_is_open;
 }
 
 static uint8_t hv_cr8_get(struct vcpu *base)

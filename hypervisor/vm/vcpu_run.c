@@ -20,6 +20,7 @@ void hv_raise(struct hv_vcpu *v, uint8_t vector, bool has_error, uint32_t error)
 		error = 0;
 		v->again.type = HW_EVENT_NONE;
 	}
+	v->is_busy = true;
 	v->exception = (struct hw_event){ HW_EVENT_EXCEPTION, vector, has_error, error };
 }
 
@@ -56,7 +57,11 @@ static void deliver(struct hv_vcpu *v)
 		give(v, &irq);
 	}
 	bool wanted = v->window_wanted || v->vector >= 0 || v->again.type == HW_EVENT_IRQ;
-	ops->window(v->hw, wanted);
+	if (wanted != v->window_is_open)
+		ops->window(v->hw, wanted);
+	v->window_is_open = wanted;
+	v->is_busy = wanted || v->nmi_pending || v->again.type != HW_EVENT_NONE ||
+		     v->exception.type != HW_EVENT_NONE;
 }
 
 /* An instruction of a fixed meaning is done; false: it cannot be read, and the guest gets that fault. */
@@ -244,11 +249,14 @@ enum vcpu_exit hv_run(struct vcpu *base, struct vcpu_io *io)
 
 	v->halted = false;
 	while (result == GO_ON) {
-		deliver(v);
+		if (v->is_busy)
+			deliver(v);
 		v->vm->hw_ops->enter(v->hw, &exit);
 		v->exits[exit.kind]++;
-		if (v->hw->interrupted.type != HW_EVENT_NONE)
+		if (v->hw->interrupted.type != HW_EVENT_NONE) {
 			v->again = v->hw->interrupted;
+			v->is_busy = true;
+		}
 		result = handle(v, &exit, io);
 	}
 	return result;

@@ -10,6 +10,8 @@
 #include "base/os/json.h"
 #include "cli/flags.h"
 
+#define RUN_ROOT_MIN (INT64_C(16) << 20) /* bytes: docs/spec.md, root_bytes */
+
 struct run_member {
 	const char *opt;    /* "volume" */
 	const char *member; /* "mounts" */
@@ -262,6 +264,7 @@ int run_config(const struct args *args, json_t **ret, struct err *err)
 		run_virt,     run_userns, run_end,	flag_vm,   flag_health,
 	};
 	const char *shm = args_text(args, "shm-size", NULL);
+	const char *root = args_text(args, "root-size", NULL);
 	int64_t bytes;
 
 	int r = run_utf8(args, err);
@@ -275,6 +278,13 @@ int run_config(const struct args *args, json_t **ret, struct err *err)
 	if (r == 0 && shm) {
 		r = args_size(shm, "--shm-size", &bytes, err);
 		r = r < 0 ? r : flag_set(config, "shm_bytes", json_integer(bytes), err);
+	}
+	if (r == 0 && root) {
+		r = args_size(root, "--root-size", &bytes, err);
+		if (r == 0 && bytes < RUN_ROOT_MIN)
+			return err_say(err, EINVAL, "--root-size must be at least 16m, not %s",
+				       root);
+		r = r < 0 ? r : flag_set(config, "root_bytes", json_integer(bytes), err);
 	}
 	if (r < 0)
 		return r;

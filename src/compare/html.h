@@ -23,6 +23,8 @@ void html_text(struct buf *out, const char *text);
 /* page_add(), page_text(), page_printf() - onto the page: markup, escaped text, markup. A failure to allocate is sticky. */
 void page_add(struct page *page, const char *markup);
 void page_text(struct page *page, const char *text);
+/* page_code() - the same, and what stands between two backquotes is code. */
+void page_code(struct page *page, const char *text);
 void page_printf(struct page *page, const char *fmt, ...) PRINTF_LIKE(2, 3);
 /* page_short() - so many of its characters at most (80), the rest as "…": for drawings, which cut what does not fit. */
 void page_short(struct page *page, const char *text, size_t chars);

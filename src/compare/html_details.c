@@ -61,7 +61,7 @@ static void details_table(struct page *page, size_t metric, const struct details
 	const struct result_metric *m = &r->metrics[metric];
 
 	page_add(page, "<h3>");
-	page_text(page, *m->title ? m->title : m->id);
+	page_code(page, *m->title ? m->title : m->id);
 	page_printf(
 		page,
 		"</h3><div class=\"scroll\" role=\"region\" tabindex=\"0\" aria-label=\"part %zu\">"

@@ -18,6 +18,8 @@
 #define DOTS_LABEL  17
 #define DOTS_LINE   15 /* a label's second line */
 #define DOTS_CHARS  46 /* of a label, and what stands at the right of it: as wide as a telephone */
+#define DOTS_TITLE  512
+#define DOTS_BASE   160
 #define DOTS_LANE   13
 #define DOTS_ROW    9	/* between rows */
 #define DOTS_NEAR   3.4 /* percent: 12 of 350 pixels, on a telephone */
@@ -142,28 +144,6 @@ static void dots_draw(struct page *page, size_t metric, const struct dot *dot, d
 	page_add(page, "</g>");
 }
 
-/* What a ratio of 1 is, at the row's right, where there is room on a telephone. */
-static void dots_base(struct page *page, size_t metric, double y)
-{
-	const struct view *view = page->view;
-	const struct result_metric *m = &view->result->metrics[metric];
-	int base = view->baselines[view->shown[0]];
-	char number[FIGURE_TEXT];
-
-	if (base < 0 || !view_figure(view, metric, (size_t)base)->s.n)
-		return;
-	figure_text(view_figure(view, metric, (size_t)base)->s.median, number);
-	if (strlen(m->title) + strlen(view->result->columns[base].title) + strlen(number) +
-		    strlen(m->unit) >
-	    46)
-		return;
-	page_printf(page, "<text class=\"base\" x=\"100%%\" y=\"%.1f\">", y);
-	page_title(page, (size_t)base);
-	page_printf(page, " %s ", number);
-	page_text(page, m->unit);
-	page_add(page, "</text>");
-}
-
 /* Bytes of a title that stand on its row's first line: all, or up to the last blank that fits. */
 static size_t dots_break(const char *title)
 {
@@ -178,27 +158,66 @@ static size_t dots_break(const char *title)
 	return strlen(title);
 }
 
-/* The metric's title above its marks, in two lines where it is long. Return: pixels it takes; draw: false only measures. */
+/* A title as a drawing has it: without the backquotes that make code of a word elsewhere. */
+static void dots_title(const struct result_metric *m, char ret[DOTS_TITLE])
+{
+	size_t n = 0;
+
+	for (const char *c = *m->title ? m->title : m->id; *c && n < DOTS_TITLE - 1; c++) {
+		if (*c != '`')
+			ret[n++] = *c;
+	}
+	ret[n] = '\0';
+}
+
+/* What a ratio of 1 is, "host 1.11 ms"; "": nothing was measured. */
+static void dots_base(const struct view *view, size_t metric, char ret[DOTS_BASE])
+{
+	const struct result *r = view->result;
+	int base = view->baselines[view->shown[0]];
+	char number[FIGURE_TEXT];
+
+	ret[0] = '\0';
+	if (base < 0 || !view_figure(view, metric, (size_t)base)->s.n)
+		return;
+	figure_text(view_figure(view, metric, (size_t)base)->s.median, number);
+	(void)snprintf(ret, DOTS_BASE, "%.40s %s %.40s", r->columns[base].title, number,
+		       r->metrics[metric].unit); /* cut: it is what fits */
+}
+
+static void dots_line(struct page *page, const char *text, double y)
+{
+	page_printf(page, "<text class=\"lab\" x=\"0\" y=\"%.1f\">", y);
+	page_short(page, text, DOTS_CHARS);
+	page_add(page, "</text>");
+}
+
+/*
+ * The metric's title above its marks, in two lines where it is long, and at the right of the first line that has room on a telephone what the
+ * ratios are to. Return: pixels it takes; draw: false only measures.
+ */
 static double dots_label(struct page *page, size_t metric, double y, bool draw)
 {
-	const struct result_metric *m = &page->view->result->metrics[metric];
-	const char *title = *m->title ? m->title : m->id;
-	size_t first = dots_break(title);
-	bool two = first > 0 && title[first];
-	char line[DOTS_CHARS * 4 + 1]; /* characters of UTF-8 */
+	char title[DOTS_TITLE], base[DOTS_BASE], line[DOTS_TITLE];
 
+	dots_title(&page->view->result->metrics[metric], title);
+	dots_base(page->view, metric, base);
+	size_t first = dots_break(title);
+	const char *rest = first > 0 && title[first] ? title + first + 1 : "";
+	(void)snprintf(line, sizeof(line), "%.*s", *rest ? (int)first : (int)strlen(title), title);
+	unsigned lines = *rest ? 2 : 1, at = 0;
+	if (*base && strlen(line) + strlen(base) > DOTS_CHARS + 2)
+		at = *rest && strlen(rest) + strlen(base) <= DOTS_CHARS + 2 ? 1 : lines;
 	if (draw) {
-		(void)snprintf(line, sizeof(line), "%.*s", (int)first, title);
-		page_printf(page, "<text class=\"lab\" x=\"0\" y=\"%.1f\">", y + 12);
-		page_short(page, two ? line : title, DOTS_CHARS);
+		dots_line(page, line, y + 12);
+		if (*rest)
+			dots_line(page, rest, y + 12 + DOTS_LINE);
+		page_printf(page, "<text class=\"base\" x=\"100%%\" y=\"%.1f\">",
+			    y + 12 + DOTS_LINE * at);
+		page_text(page, base);
 		page_add(page, "</text>");
 	}
-	if (draw && two) {
-		page_printf(page, "<text class=\"lab\" x=\"0\" y=\"%.1f\">", y + 12 + DOTS_LINE);
-		page_short(page, title + first + 1, DOTS_CHARS);
-		page_add(page, "</text>");
-	}
-	return DOTS_LABEL + (two ? DOTS_LINE : 0);
+	return DOTS_LABEL + DOTS_LINE * ((at == lines ? at + 1 : lines) - 1);
 }
 
 /* A metric's row at y; the next one's. draw: false only measures. */
@@ -211,7 +230,6 @@ static double dots_metric(struct page *page, const struct axis *axis, size_t met
 
 	double label = dots_label(page, metric, y, draw);
 	if (draw) {
-		dots_base(page, metric, y + 12);
 		for (size_t i = 0; i < n; i++)
 			dots_draw(page, metric, &dots[i],
 				  y + label + DOTS_LANE * (dots[i].lane + 0.5));

@@ -57,6 +57,25 @@ void page_text(struct page *page, const char *text)
 	html_text(&page->out, text);
 }
 
+void page_code(struct page *page, const char *text)
+{
+	for (const char *open = strchr(text, '`'); open; open = strchr(text, '`')) {
+		const char *close = strchr(open + 1, '`');
+		char part[256];
+		if (!close || open - text >= (ptrdiff_t)sizeof(part) ||
+		    close - open > (ptrdiff_t)sizeof(part))
+			break;
+		(void)snprintf(part, sizeof(part), "%.*s", (int)(open - text), text);
+		page_text(page, part);
+		(void)snprintf(part, sizeof(part), "%.*s", (int)(close - open - 1), open + 1);
+		page_add(page, "<code>");
+		page_text(page, part);
+		page_add(page, "</code>");
+		text = close + 1;
+	}
+	page_text(page, text);
+}
+
 void page_short(struct page *page, const char *text, size_t chars)
 {
 	char cut[256];

@@ -121,7 +121,7 @@ static void table_metric(struct page *page, size_t metric)
 
 	metric_label(m, &label);
 	page_add(page, "<tr><th scope=\"row\">");
-	page_text(page, buf_str(&label));
+	page_code(page, buf_str(&label));
 	page_add(page, "<span class=\"small\">");
 	page_text(page, m->source);
 	table_runs(page, metric);
@@ -232,7 +232,7 @@ static void isolation_matrix(struct page *page)
 			continue;
 		metric_label(&r->metrics[m], &label);
 		page_add(page, "<tr><th scope=\"row\">");
-		page_text(page, buf_str(&label));
+		page_code(page, buf_str(&label));
 		page_add(page, "</th>");
 		for (size_t i = 0; i < page->view->n_shown; i++)
 			isolation_cell(page, m, page->view->shown[i]);

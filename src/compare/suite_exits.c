@@ -77,7 +77,7 @@ static int exits_start(struct column *column, double *ret, json_t **ret_detail, 
 		.measure = exits_exec_##name,                                                      \
 	}
 
-EXITS_EXEC(all, EXIT_ALL, "all exits", COMPARE_QUICK);
+EXITS_EXEC(all, EXIT_ALL, "all", COMPARE_QUICK);
 EXITS_EXEC(vmm, EXIT_VMM, "those to the VMM's process", COMPARE_QUICK);
 EXITS_EXEC(io, EXIT_IO, "ports", COMPARE_STANDARD);
 EXITS_EXEC(mmio, EXIT_MMIO, "device memory", COMPARE_STANDARD);
@@ -93,7 +93,7 @@ EXITS_EXEC(hypercall, EXIT_HYPERCALL, "hypercalls", COMPARE_FULL);
 
 const struct metric metric_exits_start = {
 	.id = "exits.start",
-	.title = "from power on to an idle machine: all exits",
+	.title = "from power on to an idle machine: all",
 	.unit = "exits",
 	.source = EXITS_SOURCE,
 	.better = BETTER_LOW,

@@ -314,6 +314,9 @@ static void read_storage(struct spec_reader *rd, struct spec *spec)
 	spec->layers = spec_strings(rd, "layers", 500, spec_is_absolute, &spec->n_layers);
 	spec->read_only = spec_bool(rd, "read_only", false);
 	spec->remove = spec_bool(rd, "remove", false);
+	spec->root_bytes = spec_int(rd, "root_bytes", 0, INT64_MAX, 0);
+	if (spec->root_bytes && spec->root_bytes < SPEC_ROOT_MIN)
+		spec_fail(rd, "root_bytes", "must be at least 16 MiB (16777216)");
 	spec->shm_bytes = spec_int(rd, "shm_bytes", 0, INT64_MAX, 64 * MIB);
 	read_mounts(rd, spec);
 	read_devices(rd, spec);

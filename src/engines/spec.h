@@ -123,6 +123,7 @@ struct spec_disk {
 	bool read_only;
 };
 
+#define SPEC_ROOT_MIN  (INT64_C(16) << 20)  /* bytes: a journal takes some of it */
 #define SPEC_VM_MEMORY (INT64_C(512) << 20) /* bytes, where none were asked for */
 /* Of translated code, bytes. */
 #define SPEC_VM_CODE_CACHE     (INT64_C(64) << 20)
@@ -191,6 +192,7 @@ struct spec {
 	size_t n_uid_map, n_gid_map;
 	struct spec_time_offsets time_offsets;
 	int64_t shm_bytes;
+	int64_t root_bytes; /* what it may write to its root; 0: as much as the host's file system takes */
 	enum spec_network network;
 	struct spec_endpoint endpoint;
 	struct spec_port *ports;

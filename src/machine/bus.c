@@ -57,6 +57,18 @@ void bus_remove(struct bus *bus, struct bus_region *region)
 	lock_release(&bus->lock);
 }
 
+/* bus_search(), but for the region that was asked for last. The bus's lock is held. */
+static unsigned bus_search_again(struct bus *bus, uint64_t addr)
+{
+	if (bus->last < bus->n) {
+		const struct bus_region *r = bus->regions[bus->last];
+		if (addr - r->base < r->size)
+			return bus->last;
+	}
+	bus->last = bus_search(bus, addr);
+	return bus->last;
+}
+
 /* Who answers for all of [addr, addr + len), and at which offset; *ret_part: somebody does for a part. */
 static struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned len,
 				   uint64_t *ret_offset, bool *ret_part)
@@ -65,7 +77,7 @@ static struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned len,
 
 	*ret_part = false;
 	lock_acquire(&bus->lock);
-	unsigned at = bus_search(bus, addr);
+	unsigned at = bus_search_again(bus, addr);
 	if (at < bus->n) {
 		struct bus_region *r = bus->regions[at];
 		*ret_offset = addr - r->base;

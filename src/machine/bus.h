@@ -41,6 +41,7 @@ struct bus {
 	struct lock lock;
 	struct bus_region *regions[BUS_REGIONS]; /* ascending, not overlapping */
 	unsigned n;
+	unsigned last; /* the one that was found last: most accesses come in a row */
 };
 
 /* bus_add() - Return: 0, -EEXIST on overlap, -ENOSPC, -EINVAL (size 0, wraps, no ops). */

@@ -124,6 +124,8 @@ int lapic_highest(const struct lapic *lapic)
 {
 	int vector = lapic_is_on(lapic) ? bits_highest(lapic->irr) : -1;
 
+	if (vector < 0)
+		return -1; /* asked between any two exits: what is in service is looked at only then */
 	return vector >> 4 > lapic_ppr(lapic) >> 4 ? vector : -1;
 }
 

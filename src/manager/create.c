@@ -228,7 +228,7 @@ static int create_copy(json_t *spec, const json_t *config)
 		"remove", "privileged",	   "groups",	 "devices",	 "ulimits",
 		"limits", "uid_map",	   "gid_map",	 "ports",	 "restart",
 		"labels", "cgroup_parent", "network",	 "time_offsets", "userns",
-		"dns",	  "dns_search",	   "vm",	 "system",
+		"dns",	  "dns_search",	   "root_bytes", "vm",		 "system",
 	};
 	int r = 0;
 

@@ -56,7 +56,7 @@ struct instance {
 	enum status_health health; /* what its own check says */
 	char *error;		   /* why it could not run, or what happened to it; "" mostly */
 	int64_t created_ns, started_ns, finished_ns; /* since the epoch; 0: never */
-	char *image, *virt, *command; /* of the spec: only in a list, else NULL */
+	char *image, *virt, *command;		     /* of the spec: only in a list, else NULL */
 };
 
 int manager_open(const char *root, const char *run_root, struct manager *ret, struct err *err);

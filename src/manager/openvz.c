@@ -13,6 +13,7 @@
 
 #include "base/core/macros.h"
 #include "base/os/json.h"
+#include "engines/spec.h"
 
 #define OPENVZ_PAGE	  4096
 #define OPENVZ_MEMORY_MIN (INT64_C(6) << 20) /* docs/spec.md, memory_bytes */
@@ -179,6 +180,23 @@ static bool openvz_numproc(struct openvz_job *job, const char *value)
 	}
 	openvz_note(job, "--pids-limit %lld", (long long)n);
 	return openvz_set(job, "pids", n);
+}
+
+/* In KiB; there with the template, here what is written above it. */
+static bool openvz_diskspace(struct openvz_job *job, const char *value)
+{
+	int64_t bytes;
+
+	if (!openvz_number(job, value, 1024, &bytes))
+		return false;
+	if (bytes < 0)
+		return true;
+	if (bytes < SPEC_ROOT_MIN) {
+		openvz_note(job, "less than the 16 MiB that a root's disk takes");
+		return false;
+	}
+	openvz_note(job, "--root-size %lld, of what it writes itself", (long long)bytes);
+	return json_object_set_new(job->config, "root_bytes", json_integer(bytes)) == 0;
 }
 
 static bool openvz_hostname(struct openvz_job *job, const char *value)
@@ -404,9 +422,9 @@ static const struct {
 	{ "OSTEMPLATE", openvz_template, NULL },
 	{ "NAMESERVER", openvz_nameserver, NULL },
 	{ "SEARCHDOMAIN", openvz_search, NULL },
-	{ "DISKSPACE", NULL, "a container's root has no quota of its own here" },
-	{ "DISKINODES", NULL, "a container's root has no quota of its own here" },
-	{ "QUOTATIME", NULL, "a container's root has no quota of its own here" },
+	{ "DISKSPACE", openvz_diskspace, NULL },
+	{ "DISKINODES", NULL, "its disk has as many as ext4 makes for its size" },
+	{ "QUOTATIME", NULL, "its disk is full when it is" },
 	{ "QUOTAUGIDLIMIT", NULL, "quotas of users inside have no counterpart" },
 	{ "IOLIMIT", NULL, "say which disk: --device-read-bps, --device-write-bps" },
 	{ "IOPSLIMIT", NULL, "say which disk: --device-read-iops, --device-write-iops" },

@@ -18,6 +18,7 @@
 #include "manager/machine.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
+#include "manager/system.h"
 #include "manager/terminal.h"
 #include "manager/wire.h"
 #include "network/network.h"
@@ -469,6 +470,8 @@ static int start_locked(struct manager *manager, struct instance *instance, int 
 	AUTO(fd_close_p) int run_fd = open(place.run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r < 0 || run_fd < 0)
 		r = err_set(err, r < 0 ? -r : errno, "make %s", place.run_dir);
+	if (r == 0)
+		r = system_root(spec, place.state_dir, err);
 	if (r == 0)
 		r = start_fill(spec, place.state_dir, err);
 	if (r == 0)

@@ -2,11 +2,17 @@
 #include "manager/system.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/core/macros.h"
+#include "base/os/fd.h"
 #include "base/os/json.h"
 #include "engines/sysinit.h"
+#include "storage/ext4.h"
 
 static int system_check(const json_t *config, struct err *err)
 {
@@ -86,4 +92,23 @@ int system_ask(json_t *spec, const json_t *config, const json_t *image, const ch
 	    !json_bool(config, "privileged", false))
 		r |= json_object_set_new(spec, "userns", json_string("auto"));
 	return r ? err_set(err, ENOMEM, "new instance") : 0;
+}
+
+int system_root(const json_t *spec, const char *state_dir, struct err *err)
+{
+	const int64_t bytes = json_int(spec, "root_bytes", 0);
+	char path[4096];
+
+	if (!bytes)
+		return 0;
+	int n = snprintf(path, sizeof(path), "%s/root.ext4", state_dir);
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return err_set(err, ENAMETOOLONG, "state directory %s", state_dir);
+	AUTO(fd_close_p) int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, errno, "make %s", path);
+	if (st.st_size < bytes && ftruncate(fd, bytes) < 0)
+		return err_set(err, errno, "make %s", path);
+	return ext4_ensure(path, false, err);
 }

@@ -10,6 +10,11 @@
 	60000 /* until a stop becomes a kill: services have more to do than a command */
 
 /*
+ * system_root() - before a start: the file system of a root that has a size is made, if it is not there
+ * Killed halfway, the next start makes it.
+ */
+int system_root(const json_t *spec, const char *state_dir, struct err *err);
+/*
  * system_ask() - a spec with its defaults filled in becomes that of a whole system: args, environment, terminal, user namespace
  * @config: what was asked   @image: the image's config member "config", or NULL
  * Errors: -EINVAL for what contradicts it.

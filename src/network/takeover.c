@@ -25,6 +25,7 @@
 
 #define TAKEOVER_BRIDGE	    "strata-br"
 #define TAKEOVER_TAP	    "strata-tap"
+#define TAKEOVER_ALIAS	    256 /* linux/if.h, IFALIASZ */
 #define TAKEOVER_ROUTES_MAX ((size_t)1 << 20)
 
 static void addresses_free_p(struct ifaddrs **list)
@@ -168,12 +169,66 @@ static int read_mtu(struct takeover *net, struct err *err)
 	return 0;
 }
 
+/* ---- what a machine before found ---- */
+
+#define ALIAS_FORMAT "strata %15s %17s %u %45s %u %45s %45s %u %45s"
+
+/* "-" where there is none: words are never empty. */
+static const char *alias_word(const char *text)
+{
+	return text[0] ? text : "-";
+}
+
+static void alias_write(const struct takeover *net, char *ret, size_t size)
+{
+	(void)snprintf(ret, size, "strata %s %s %u %s %u %s %s %u %s", net->name, net->mac,
+		       net->mtu, alias_word(net->address), net->prefix, alias_word(net->gateway),
+		       alias_word(net->address6), net->prefix6,
+		       alias_word(net->gateway6)); /* fits */
+}
+
+static int alias_read(const char *alias, struct takeover *ret, struct err *err)
+{
+	struct takeover net = { .again = true };
+	char *const words[] = { net.address, net.gateway, net.address6, net.gateway6 };
+
+	if (sscanf(alias, ALIAS_FORMAT, net.name, net.mac, &net.mtu, net.address, &net.prefix,
+		   net.gateway, net.address6, &net.prefix6, net.gateway6) != 9)
+		return err_say(err, EBADMSG,
+			       "the network namespace has a bridge " TAKEOVER_BRIDGE
+			       " that is not ours, or was left half-made: remove it");
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		if (!strcmp(words[i], "-"))
+			words[i][0] = '\0';
+	}
+	*ret = net;
+	return 0;
+}
+
+/* 1: there was none. */
+static int read_again(struct takeover *ret, struct err *err)
+{
+	char alias[TAKEOVER_ALIAS];
+
+	if (!if_nametoindex(TAKEOVER_BRIDGE))
+		return 1;
+	if (if_nametoindex(TAKEOVER_TAP))
+		return err_say(err, EBUSY,
+			       "the network namespace's interface is another virtual machine's");
+	int r = link_owner(TAKEOVER_BRIDGE, alias, sizeof(alias));
+	return r < 0 ? err_set(err, -r, "bridge " TAKEOVER_BRIDGE)
+		     : alias_read(r ? alias : "", ret, err);
+}
+
 int takeover_read(struct takeover *ret, struct err *err)
 {
+	int again = read_again(ret, err);
 	AUTO(addresses_free_p) struct ifaddrs *list = NULL;
 	struct takeover net = { .prefix = 0 };
 	int r = 0;
 
+	if (again <= 0)
+		return again;
 	if (getifaddrs(&list) < 0)
 		return err_set(err, errno, "list network interfaces");
 	for (const struct ifaddrs *at = list; at && r == 0; at = at->ifa_next) {
@@ -249,6 +304,18 @@ static int bridge_make(int fd, unsigned mtu)
 	return nl_call(fd, &msg, NULL, 0);
 }
 
+static int bridge_mark(int fd, const struct takeover *net)
+{
+	const struct ifinfomsg ifi = { .ifi_index = (int)if_nametoindex(TAKEOVER_BRIDGE) };
+	char alias[TAKEOVER_ALIAS];
+	struct nl_msg msg;
+
+	alias_write(net, alias, sizeof(alias));
+	nl_begin(&msg, RTM_NEWLINK, 0, &ifi, sizeof(ifi));
+	nl_str(&msg, IFLA_IFALIAS, alias);
+	return nl_call(fd, &msg, NULL, 0);
+}
+
 /*
  * A link up, quiet (no address of its own), below a bridge where one is given
  * @mac: a new one, or NULL
@@ -314,7 +381,11 @@ int takeover_begin(const struct takeover *net, int *ret_tap, struct err *err)
 	int r = tap_open(TAKEOVER_TAP, &tap, err);
 	if (r < 0)
 		return r;
-	r = bridge_make(fd, net->mtu);
+	r = net->again ? 0 : bridge_make(fd, net->mtu);
+	if (r == 0 && !net->again)
+		r = bridge_mark(
+			fd,
+			net); /* before anything is taken: killed from here on, it is done again */
 	if (r < 0)
 		return err_set(err, -r, "make a bridge for interface %s", net->name);
 	r = take_addresses(fd, net, index);

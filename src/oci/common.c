@@ -106,6 +106,20 @@ int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct
 		       : r;
 }
 
+/* Without it there is no knowing: the cgroup is the default one then, and there are no hooks. */
+static int subject_config(struct subject *subject, struct err *err)
+{
+	struct config *config = &subject->config;
+	int r = container_config(&subject->container, config, err);
+
+	if (r == 0)
+		return 0;
+	config_fini(config);
+	*config = (struct config){ .json = NULL };
+	config->bundle.cgroup = config_default_cgroup(&config->pool, subject->container.id);
+	return -EBADMSG;
+}
+
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err)
 {
 	*ret = (struct subject){ .container.dir = -EBADF };
@@ -114,12 +128,24 @@ int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct 
 	if (r < 0)
 		return r;
 	/* Of one that was cut short while it was made there may be nothing to read: it can still be deleted. */
-	if (container_config(&ret->container, &ret->config, ret->container.pid ? err : NULL) < 0 &&
-	    ret->container.pid) {
+	r = subject_config(ret, ret->container.pid ? err : NULL);
+	if (r < 0 && ret->container.pid) {
 		oci_close(ret);
-		return err ? -err->code : -EBADMSG;
+		return r;
 	}
 	ret->status = container_status_of(&ret->container, &ret->config.bundle);
+	return 0;
+}
+
+int oci_open_damaged(const struct oci *oci, const char *id, struct subject *ret, struct err *err)
+{
+	*ret = (struct subject){ .container.dir = -EBADF };
+	int r = container_open_damaged(oci->root, id, &ret->container, err);
+
+	if (r < 0)
+		return r;
+	(void)subject_config(ret, NULL); /* whatever it holds */
+	ret->status = container_status_of(&ret->container, NULL);
 	return 0;
 }
 

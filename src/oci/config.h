@@ -65,6 +65,9 @@ int config_process(struct config *config, json_t *json, struct err *err);
 /* config_update() - other resources: `update --resources`. The same. */
 int config_update(struct config *config, json_t *json, struct err *err);
 
+/* config_default_cgroup() - where linux.cgroupsPath is not there; NULL on ENOMEM */
+const char *config_default_cgroup(struct pool *pool, const char *id);
+
 /* The parts; failures stick in the reader. */
 void config_read_process(const struct reader *rd, struct config *config);
 void config_read_mounts(const struct reader *rd, const char *dir, struct bundle *bundle);

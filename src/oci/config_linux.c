@@ -225,6 +225,11 @@ static void linux_clocks(const struct reader *rd, struct bundle *bundle)
 		(uint32_t)reader_int(&boottime, "nanosecs", 0, 999999999, 0);
 }
 
+const char *config_default_cgroup(struct pool *pool, const char *id)
+{
+	return pool_text(pool, "strata-oci-%s", id);
+}
+
 /* "/a/b", or "a/b": below the top of each hierarchy. */
 static void linux_cgroup(const struct reader *rd, const char *id, struct bundle *bundle)
 {
@@ -236,7 +241,7 @@ static void linux_cgroup(const struct reader *rd, const char *id, struct bundle 
 			    "cgroupfs driver",
 			    path);
 	if (!*path)
-		path = pool_text(rd->all->pool, "strata-oci-%s", id);
+		path = config_default_cgroup(rd->all->pool, id);
 	else
 		path = config_clean(rd, path) + 1;
 	if (!path)

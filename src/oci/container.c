@@ -121,6 +121,20 @@ int container_open(const char *root, const char *id, struct container *ret, stru
 	return r;
 }
 
+int container_open_damaged(const char *root, const char *id, struct container *ret, struct err *err)
+{
+	int r = container_check_id(id, err);
+
+	*ret = (struct container){ .dir = -EBADF };
+	if (r == 0)
+		r = container_enter(root, id, ret, err);
+	if (r < 0)
+		return r;
+	if (container_read_state(ret, NULL) < 0)
+		ret->pid = 0;
+	return 0;
+}
+
 int container_lock(struct container *container, struct err *err)
 {
 	if (flock(container->dir, LOCK_EX | LOCK_NB) == 0)

@@ -42,6 +42,9 @@ struct container {
 int container_make(const char *root, const char *id, struct container *ret, struct err *err);
 /* container_open() - -ENOENT: "container 'ID' does not exist" */
 int container_open(const char *root, const char *id, struct container *ret, struct err *err);
+/* container_open_damaged() - whatever can be read of one: pid is 0 where that is nothing */
+int container_open_damaged(const char *root, const char *id, struct container *ret,
+			   struct err *err);
 /* container_lock() - as the maker; -EBUSY: somebody else has it */
 int container_lock(struct container *container, struct err *err);
 void container_close(struct container *container);

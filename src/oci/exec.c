@@ -227,7 +227,7 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 		r = exec_console(args, subject.config.bundle.process.tty, &host, &console, err);
 	if (r == 0)
 		r = oci_seccomp(oci, &subject.config, &host.seccomp, err);
-	host.confined = oci->confined;
+	host.confined = oci->confined || oci->no_cgroups;
 	oci_notify(&subject, &notify, &host);
 	host.keep_keyring = args_on(args, "no-new-keyring");
 	if (r == 0 && !args_on(args, "detach"))

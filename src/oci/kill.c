@@ -67,8 +67,10 @@ static int delete_container(const struct oci *oci, const struct args *args, stru
 {
 	AUTO(oci_close) struct subject subject;
 	const bool force = args_on(args, "force");
-	int r = oci_open(oci, args->argv[0], &subject, err);
+	int r = oci_open(oci, args->argv[0], &subject, force ? NULL : err);
 
+	if (r < 0 && force)
+		r = oci_open_damaged(oci, args->argv[0], &subject, err);
 	if (r == -ENOENT && force)
 		return 0;
 	if (r == 0)

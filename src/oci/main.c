@@ -18,7 +18,8 @@ static const struct opt main_opts[] = {
 	{ 0, OPT_TEXT, "log", "FILE", "append what is said to a file, too" },
 	{ 0, OPT_TEXT, "log-format", "FORMAT", "text (default) or json" },
 	{ 0, OPT_SWITCH, "debug", NULL, "say more" },
-	{ 0, OPT_TEXT, "cgroup-manager", "NAME", "cgroupfs, the only one" },
+	{ 0, OPT_TEXT, "cgroup-manager", "NAME",
+	  "cgroupfs (default), or disabled: containers without cgroups" },
 	{ 0, OPT_SWITCH, "systemd-cgroup", NULL, "refused: there is no systemd driver" },
 	{ 0, OPT_TEXT, "rootless", "WORD",
 	  "true, false or auto (default): do without what only the host's root can do" },
@@ -29,12 +30,12 @@ static const struct opt main_opts[] = {
 };
 
 static const struct verb *const main_verbs[] = {
-	&oci_verb_create, &oci_verb_start,  &oci_verb_run,    &oci_verb_state,	  &oci_verb_kill,
-	&oci_verb_delete, &oci_verb_exec,   &oci_verb_list,   &oci_verb_ps,	  &oci_verb_pause,
-	&oci_verb_resume, &oci_verb_update, &oci_verb_events, &oci_verb_features, &oci_verb_spec,
+	&oci_verb_create,     &oci_verb_start,	 &oci_verb_run,	   &oci_verb_state,
+	&oci_verb_kill,	      &oci_verb_delete,	 &oci_verb_exec,   &oci_verb_list,
+	&oci_verb_ps,	      &oci_verb_pause,	 &oci_verb_resume, &oci_verb_update,
+	&oci_verb_checkpoint, &oci_verb_restore, &oci_verb_events, &oci_verb_features,
+	&oci_verb_spec,
 };
-/* Verbs of runc's that this runtime does not have: said so, not "unknown". */
-static const char *const main_absent[] = { "checkpoint", "restore" };
 
 static void say_json(int fd, const char *level, const char *text, const char *time)
 {
@@ -132,7 +133,9 @@ static int main_setup(const struct args *args, struct oci *oci, struct err *err)
 		return err_say(err, EINVAL, "--root %s: must be absolute", oci->root);
 	if (oci->store[0] != '/')
 		return err_say(err, EINVAL, "--strata-root %s: must be absolute", oci->store);
-	if (args_on(args, "systemd-cgroup") || strcmp(manager, "cgroupfs") != 0)
+	oci->no_cgroups = !strcmp(manager, "disabled");
+	if (args_on(args, "systemd-cgroup") ||
+	    (strcmp(manager, "cgroupfs") != 0 && !oci->no_cgroups))
 		return err_say(
 			err, ENOTSUP,
 			"cgroups by systemd are not supported: choose the manager's cgroupfs "
@@ -147,10 +150,6 @@ static int main_find(const char *word, const struct verb **ret, struct err *err)
 			*ret = main_verbs[i];
 			return 0;
 		}
-	}
-	for (size_t i = 0; i < ARRAY_SIZE(main_absent); i++) {
-		if (!strcmp(main_absent[i], word))
-			return err_say(err, ENOTSUP, "%s is not supported", word);
 	}
 	return err_say(err, EINVAL, "unknown verb '%.40s', see 'strata-oci --help'", word);
 }

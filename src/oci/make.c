@@ -112,6 +112,12 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 	oci_notify(&making->subject, &making->notify, host);
 	host->no_pivot = args_on(args, "no-pivot");
 	host->keep_keyring = args_on(args, "no-new-keyring");
+	if (oci->no_cgroups) {
+		/* As on a host that has none: a limit is an error, and devices are nobody's to rule. */
+		making->subject.layout = (struct cgroup_layout){ .v2 = -1 };
+		making->subject.has_layout = true;
+		making->subject.config.bundle.all_devices = true;
+	}
 	r = oci_layout(&making->subject, err);
 	host->layout = &making->subject.layout;
 	if (r == 0)

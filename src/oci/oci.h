@@ -20,8 +20,9 @@ struct oci {
 	const char *called;	  /* the architecture that our name asks for, or NULL */
 	int log;		  /* --log, or -EBADF */
 	bool log_json, debug;
-	bool confined; /* root of a user namespace only, or to be treated as such: rootless.h */
-	bool entered;  /* of one that we made */
+	bool confined;	 /* root of a user namespace only, or to be treated as such: rootless.h */
+	bool no_cgroups; /* --cgroup-manager disabled */
+	bool entered;	 /* of one that we made */
 };
 
 struct verb {
@@ -36,7 +37,8 @@ struct verb {
 
 extern const struct verb oci_verb_create, oci_verb_start, oci_verb_run, oci_verb_state,
 	oci_verb_kill, oci_verb_delete, oci_verb_exec, oci_verb_list, oci_verb_ps, oci_verb_pause,
-	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec, oci_verb_events;
+	oci_verb_resume, oci_verb_update, oci_verb_features, oci_verb_spec, oci_verb_events,
+	oci_verb_checkpoint, oci_verb_restore;
 
 /* oci_say() - a line of level "error", "warning" or "debug" to --log, and to standard error: the last only with --debug */
 void oci_say(const struct oci *oci, const char *level, const char *text);
@@ -80,6 +82,8 @@ struct subject {
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
+/* oci_open_damaged() - for its removal: where its configuration cannot be read, its cgroup is the default one */
+int oci_open_damaged(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
 /* oci_notify() - flags and listener of its filter; *notify must live as long as the host */
 void oci_notify(const struct subject *subject, struct notify *notify, struct bundle_host *host);
 void oci_close(struct subject *subject);

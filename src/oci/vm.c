@@ -143,6 +143,8 @@ enum vm_mount vm_mount_kind(const struct bundle_mount *mount)
 		if (!strcmp(mount->target, files[i]))
 			return VM_MOUNT_FILE;
 	}
+	if (mount->ids.n_uids || mount->container_ids)
+		return VM_MOUNT_NONE; /* a copy has the ids of its source */
 	for (size_t i = 0; i < ARRAY_SIZE(still); i++) {
 		if (!strcmp(mount->target, still[i]))
 			return VM_MOUNT_COPY;
@@ -171,6 +173,31 @@ static int check_mounts(const struct bundle *bundle, struct err *err)
 	return 0;
 }
 
+int vm_check_process(const struct bundle_process *process, struct err *err)
+{
+	const struct tune *tune = &process->tune;
+
+	if (tune->scheduler.set || tune->set_io || tune->set_personality)
+		return check_refuse("process.scheduler, ioPriority or personality",
+				    "its kernel has a scheduler of its own", err);
+	if (tune->set_initial || tune->set_final)
+		return check_refuse("process.execCPUAffinity", "its CPUs are its own", err);
+	if (process->umask != 0022)
+		return check_refuse("process.user.umask", "its first process has 0022", err);
+	return 0;
+}
+
+static int check_seccomp(const struct config *config, struct err *err)
+{
+	if (config->notifies)
+		return check_refuse("linux.seccomp.listenerPath",
+				    "its kernel has no listener on the host", err);
+	if (config->seccomp_flags)
+		return check_refuse("linux.seccomp.flags", "its agent loads the filter without any",
+				    err);
+	return 0;
+}
+
 int vm_check(const struct config *config, const struct bundle_host *host, struct err *err)
 {
 	const struct bundle *bundle = &config->bundle;
@@ -189,9 +216,10 @@ int vm_check(const struct config *config, const struct bundle_host *host, struct
 	if (host->preserve_fds)
 		return check_refuse("--preserve-fds",
 				    "no open file of the host's reaches its kernel", err);
-	if (bundle->process.umask != 0022)
-		return check_refuse("process.user.umask", "its first process has 0022", err);
-	return 0;
+	if (bundle->set_personality)
+		return check_refuse("linux.personality", "its kernel has its own", err);
+	r = check_seccomp(config, err);
+	return r < 0 ? r : vm_check_process(&bundle->process, err);
 }
 
 struct spec_limits vm_limits(const struct spec_limits *limits)

@@ -50,6 +50,8 @@ int vm_choose(const char *called, const struct config *config, const char **ret,
 const char *vm_called(const char *argv0);
 /* vm_check() - -ENOTSUP, naming the member, for what a virtual machine cannot have */
 int vm_check(const struct config *config, const struct bundle_host *host, struct err *err);
+/* vm_check_process() - the same of one more process */
+int vm_check_process(const struct bundle_process *process, struct err *err);
 enum vm_mount vm_mount_kind(const struct bundle_mount *mount);
 /* vm_limits() - what is left for the cgroup of limits: memory and processes are the guest's own affair */
 struct spec_limits vm_limits(const struct spec_limits *limits);

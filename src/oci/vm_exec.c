@@ -188,8 +188,11 @@ int vm_exec(const struct container *container, const struct config *config,
 		return err_say(err, ENOTSUP,
 			       "--preserve-fds is not for a virtual machine: no open file of the "
 			       "host's reaches its kernel");
+	int r = vm_check_process(&config->bundle.process, err);
+	if (r < 0)
+		return r;
 	AUTO(json_decref_p) json_t *json = vm_spec_process(&config->bundle, host->seccomp);
-	int r = json ? spec_load(json, &spec, err) : err_set(err, ENOMEM, "process");
+	r = json ? spec_load(json, &spec, err) : err_set(err, ENOMEM, "process");
 	(void)snprintf(dir, sizeof(dir), "/proc/self/fd/%d", container->dir); /* fits */
 	if (r == 0)
 		r = work.agent = vmm_agent_connect(dir, err);

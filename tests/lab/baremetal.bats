@@ -194,6 +194,40 @@ gpt()
 	done
 }
 
+@test "a guest from a medium: its disks are a file in memory and a partition of the server" {
+	command -v busybox >/dev/null || skip "needs busybox: make setup"
+	local found kernel modules
+	export PYTHONPATH=$REPO/tests/lab PYTHONDONTWRITEBYTECODE=1
+	found=$(python3 -c "import guest_image; print(*guest_image.fetch_kernel('${STRATA_LAB_CACHE:-$REPO/build/lab}'))") ||
+		skip "there is no kernel package to be had"
+	read -r kernel modules <<<"$found"
+	"$REPO/tests/lab/disk_initramfs.py" "$LAB/initrd" "$modules" "$(command -v busybox)"
+	head -c 1000448 /dev/urandom >"$LAB/file.img"
+	gpt "$LAB/server.img"
+	cat >"$LAB/guests.json" <<-END
+		{"guests": [{"name": "web1", "kernel": "$kernel", "initrd": "initrd", "memory_bytes": 134217728,
+		             "append": "console=ttyS0 quiet panic=-1 mitigations=off",
+		             "disks": [{"path": "file.img", "read_only": true}, {"server": "label:data"}]},
+		            {"name": "thief", "kernel": "$kernel", "memory_bytes": 134217728, "disks": [{"server": "nvme7"}]}]}
+	END
+	"$STRATA" baremetal image -o "$LAB/guests" --config "$LAB/guests.json" # an ISO's GRUB takes long to read it
+	local file files=()
+	for file in "$LAB/guests/boot"/*.* "$LAB/guests/boot/initrd"; do
+		files+=("$file ${file##*/}")
+	done
+	server 'web1: powered off' -M q35 -m 512 -kernel "$LAB/guests/boot/strata-hv" \
+		-initrd "$(IFS=,; echo "${files[*]}")" \
+		-drive "if=none,id=n,format=raw,file=$LAB/server.img" -device nvme,drive=n,serial=N1
+	echo "$SAID"
+	[[ $SAID == *"[web1] vda $(md5sum <"$LAB/file.img")"* ]]
+	[[ $SAID == *"[web1] vda is read-only"* ]]
+	[[ $SAID == *"[web1] same as written"* ]]
+	[[ $SAID == *"guest thief: the server has no disk nvme7"* ]]
+	[ "$(dd if="$LAB/server.img" bs=512 skip=$((18432 + 5)) count=1 status=none | tr -d '\0')" = "from the guest" ]
+	# nothing of it is in the other partition
+	[ -z "$(dd if="$LAB/server.img" bs=512 skip=2048 count=16384 status=none | tr -d '\0')" ]
+}
+
 @test "a panic prints registers of the server, a backtrace that has names, and stops" {
 	server 'names them' -M q35 -smp 2 -kernel "$HV" -append panic
 	[[ $SAID == *"PANIC on CPU 0: asked for on the command line"* ]]

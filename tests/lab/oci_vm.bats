@@ -28,6 +28,8 @@ teardown_file()
 	[ -n "${LAB:-}" ] || return 0
 	local id
 	for id in $(oci list -q); do oci delete --force "$id"; done
+	ip netns del vmbox 2>/dev/null || true
+	ip netns del vmpeer 2>/dev/null || true
 	if [ -d "$STORE/root" ]; then
 		pod rm -a -f -t 0 >/dev/null 2>&1 || true
 		umount "$STORE/root/overlay" 2>/dev/null || true
@@ -142,6 +144,32 @@ wait_until()
 	[ "$(cat "$LAB/out")" = "$(printf 'ready\nusr1\nterm')" ]
 	oci delete vmbox
 	[ -z "$(oci list -q)" ]
+}
+
+@test "a network namespace of somebody else's: its address is the machine's, and the next one's there; never two at once" {
+	ip netns add vmbox
+	ip -n vmbox link add eth0 address 02:00:00:00:07:07 type veth peer name peer
+	ip -n vmbox addr add 10.9.8.7/24 dev eth0
+	ip -n vmbox link set eth0 up
+	ip -n vmbox link set peer up
+	ip -n vmbox route add default via 10.9.8.1
+	ip netns add vmpeer
+	ip -n vmbox link set peer netns vmpeer
+	ip -n vmpeer addr add 10.9.8.1/24 dev peer
+	ip -n vmpeer link set peer up
+	config '.process.capabilities.bounding += ["CAP_NET_RAW"] | (.linux.namespaces[] | select(.type == "network")).path = "/run/netns/vmbox"' \
+		sh -c 'cat /sys/class/net/eth0/address; ip -4 -o addr show eth0 | grep -o "10.9.8.7/24"; ping -c 1 -q -W 5 10.9.8.1 >/dev/null && echo reached; [ -z "$STAY" ] || sleep 100'
+	said=$(printf '02:00:00:00:07:07\n10.9.8.7/24\nreached')
+	[ "$(oci run -b "$B" vmbox </dev/null)" = "$said" ]
+	[ "$(oci run -b "$B" vmbox </dev/null)" = "$said" ]
+	jq '.process.env += ["STAY=1"]' "$B/config.json" >"$B/new"
+	mv "$B/new" "$B/config.json"
+	oci run -d -b "$B" vmbox >/dev/null 2>&1 </dev/null
+	run oci run -b "$B" second </dev/null
+	[[ $output == "error: the network namespace's interface is another virtual machine's" ]]
+	oci delete --force vmbox
+	ip netns del vmbox
+	ip netns del vmpeer
 }
 
 @test "a terminal is a terminal, of the size of ours" {

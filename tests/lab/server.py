@@ -13,15 +13,19 @@ import sys
 import threading
 
 
-def initramfs(path, init, busybox):
-    """An initramfs of busybox whose /init is a shell script."""
+def initramfs(path, init, busybox, modules=()):
+    """An initramfs of busybox whose /init is a shell script; modules: kernel modules, by name in /modules."""
+    import os
     import stat
 
     import guest_image
 
     cpio = guest_image.Cpio()
-    for folder in ("dev", "proc", "sys", "bin"):
+    for folder in ("dev", "proc", "sys", "bin", "modules"):
         cpio.add(folder, stat.S_IFDIR | 0o755)
+    for number, module in enumerate(modules):
+        with open(module, "rb") as file:
+            cpio.add(f"modules/{number:02}-{os.path.basename(module)}", stat.S_IFREG | 0o644, file.read())
     cpio.add("dev/console", stat.S_IFCHR | 0o600, rdev=(5, 1))
     with open(busybox, "rb") as file:
         cpio.add("bin/busybox", stat.S_IFREG | 0o755, file.read())

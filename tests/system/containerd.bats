@@ -7,6 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
+	strata_hierarchies
 	strata_setup_file
 	command -v containerd >/dev/null || skip "containerd is not installed (tools/setup test)"
 	export D=$SCRATCH/containerd OCI_BIN=${STRATA_BIN%/*}/strata-oci

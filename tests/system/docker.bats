@@ -7,6 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
+	strata_hierarchies
 	strata_setup_file
 	command -v dockerd >/dev/null || skip "docker is not installed (tools/setup test)"
 	export D=$SCRATCH/docker DOCKER_HOST=unix://$SCRATCH/docker/sock

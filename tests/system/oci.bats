@@ -519,7 +519,7 @@ CASES
 	run oci nosuch
 	one_line_error "unknown verb"
 	run oci checkpoint box
-	one_line_error "not supported"
+	one_line_error "container 'box' does not exist"
 	run oci create
 	one_line_error "create takes: ID"
 	run oci create --nosuch box

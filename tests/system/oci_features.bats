@@ -250,7 +250,8 @@ P
 	follower=$!
 	twice() { [ "$(grep -c '"stats"' "$SCRATCH/events")" -ge 2 ]; }
 	wait_until twice
-	! oci exec feat sh -c 'tail -c 40000000 /dev/zero' 2>/dev/null
+	run oci exec feat sh -c 'tail -c 40000000 /dev/zero'
+	[ "$status" -ne 0 ]
 	lacked() { grep -q '"type":"oom","id":"feat"' "$SCRATCH/events"; }
 	wait_until lacked
 	oci kill feat KILL
@@ -294,4 +295,82 @@ P
 	done
 	[ "$(in_bundle ".linux.namespaces = $(jq -c '[.linux.namespaces[] | {type: .}]' "$SCRATCH/f.json")
 		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}] | .linux.gidMappings = .linux.uidMappings" echo yes)" = yes ]
+}
+
+@test "checkpoint and restore: refused in one line where there is no criu, or none that works" {
+	started .
+	mkdir -p "$SCRATCH/fake" "$SCRATCH/none"
+	run env PATH="$SCRATCH/none" "$OCI_BIN" --root "$OCI_ROOT" checkpoint --image-path "$SCRATCH/images" feat
+	one_line_error "the program criu: it is not installed"
+	printf '#!/bin/sh\nexit 1\n' >"$SCRATCH/fake/criu"
+	chmod +x "$SCRATCH/fake/criu"
+	run env PATH="$SCRATCH/fake:$PATH" "$OCI_BIN" --root "$OCI_ROOT" checkpoint --image-path "$SCRATCH/images" feat
+	one_line_error "criu does not work on this kernel"
+	# One that fails later: its own word is the error, and the container goes on.
+	printf '#!/bin/sh\n[ "$1" = check ] || echo "(00.1) Error (criu/x.c:1): no" >"$5/dump.log"\n[ "$1" = check ]\n' >"$SCRATCH/fake/criu"
+	run env PATH="$SCRATCH/fake:$PATH" "$OCI_BIN" --root "$OCI_ROOT" checkpoint --image-path "$SCRATCH/images" feat
+	one_line_error "criu failed with status 1: Error .criu/x.c:1.: no; see .*/images/dump.log"
+	[ "$(oci state feat | jq -r .status)" = running ]
+	run oci checkpoint --pre-dump feat
+	one_line_error "pre-dump is not supported"
+	run env PATH="$SCRATCH/fake:$PATH" "$OCI_BIN" --root "$OCI_ROOT" restore -b "$B" --image-path "$SCRATCH/images" other
+	one_line_error "criu failed with status 1"
+	[ "$(oci list -q)" = feat ]
+	oci delete --force feat
+	config "$USERNS" sleep 1000
+	oci create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1
+	oci start feat
+	run oci checkpoint feat
+	one_line_error "user namespace is not supported by checkpoint"
+}
+
+@test "checkpoint and restore: what it had in memory goes on" {
+	criu check >/dev/null 2>&1 || skip "no criu that works on this kernel: docs/oci.md has how to get one"
+	cp -a "$DEMO_ROOTFS" "$B/rootfs"
+	mkdir "$SCRATCH/bound"
+	bind="{destination: \"/mnt\", type: \"bind\", source: \"$SCRATCH/bound\", options: [\"rbind\"]}"
+	config ".root = {path: \"rootfs\"} | .mounts += [$bind] | .linux.resources += {pids: {limit: 44}}" \
+		sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/mnt/count; sleep 0.02; done'
+	oci create -b "$B" feat </dev/null >/dev/null 2>&1
+	oci start feat
+	counts() { [ "$(cat "$SCRATCH/bound/count" 2>/dev/null || echo 0)" -gt "$1" ]; }
+	wait_until counts 10
+	oci checkpoint --leave-running --image-path "$SCRATCH/first" feat
+	[ "$(oci state feat | jq -r .status)" = running ]
+	oci checkpoint --image-path "$SCRATCH/images" feat
+	[ -z "$(oci list -q)" ]
+	at=$(cat "$SCRATCH/bound/count")
+	oci restore --detach -b "$B" --image-path "$SCRATCH/images" --pid-file "$SCRATCH/pid" feat </dev/null >/dev/null 2>&1
+	[ "$(oci state feat | jq .pid)" = "$(cat "$SCRATCH/pid")" ]
+	wait_until counts $((at + 5))
+	[ "$(oci events --stats feat | jq .data.pids.limit)" = 44 ]
+	[ "$(oci exec feat id -u)" = 0 ]
+	oci pause feat
+	oci resume feat
+	oci delete --force feat
+	[ -z "$(ls "$OCI_ROOT")" ]
+}
+
+@test "--cgroup-manager disabled: no cgroup, and no limit" {
+	config . sleep 1000
+	before=$(find /sys/fs/cgroup -maxdepth 2 -name 'strata-oci-feat' | wc -l)
+	oci --cgroup-manager disabled create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1 || { cat "$SCRATCH/out"; false; }
+	oci start feat
+	[ "$(find /sys/fs/cgroup -maxdepth 2 -name 'strata-oci-feat' | wc -l)" -eq "$before" ]
+	[ "$(oci --cgroup-manager disabled exec feat echo in)" = in ]
+	[ "$(oci ps -f json feat | jq length)" -eq 1 ]
+	run oci pause feat
+	one_line_error "it has no cgroup"
+	PID=$(oci state feat | jq .pid)
+	oci kill --all feat KILL
+	gone() { [ ! -d "/proc/$PID" ] || grep -q '^State:.Z' "/proc/$PID/status"; }
+	wait_until gone
+	oci delete feat
+	config '.linux.resources.memory = {limit: 50000000}' true
+	run oci --cgroup-manager disabled run -b "$B" feat
+	one_line_error "memory"
+	run oci --systemd-cgroup run -b "$B" feat
+	one_line_error "cgroups by systemd are not supported"
+	run oci --cgroup-manager nosuch list
+	[ "$status" -eq 1 ]
 }

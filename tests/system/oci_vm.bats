@@ -75,6 +75,42 @@ refused()
 	[ -z "$(find "$STRATA_ROOT/oci" -type f 2>/dev/null)" ]
 }
 
+# A package whose kernel is none, with every driver built in: all is made, and the machine's own process refuses it.
+no_kernel()
+{
+	local tree=$SCRATCH/tree
+	mkdir -p "$tree/DEBIAN" "$tree/boot" "$tree/lib/modules/6.1.0-1-test"
+	printf 'Package: linux-image-test\nVersion: 1\nArchitecture: amd64\nMaintainer: nobody\nDescription: a test\n' >"$tree/DEBIAN/control"
+	{
+		head -c 514 /dev/zero
+		printf 'HdrS'
+		head -c 4096 /dev/zero
+	} >"$tree/boot/vmlinuz-6.1.0-1-test"
+	printf 'kernel/%s.ko\n' virtio_pci virtio_blk virtio_net virtio_console virtio-rng virtio_balloon vmw_vsock_virtio_transport \
+		erofs overlay ext4 >"$tree/lib/modules/6.1.0-1-test/modules.builtin"
+	dpkg-deb --root-owner-group -b "$tree" "$SCRATCH/none.deb" >/dev/null
+	strata image kernel fetch --from "$SCRATCH/none.deb" >/dev/null
+}
+
+@test "all is made but for the boot: programs are found, the disks are made, and all of it goes" {
+	command -v mke2fs >/dev/null || skip "needs mke2fs: make setup"
+	no_kernel
+	config '.annotations["io.strata.virt"] = "hosted"' true
+	run timeout 30 "$OCI_BIN" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT" run -b "$B" box-vm
+	one_line_error 'boot .*vmlinuz'
+	oci create -b "$B" box-vm >/dev/null 2>&1 </dev/null
+	[ "$(oci state box-vm | jq -r .status)" = created ]
+	run oci start box-vm
+	one_line_error 'boot .*vmlinuz'
+	oci delete --force box-vm
+	config '.annotations["io.strata.virt"] = "hosted"' nosuch
+	run oci run -b "$B" box-vm
+	one_line_error 'executable file not found in \$PATH'
+	[ -z "$(oci list -q)" ]
+	[ -z "$(find "$STRATA_ROOT/oci" -type f)" ]
+	strata image kernel rm 6.1.0-1-test >/dev/null
+}
+
 @test "what a virtual machine cannot have is refused by its name" {
 	refused "the host's network" 'del(.linux.namespaces[] | select(.type == "network"))'
 	refused 'a user namespace' '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 0, "size": 1}] | .linux.gidMappings = .linux.uidMappings'

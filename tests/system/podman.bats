@@ -7,6 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
+	strata_hierarchies
 	strata_setup_file
 	command -v podman >/dev/null || skip "podman is not installed (tools/setup test)"
 	export STORE=$SCRATCH/podman OCI_BIN=${STRATA_BIN%/*}/strata-oci
@@ -162,4 +163,48 @@ in_pod()
 	echo "$output"
 	[ "$status" -eq 9 ]
 	[[ $output == *ran* ]]
+}
+
+# rootless FLAGS...: podman as a user who is made here, in a mount namespace of the test's own
+rootless()
+{
+	unshare -m sh -c '
+		for f in passwd group subuid subgid; do mount --bind "$SCRATCH/etc/$f" "/etc/$f" || exit 120; done
+		exec timeout -s KILL 20 setpriv --reuid 54323 --regid 54323 --clear-groups env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+			HOME="$SCRATCH/user" XDG_RUNTIME_DIR="$SCRATCH/user/run" podman --root "$SCRATCH/user/store" --runroot "$SCRATCH/user/r" \
+			--tmpdir "$SCRATCH/user/t" --storage-driver vfs --cgroup-manager cgroupfs --events-backend file --runtime "$OCI_BIN" "$@"
+	' x "$@"
+}
+
+@test "an ordinary user: run, exec, logs, stop" {
+	local limits=(--network none --ulimit nofile=1024:1024 --ulimit nproc=1000:1000)
+	mkdir -p "$SCRATCH/etc" "$SCRATCH/user/run"
+	cp /etc/passwd /etc/group "$SCRATCH/etc"
+	echo "strat:x:54323:54323::$SCRATCH/user:/bin/sh" >>"$SCRATCH/etc/passwd"
+	echo "strat:x:54323:" >>"$SCRATCH/etc/group"
+	echo strat:700000:65536 | tee "$SCRATCH/etc/subuid" >"$SCRATCH/etc/subgid"
+	touch /etc/subuid /etc/subgid
+	tar -C "$DEMO_ROOTFS" -cf "$SCRATCH/user/demo.tar" .
+	chown -R 54323:54323 "$SCRATCH/user"
+	rootless info >/dev/null 2>&1 || skip "an ordinary user cannot get at podman's storage or $OCI_BIN"
+	cd "$SCRATCH/user"
+	rootless import "$SCRATCH/user/demo.tar" demo >/dev/null
+	run rootless run --rm "${limits[@]}" demo sh -c 'id -u; cat /proc/self/uid_map'
+	[ "$status" -eq 0 ]
+	grep -Eq '^ +0 +54323 +1$' <<<"$output"
+	grep -Eq '^ +1 +700000 +65536$' <<<"$output"
+	rootless run -d --name box "${limits[@]}" demo sh -c 'echo ready; exec sleep 1000' >/dev/null
+	said() { rootless logs box | grep -q ready; }
+	wait_until said
+	[ "$(rootless exec box echo in exec)" = "in exec" ]
+	run rootless exec box sh -c 'exit 4'
+	[ "$status" -eq 4 ]
+	rootless kill -s KILL box
+	[ "$(rootless wait box)" = 137 ]
+	rootless rm -f -t 0 box
+	[ -z "$(rootless ps -aq)" ]
+	rootless unshare rm -rf "$SCRATCH/user/store"
+	# The process that keeps the user's namespaces.
+	rootless system migrate >/dev/null 2>&1 || true
+	pkill -KILL -U 54323 || true
 }

@@ -20,6 +20,7 @@
 #define DISKS_MAX	 4U
 #define NAME_MAX_BYTES	 31U
 #define APPEND_MAX_BYTES 511U
+#define SERVER_MAX_BYTES 56U /* with "server:" as long as a file's name */
 #define VCPUS_MAX	 64
 #define MEMORY_UNIT	 (INT64_C(2) << 20)
 #define MEMORY_DEFAULT	 (INT64_C(512) << 20)
@@ -124,16 +125,21 @@ static int take_file(struct config *config, json_t *object, const char *at, cons
 static int take_disk(struct config *config, json_t *disk, const char *at, const char *guest,
 		     struct err *err)
 {
-	static const char *const known[] = { "path", "read_only", NULL };
+	static const char *const known[] = { "path", "server", "read_only", NULL };
 	AUTO(media_text_free_p) char *path = NULL;
-	const char *name;
+	const char *name, *server = NULL;
 
 	int r = known_members(disk, at, known, err);
 	r = r < 0 ? r : take_file(config, disk, at, "path", &name, &path, err);
+	r = r < 0 ? r : take_text(disk, at, "server", SERVER_MAX_BYTES, &server, err);
 	if (r < 0)
 		return r;
-	if (!name)
-		return err_say(err, EINVAL, "config: %s.path: is missing", at);
+	if (!name == !server || (server && (!*server || strchr(server, ' '))))
+		return err_say(err, EINVAL, "config: %s: needs one of path and server", at);
+	if (server && asprintf(&path, "server:%s", server) < 0) {
+		path = NULL;
+		return err_set(err, ENOMEM, "config: %s", at);
+	}
 	bool read_only = json_bool(disk, "read_only", false);
 	for (size_t i = 0; path && !read_only && i < config->n_written; i++) {
 		if (strcmp(config->written[i].path, path) == 0)
@@ -145,8 +151,8 @@ static int take_disk(struct config *config, json_t *disk, const char *at, const 
 		config->written[config->n_written].guest = guest;
 		config->written[config->n_written++].path = TAKE(path);
 	}
-	return buf_printf(&config->media->guests, "disk %s%s\n", name,
-			  read_only ? " read-only" : "");
+	return buf_printf(&config->media->guests, "disk %s%s%s\n", server ? "server:" : "",
+			  server ? server : name, read_only ? " read-only" : "");
 }
 
 static int take_disks(struct config *config, json_t *guest, const char *at, const char *name,

@@ -134,7 +134,8 @@ int caps_apply_sets(const struct caps_sets *sets, uint32_t uid, uint32_t gid,
 	if (r == 0)
 		r = caps_apply_bounding(sets->bounding, err);
 	/* The inheritable set takes only what is permitted at the time. */
-	if (r == 0 && (sets->permitted | sets->inheritable) && uid != 0 && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+	if (r == 0 && (sets->permitted | sets->inheritable) && uid != 0 &&
+	    prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		r = err_set(err, errno, "keep capabilities");
 	if (r == 0)
 		r = caps_apply_user(uid, gid, groups, n_groups, err);

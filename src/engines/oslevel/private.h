@@ -58,6 +58,12 @@ bool launch_has_target(const struct launch *launch,
  */
 int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool discard,
 		 struct err *err);
+/*
+ * rootdisk_mount() - the file system that holds an instance's upper directory where its root has a size, made by the manager
+ * Return: a detached mount, or a negative errno.
+ */
+#define ROOTDISK_FILE "root.ext4"
+int rootdisk_mount(const char *state_dir, struct err *err);
 struct idmap idmap_of(const struct spec *spec);
 /* idmap_userns() - a user namespace with these mappings, to map mounts by; an fd or negative errno. */
 int idmap_userns(const struct idmap *map, struct err *err);

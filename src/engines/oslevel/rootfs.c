@@ -21,12 +21,14 @@
 struct rootfs_fds {
 	int *fds; /* layers from the top down, then upper, then work */
 	size_t n;
+	int disk; /* of a root with a size, or -EBADF */
 };
 
 static void rootfs_fds_fini(struct rootfs_fds *set)
 {
 	for (size_t i = 0; i < set->n; i++)
 		fd_close(set->fds[i]);
+	fd_close(set->disk);
 	free(set->fds);
 }
 
@@ -101,6 +103,14 @@ static int rootfs_open_all(const struct spec *spec, const char *state_dir, int i
 			return fd;
 		set->fds[set->n++] = fd;
 	}
+	char disk[32];
+	if (spec->root_bytes) {
+		set->disk = rootdisk_mount(state_dir, err);
+		if (set->disk < 0)
+			return set->disk;
+		(void)snprintf(disk, sizeof(disk), "/proc/self/fd/%d", set->disk); /* fits */
+		state_dir = disk;
+	}
 	static const char *const names[] = { "upper", "work" };
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		int fd = rootfs_upper(spec, state_dir, names[i], err);
@@ -172,7 +182,7 @@ static int rootfs_mount_in_fds(const struct rootfs_fds *set, bool discard, struc
 int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool discard,
 		 struct err *err)
 {
-	AUTO(rootfs_fds_fini) struct rootfs_fds set = { 0 };
+	AUTO(rootfs_fds_fini) struct rootfs_fds set = { .disk = -EBADF };
 	int r = rootfs_open_all(spec, state_dir, idmap_fd, &set, err);
 	if (r < 0)
 		return err_wrap(err, "root file system");

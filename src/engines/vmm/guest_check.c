@@ -35,6 +35,9 @@ static int check_host(const struct spec *spec, struct err *err)
 	if (spec->limits.memory_swap_bytes || spec->limits.memory_reservation_bytes)
 		return check_refuse("--memory-swap or --memory-reservation",
 				    "--memory is the size of its memory", err);
+	if (spec->root_bytes)
+		return check_refuse("--root-size", "what it writes is on a disk of 16 GiB already",
+				    err);
 	for (size_t i = 0; i < spec->n_mounts; i++) {
 		if (spec->mounts[i].type == SPEC_MOUNT_BIND)
 			return check_refuse("a bind mount",

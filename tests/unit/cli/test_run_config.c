@@ -364,6 +364,8 @@ static void block_io(void **state)
 	refused("--device-read-iops a:5 img", EINVAL, "--device-read-iops: 'a:5'");
 	refused("--device-write-bps /dev/a:x img", EINVAL, "--device-write-bps");
 	refused("--blkio-weight 1001 img", EINVAL, "--blkio-weight");
+	gives("--root-size 1g img", "{\"image\":\"img\",\"root_bytes\":1073741824}");
+	refused("--root-size 1m img", EINVAL, "--root-size");
 	refused("-m -1 img", EINVAL, "--memory");
 }
 

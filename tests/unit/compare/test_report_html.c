@@ -186,6 +186,32 @@ static void a_cost_is_turned_so_that_more_is_worse(void **state)
 	assert_false(html_has_dots(&v, exits));
 }
 
+static void words_between_backquotes_are_code_whatever_they_are(void **state)
+{
+	char longest[600];
+	static const char *const texts[][2] = {
+		{ "`true`, from start", "<code>true</code>, from start" },
+		{ "a `<b>` and `odd", "a <code>&lt;b&gt;</code> and `odd" },
+		{ "``", "<code></code>" },
+		{ "none", "none" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+		struct page page = { 0 };
+		page_code(&page, texts[i][0]);
+		assert_string_equal(buf_str(&page.out), texts[i][1]);
+		buf_fini(&page.out);
+	}
+	memset(longest, 'x', sizeof(longest));
+	longest[0] = longest[sizeof(longest) - 2] = '`';
+	longest[sizeof(longest) - 1] = '\0';
+	struct page page = { 0 };
+	page_code(&page, longest);
+	assert_string_equal(buf_str(&page.out), longest); /* too long to be a word: as it is */
+	buf_fini(&page.out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,6 +224,7 @@ int main(void)
 		cmocka_unit_test(marks_that_are_not_used_are_not_explained),
 		cmocka_unit_test(ids_are_there_once_and_references_lead_somewhere),
 		cmocka_unit_test(text_is_escaped_and_cleaned),
+		cmocka_unit_test(words_between_backquotes_are_code_whatever_they_are),
 		cmocka_unit_test(a_cost_is_turned_so_that_more_is_worse),
 	};
 

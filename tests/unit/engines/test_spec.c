@@ -209,6 +209,7 @@ static void bad_members_are_named(void **state)
 		{ "\"limits\":{\"io\":[{\"device\":\"/x\",\"read_bps\":-1}]}",
 		  "limits.io[0].read_bps: " },
 		{ "\"limits\":{\"io_weight\":1001}", "limits.io_weight: " },
+		{ "\"root_bytes\":5", "root_bytes: must be at least 16 MiB" },
 		{ "\"stop_signal\":0", "stop_signal: must be between 1" },
 		{ "\"limits\":{\"cpu_shares\":1}", "limits.cpu_shares: " },
 		{ "\"limits\":{\"cpuset\":\"2-1\"}", "limits.cpuset: " },

@@ -132,14 +132,14 @@ static void what_corresponds_is_taken_over(void **state)
 	static const struct openvz_host host = { .cpus = 4, .network = "lan" };
 	size_t left;
 	AUTO(json_decref_p)
-	json_t *c =
-		taken("PHYSPAGES=0:65536\nSWAPPAGES=0:16M\nCPULIMIT=150%\nCPUS=2\nCPUUNITS=500\n"
-		      "NUMPROC=100:120\nHOSTNAME=a.b\nNAME=web\nIP_ADDRESS='10.0.0.9/24 ::1'\n"
-		      "NAMESERVER='1.1.1.1 ::1'\nSEARCHDOMAIN=x.org\nONBOOT=yes\nCPUMASK=0-1\n",
-		      &host, &left);
+	json_t *c = taken(
+		"PHYSPAGES=0:65536\nSWAPPAGES=0:16M\nCPULIMIT=150%\nCPUS=2\nCPUUNITS=500\n"
+		"NUMPROC=100:120\nHOSTNAME=a.b\nNAME=web\nIP_ADDRESS='10.0.0.9/24 ::1'\n"
+		"NAMESERVER='1.1.1.1 ::1'\nSEARCHDOMAIN=x.org\nONBOOT=yes\nCPUMASK=0-1\nDISKSPACE=9:1048576\n",
+		&host, &left);
 	AUTO(json_decref_p)
 	json_t *want = json_loads(
-		"{\"system\":true,\"limits\":{\"memory_bytes\":268435456,\"memory_swap_bytes\":285212672,"
+		"{\"system\":true,\"root_bytes\":1073741824,\"limits\":{\"memory_bytes\":268435456,\"memory_swap_bytes\":285212672,"
 		"\"cpu_quota_us\":150000,\"cpu_period_us\":100000,\"cpu_shares\":512,\"pids\":120,"
 		"\"cpuset\":\"0-1\"},\"hostname\":\"a.b\",\"name\":\"web\",\"network\":{\"mode\":\"bridge\","
 		"\"network\":\"lan\",\"ip\":\"10.0.0.9\"},\"dns\":[\"1.1.1.1\",\"::1\"],"

@@ -165,8 +165,7 @@ static void the_interface_gives_up_what_it_had(void **state)
 		fail_msg("%s", err.text);
 	assert_true(machine >= 0);
 	assert_true(if_nametoindex("strata-br") && if_nametoindex("strata-tap"));
-	/* Three interfaces now: whoever looks again is told. */
-	assert_int_equal(takeover_read(&after, &err), -ENOTUNIQ);
+	assert_int_equal(takeover_read(&after, &err), -EBUSY);
 	AUTO(fd_close_p) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct ifreq ifr = { .ifr_name = "eth7" };
 	assert_int_equal(ioctl(fd, SIOCGIFADDR, &ifr), -1);
@@ -179,6 +178,51 @@ static void the_interface_gives_up_what_it_had(void **state)
 	assert_string_not_equal(mac, net.mac);
 }
 
+/* A pod's namespace outlives its containers: the next machine there gets what the first had. */
+static void the_next_machine_gets_the_same(void **state)
+{
+	struct takeover net, after, third;
+	struct err err = { 0 };
+	AUTO(fd_close_p) int tap = furnish("eth7", "10.7.0.9");
+	int machine = -EBADF;
+
+	(void)state;
+	ip4_default("10.7.0.1");
+	ip6_add("eth7", "fd07::9", "fd07::a1");
+	assert_int_equal(takeover_read(&net, &err), 0);
+	assert_int_equal(takeover_begin(&net, &machine, &err), 0);
+	fd_close(machine);
+	if (takeover_read(&after, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_true(after.again);
+	after.again = false;
+	assert_string_equal(after.name, net.name);
+	assert_string_equal(after.mac, net.mac);
+	assert_string_equal(after.address, "10.7.0.9");
+	assert_string_equal(after.gateway, "10.7.0.1");
+	assert_string_equal(after.address6, "fd07::9");
+	assert_string_equal(after.gateway6, "fd07::a1");
+	assert_int_equal(after.prefix, 20);
+	assert_int_equal(after.prefix6, 80);
+	assert_int_equal(after.mtu, 1400);
+	after.again = true;
+	if (takeover_begin(&after, &machine, &err) < 0)
+		fail_msg("%s", err.text);
+	assert_int_equal(takeover_read(&third, &err), -EBUSY);
+	fd_close(machine);
+}
+
+static void a_foreign_bridge_of_our_name_is_refused(void **state)
+{
+	struct takeover net;
+	struct err err = { 0 };
+	AUTO(fd_close_p) int bridge = -EBADF;
+
+	(void)state;
+	assert_int_equal(tap_open("strata-br", &bridge, &err), 0);
+	assert_int_equal(takeover_read(&net, &err), -EBADMSG);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +230,8 @@ int main(void)
 		cmocka_unit_test_setup(what_is_there_is_read, fresh_namespace),
 		cmocka_unit_test_setup(default_routes_of_either_kind_are_read, fresh_namespace),
 		cmocka_unit_test_setup(two_interfaces_are_refused, fresh_namespace),
+		cmocka_unit_test_setup(the_next_machine_gets_the_same, fresh_namespace),
+		cmocka_unit_test_setup(a_foreign_bridge_of_our_name_is_refused, fresh_namespace),
 		cmocka_unit_test_setup(the_interface_gives_up_what_it_had, fresh_namespace),
 	};
 

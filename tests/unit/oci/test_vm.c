@@ -153,6 +153,13 @@ static void what_a_machine_cannot_have_is_refused(void **state)
 			     ",\"devices\":[{\"path\":\"/dev/fuse\",\"type\":\"c\","
 			     "\"major\":10,\"minor\":229}]}}",
 		"linux.devices");
+	refused(HEAD PROCESS "\"scheduler\":{\"policy\":\"SCHED_OTHER\"}}," SPACES "}}",
+		"process.scheduler");
+	refused(HEAD PROCESS "\"x\":0}," SPACES ",\"seccomp\":{\"defaultAction\":"
+			     "\"SCMP_ACT_ALLOW\",\"flags\":[\"SECCOMP_FILTER_FLAG_LOG\"]}}}",
+		"linux.seccomp.flags");
+	refused(HEAD PROCESS "\"x\":0}," SPACES ",\"personality\":{\"domain\":\"LINUX32\"}}}",
+		"linux.personality");
 	refused(HEAD "\"hooks\":{\"startContainer\":[{\"path\":\"/bin/true\"}]}," PROCESS
 		     "\"x\":0}," SPACES "}}",
 		"hooks.startContainer");

@@ -85,7 +85,7 @@ static void what_cannot_be_is_refused_by_its_name(void **state)
 	refused(s, GUEST(", \"initrd\": \"absent\""), "guests[0].initrd");
 	refused(s, GUEST(", \"console\": \"loud\""), "lines, raw or none");
 	refused(s, GUEST(", \"disks\": [{\"read_only\": true}]"),
-		"guests[0].disks[0].path: is missing");
+		"guests[0].disks[0]: needs one of");
 	refused(s, GUEST(", \"disks\": [{\"path\": \"vmlinuz\", \"ro\": true}]"),
 		"unknown member 'ro'");
 	refused(s, GUEST(", \"disks\": [1, 2, 3, 4, 5]"), "of 4 at most");
@@ -100,6 +100,12 @@ static void two_guests_do_not_write_to_one_disk(void **state)
 	AUTO(media_fini) struct media media = { .n_files = 0 };
 	struct err err;
 
+	refused(s, GUEST(", \"disks\": [{\"server\": \"nvme0\"}, {\"server\": \"nvme0\"}]"),
+		"a writes to server:nvme0");
+	assert_int_equal(
+		read_config(s, GUEST(", \"disks\": [{\"server\": \"label:data\"}]"), &media, &err),
+		0);
+	assert_non_null(strstr(buf_str(&media.guests), "\ndisk server:label:data\n"));
 #define TWO(more)                                                                                  \
 	GUEST(", \"disks\": [{\"path\": \"a disk.img\"" more "}]}, {\"name\": \"b\","              \
 	      "\"kernel\": \"vmlinuz\", \"disks\": [{\"path\": \"./a disk.img\"" more "}]")

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scratch.h"
+
+#include <errno.h>
+
+#include "base/core/macros.h"
+#include "vm/server_disk.h"
+
+struct fake {
+	struct disk disk;
+	struct disk_request *taken[4];
+	unsigned n;
+};
+
+struct scene {
+	struct fake server;
+	struct server_disk disk;
+	unsigned n_finished;
+};
+
+struct request {
+	struct disk_request req;
+	unsigned n_done;
+	int result;
+};
+
+static void fake_submit(struct disk *disk, struct disk_request *req)
+{
+	struct fake *f = container_of(disk, struct fake, disk);
+
+	req->backend[0] = req->backend[1] = f; /* its own places */
+	f->taken[f->n++] = req;
+}
+
+static const struct disk_ops fake_ops = { .name = "fake", .submit = fake_submit };
+
+static void finished(struct server_disk *d)
+{
+	container_of(d, struct scene, disk)->n_finished++;
+}
+
+static void request_done(struct disk_request *req, int result)
+{
+	struct request *r = container_of(req, struct request, req);
+
+	r->n_done++;
+	r->result = result;
+}
+
+static void scene_init(struct scene *s)
+{
+	*s = (struct scene){ .server.disk = { .ops = &fake_ops, .size_bytes = 4096 } };
+	server_disk_init(&s->disk, &s->server.disk, true, finished);
+}
+
+static void what_is_over_waits_until_it_is_delivered(void **state)
+{
+	struct request a = { .req.done = request_done }, b = a;
+	struct scene s;
+
+	(void)state;
+	scene_init(&s);
+	assert_true(s.disk.disk.read_only);
+	assert_int_equal(s.disk.disk.size_bytes, 4096);
+	s.disk.disk.ops->submit(&s.disk.disk, &a.req);
+	s.disk.disk.ops->submit(&s.disk.disk, &b.req);
+	s.server.taken[1]->done(s.server.taken[1], -EIO);
+	assert_int_equal(s.n_finished, 1);
+	assert_int_equal(b.n_done, 0);
+	s.server.taken[0]->done(s.server.taken[0], 0);
+	server_disk_deliver(&s.disk);
+	assert_int_equal(a.n_done, 1);
+	assert_int_equal(a.result, 0);
+	assert_int_equal(b.n_done, 1);
+	assert_int_equal(b.result, -EIO);
+	server_disk_deliver(&s.disk);
+	assert_int_equal(a.n_done + b.n_done, 2);
+}
+
+static void a_request_may_be_used_again(void **state)
+{
+	struct request a = { .req.done = request_done };
+	struct scene s;
+
+	(void)state;
+	scene_init(&s);
+	for (unsigned i = 0; i < 3; i++) {
+		s.disk.disk.ops->submit(&s.disk.disk, &a.req);
+		s.server.taken[i]->done(s.server.taken[i], 0);
+		server_disk_deliver(&s.disk);
+		assert_int_equal(a.n_done, i + 1);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_over_waits_until_it_is_delivered),
+		cmocka_unit_test(a_request_may_be_used_again),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
