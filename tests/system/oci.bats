@@ -598,7 +598,7 @@ CASES
 	[ "$(oci list -q | sort | tr '\n' ' ')" = "one two " ]
 	[ "$(oci list -f json | jq -r '.[] | select(.id == "two") | .status')" = created ]
 	oci features | jq -e '.ociVersionMax == "1.2.0" and (.hooks | length == 6) and (.mountOptions | index("rro"))
-		and .linux.cgroup.v2 and (.linux.apparmor.enabled | not) and (.linux.namespaces | length == 8)'
+		and .linux.cgroup.v2 and .linux.apparmor.enabled and (.linux.namespaces | length == 8)'
 	oci --version | grep -q '^spec: 1.2'
 }
 
