@@ -40,7 +40,7 @@ bench:
 	@$(MAKE) --no-print-directory all
 	@tools/bench
 
-## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600); each form of instruction DIFF_CASES=1000 times against the host's CPU; RANDOM_SEEDS=20 walks of random guests
+## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600); each form of instruction DIFF_CASES=1000 times against the host's CPU; RANDOM_SEEDS=20 walks of random guests; each mutant of a bundle's configuration
 fuzz:
 	@tools/setup build test
 	@FUZZ_SECONDS=$${FUZZ_SECONDS:-600} tools/test build fuzz
@@ -50,6 +50,7 @@ fuzz:
 	done
 	@RANDOM_CASES=$${RANDOM_CASES:-50000} RANDOM_SEEDS=$${RANDOM_SEEDS:-20} RANDOM_SEED=$${RANDOM_SEED:-$$(date +%s)} RANDOM_ROUNDS=20000 \
 		build/tests/test_engines_hosted_jit_random
+	@tools/apart timeout 1800 python3 $(CURDIR)/tests/system/oci_mutate.py $(CURDIR)/build/strata-oci $$(command -v busybox)
 
 ## soak: strata-oci killed at every system call; start, exec, stop and kill for MINUTES=10, looking for leaks; then the hypervisor's slow boots (UEFI, Bochs)
 soak:

@@ -8,6 +8,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* The parts that other verbs read by themselves: what was fine in the whole is fine alone. */
+static void again(struct config *config)
+{
+	struct err err = { 0 };
+	json_t *process = json_object_get(config->json, "process");
+	json_t *linux_part = json_object_get(config->json, "linux");
+	json_t *resources = json_object_get(linux_part, "resources");
+
+	if (json_is_object(resources) && config_update(config, resources, &err) < 0)
+		abort();
+	if (config_process(config, process, &err) < 0 || !config->bundle.process.args[0])
+		abort();
+}
+
 /* What was accepted keeps the promises of bundle.h; what was not has one line that says why. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -32,6 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (bundle->devices[i].path[0] != '/' || !bundle->devices[i].path[1])
 				abort();
 		}
+		again(&config);
 	}
 	config_fini(&config);
 	return 0;

@@ -189,6 +189,9 @@ static void linux_sysctls(const struct reader *rd, struct bundle *bundle)
 		else if (!bundle_namespace_of(bundle, kind))
 			reader_fail(&in, name, EINVAL,
 				    "would be set for the host: its namespace is shared");
+		if (bundle->domainname && !strcmp(name, "kernel.domainname") &&
+		    strcmp(reader_str(&in, key, ""), bundle->domainname) != 0)
+			reader_fail(&in, name, EINVAL, "says another thing than domainname");
 		bundle->sysctls[bundle->n_sysctls++] =
 			(struct bundle_sysctl){ name, reader_str(&in, key, "") };
 	}

@@ -58,6 +58,18 @@ static int exec_user(const char *text, struct bundle_process *process, struct er
 	return r;
 }
 
+/* In the place of one with the same name: a program finds the first. There is room. */
+static void exec_setenv(const char **env, size_t *n, const char *text)
+{
+	const size_t len = strcspn(text, "=") + 1;
+	size_t i = 0;
+
+	while (i < *n && strncmp(env[i], text, len) != 0)
+		i++;
+	env[i] = text;
+	*n += i == *n;
+}
+
 static int exec_lists(const struct args *args, struct config *config, struct err *err)
 {
 	struct bundle_process *process = &config->bundle.process;
@@ -77,7 +89,7 @@ static int exec_lists(const struct args *args, struct config *config, struct err
 		if (!strchr(env->texts[i], '='))
 			return err_say(err, EINVAL, "--env %.60s: must be NAME=VALUE",
 				       env->texts[i]);
-		all[n++] = env->texts[i];
+		exec_setenv(all, &n, env->texts[i]);
 	}
 	process->env = all;
 	for (unsigned i = 0; i < process->n_groups; i++)
@@ -105,6 +117,9 @@ static int exec_caps(const struct args *args, struct bundle_process *process, st
 		process->caps.bounding |= cap;
 		process->caps.effective |= cap;
 		process->caps.permitted |= cap;
+		/* Root gets what is permitted at execve(2); to files of others nothing passes on (CVE-2022-24769). */
+		if (process->uid == 0)
+			continue;
 		process->caps.inheritable |= cap;
 		process->caps.ambient |= cap;
 	}

@@ -147,6 +147,8 @@ is()
 	oci start box
 	run oci exec box sh -c 'echo $0; exit 4'
 	[ "$status" -eq 4 ]
+	[ "$(oci exec --env PATH=/bin:/x --env A=1 box sh -c 'echo "$PATH $A"')" = "/bin:/x 1" ]
+	[ "$(oci exec --cap CAP_KILL box sh -c 'grep -E "Cap(Inh|Amb)" /proc/self/status | cut -f 2 | sort -u')" = 0000000000000000 ]
 	[ "$(oci exec box readlink /proc/self/ns/pid)" = "$(oci exec box readlink /proc/1/ns/pid)" ]
 	[ "$(oci exec box cat /proc/self/cgroup)" = "$(oci exec box cat /proc/1/cgroup)" ]
 	[ "$(oci exec -u 1000:1000 -g 7 box id)" = "uid=1000(demo) gid=1000(demo) groups=7(7)" ] ||
@@ -486,6 +488,7 @@ del(.process.cwd)#process.cwd is missing
 .linux.devices = [{path: "/dev/x", type: "z"}]#linux.devices\[0\].type must be
 .linux.devices = [{path: "/dev/x", type: "c"}]#major and minor
 .linux.devices = [{path: "/dev/x", type: "c", major: 5000, minor: 1}]#from 0 to 4095
+.domainname = "a" | .linux.sysctl = {"kernel.domainname": "b"}#says another thing than domainname
 .linux.rootfsPropagation = "x"#rootfsPropagation 'x' is not known
 .linux.intelRdt = {closID: "x"}#linux.intelRdt is not supported
 .linux.personality = {domain: "X"}#personality.domain .X. is not known
@@ -598,7 +601,7 @@ CASES
 	[ "$(oci list -q | sort | tr '\n' ' ')" = "one two " ]
 	[ "$(oci list -f json | jq -r '.[] | select(.id == "two") | .status')" = created ]
 	oci features | jq -e '.ociVersionMax == "1.2.0" and (.hooks | length == 6) and (.mountOptions | index("rro"))
-		and .linux.cgroup.v2 and (.linux.apparmor.enabled | not) and (.linux.namespaces | length == 8)'
+		and .linux.cgroup.v2 and .linux.apparmor.enabled and (.linux.namespaces | length == 8)'
 	oci --version | grep -q '^spec: 1.2'
 }
 
