@@ -41,7 +41,7 @@ static void it_writes_what_printf_writes(void **state)
 	same("%u %x %X %o", UINT_MAX, 0xbeefU, 0xbeefU, 8U);
 	same("%ld %lu %lx", LONG_MIN, ULONG_MAX, ULONG_MAX);
 	same("%lld %llu", LLONG_MIN, ULLONG_MAX);
-	same("%zu %hx %hhx %hd", SIZE_MAX, 0xffff, 0xff, -3);
+	same("%zu %hx %hhx %hd", SIZE_MAX, (unsigned short)0xffff, (unsigned char)0xff, (short)-3);
 	same("[%5d|%-5d|%05d|%5s|%-5s|%.2s|%.*s]", -42, 42, -42, "ab", "ab", "abc", 1, "xyz");
 	same("[%*d|%-*d|%08lx|%3s]", 6, 7, 6, 7, 0x123UL, "long");
 	same("%p", (void *)0x1234);

@@ -113,6 +113,7 @@ static void what_is_there_is_read(void **state)
 	AUTO(fd_close_p) int tap = furnish("eth7", "10.7.0.9");
 
 	(void)state;
+	assert_true(tap >= 0);
 	assert_int_equal(takeover_read(&net, &err), 0);
 	assert_string_equal(net.name, "eth7");
 	assert_string_equal(net.address, "10.7.0.9");
@@ -130,6 +131,7 @@ static void default_routes_of_either_kind_are_read(void **state)
 	AUTO(fd_close_p) int tap = furnish("eth7", "10.7.0.9");
 
 	(void)state;
+	assert_true(tap >= 0);
 	ip4_default("10.7.0.1");
 	ip6_add("eth7", "fd07::9", "fd07::a1");
 	assert_int_equal(takeover_read(&net, &err), 0);
@@ -147,6 +149,7 @@ static void two_interfaces_are_refused(void **state)
 	AUTO(fd_close_p) int two = furnish("two", "10.8.0.9");
 
 	(void)state;
+	assert_true(one >= 0 && two >= 0);
 	assert_int_equal(takeover_read(&net, &err), -ENOTUNIQ);
 	assert_non_null(strstr(err.text, "two"));
 }
@@ -160,6 +163,7 @@ static void the_interface_gives_up_what_it_had(void **state)
 	AUTO(fd_close_p) int machine = -EBADF;
 
 	(void)state;
+	assert_true(tap >= 0);
 	assert_int_equal(takeover_read(&net, &err), 0);
 	if (takeover_begin(&net, &machine, &err) < 0)
 		fail_msg("%s", err.text);
@@ -187,6 +191,7 @@ static void the_next_machine_gets_the_same(void **state)
 	int machine = -EBADF;
 
 	(void)state;
+	assert_true(tap >= 0);
 	ip4_default("10.7.0.1");
 	ip6_add("eth7", "fd07::9", "fd07::a1");
 	assert_int_equal(takeover_read(&net, &err), 0);
