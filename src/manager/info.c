@@ -135,8 +135,10 @@ static json_t *info_engines(void)
 		if (engine)
 			engine->probe(&report);
 		else
-			(void)snprintf(report.why, sizeof(report.why),
-				       "this build does not have it yet");
+			(void)snprintf(
+				report.why, sizeof(report.why),
+				"strata run does not reach a server yet; 'strata baremetal image' "
+				"makes one boot guests");
 		(void)json_array_append_new(list, json_pack("{s:s,s:b,s:s,s:s}", "name", all[i],
 							    "available", report.available, "how",
 							    report.how, "why", report.why));
