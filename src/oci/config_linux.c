@@ -248,6 +248,8 @@ static void linux_cgroup(const struct reader *rd, const char *id, struct bundle 
 		reader_fail(rd, "cgroupsPath", ENOMEM, "takes more memory than there is");
 	else if (!*path || strlen(path) > 255)
 		reader_fail(rd, "cgroupsPath", EINVAL, "must have 1 to 255 characters");
+	else if (strchr(path, '\n'))
+		reader_fail(rd, "cgroupsPath", EINVAL, "must be one line");
 	bundle->cgroup = path;
 }
 

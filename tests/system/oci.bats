@@ -489,6 +489,7 @@ del(.process.cwd)#process.cwd is missing
 .linux.devices = [{path: "/dev/x", type: "c"}]#major and minor
 .linux.devices = [{path: "/dev/x", type: "c", major: 5000, minor: 1}]#from 0 to 4095
 .domainname = "a" | .linux.sysctl = {"kernel.domainname": "b"}#says another thing than domainname
+.linux.cgroupsPath = "a\nb"#cgroupsPath must be one line
 .linux.rootfsPropagation = "x"#rootfsPropagation 'x' is not known
 .linux.intelRdt = {closID: "x"}#linux.intelRdt is not supported
 .linux.personality = {domain: "X"}#personality.domain .X. is not known
