@@ -11,11 +11,14 @@
 
 #define BLOCK_BYTES 64U
 
+/* A word at any address, of any type's memory. */
+typedef uint64_t __attribute__((aligned(1), may_alias)) loose_word;
+
 /*
  * By words and blocks, not by string instructions: an emulated server takes those one element a step, at some 40 ns each,
  * and a real one loses little. What is not aligned is left to the CPU.
  */
-static void copy_blocks(uint64_t *to, const uint64_t *from, size_t blocks)
+static void copy_blocks(loose_word *to, const loose_word *from, size_t blocks)
 {
 	for (; blocks; blocks--, to += 8, from += 8) {
 		uint64_t a = from[0], b = from[1], c = from[2], d = from[3];
@@ -41,9 +44,9 @@ void *memcpy(void *restrict to, const void *restrict from, size_t len)
 	uint8_t *d = to;
 	const uint8_t *s = from;
 
-	copy_blocks((uint64_t *)to, (const uint64_t *)from, whole);
+	copy_blocks((loose_word *)to, (const loose_word *)from, whole);
 	for (; done + 8 <= len; done += 8) {
-		*(uint64_t *)(d + done) = *(const uint64_t *)(s + done);
+		*(loose_word *)(d + done) = *(const loose_word *)(s + done);
 		__asm__ volatile("" : : : "memory");
 	}
 	for (; done < len; done++) {
@@ -74,7 +77,7 @@ void *memset(void *to, int value, size_t len)
 	size_t done = 0;
 
 	for (; done + BLOCK_BYTES <= len; done += BLOCK_BYTES) {
-		uint64_t *w = (uint64_t *)(d + done);
+		loose_word *w = (loose_word *)(d + done);
 		w[0] = word;
 		w[1] = word;
 		w[2] = word;

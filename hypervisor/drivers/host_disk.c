@@ -34,10 +34,11 @@ static void slot_copy(struct host_disk_slot *slot, bool to_guest)
 		uint64_t n = iov->len - slot->iov_bytes;
 		if (n > slot->piece_bytes - done)
 			n = slot->piece_bytes - done;
-		uint8_t *guest = (uint8_t *)iov->hva + slot->iov_bytes;
-		if (to_guest)
+		uint8_t *guest = n ? (uint8_t *)iov->hva + slot->iov_bytes
+				   : NULL; /* an empty piece is nowhere */
+		if (n && to_guest)
 			memcpy(guest, slot->buffer + done, n);
-		else
+		else if (n)
 			memcpy(slot->buffer + done, guest, n);
 		done += (uint32_t)n;
 		slot->iov_bytes += n;
