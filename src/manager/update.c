@@ -175,10 +175,10 @@ static int update_tell(struct manager *manager, const struct instance *instance,
 		return err_set(err, ENOMEM, "update");
 	}
 	AUTO(fd_close_p) int run_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = run_fd < 0 ? err_set(err, errno, "open %s", path)
-			   : file_replace(run_fd, UPDATE_FILE, 0600, text, strlen(text), err);
+	int r = run_fd < 0 ? -errno
+			   : file_replace(run_fd, UPDATE_FILE, 0600, text, strlen(text), false);
 	free(text);
-	return r;
+	return r < 0 ? err_set(err, -r, "write %s/" UPDATE_FILE, path) : 0;
 }
 
 static int update_running(struct manager *manager, struct instance *instance,
