@@ -69,7 +69,8 @@ static void an_older_store_gets_what_lists_show(void **state)
 	assert_int_equal(manager_list(&manager, true, LIST_SUMMARY, &list, &n, &err), 0);
 	assert_int_equal(n, 1);
 	assert_non_null(list[0].spec);
-	assert_string_equal(list[0].command, "sh -c echo \"x\""); /* a filtered list crashed without */
+	assert_string_equal(list[0].command,
+			    "sh -c echo \"x\""); /* a filtered list crashed without */
 	instances_free(list, n);
 	manager_close(&manager);
 }
