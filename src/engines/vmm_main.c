@@ -123,11 +123,13 @@ int main(int argc, char **argv)
 		fds.run = main_fd(VMM_RUN_FD);
 	if (r == 0)
 		r = main_engine(&spec, &engine, &err);
-	if (r < 0 && fds.sync >= 0)
+	if (r < 0 && fds.sync >= 0) {
 		vmm_say_failed(fds.sync, 125, &err);
+		err = (struct err){ 0 };
+	}
 	if (r == 0)
 		r = vmm_run(&spec, &engine, &fds, &status, &err);
-	if (r < 0)
+	if (r < 0 && err.code) /* else whoever started us says it */
 		log_error(&err);
 	spec_fini(&spec);
 	return status;

@@ -68,6 +68,7 @@ struct vmm {
 	const struct vmm_engine *engine;
 	const struct cpu_ops *cpu; /* the engine's */
 	struct vmm_fds fds;
+	bool told; /* why it failed, over fds.sync */
 	struct cpu_caps caps;
 	struct loop *loop;
 	struct vmm_clock clock;

@@ -180,6 +180,7 @@ void vmm_start_failed(struct vmm *vmm, int status, const struct err *err)
 {
 	if (vmm->fds.sync < 0)
 		return;
+	vmm->told = true;
 	vmm_say_failed(vmm->fds.sync, status, err);
 	fd_close(vmm->fds.sync);
 	vmm->fds.sync = -EBADF;
@@ -229,6 +230,14 @@ static int run_status(struct vmm *vmm, int *ret_status, struct err *err)
 	}
 }
 
+/* Whoever started us says it: said by both, it would be two lines, or one, as it happens. */
+static int run_told(const struct vmm *vmm, int r, struct err *err)
+{
+	if (vmm->told)
+		*err = (struct err){ 0 };
+	return r;
+}
+
 int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const struct vmm_fds *fds,
 	    int *ret_status, struct err *err)
 {
@@ -250,7 +259,7 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 		r = run_seal(vmm, &holder, err);
 	if (r < 0) { /* no instruction of the guest's was executed: nothing is under way */
 		vmm_start_failed(vmm, 125, err);
-		return r;
+		return run_told(vmm, r, err);
 	}
 	r = run_go(vmm, err);
 	if (r < 0)
@@ -263,5 +272,5 @@ int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const stru
 		vmm_start_failed(vmm, *ret_status, err); /* if it was not said to run yet */
 	vmm_debug_ended(vmm, *ret_status);
 	/* What is left is memory and fds: the process ends now, and its holder takes them along. */
-	return r;
+	return run_told(vmm, r, err);
 }

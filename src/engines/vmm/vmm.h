@@ -43,7 +43,7 @@ struct vmm_fds {
 /*
  * vmm_run() - build, seal, run to the end
  * @ret_status: of the guest: 0 for power off and reset, else as it said; 125 where the machine failed
- * Errors: what could not be set up, or how the machine failed; with @fds.sync they were said there too.
+ * Errors: what could not be set up, or how the machine failed. Where they were said over @fds.sync, *err is empty.
  */
 int vmm_run(const struct spec *spec, const struct vmm_engine *engine, const struct vmm_fds *fds,
 	    int *ret_status, struct err *err);
