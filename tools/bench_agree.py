@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What strata compare says beside what anybody takes by hand, in interleaved pairs: tools/bench_agree.py [PAIRS (20)]
 
-As root. By hand: the clock around the command line that docs/compare.md shows, chroot, crun on a mounted root file system; CPU time as
+As root, under tools/apart where v1 and v2 stand side by side (crun refuses that). By hand: the clock around the command line that docs/compare.md shows, chroot, crun on a mounted root file system; CPU time as
 wait4(2) has it; memory as /proc has it. Environment: STRATA_BIN, STRATA_AGREE_KERNEL (a Debian package, for the machines), STRATA_AGREE_OUT
 (JSON). The difference is the median of the pairs' ratios. Status 1 where it is more than 10 % and the quartiles part.
 """

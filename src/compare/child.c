@@ -12,12 +12,15 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/core/buf.h"
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "compare/group.h"
+
+#define CHILD_SETTLE_MS 60
 
 #define CHILD_ERR_MAX  65536 /* of standard error, of which the last line is wanted */
 #define CHILD_LINE_MAX 200
@@ -57,6 +60,18 @@ static int child_streams(int null, int out, int errout)
 	return dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(errout, 2) < 0 ? -errno : 0;
 }
 
+/*
+ * The first move of a process between v1 groups waits for all CPUs (Linux, kernel/cgroup/cgroup.c: cgroup_threadgroup_rwsem), some
+ * 10 ms, and those right after it do not. Ours would make crun's a present: as long as that holds, nothing is timed.
+ */
+static void child_settle(const struct group *group)
+{
+	const struct timespec pause = { .tv_nsec = CHILD_SETTLE_MS * NS_PER_MS };
+
+	if (group && group->made)
+		(void)nanosleep(&pause, NULL); /* woken early: a figure that is too good */
+}
+
 static int child_surroundings(const struct child *child, struct err *err)
 {
 	sigset_t none;
@@ -66,6 +81,7 @@ static int child_surroundings(const struct child *child, struct err *err)
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* a valid set: cannot fail */
 	if (r < 0)
 		return err_set(err, -r, "join a cgroup");
+	child_settle(child->group);
 	return child->enter ? child->enter(child->arg, err) : 0;
 }
 
