@@ -16,6 +16,7 @@ setup_file()
 	chmod 755 "$LAB"
 	export LAB B=$LAB/bundle OCI_ROOT=$LAB/oci STORE=$LAB/podman
 	mkdir "$B" "$STORE"
+	! mountpoint -q /run/netns || touch "$LAB/netns" # ip makes one, and leaves it
 	"$REPO/tools/demo-image" "$LAB/rootfs"
 	python3 -c "import sys; sys.path.insert(0, '$REPO/tests/lab'); import guest_image; guest_image.fetch_kernel('$STRATA_LAB_CACHE')" ||
 		skip "there is no kernel package to be had"
@@ -28,13 +29,13 @@ teardown_file()
 	[ -n "${LAB:-}" ] || return 0
 	local id
 	for id in $(oci list -q); do oci delete --force "$id"; done
-	ip netns del vmbox 2>/dev/null || true
-	ip netns del vmpeer 2>/dev/null || true
 	if [ -d "$STORE/root" ]; then
 		pod rm -a -f -t 0 >/dev/null 2>&1 || true
 		umount "$STORE/root/overlay" 2>/dev/null || true
 		find /sys/fs/cgroup -maxdepth 3 -depth -type d -path '*libpod_parent*' -exec rmdir {} + 2>/dev/null || true
 	fi
+	for id in vmbox vmpeer vmpod; do ip netns del "$id" 2>/dev/null || true; done
+	[ -f "$LAB/netns" ] || umount /run/netns 2>/dev/null || true
 	[ ! -f "$LAB/dockerd" ] || docker_end "$LAB/docker" "$(cat "$LAB/dockerd")"
 	rm -rf --one-file-system "$LAB"
 }
@@ -196,9 +197,10 @@ wait_until()
 	[ -z "$(find "$LAB/root/oci" -type f)" ]
 }
 
+# What podman makes of the network, bridge and rules, is in a namespace that goes.
 pod()
 {
-	podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs --events-backend file \
+	nsenter --net=/run/netns/vmpod podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs --events-backend file \
 		--runtime "$REPO/build/strata-oci" --runtime-flag "strata-root=$LAB/root" "$@"
 }
 
@@ -207,13 +209,15 @@ vm_pod()
 {
 	local verb=$1
 	shift
-	timeout 60 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+	timeout 60 nsenter --net=/run/netns/vmpod podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
 		--events-backend file --runtime "$REPO/build/strata-oci" --runtime-flag "strata-root=$LAB/root" \
 		"$verb" --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 --annotation io.strata.virt=hosted "$@"
 }
 
 @test "podman: run, network, logs, exec, pause, stop, kill, exit status" {
 	command -v podman >/dev/null || skip "podman is not installed (tools/setup test)"
+	ip netns add vmpod
+	ip -n vmpod link set lo up
 	tar -C "$LAB/rootfs" -c . | pod import - demo >/dev/null
 	run vm_pod run --rm --network none demo sh -c 'uname -r; exit 5'
 	[ "$status" -eq 5 ]
@@ -224,7 +228,7 @@ vm_pod()
 	said() { pod logs vm | grep -q ready; }
 	wait_until said
 	ip=$(pod inspect vm | jq -r '.[0].NetworkSettings.Networks.podman.IPAddress')
-	served() { [ "$(busybox wget -q -O - "http://$ip/")" = served ]; }
+	served() { [ "$(nsenter --net=/run/netns/vmpod busybox wget -q -O - "http://$ip/")" = served ]; }
 	wait_until served
 	[ "$(pod exec vm sh -c 'ip -4 -o addr show eth0 | grep -o "inet [0-9.]*"')" = "inet $ip" ]
 	run pod exec vm sh -c 'exit 4'
