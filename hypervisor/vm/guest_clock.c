@@ -13,44 +13,9 @@ static struct guest_clock *clock_of(struct clock *clock)
 	return container_of(clock, struct guest_clock, clock);
 }
 
-static struct timer *next_of(const struct timer *timer)
-{
-	return timer->slot[0];
-}
-
 static uint64_t now_of(const struct guest_clock *c)
 {
 	return clock_ns() - c->offset_ns;
-}
-
-/* The lock is held. */
-static void unlink_timer(struct guest_clock *c, struct timer *timer)
-{
-	struct timer *before = NULL;
-
-	for (struct timer *t = c->first; t && t != timer; t = next_of(t))
-		before = t;
-	if (before)
-		before->slot[0] = timer->slot[0];
-	else
-		c->first = next_of(timer);
-	timer->armed = false;
-}
-
-static void link_timer(struct guest_clock *c, struct timer *timer)
-{
-	struct timer *before = NULL, *after = c->first;
-
-	while (after && after->deadline_ns <= timer->deadline_ns) {
-		before = after;
-		after = next_of(after);
-	}
-	timer->slot[0] = after;
-	timer->armed = true;
-	if (before)
-		before->slot[0] = timer;
-	else
-		c->first = timer;
 }
 
 /* The lock is held: the first deadline as others see it. An alarm that comes too early is a look for nothing. */
@@ -58,8 +23,8 @@ static void publish(struct guest_clock *c)
 {
 	uint64_t at = NEVER;
 
-	if (c->first && c->first->deadline_ns < NEVER / 2)
-		at = c->first->deadline_ns + c->offset_ns;
+	if (c->timers.first && c->timers.first->deadline_ns < NEVER / 2)
+		at = c->timers.first->deadline_ns + c->offset_ns;
 	if (at == c->first_ns)
 		return;
 	__atomic_store_n(&c->first_ns, at, __ATOMIC_RELEASE);
@@ -78,9 +43,9 @@ static void guest_arm(struct clock *clock, struct timer *timer, uint64_t deadlin
 
 	spin_lock(&c->lock);
 	if (timer->armed)
-		unlink_timer(c, timer);
+		timer_queue_remove(&c->timers, timer);
 	timer->deadline_ns = deadline_ns;
-	link_timer(c, timer);
+	timer_queue_add(&c->timers, timer);
 	publish(c);
 	spin_unlock(&c->lock);
 }
@@ -91,7 +56,7 @@ static void guest_cancel(struct clock *clock, struct timer *timer)
 
 	spin_lock(&c->lock);
 	if (timer->armed)
-		unlink_timer(c, timer);
+		timer_queue_remove(&c->timers, timer);
 	spin_unlock(&c->lock);
 }
 
@@ -142,10 +107,10 @@ void guest_clock_fire(struct guest_clock *c)
 	spin_lock(&c->lock);
 	/* What a handler arms for the past fires in this loop too, within a bound. */
 	for (unsigned i = 0; i < FIRE_MOST; i++) {
-		struct timer *timer = c->first;
+		struct timer *timer = c->timers.first;
 		if (!timer || timer->deadline_ns > now_of(c))
 			break;
-		unlink_timer(c, timer);
+		timer_queue_remove(&c->timers, timer);
 		spin_unlock(&c->lock);
 		timer->fired(timer);
 		spin_lock(&c->lock);

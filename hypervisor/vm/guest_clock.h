@@ -11,13 +11,14 @@
 #include "core/spin.h"
 #include "core/timer.h"
 #include "machine/ops.h"
+#include "machine/timer_queue.h"
 
 struct guest_clock {
 	struct clock clock;
-	struct spin lock;    /* of the next two */
-	struct timer *first; /* ascending; slot[0] is the next one */
-	uint64_t first_ns;   /* its deadline on the server's clock; atomic, UINT64_MAX: none */
-	uint64_t offset_ns;  /* guest time = server's - offset */
+	struct spin lock; /* of the next two */
+	struct timer_queue timers;
+	uint64_t first_ns;  /* its deadline on the server's clock; atomic, UINT64_MAX: none */
+	uint64_t offset_ns; /* guest time = server's - offset */
 	struct hv_timer alarm;
 	void (*due)(struct guest_clock *clock); /* in the alarm's interrupt */
 };

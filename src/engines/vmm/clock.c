@@ -15,11 +15,6 @@ static struct vmm_clock *clock_of(struct clock *clock)
 	return container_of(clock, struct vmm_clock, clock);
 }
 
-static struct timer *clock_next(const struct timer *timer)
-{
-	return timer->slot[0];
-}
-
 /* The lock is held. Guest time, host monotonic nanoseconds. */
 static uint64_t clock_guest_ns(const struct vmm_clock *c)
 {
@@ -33,9 +28,9 @@ static void clock_program(struct vmm_clock *c)
 {
 	struct itimerspec when = { 0 };
 
-	if (c->first && !c->paused_ns) {
-		int64_t at = (int64_t)c->first->deadline_ns + c->offset_ns;
-		if (c->first->deadline_ns > (uint64_t)INT64_MAX / 2)
+	if (c->timers.first && !c->paused_ns) {
+		int64_t at = (int64_t)c->timers.first->deadline_ns + c->offset_ns;
+		if (c->timers.first->deadline_ns > (uint64_t)INT64_MAX / 2)
 			at = INT64_MAX / 2; /* "never" */
 		if (at <= 0)
 			at = 1; /* 0 would disarm it */
@@ -43,35 +38,6 @@ static void clock_program(struct vmm_clock *c)
 		when.it_value.tv_nsec = at % NS_PER_S;
 	}
 	(void)timerfd_settime(c->fd, TFD_TIMER_ABSTIME, &when, NULL); /* valid: cannot fail */
-}
-
-static void clock_unlink(struct vmm_clock *c, struct timer *timer)
-{
-	struct timer *before = NULL;
-
-	for (struct timer *t = c->first; t && t != timer; t = clock_next(t))
-		before = t;
-	if (before)
-		before->slot[0] = timer->slot[0];
-	else
-		c->first = clock_next(timer);
-	timer->armed = false;
-}
-
-static void clock_link(struct vmm_clock *c, struct timer *timer)
-{
-	struct timer *before = NULL, *after = c->first;
-
-	while (after && after->deadline_ns <= timer->deadline_ns) {
-		before = after;
-		after = clock_next(after);
-	}
-	timer->slot[0] = after;
-	timer->armed = true;
-	if (before)
-		before->slot[0] = timer;
-	else
-		c->first = timer;
 }
 
 static uint64_t clock_now_ns(struct clock *clock)
@@ -89,13 +55,13 @@ static void clock_arm(struct clock *clock, struct timer *timer, uint64_t deadlin
 	struct vmm_clock *c = clock_of(clock);
 
 	lock_acquire(&c->lock);
-	struct timer *first = c->first;
+	struct timer *first = c->timers.first;
 	uint64_t first_ns = first ? first->deadline_ns : 0;
 	if (timer->armed)
-		clock_unlink(c, timer);
+		timer_queue_remove(&c->timers, timer);
 	timer->deadline_ns = deadline_ns;
-	clock_link(c, timer);
-	if (c->first != first || c->first->deadline_ns != first_ns)
+	timer_queue_add(&c->timers, timer);
+	if (c->timers.first != first || c->timers.first->deadline_ns != first_ns)
 		clock_program(c);
 	lock_release(&c->lock);
 }
@@ -107,7 +73,7 @@ static void clock_cancel(struct clock *clock, struct timer *timer)
 
 	lock_acquire(&c->lock);
 	if (timer->armed)
-		clock_unlink(c, timer);
+		timer_queue_remove(&c->timers, timer);
 	lock_release(&c->lock);
 }
 
@@ -152,10 +118,10 @@ void vmm_clock_fire(struct vmm_clock *c)
 	lock_acquire(&c->lock);
 	/* What a handler arms for the past fires in this loop too; a guest that does so for ever starves others. */
 	for (unsigned i = 0; i < 64; i++) {
-		struct timer *timer = c->first;
+		struct timer *timer = c->timers.first;
 		if (!timer || c->paused_ns || timer->deadline_ns > clock_guest_ns(c))
 			break;
-		clock_unlink(c, timer);
+		timer_queue_remove(&c->timers, timer);
 		lock_release(&c->lock);
 		timer->fired(timer);
 		lock_acquire(&c->lock);

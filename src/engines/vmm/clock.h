@@ -8,14 +8,15 @@
 #include "base/core/err.h"
 #include "base/core/lock.h"
 #include "machine/ops.h"
+#include "machine/timer_queue.h"
 
 struct vmm_clock {
 	struct clock clock;
-	int fd;		     /* a timerfd; readable: call vmm_clock_fire() */
-	struct lock lock;    /* of what follows */
-	struct timer *first; /* ascending by deadline; slot[0] is the next one */
-	int64_t offset_ns;   /* guest time = host monotonic - offset_ns */
-	int64_t paused_ns;   /* host time of the pause; 0: runs */
+	int fd;		  /* a timerfd; readable: call vmm_clock_fire() */
+	struct lock lock; /* of what follows */
+	struct timer_queue timers;
+	int64_t offset_ns; /* guest time = host monotonic - offset_ns */
+	int64_t paused_ns; /* host time of the pause; 0: runs */
 };
 
 int vmm_clock_init(struct vmm_clock *c, struct err *err);

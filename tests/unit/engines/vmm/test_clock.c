@@ -101,7 +101,7 @@ static void moving_a_timer_leaves_one(void **state)
 	c.clock.ops->arm(&c.clock, &a.timer, now(&c) + MS);
 	while (!a.fired)
 		wait_and_fire(&c);
-	assert_null(c.first);
+	assert_null(c.timers.first);
 	assert_int_equal(a.fired, 1);
 	vmm_clock_fini(&c);
 }
