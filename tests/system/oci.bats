@@ -3,40 +3,12 @@
 # strata-oci at the level of bundles: what a container manager relies on, and what bad configurations are told.
 # shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
 load helper
+load oci_helper
 
-OCI_ROOT=
 setup()
 {
-	OCI_BIN=${STRATA_BIN%/*}/strata-oci
-	OCI_ROOT=$SCRATCH/oci
-	B=$SCRATCH/bundle
-	mkdir -p "$B" "$SCRATCH/shared"
-}
-
-teardown()
-{
-	local id
-	for id in $(oci list -q); do oci delete --force "$id"; done
-	[ ! -d "$OCI_ROOT" ] || rm -rf "$OCI_ROOT"
-}
-
-oci()
-{
-	"$OCI_BIN" --root "$OCI_ROOT" "$@"
-}
-
-# config FILTER COMMAND...: the bundle's config.json, `spec`'s without a terminal, changed by a jq filter
-config()
-{
-	local filter=$1 args
-	shift
-	args=$(jq -nc '$ARGS.positional' --args -- "$@")
-	rm -f "$B/config.json"
-	oci spec -b "$B"
-	jq --arg root "$DEMO_ROOTFS" --argjson args "$args" \
-		".root.path = \$root | .process.terminal = false | .process.args = \$args | $filter" \
-		"$B/config.json" >"$B/new"
-	mv "$B/new" "$B/config.json"
+	oci_setup
+	mkdir -p "$SCRATCH/shared"
 }
 
 in_bundle()

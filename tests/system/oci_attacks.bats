@@ -3,40 +3,19 @@
 # The escapes that other runtimes have had, against strata-oci: docs/security.md lists them.
 # shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
 load helper
+load oci_helper
 
-OCI_ROOT=
 setup()
 {
-	OCI_BIN=${STRATA_BIN%/*}/strata-oci
-	OCI_ROOT=$SCRATCH/oci
-	B=$SCRATCH/bundle
-	mkdir -p "$B" "$SCRATCH/victim"
+	oci_setup
+	mkdir -p "$SCRATCH/victim"
 	echo secret >"$SCRATCH/victim/file"
 }
 
 teardown()
 {
-	local id
-	for id in $(oci list -q); do oci delete --force "$id"; done
-	rm -rf "$OCI_ROOT" "$B" "$SCRATCH/image" "$SCRATCH/victim"
-}
-
-oci()
-{
-	"$OCI_BIN" --root "$OCI_ROOT" "$@"
-}
-
-config()
-{
-	local filter=$1 args
-	shift
-	args=$(jq -nc '$ARGS.positional' --args -- "$@")
-	rm -f "$B/config.json"
-	oci spec -b "$B"
-	jq --arg root "${IMAGE:-$DEMO_ROOTFS}" --argjson args "$args" \
-		".root.path = \$root | .process.terminal = false | .process.args = \$args | $filter" \
-		"$B/config.json" >"$B/new"
-	mv "$B/new" "$B/config.json"
+	oci_teardown
+	rm -rf "$B" "$SCRATCH/image" "$SCRATCH/victim"
 }
 
 in_bundle()

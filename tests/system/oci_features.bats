@@ -3,44 +3,22 @@
 # strata-oci: the sections of a config.json that few containers have, and verbs that few managers call.
 # shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
 load helper
+load oci_helper
 
-OCI_ROOT=
 setup()
 {
-	OCI_BIN=${STRATA_BIN%/*}/strata-oci
-	OCI_ROOT=$SCRATCH/oci
-	B=$SCRATCH/bundle
-	mkdir -p "$B"
+	oci_setup
+	OCI=(timeout 30 "${OCI[@]}")
 }
 
 teardown()
 {
 	local id
 	[ -z "${LISTENER:-}" ] || kill "$LISTENER" 2>/dev/null || true
-	for id in $(oci list -q); do oci delete --force "$id"; done
-	[ ! -d "$OCI_ROOT" ] || rm -rf "$OCI_ROOT"
+	oci_teardown
 	for id in "$SCRATCH"/cgroup-*; do
 		! mountpoint -q "$id" || umount "$id"
 	done
-}
-
-oci()
-{
-	timeout 30 "$OCI_BIN" --root "$OCI_ROOT" "$@"
-}
-
-# config FILTER COMMAND...: the bundle's config.json, `spec`'s without a terminal, changed by a jq filter
-config()
-{
-	local filter=$1 args
-	shift
-	args=$(jq -nc '$ARGS.positional' --args -- "$@")
-	rm -f "$B/config.json"
-	oci spec -b "$B"
-	jq --arg root "$DEMO_ROOTFS" --argjson args "$args" \
-		".root.path = \$root | .process.terminal = false | .process.args = \$args | $filter" \
-		"$B/config.json" >"$B/new"
-	mv "$B/new" "$B/config.json"
 }
 
 in_bundle()

@@ -3,40 +3,12 @@
 # strata-oci where the world around it changes, is full, or goes away while a container is made.
 # shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
 load helper
-
-OCI_ROOT=
-setup()
-{
-	OCI_BIN=${STRATA_BIN%/*}/strata-oci
-	OCI_ROOT=$SCRATCH/oci
-	B=$SCRATCH/bundle
-	mkdir -p "$B"
-}
+load oci_helper
 
 teardown()
 {
-	local id
-	for id in $(oci list -q); do oci delete --force "$id"; done
-	rm -rf "$OCI_ROOT" "$B"
-}
-
-oci()
-{
-	"$OCI_BIN" --root "$OCI_ROOT" "$@"
-}
-
-# config FILTER COMMAND...: the bundle's config.json, `spec`'s without a terminal, changed by a jq filter
-config()
-{
-	local filter=$1 args
-	shift
-	args=$(jq -nc '$ARGS.positional' --args -- "$@")
-	rm -f "$B/config.json"
-	oci spec -b "$B"
-	jq --arg root "$DEMO_ROOTFS" --argjson args "$args" \
-		".root.path = \$root | .process.terminal = false | .process.args = \$args | $filter" \
-		"$B/config.json" >"$B/new"
-	mv "$B/new" "$B/config.json"
+	oci_teardown
+	rm -rf "$B"
 }
 
 # No pipe of ours stays with the container.

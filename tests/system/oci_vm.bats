@@ -3,34 +3,15 @@
 # Bundles that ask for a virtual machine, as far as that goes without a kernel: tests/lab/oci_vm.bats boots one.
 # shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
 load helper
+load oci_helper
 
 setup()
 {
-	OCI_BIN=${STRATA_BIN%/*}/strata-oci
-	OCI_ROOT=$SCRATCH/oci
-	B=$SCRATCH/bundle
-	mkdir -p "$B" "$SCRATCH/by-name"
+	oci_setup
+	OCI+=(--strata-root "$STRATA_ROOT")
+	mkdir -p "$SCRATCH/by-name"
 	ln -sf "$OCI_BIN" "$SCRATCH/by-name/strata-oci-hosted"
 	ln -sf "$OCI_BIN" "$SCRATCH/by-name/strata-oci-magic"
-}
-
-oci()
-{
-	"$OCI_BIN" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT" "$@"
-}
-
-# config FILTER COMMAND...: spec's configuration without a terminal, changed by a jq filter
-config()
-{
-	local filter=$1 args
-	shift
-	args=$(jq -nc '$ARGS.positional' --args -- "$@")
-	rm -f "$B/config.json"
-	oci spec -b "$B"
-	jq --arg root "$DEMO_ROOTFS" --argjson args "$args" \
-		".root.path = \$root | .process.terminal = false | .process.args = \$args | $filter" \
-		"$B/config.json" >"$B/new"
-	mv "$B/new" "$B/config.json"
 }
 
 # refused PATTERN FILTER: a bundle for a virtual machine is refused with one line, and nothing is left
