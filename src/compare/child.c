@@ -18,6 +18,7 @@
 #include "base/core/buf.h"
 #include "base/os/clock.h"
 #include "base/os/fd.h"
+#include "base/os/wait.h"
 #include "compare/group.h"
 
 #define CHILD_SETTLE_MS 60
@@ -232,13 +233,9 @@ static void child_end_early(const struct child *child, const struct child_runnin
 
 static int child_reap(pid_t pid)
 {
-	int status;
+	int status = wait_child(pid);
 
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return 125;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return status < 0 ? 125 : status;
 }
 
 char *child_last_line(const struct buf *buf)

@@ -13,11 +13,11 @@
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "base/os/json.h"
+#include "base/os/wait.h"
 #include "engines/caps.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
@@ -321,13 +321,9 @@ static bool exec_copy(struct exec *e)
 
 static int exec_wait(pid_t pid)
 {
-	int status;
+	int status = wait_child(pid);
 
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return 125;
-	}
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return status < 0 ? 125 : status;
 }
 
 static int exec_foreground(struct exec *e, int *ret_status, struct err *err)

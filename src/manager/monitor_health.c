@@ -21,6 +21,7 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 #include "base/os/json.h"
+#include "base/os/wait.h"
 #include "manager/monitor.h"
 #include "manager/monitor_args.h"
 #include "manager/private.h"
@@ -237,19 +238,13 @@ void monitor_health_read(struct monitor *m)
 /* Its status; its streams may be held open by what it left running, which nobody waits for. */
 static int health_reap(struct monitor_health *h)
 {
-	int status;
+	int status = wait_child(h->pid);
 
-	while (waitpid(h->pid, &status, 0) < 0) {
-		if (errno != EINTR) {
-			status = 125 << 8;
-			break;
-		}
-	}
 	fd_close_p(&h->wait_fd);
 	fd_close_p(&h->out_fd);
 	h->pid = 0;
 	h->deadline_ns = 0;
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return status < 0 ? 125 : status;
 }
 
 void monitor_health_checked(struct monitor *m)

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/core/buf.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/wait.h"
 
 #define CRIU_LOG_MAX ((size_t)64 << 20)
 
@@ -141,17 +141,6 @@ void criu_mounts(struct criu *criu, const struct bundle *bundle, pid_t pid)
 	}
 }
 
-static int criu_wait(pid_t pid)
-{
-	int status = 0;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
 int criu_check(struct err *err)
 {
 	static const char *const args[] = { "criu", "check", NULL };
@@ -166,7 +155,7 @@ int criu_check(struct err *err)
 		(void)execvp(args[0], (char *const *)(uintptr_t)args); /* returns on error */
 		_exit(127);
 	}
-	int status = criu_wait(pid);
+	int status = wait_child(pid);
 	if (status == 127)
 		return err_say(err, ENOENT,
 			       "checkpoint and restore take the program criu: it is not installed");
@@ -225,6 +214,6 @@ int criu_run(const struct criu *criu, int (*before)(void *arg, struct err *err),
 			     (char *const *)(uintptr_t)criu->args); /* returns on error */
 		_exit(127);
 	}
-	int status = criu_wait(pid);
+	int status = wait_child(pid);
 	return status == 0 ? 0 : criu_failed(criu, status, err);
 }

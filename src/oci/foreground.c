@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/wait.h"
 #include "oci/oci.h"
 
 struct foreground {
@@ -99,7 +100,7 @@ static bool foreground_signal(struct foreground *fg, int *ret_status)
 	} else if (info.ssi_signo == SIGCHLD) {
 		if (waitpid(fg->pid, &status, WNOHANG) != fg->pid)
 			return false;
-		*ret_status = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+		*ret_status = wait_status(status);
 		return true;
 	} else {
 		(void)kill(fg->pid, (int)info.ssi_signo); /* ours: there until waited for */

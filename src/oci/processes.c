@@ -12,28 +12,10 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/pid_list.h"
 #include "oci/oci.h"
 
 #define PROCESSES_WAIT_MS 10000
-
-struct pid_list {
-	pid_t *pids;
-	size_t n, cap;
-};
-
-static int pids_add(struct pid_list *list, pid_t pid)
-{
-	if (list->n == list->cap) {
-		size_t cap = list->cap ? list->cap * 2 : 16;
-		pid_t *pids = realloc(list->pids, cap * sizeof(*pids));
-		if (!pids)
-			return -ENOMEM;
-		list->pids = pids;
-		list->cap = cap;
-	}
-	list->pids[list->n++] = pid;
-	return 0;
-}
 
 static bool pids_is_in(int proc, const char *name, const struct stat *ns)
 {
@@ -61,7 +43,7 @@ static int pids_of_namespace(pid_t first, struct pid_list *list)
 		const long pid = strtol(entry->d_name, &end, 10);
 		if (*end || pid <= 0 || !pids_is_in(dirfd(dir), entry->d_name, &ns))
 			continue;
-		int r = pids_add(list, (pid_t)pid);
+		int r = pid_list_add(list, (pid_t)pid);
 		if (r < 0)
 			return r;
 	}
@@ -79,7 +61,7 @@ static int pids_without_cgroup(const struct subject *subject, pid_t **ret, size_
 
 	if (container->pid && container_status_of(container, NULL) != CONTAINER_STOPPED)
 		r = ns && !ns->path ? pids_of_namespace(container->pid, &list)
-				    : pids_add(&list, container->pid);
+				    : pid_list_add(&list, container->pid);
 	*ret = list.pids;
 	*ret_n = list.n;
 	return r < 0 ? err_set(err, -r, "list the processes of container '%s'", container->id) : 0;

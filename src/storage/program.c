@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/wait.h"
 #include "storage/helper.h"
 
 #define PROGRAM_ARGS 32
@@ -45,7 +45,7 @@ int program_run(const char *const *argv, const char *dir, struct buf *ret_text, 
 	if (r < 0)
 		return r;
 	int status = helper_wait(pid);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+	return wait_status(status);
 }
 
 const char *program_last_line(struct buf *text)

@@ -10,34 +10,14 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/pid_list.h"
 #include "engines/cgroup/private.h"
 
 #define KILL_BATCH 64 /* pidfds held at once */
 
-struct pid_list {
-	pid_t *pids;
-	size_t n, cap;
-};
-
 static int pid_add(pid_t pid, void *arg)
 {
-	struct pid_list *list = arg;
-
-	if (list->n == list->cap) {
-		size_t cap = list->cap ? list->cap * 2 : 16;
-		pid_t *pids = reallocarray(list->pids, cap, sizeof(*pids));
-		if (!pids)
-			return -ENOMEM;
-		list->pids = pids;
-		list->cap = cap;
-	}
-	list->pids[list->n++] = pid;
-	return 0;
-}
-
-static void pid_list_fini(struct pid_list *list)
-{
-	free(list->pids);
+	return pid_list_add(arg, pid);
 }
 
 int cgroup_pids(const struct cgroup *cgroup, pid_t **ret, size_t *ret_n, struct err *err)

@@ -10,10 +10,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/wait.h"
 #include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
 #include "engines/oslevel/workload.h"
@@ -149,17 +149,6 @@ static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
 	return (pid_t)pid;
 }
 
-static int exec_wait(pid_t pid)
-{
-	int status;
-
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return 125;
-	}
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
 int oslevel_exec(const struct guest_exec *exec, struct err *err)
 {
 	struct exec_run run = { .exec = exec, .seccomp = -EBADF };
@@ -199,6 +188,8 @@ int oslevel_exec(const struct guest_exec *exec, struct err *err)
 	if (r > 0)
 		(void)fd_write_all(exec->started_fd, "",
 				   1); /* a reader that left has no use for it */
-	int ended = exec_wait(pid);
-	return r > 0 ? ended : status;
+	int ended = wait_child(pid);
+	if (r <= 0)
+		return status;
+	return ended < 0 ? 125 : ended;
 }
