@@ -15,34 +15,40 @@
 #define MSIX_TABLE_MASK 0x7ffU
 #define MSIX_ENABLE	0x8000U
 
+/* Where a register is mapped; NULL: it is reached by the ports, which are set to it then: *ret_port is its data. */
+static volatile uint8_t *register_at(const struct hpci *pci, const struct hpci_device *d,
+				     unsigned reg, uint16_t *ret_port)
+{
+	const uint32_t place = (uint32_t)d->slot << 3 | d->function;
+
+	if (pci->ecam && d->bus >= pci->ecam_first && d->bus <= pci->ecam_last)
+		return pci->ecam +
+		       ((uint64_t)(d->bus - pci->ecam_first) << 20 | (uint64_t)place << 12 | reg);
+	port_out32(PORT_ADDRESS,
+		   UINT32_C(0x80000000) | (uint32_t)d->bus << 16 | place << 8 | (reg & 0xfcU));
+	*ret_port = (uint16_t)(PORT_DATA + (reg & 3));
+	return NULL;
+}
+
 uint32_t hpci_read(const struct hpci *pci, const struct hpci_device *d, unsigned reg, unsigned size)
 {
-	uint32_t address =
-		(uint32_t)d->bus << 16 | (uint32_t)d->slot << 11 | (uint32_t)d->function << 8;
+	uint16_t port = 0;
+	volatile uint8_t *at = register_at(pci, d, reg, &port);
 
-	if (pci->ecam && d->bus >= pci->ecam_first && d->bus <= pci->ecam_last) {
-		volatile uint8_t *at =
-			pci->ecam + ((uint64_t)(d->bus - pci->ecam_first) << 20 |
-				     (uint64_t)d->slot << 15 | (uint64_t)d->function << 12 | reg);
+	if (at)
 		return size == 4   ? *(volatile uint32_t *)at
 		       : size == 2 ? *(volatile uint16_t *)at
 				   : *at;
-	}
-	port_out32(PORT_ADDRESS, UINT32_C(0x80000000) | address | (reg & 0xfcU));
-	uint16_t port = (uint16_t)(PORT_DATA + (reg & 3));
 	return size == 4 ? port_in32(port) : size == 2 ? port_in16(port) : port_in8(port);
 }
 
 void hpci_write(const struct hpci *pci, const struct hpci_device *d, unsigned reg, unsigned size,
 		uint32_t value)
 {
-	uint32_t address =
-		(uint32_t)d->bus << 16 | (uint32_t)d->slot << 11 | (uint32_t)d->function << 8;
+	uint16_t port = 0;
+	volatile uint8_t *at = register_at(pci, d, reg, &port);
 
-	if (pci->ecam && d->bus >= pci->ecam_first && d->bus <= pci->ecam_last) {
-		volatile uint8_t *at =
-			pci->ecam + ((uint64_t)(d->bus - pci->ecam_first) << 20 |
-				     (uint64_t)d->slot << 15 | (uint64_t)d->function << 12 | reg);
+	if (at) {
 		if (size == 4)
 			*(volatile uint32_t *)at = value;
 		else if (size == 2)
@@ -51,8 +57,6 @@ void hpci_write(const struct hpci *pci, const struct hpci_device *d, unsigned re
 			*at = (uint8_t)value;
 		return;
 	}
-	port_out32(PORT_ADDRESS, UINT32_C(0x80000000) | address | (reg & 0xfcU));
-	uint16_t port = (uint16_t)(PORT_DATA + (reg & 3));
 	if (size == 4)
 		port_out32(port, value);
 	else if (size == 2)

@@ -86,12 +86,7 @@ static int link_get(int fd, const char *name, struct link_info *ret)
 	return 0;
 }
 
-/*
- * No link-local address: no duplicate address detection and no multicast chatter on each start.
- * The kernel takes it for a link that exists and is down; one without IPv6 refuses, and needs it
- * not.
- */
-static void link_quiet(int fd, int index)
+void link_quiet(int fd, int index)
 {
 	struct ifinfomsg ifi = { .ifi_index = index };
 	struct nl_msg msg;
@@ -102,7 +97,7 @@ static void link_quiet(int fd, int index)
 	nl_u8(&msg, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	nl_nest_end(&msg, inet6);
 	nl_nest_end(&msg, spec);
-	(void)nl_call(fd, &msg, NULL, 0); /* see above */
+	(void)nl_call(fd, &msg, NULL, 0); /* link.h: it may refuse */
 }
 
 static int link_up(int fd, int index)

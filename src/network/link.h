@@ -24,6 +24,12 @@ struct link_endpoint {
 int link_connect(const struct link_endpoint *endpoint, int netns_fd, struct err *err);
 /* link_join() - an interface of this namespace (a tap) becomes a port of the bridge, and up. */
 int link_join(const char *name, const char *bridge, struct err *err);
+/*
+ * link_quiet() - no link-local address: no duplicate address detection and no multicast chatter on each start
+ * @fd: of rtnetlink
+ * The kernel takes it for a link that exists and is down; one without IPv6 refuses, and needs it not.
+ */
+void link_quiet(int fd, int index);
 /* link_lo_up() - loopback up in the calling thread's own network namespace. */
 int link_lo_up(struct err *err);
 /*

@@ -336,21 +336,6 @@ static int port_set(int fd, int index, int bridge, const uint8_t *mac, unsigned 
 	return nl_call(fd, &msg, NULL, 0);
 }
 
-/* A kernel without IPv6 has no such attribute, and needs it not. */
-static void port_quiet(int fd, int index)
-{
-	const struct ifinfomsg ifi = { .ifi_index = index };
-	struct nl_msg msg;
-
-	nl_begin(&msg, RTM_NEWLINK, 0, &ifi, sizeof(ifi));
-	size_t spec = nl_nest(&msg, IFLA_AF_SPEC);
-	size_t inet6 = nl_nest(&msg, AF_INET6);
-	nl_u8(&msg, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
-	nl_nest_end(&msg, inet6);
-	nl_nest_end(&msg, spec);
-	(void)nl_call(fd, &msg, NULL, 0); /* see above */
-}
-
 /* The interface's own becomes the machine's: it gets another, for a bridge keeps what is sent to its ports' MACs. */
 static int take_ports(int fd, const struct takeover *net, int index)
 {
@@ -361,9 +346,9 @@ static int take_ports(int fd, const struct takeover *net, int index)
 	if (!bridge || !tap || getrandom(mac, sizeof(mac), 0) != sizeof(mac))
 		return -errno;
 	mac[0] = 0x02; /* locally administered, of one station */
-	port_quiet(fd, index);
-	port_quiet(fd, bridge);
-	port_quiet(fd, tap);
+	link_quiet(fd, index);
+	link_quiet(fd, bridge);
+	link_quiet(fd, tap);
 	int r = port_set(fd, index, bridge, mac, net->mtu);
 	if (r == 0)
 		r = port_set(fd, tap, bridge, NULL, net->mtu);
