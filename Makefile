@@ -34,11 +34,11 @@ test:
 	@tools/setup
 	@tools/test
 
-## bench: our figures beside their peers', and the targets
+## bench: our figures beside their peers', and the targets; BAREMETAL=1: those of the hypervisor, beside KVM and Xen on an emulated server
 bench:
 	@tools/setup
 	@$(MAKE) --no-print-directory all
-	@tools/bench
+	@$(if $(BAREMETAL),tools/bench_baremetal.py,tools/bench)
 
 ## fuzz: every fuzz target, ten minutes each (FUZZ_SECONDS=600); each form of instruction DIFF_CASES=1000 times against the host's CPU; RANDOM_SEEDS=20 walks of random guests; each mutant of a bundle's configuration
 fuzz:
@@ -52,14 +52,14 @@ fuzz:
 		build/tests/test_engines_hosted_jit_random
 	@tools/apart timeout 1800 python3 $(CURDIR)/tests/system/oci_mutate.py $(CURDIR)/build/strata-oci $$(command -v busybox)
 
-## soak: strata-oci killed at every system call; start, exec, stop and kill for MINUTES=10, looking for leaks; then the hypervisor's slow boots (UEFI, Bochs)
+## soak: strata-oci killed at every system call; start, exec, stop and kill for MINUTES=10, looking for leaks; then the hypervisor's slow boots (UEFI, Bochs) and Debian's other inits
 soak:
 	@tools/setup build run test
 	@$(MAKE) --no-print-directory all
 	@tools/soak $(MINUTES)
-	@STRATA_LAB_LONG=1 bats tests/lab/baremetal.bats
+	@STRATA_LAB_LONG=1 bats tests/lab/baremetal.bats tests/lab/baremetal_channel.bats tests/lab/baremetal_line.bats tests/lab/baremetal_selftest.bats tests/lab/baremetal_vmx.bats tests/lab/inits.bats
 
-## kut: kvm-unit-tests from the folder KUT, built elsewhere, on the software CPU (VIRT=hosted)
+## kut: kvm-unit-tests from the folder KUT, built elsewhere, on the software CPU (VIRT=hosted), or as guests of strata-hv (VIRT=bare-metal)
 kut:
 	@tools/setup build run
 	@$(MAKE) --no-print-directory all

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "compare/workload.h"
+#include "fuzz_copy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -14,12 +14,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct workload_numbers numbers;
 	regex_t regex;
-	char *text = malloc(size + 1);
+	char *text = fuzz_text(data, size);
 
-	if (!text)
-		return 0;
-	memcpy(text, data, size);
-	text[size] = '\0';
 	if (workload_regex("rate[^0-9]*([-+.0-9eE]+)", &regex, NULL) == 0) {
 		double value = 0;
 		(void)workload_parse(text, size, NULL, &numbers); /* any text may come */

@@ -3,11 +3,11 @@
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "compare/filter.h"
 #include "compare/metric.h"
 #include "compare/suite_parse.h"
+#include "fuzz_copy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,24 +23,16 @@ static void check(int (*parse)(const char *, size_t, double *), const char *text
 static void filter(const char *text, size_t n)
 {
 	size_t count = n / sizeof(struct sock_filter);
-	struct sock_filter *program = malloc(count * sizeof(*program) + 1);
+	struct sock_filter *program = fuzz_copy(text, count * sizeof(*program));
 
-	if (!program)
-		return;
-	memcpy(program, text, count * sizeof(*program));
 	(void)filter_allows(program, count, 0);
 	free(program);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1);
+	char *text = fuzz_text(data, size);
 
-	if (!text)
-		return 0;
-	if (size)
-		memcpy(text, data, size);
-	text[size] = '\0';
 	for (size_t i = 0; metrics[i]; i++) {
 		if (metrics[i]->parse)
 			check(metrics[i]->parse, text, size);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_copy.h"
 #include "x86/insn.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -17,16 +18,11 @@ static void must(bool holds)
 		abort();
 }
 
-/* @bytes in a buffer of their own, whose end ASan guards. */
 static int decode_copy(const uint8_t *bytes, size_t n, enum x86_code code, struct x86_insn *ret)
 {
-	uint8_t *copy = malloc(n ? n : 1);
-	int r;
+	uint8_t *copy = fuzz_copy(bytes, n);
+	int r = x86_decode(copy, n, code, ret);
 
-	if (!copy)
-		abort();
-	memcpy(copy, bytes, n);
-	r = x86_decode(copy, n, code, ret);
 	free(copy);
 	return r;
 }

@@ -94,10 +94,10 @@ static void paging_set(struct rig *rig, uint8_t bits)
 	for (unsigned i = 0; i < 2; i++) {
 		struct hosted_cpu *cpu = &rig->cpus[i];
 		cpu->cr0 |= bits & 4 ? X86_CR0_WP : 0;
-		cpu->cr4 |= (bits & 8 ? CR4_SMEP : 0) | (bits & 0x10 ? CR4_SMAP : 0) |
-			    (bits & 0x20 ? CR4_PGE : 0);
+		cpu->cr4 |= (bits & 8 ? X86_CR4_SMEP : 0) | (bits & 0x10 ? X86_CR4_SMAP : 0) |
+			    (bits & 0x20 ? X86_CR4_PGE : 0);
 		cpu->efer |= bits & 0x40 ? X86_EFER_NX : 0;
-		cpu->cr4 |= bits & 0x80 && rig->paging == RIG_LONG ? CR4_PCID : 0;
+		cpu->cr4 |= bits & 0x80 && rig->paging == RIG_LONG ? X86_CR4_PCIDE : 0;
 		mmu_flush_all(cpu);
 		cpu_mode_update(cpu);
 	}
@@ -122,7 +122,7 @@ static void flush_some(struct hosted_cpu *cpu, const uint8_t op[OP_BYTES], uint6
 		break;
 	case 1:
 		mmu_cr3_write(cpu, (RIG_TABLES & ~0xfffULL) |
-					   (cpu->cr4 & CR4_PCID ? op[2] % 16 : 0) |
+					   (cpu->cr4 & X86_CR4_PCIDE ? op[2] % 16 : 0) |
 					   (uint64_t)(op[3] & 1) << 63);
 		break;
 	case 2:

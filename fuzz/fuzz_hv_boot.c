@@ -3,9 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/gpt.h"
 #include "boot/memory.h"
 #include "core/firmware.h"
-#include "drivers/gpt.h"
+#include "fuzz_copy.h"
 
 #define PHYS	UINT64_C(0x10000)
 #define SECTORS UINT64_C(131072)
@@ -52,11 +53,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct boot_info info;
 	static struct firmware firmware;
-	uint8_t *copy = malloc(size + 1);
-
-	if (!copy)
-		return 0;
-	memcpy(copy, data, size);
+	uint8_t *copy = fuzz_copy(data, size);
 	const struct boot_view view = { (uintptr_t)copy - PHYS, PHYS, PHYS + size };
 	int (*const readers[])(const struct boot_view *, uint64_t,
 			       struct boot_info *) = { boot_info_multiboot1, boot_info_multiboot2,

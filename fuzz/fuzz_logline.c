@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_copy.h"
 #include "manager/logfile.h"
 #include "manager/status.h"
 
@@ -10,15 +11,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	char *text = malloc(size + 1);
+	char *text = fuzz_text(data, size);
 	struct status status;
 	struct logline line;
 
-	if (!text)
-		return 0;
-	if (size)
-		memcpy(text, data, size);
-	text[size] = '\0';
 	if (logline_parse(text, size, &line) == 0 && line.text + line.len != text + size)
 		abort();
 	if (status_parse(text, size, &status) == 0 && strlen(status.error) >= sizeof(status.error))

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fuzz_copy.h"
 #include "network/private.h"
 #include "network/subnet.h"
 
@@ -56,11 +57,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	size_t len = size - 1;
-	char *text = malloc(len + 1);
-	if (!text)
-		return 0;
-	memcpy(text, data + 1, len);
-	text[len] = '\0';
+	char *text = fuzz_text(data + 1, len);
 	switch (data[0] % 3) {
 	case 0:
 		fuzz_nft(text, len);

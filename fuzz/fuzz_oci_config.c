@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "oci/config.h"
+#include "oci/unit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,8 +18,27 @@ static void again(struct config *config)
 
 	if (json_is_object(resources) && config_update(config, resources, &err) < 0)
 		abort();
-	if (config_process(config, process, &err) < 0 || !config->bundle.process.args[0])
+	if (config->has_process && config_process(config, process, &err) < 0)
 		abort();
+	if (!config->bundle.process.args[0])
+		abort();
+}
+
+/* What systemd would be told: a unit below its slice, and properties, or one line. */
+static void as_unit(const struct config *config)
+{
+	struct err err = { 0 };
+	struct unit unit;
+	char group[256];
+
+	int r = unit_parse(config->cgroups_path, "id", false, &unit, &err);
+	if (r == 0 && unit_group(&unit, group, sizeof(group)) == 0 &&
+	    (!group[0] || group[0] == '/' || strstr(group, "..") == group || strstr(group, "/.")))
+		abort();
+	json_t *list = r < 0 ? NULL : unit_start_properties("id", 1, config, &err);
+	if (!list && (!err.text[0] || strchr(err.text, '\n')))
+		abort();
+	json_decref(list);
 }
 
 /* What was accepted keeps the promises of bundle.h; what was not has one line that says why. */
@@ -46,6 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (bundle->devices[i].path[0] != '/' || !bundle->devices[i].path[1])
 				abort();
 		}
+		as_unit(&config);
 		again(&config);
 	}
 	config_fini(&config);

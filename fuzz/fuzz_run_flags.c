@@ -8,23 +8,21 @@
 #include "base/os/json.h"
 #include "cli/flags.h"
 #include "cli/run_config.h"
+#include "fuzz_copy.h"
 
 #define WORDS 64
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	AUTO(flag_text_p) char *copy = malloc(size + 1);
+	AUTO(flag_text_p) char *copy = fuzz_text(data, size);
 	AUTO(args_fini) struct args args = { 0 };
 	AUTO(json_decref_p) json_t *config = NULL;
 	char *argv[WORDS + 1] = { 0 };
 	struct err err = { 0 };
 	int argc = 0;
 
-	if (!copy)
-		return 0;
-	memcpy(copy, data, size);
-	copy[size] = '\0';
 	for (size_t at = 0; at < size && argc < WORDS; at += strlen(copy + at) + 1)
 		argv[argc++] = copy + at;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/core/macros.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/fakes.h"
 #include "devices/virtio/script.h"
@@ -9,6 +10,9 @@ static void backend(struct script *s, uint8_t which)
 {
 	struct virtio_balloon *balloon = s->arg;
 
+	/* Chains wait for their answers, and get them. */
+	s->waits = which & 2;
+	container_of(balloon->host, struct fake_balloon, host)->is_short = s->waits;
 	if (which & 1)
 		virtio_balloon_ask(balloon);
 	else
@@ -20,7 +24,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct rig rig;
 	static struct fake_balloon host;
 	static struct virtio_balloon balloon;
-	struct script s = { data, size, &rig, 5, backend, &balloon };
+	struct script s = { data, size, &rig, 5, backend, &balloon, false };
 
 	if (!rig_init(&rig))
 		return 0;

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct rig rig;
 	static struct fake_disk disk;
 	static struct virtio_blk blk;
-	struct script s = { data, size, &rig, 1, backend, &disk };
+	struct script s = { data, size, &rig, 1, backend, &disk, false };
 	const uint8_t flags = (uint8_t)script_take(&s, 1);
 
 	if (!rig_init(&rig))

@@ -43,7 +43,7 @@ static void backend(struct script *s, uint8_t which)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct scene scene;
-	struct script s = { data, size, &scene.rig, 2 * PORTS + 2, backend, &scene };
+	struct script s = { data, size, &scene.rig, 2 * PORTS + 2, backend, &scene, false };
 	const struct console_port_config ports[PORTS] = {
 		{ "a-name-of-more-than-thirty-one-bytes", &scene.ports[0].console, true },
 		{ "b", &scene.ports[1].console, false },

@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct fake_net net;
 	static struct virtio_net dev;
 	static const uint8_t mac[6] = { 2, 0, 0, 0, 0, 1 };
-	struct script s = { data, size, &rig, 3, backend, &net };
+	struct script s = { data, size, &rig, 3, backend, &net, false };
 	const uint8_t flags = (uint8_t)script_take(&s, 1);
 
 	if (!rig_init(&rig))

@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	static struct rig rig;
 	static struct fake_entropy entropy;
 	static struct virtio_rng rng;
-	struct script s = { data, size, &rig, 1, backend, &entropy };
+	struct script s = { data, size, &rig, 1, backend, &entropy, false };
 
 	if (!rig_init(&rig))
 		return 0;

@@ -92,7 +92,7 @@ static void backend(struct script *s, uint8_t which)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct scene scene;
-	struct script s = { data, size, &scene.rig, 3, backend, &scene };
+	struct script s = { data, size, &scene.rig, 3, backend, &scene, false };
 
 	if (!rig_init(&scene.rig))
 		return 0;

@@ -72,6 +72,31 @@ static int boot_module(const char *name, struct err *err)
 	return 0;
 }
 
+/* Whether the machine has a shared folder: device 26 on the virtio bus (virtio 1.2, 5 Device Types). */
+static bool boot_shares(void)
+{
+	DIR *dir = opendir("/sys/bus/virtio/devices");
+	const struct dirent *entry;
+	char path[96], id[16];
+	bool found = false;
+
+	while (dir && !found && (entry = readdir(dir))) {
+		(void)snprintf(path, sizeof(path), "/sys/bus/virtio/devices/%.31s/device",
+			       entry->d_name); /* fits */
+		found = entry->d_name[0] != '.' && file_line(path, id, sizeof(id)) >= 0 &&
+			strtoul(id, NULL, 16) == 26;
+	}
+	if (dir)
+		(void)closedir(dir);
+	return found;
+}
+
+/* They come after virtio_pci, which finds the devices, and would take time and memory that most machines have no use for. */
+static bool boot_wanted(const char *name)
+{
+	return (strcmp(name, "fuse.ko") != 0 && strcmp(name, "virtiofs.ko") != 0) || boot_shares();
+}
+
 int boot_modules(struct err *err)
 {
 	AUTO(buf_fini) struct buf list = { 0 };
@@ -86,7 +111,7 @@ int boot_modules(struct err *err)
 		return err_set(err, -r, "read %s", BOOT_MODULES);
 	for (char *name = list.data ? strtok_r(list.data, "\n", &save) : NULL; r == 0 && name;
 	     name = strtok_r(NULL, "\n", &save))
-		r = boot_module(name, err);
+		r = boot_wanted(name) ? boot_module(name, err) : 0;
 	return r;
 }
 

@@ -183,6 +183,15 @@ static int layout_directories(const struct config *config, int root, struct err 
 	return 0;
 }
 
+/* A file of the host's may be shared by itself. */
+static enum mount_target layout_kind(int mount)
+{
+	struct stat st;
+
+	return fstat(mount, &st) == 0 && !S_ISDIR(st.st_mode) ? MOUNT_TARGET_FILE
+							      : MOUNT_TARGET_DIR;
+}
+
 static int layout_fill(const struct config *config, const struct root *root, int pts, int console,
 		       struct err *err)
 {
@@ -202,7 +211,7 @@ static int layout_fill(const struct config *config, const struct root *root, int
 			r = fill_volume(root->fd, config->mounts[i].target, root->volumes[i], err);
 		if (r == 0 && root->volumes[i] >= 0)
 			r = mount_at(root->volumes[i], root->fd, config->mounts[i].target,
-				     MOUNT_TARGET_DIR, MOUNT_TRUST_NONE, err);
+				     layout_kind(root->volumes[i]), MOUNT_TRUST_NONE, err);
 	}
 	return r == 0 ? layout_protect(config, root->fd, err) : r;
 }

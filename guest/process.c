@@ -125,21 +125,21 @@ static int process_enter(const struct process_start *start, struct err *err)
 	return layout_enter(config, start->root, start->pts, tty ? start->theirs.in : -EBADF, err);
 }
 
-/* With a small init: it is this process, and the workload its child. */
-static void process_fork(const struct process_start *start, const struct become *become)
+/* With a small init: it is this process, and does not return; the workload is its child. */
+static int process_fork(const struct process_start *start, const struct become *become,
+			struct err *err)
 {
+	pid_t child = 0;
+
 	if (!start->root || !(start->config->flags & AGENT_FLAG_INIT))
-		return;
-	pid_t pid = fork();
-	if (pid > 0) {
-		if (become_drop(become, NULL) < 0)
-			_exit(125);
-		(void)close_range(0, ~0U,
-				  0); /* what stays open here would never end for the reader */
-		pidone_run(pid);
-	}
-	if (pid < 0)
-		_exit(125);
+		return 0;
+	int r = pidone_fork(&child, err);
+	if (r < 0 || child == 0)
+		return r;
+	r = become_drop(become, err);
+	if (r < 0)
+		return r;
+	pidone_run(child);
 }
 
 static _Noreturn void process_child(const struct process_start *start)
@@ -152,8 +152,9 @@ static _Noreturn void process_child(const struct process_start *start)
 	int r = process_enter(start, &err);
 	if (r == 0)
 		r = become_prepare(&become, &status, &err);
+	if (r == 0)
+		r = process_fork(start, &become, &err);
 	if (r == 0) {
-		process_fork(start, &become);
 		(void)umask(0022);
 		r = become_stdio(&become, start->theirs.in, start->theirs.out, start->theirs.err,
 				 &err);

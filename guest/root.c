@@ -109,7 +109,7 @@ static int root_mount(const struct config_mount *mount, bool read_only, bool fs_
 	char *text = strdup(mount->options);
 	if (!text)
 		return err_set(err, ENOMEM, "mount %s", mount->target);
-	if (!tmpfs && strcmp(mount->type, "virtiofs") != 0) {
+	if (!tmpfs) {
 		r = disk_find(mount->source, path, err);
 		source = path;
 	}
@@ -141,6 +141,56 @@ static int root_place(int fd, const char *path, struct err *err)
 		return err_set(err, errno, "open %s", path);
 	r = mount_onto(fd, at);
 	return r < 0 ? err_set(err, -r, "mount on %s", path) : 0;
+}
+
+/* All that is shared is one file system, mounted once. Return: its directory. */
+static int root_share_dir(const char *tag, struct err *err)
+{
+	const struct mount_option options[] = { { "source", tag }, { NULL, NULL } };
+	const bool there = access(ROOT_DIR "/share", F_OK) == 0;
+	int r = 0;
+
+	if (!there) {
+		AUTO(fd_close_p) int fd = mount_new("virtiofs", options, 0, err);
+		if (fd == -ENODEV)
+			return err_say(err, ENODEV,
+				       "its kernel has no virtiofs ('strata image kernel fetch' "
+				       "again gets it)");
+		r = fd < 0 ? fd : root_place(fd, ROOT_DIR "/share", err);
+	}
+	if (r < 0)
+		return r;
+	int dir = open(ROOT_DIR "/share", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return dir < 0 ? err_set(err, errno, "open " ROOT_DIR "/share") : dir;
+}
+
+/* "TAG:NAME" as a detached mount. Devices are the guest's own affair: those that the host keeps there open nothing. */
+static int root_share(const struct config_mount *mount, bool read_only, struct err *err)
+{
+	const char *name = strchr(mount->source, ':');
+	char tag[40];
+
+	if (!name || !name[1] || strchr(name + 1, '/') || name[1] == '.' ||
+	    (size_t)(name - mount->source) >= sizeof(tag))
+		return err_say(err, EINVAL, "%s is no name of anything shared", mount->source);
+	(void)snprintf(tag, sizeof(tag), "%.*s", (int)(name - mount->source),
+		       mount->source); /* fits */
+	AUTO(fd_close_p) int dir = root_share_dir(tag, err);
+	if (dir < 0)
+		return dir;
+	AUTO(fd_close_p) int fd = mount_clone(dir, name + 1, true, err);
+	if (fd < 0)
+		return fd;
+	int r = mount_attrs(fd, true,
+			    (read_only ? MOUNT_ATTR_RDONLY : 0) |
+				    (mount->kind == AGENT_MOUNT_ROOT ? 0 : MOUNT_ATTR_NODEV),
+			    0);
+	return r < 0 ? err_set(err, -r, "mount %s", mount->source) : fd_take(&fd);
+}
+
+static bool root_is_shared(const struct config_mount *mount)
+{
+	return !strcmp(mount->type, "virtiofs");
 }
 
 static int root_mount_at(const struct config_mount *mount, bool read_only, const char *path,
@@ -196,6 +246,15 @@ int root_overlay(struct err *err)
 	return r < 0 ? r : mount_new("overlay", options, 0, err);
 }
 
+static int root_lower(const struct config_mount *mount, struct err *err)
+{
+	if (!root_is_shared(mount))
+		return root_mount_at(mount, true, ROOT_DIR "/lower", err);
+	AUTO(fd_close_p) int fd = root_share(mount, true, err);
+	return fd < 0 ? fd : root_place(fd, ROOT_DIR "/lower", err);
+}
+
+/* The root, a detached mount. */
 static int root_layers(const struct config *config, struct err *err)
 {
 	static const struct config_mount memory = { .kind = AGENT_MOUNT_TMPFS,
@@ -207,13 +266,15 @@ static int root_layers(const struct config *config, struct err *err)
 	if (n_lower != 1 || n_upper > 1)
 		return err_say(err, EINVAL, "the host names %zu root disks and %zu writable ones",
 			       n_lower, n_upper);
-	int r = root_mount_at(lower, true, ROOT_DIR "/lower", err);
+	if (root_is_shared(lower) && !lower->read_only)
+		return root_share(lower, false, err);
+	int r = root_lower(lower, err);
 	if (r < 0)
 		return err_wrap(err, "the image's disk %s", lower->source);
 	r = root_mount_at(upper ? upper : &memory, false, ROOT_DIR "/upper", err);
 	if (r < 0)
 		return err_wrap(err, "the writable layer");
-	return 0;
+	return root_overlay(err);
 }
 
 /* Of a volume that is mounted in several places: they share its file system, which Linux has in one state only. */
@@ -230,18 +291,19 @@ static bool root_all_read_only(const struct config *config, const char *source)
 
 int root_assemble(const struct config *config, struct root *root, struct err *err)
 {
-	int r = root_layers(config, err);
+	int r = root->fd = root_layers(config, err);
 
-	if (r == 0) {
-		root->fd = root_overlay(err);
-		r = root->fd < 0 ? root->fd : 0;
-	}
+	if (r > 0)
+		r = 0;
 	for (size_t i = 0; r == 0 && i < config->n_mounts; i++) {
 		const struct config_mount *mount = &config->mounts[i];
 		if (mount->kind != AGENT_MOUNT_VOLUME && mount->kind != AGENT_MOUNT_TMPFS)
 			continue;
-		root->volumes[i] = root_mount(mount, mount->read_only,
-					      root_all_read_only(config, mount->source), err);
+		root->volumes[i] =
+			root_is_shared(mount)
+				? root_share(mount, mount->read_only, err)
+				: root_mount(mount, mount->read_only,
+					     root_all_read_only(config, mount->source), err);
 		if (root->volumes[i] < 0)
 			r = err_wrap(err, "volume %s", mount->target);
 	}
@@ -294,8 +356,8 @@ int root_hosts(const void *text, size_t len)
 
 void root_release(void)
 {
-	static const char *const paths[] = { ROOT_DIR "/etc", ROOT_DIR "/upper",
-					     ROOT_DIR "/lower" };
+	static const char *const paths[] = { ROOT_DIR "/etc", ROOT_DIR "/upper", ROOT_DIR "/lower",
+					     ROOT_DIR "/share" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
 		if (umount2(paths[i], 0) < 0) /* busy: at least nothing is written any more */

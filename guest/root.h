@@ -4,7 +4,10 @@
 /*
  * The workload's root file system: the image's disk, read-only, below a writable layer.
  *
- *	ROOT_DIR/lower   the image (erofs, ext4, virtio-fs)
+ * or, where that is shared, what the host has, and no layer.
+ *
+ *	ROOT_DIR/lower   the image (erofs, ext4)
+ *	ROOT_DIR/share   what the host shares, each by its name
  *	ROOT_DIR/upper   a tmpfs, or the disk of AGENT_MOUNT_UPPER: its directories "upper" and "work"
  *	ROOT_DIR/etc     a tmpfs with hosts, hostname and resolv.conf
  *	ROOT_DIR/at      where a new root hangs for the moment before it becomes "/"
@@ -15,7 +18,7 @@
 
 /* A root and what belongs on it, all detached mounts. */
 struct root {
-	int fd;			    /* the overlay */
+	int fd;			    /* the overlay, or what is shared */
 	int volumes[CONFIG_MOUNTS]; /* by number in config->mounts; -EBADF for one that is none */
 };
 

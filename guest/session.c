@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -472,6 +473,27 @@ static int session_files(struct session *s, struct err *err)
 
 /* ---- all of it ---- */
 
+#define LINGER_MS 60000
+
+/*
+ * Until the host has read all and goes. Who closes before is a kernel's that waits for that, too, but no longer than 8 s (Linux,
+ * VSOCK_CLOSE_TIMEOUT), and then throws away what is left: on a server's serial line that is the end of a file.
+ */
+static void session_linger(struct session *s)
+{
+	struct pollfd host = { .fd = s->start->fd, .events = POLLIN };
+
+	if (s->lost || shutdown(s->start->fd, SHUT_WR) < 0)
+		return;
+	while (!s->lost) {
+		const int n = poll(&host, 1, LINGER_MS);
+		if (n == 0 || (n < 0 && errno != EINTR))
+			return;
+		s->in_at = s->in_len = 0;
+		session_receive(s);
+	}
+}
+
 /* From here on this process is the workload's: its cgroup, its root, and its pid namespace for children. */
 static int session_join(const struct session *s, struct err *err)
 {
@@ -534,5 +556,6 @@ int session_main(const struct session_start *start)
 	buf_fini(&s.feed);
 	process_fini(&s.process);
 	fd_close(s.children);
+	session_linger(&s);
 	return 0;
 }

@@ -53,7 +53,7 @@ class Lab:
 
     def __enter__(self):
         if os.geteuid() != 0:
-            raise LabError("this needs root, for now: containers of ordinary users come later")
+            raise LabError("this needs root")
         if not os.access(self.program, os.X_OK):
             raise LabError(f"there is no {self.program}: make")
         self.before = leaks()

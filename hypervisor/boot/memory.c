@@ -90,6 +90,24 @@ uint64_t boot_ram_end(const struct boot_info *info)
 	return end;
 }
 
+uint64_t boot_ram_bytes(const struct boot_info *info)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < info->n_ranges; i++)
+		bytes += info->ranges[i].type == BOOT_RAM ? info->ranges[i].len : 0;
+	return bytes;
+}
+
+uint64_t boot_file_bytes(const struct boot_info *info)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned i = 0; i < info->n_files; i++)
+		bytes += (info->files[i].len + PAGE_MASK) & ~PAGE_MASK;
+	return bytes;
+}
+
 static bool page_is_ram(const struct boot_info *info, uint64_t page)
 {
 	bool is_ram = false;
@@ -105,11 +123,11 @@ static bool page_is_ram(const struct boot_info *info, uint64_t page)
 	return is_ram;
 }
 
-static bool page_has_file(const struct boot_info *info, uint64_t page)
+bool boot_has_file(const struct boot_info *info, uint64_t start, uint64_t end)
 {
 	for (unsigned i = 0; i < info->n_files; i++) {
 		const struct boot_file *file = &info->files[i];
-		if (file->start <= page + PAGE_MASK && page < file->start + file->len)
+		if (file->start < end && start < file->start + file->len)
 			return true;
 	}
 	return false;
@@ -118,11 +136,11 @@ static bool page_has_file(const struct boot_info *info, uint64_t page)
 uint64_t boot_low_page(const struct boot_info *info)
 {
 	for (uint64_t page = 0x8000; page >= 0x1000; page -= 0x1000) {
-		if (page_is_ram(info, page) && !page_has_file(info, page))
+		if (page_is_ram(info, page) && !boot_has_file(info, page, page + PAGE_MASK + 1))
 			return page;
 	}
 	for (uint64_t page = 0x9000; page < 0xa0000; page += 0x1000) {
-		if (page_is_ram(info, page) && !page_has_file(info, page))
+		if (page_is_ram(info, page) && !boot_has_file(info, page, page + PAGE_MASK + 1))
 			return page;
 	}
 	return 0;

@@ -24,6 +24,13 @@ void boot_free_memory(const struct boot_info *info, const struct boot_range *tak
 /* boot_ram_end() - first byte behind all RAM, and behind everything else that the map describes as memory of ACPI */
 uint64_t boot_ram_end(const struct boot_info *info);
 
+/* boot_ram_bytes() - all RAM that the map describes, whoever uses it; boot_file_bytes(): what the loader's files take of it */
+uint64_t boot_ram_bytes(const struct boot_info *info);
+uint64_t boot_file_bytes(const struct boot_info *info);
+
+/* boot_has_file() - whether a file of the loader's has a byte of [start, end) */
+bool boot_has_file(const struct boot_info *info, uint64_t start, uint64_t end);
+
 /*
  * boot_low_page() - a page of RAM below 640 KiB, where application processors can start (SDM 3A, MP Initialization)
  * Return: its address, 0x1000 up; 0: there is none.

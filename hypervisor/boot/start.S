@@ -87,7 +87,7 @@ boot_long_mode:
 	mov $boot_pml4, %eax
 	mov %eax, %cr3
 	mov %cr4, %eax
-	or $0x20, %eax			/* PAE */
+	or $0x60, %eax			/* PAE; MCE: a machine check is an exception, not a reset without a word */
 	mov %eax, %cr4
 	mov $0xc0000080, %ecx		/* EFER */
 	rdmsr

@@ -4,12 +4,10 @@
 #include "core/io.h"
 #include "core/spin.h"
 #include "core/trap.h"
+#include "x86/msr.h"
 
-#define MSR_APIC_BASE	 UINT32_C(0x1b)
-#define MSR_TSC_DEADLINE UINT32_C(0x6e0)
-#define MSR_X2APIC	 UINT32_C(0x800) /* + register offset / 16 */
-#define BASE_ENABLED	 UINT64_C(0x800)
-#define BASE_X2APIC	 UINT64_C(0x400)
+#define BASE_ENABLED UINT64_C(0x800)
+#define BASE_X2APIC  UINT64_C(0x400)
 
 enum apic_reg {
 	APIC_ID = 0x20,
@@ -73,6 +71,11 @@ static void apic_find(uint64_t base)
 	apic.has_deadline = id[2] >> 24 & 1;
 	apic.is_x2 = base & BASE_X2APIC;
 	apic.mmio = (volatile uint32_t *)(uintptr_t)(base & UINT64_C(0xffffffffff000));
+}
+
+bool apic_is_x2(void)
+{
+	return apic.is_x2;
 }
 
 void apic_init(void)

@@ -11,6 +11,8 @@
 /* apic_init() - this CPU's: on, everything masked but what we ask for. The boot CPU calls first. */
 void apic_init(void);
 uint32_t apic_id(void);
+/* apic_is_x2() - IDs of 32 bits are in use */
+bool apic_is_x2(void);
 void apic_eoi(void);
 
 /* An interrupt to one CPU; vector as in core/trap.h. */

@@ -2,6 +2,7 @@
 #include "core/clock.h"
 
 #include "core/apic.h"
+#include "core/calibrate.h"
 #include "core/io.h"
 
 #define PIT_HZ	     UINT64_C(1193182)
@@ -9,6 +10,12 @@
 #define CALIBRATE_HZ 100U /* 10 ms */
 #define NS_PER_S     UINT64_C(1000000000)
 #define POLLS_MOST   UINT64_C(200000000)
+#define FS_PER_S     UINT64_C(1000000000000000)
+#define HPET_PERIOD_MOST                                                                           \
+	UINT32_C(100000000) /* IA-PC HPET 1.0a, General Capabilities and ID Register: 100 ns */
+#define FAR_NS                                                                                     \
+	(UINT64_C(1)                                                                               \
+	 << 60) /* 36 years: what a TSC of less than 16 GHz counts until then fits 64 bits */
 #define PIT_CHANNEL2 0x42
 #define PIT_COMMAND  0x43
 #define PORT_B	     0x61 /* bit 0: channel 2's gate, bit 1: speaker, bit 5: its output */
@@ -72,26 +79,83 @@ static bool wait_pm_timer(uint16_t port)
 	return false;
 }
 
+/* IA-PC HPET 1.0a: capabilities with the period in femtoseconds, configuration, main counter; its low half always counts. */
+static bool wait_hpet(uint64_t at)
+{
+	const volatile uint32_t *period = (const volatile uint32_t *)(uintptr_t)(at + 4);
+	volatile uint32_t *config = (volatile uint32_t *)(uintptr_t)(at + 0x10);
+	const volatile uint32_t *counter = (const volatile uint32_t *)(uintptr_t)(at + 0xf0);
+
+	if (!*period || *period > HPET_PERIOD_MOST)
+		return false;
+	*config |= 1; /* it counts; its comparators stay as they are */
+	uint32_t ticks = (uint32_t)(FS_PER_S / CALIBRATE_HZ / *period), start = *counter;
+	for (uint64_t i = 0; i < POLLS_MOST; i++) {
+		if (*counter - start >= ticks)
+			return true;
+	}
+	return false;
+}
+
+static bool wait_for(enum clock_reference reference, uint64_t at)
+{
+	switch (reference) {
+	case CLOCK_PIT:
+		return wait_pit();
+	case CLOCK_PM_TIMER:
+		return wait_pm_timer((uint16_t)at);
+	default:
+		return wait_hpet(at);
+	}
+}
+
+/* One look at the TSC and the LAPIC's timer over CALIBRATE_HZ of another clock. Return: 0: that clock is not there. */
+static uint64_t look(enum clock_reference reference, uint64_t at, uint32_t *ret_apic)
+{
+	uint32_t apic = apic_timer_left();
+	uint64_t tsc = tsc_read();
+	bool is_there = wait_for(reference, at);
+
+	tsc = tsc_read() - tsc;
+	*ret_apic = apic - apic_timer_left();
+	return is_there ? tsc : 0;
+}
+
+/* Return: false: by that clock it cannot be measured. */
+static bool measure(enum clock_reference reference, uint64_t at, struct calibration *ret)
+{
+	uint64_t tsc;
+	uint32_t apic;
+
+	*ret = (struct calibration){ 0 };
+	do {
+		apic_timer_set(UINT32_MAX);
+		tsc = look(reference, at, &apic);
+	} while (tsc && calibration_add(ret, tsc, apic));
+	apic_timer_set(0);
+	return tsc;
+}
+
 bool clock_init(uint16_t pm_timer_port)
 {
-	apic_timer_set(UINT32_MAX);
-	uint32_t apic_start = apic_timer_left();
+	struct calibration c;
+	bool is_measured = measure(CLOCK_PIT, 0, &c) ||
+			   (pm_timer_port && measure(CLOCK_PM_TIMER, pm_timer_port, &c));
+
 	clock.tsc_base = tsc_read();
-	bool is_measured = wait_pit();
-	if (!is_measured && pm_timer_port) {
-		apic_start = apic_timer_left();
-		clock.tsc_base = tsc_read();
-		is_measured = wait_pm_timer(pm_timer_port);
-	}
-	uint64_t tsc = tsc_read() - clock.tsc_base;
-	uint32_t apic_ticks = apic_start - apic_timer_left();
-	apic_timer_set(0);
-	clock.tsc_hz = is_measured ? tsc * CALIBRATE_HZ : NS_PER_S;
-	clock.apic_hz = is_measured && apic_ticks ? (uint64_t)apic_ticks * CALIBRATE_HZ : NS_PER_S;
+	clock.tsc_hz = is_measured ? c.tsc * CALIBRATE_HZ : NS_PER_S;
+	clock.apic_hz = is_measured && c.apic ? (uint64_t)c.apic * CALIBRATE_HZ : NS_PER_S;
 	clock.ns_per_tick_32 = ratio_32(NS_PER_S, clock.tsc_hz);
 	clock.ticks_per_ns_32 = ratio_32(clock.tsc_hz, NS_PER_S);
 	clock.apic_per_ns_32 = ratio_32(clock.apic_hz, NS_PER_S);
 	return is_measured;
+}
+
+uint64_t clock_measure(enum clock_reference reference, uint64_t at)
+{
+	struct calibration c;
+
+	return measure(reference, at, &c) ? c.tsc * CALIBRATE_HZ : 0;
 }
 
 uint64_t clock_ns(void)
@@ -111,6 +175,8 @@ uint64_t clock_tsc_at(uint64_t ns)
 
 void clock_arm(uint64_t deadline_ns)
 {
+	if (deadline_ns >= FAR_NS) /* a guest's timer, or never */
+		deadline_ns = CLOCK_NEVER;
 	if (apic_has_tsc_deadline()) {
 		apic_deadline_set(deadline_ns == CLOCK_NEVER ? 0 : clock_tsc_at(deadline_ns));
 		return;

@@ -28,5 +28,14 @@ uint64_t clock_tsc_at(uint64_t ns);
  */
 void clock_arm(uint64_t deadline_ns);
 
+/* A clock to measure the TSC by. */
+enum clock_reference { CLOCK_PIT, CLOCK_PM_TIMER, CLOCK_HPET };
+/*
+ * clock_measure() - the TSC's rate by another clock, once more: 10 ms a look, 16 at most. The one alarm of this CPU is lost: before
+ * sched_loop(), which arms it again.
+ * @at: the PM timer's port, the HPET's address (mapped, and counting afterwards)   Return: Hz; 0: that clock does not go.
+ */
+uint64_t clock_measure(enum clock_reference reference, uint64_t at);
+
 /* clock_delay_ns() - wait, spinning */
 void clock_delay_ns(uint64_t ns);

@@ -112,13 +112,69 @@ static void madt_read(const uint8_t *table, uint32_t len, struct firmware *ret)
 	}
 }
 
+static uint16_t port_of(const uint8_t *at)
+{
+	uint32_t port = le32_load(at);
+
+	return port <= UINT16_MAX ? (uint16_t)port : 0;
+}
+
 static void fadt_read(const uint8_t *table, uint32_t len, struct firmware *ret)
 {
 	if (len < 80)
 		return;
-	uint32_t pm1a = le32_load(table + 64), timer = le32_load(table + 76);
-	ret->pm1a = pm1a <= UINT16_MAX ? (uint16_t)pm1a : 0;
-	ret->pm_timer = timer <= UINT16_MAX ? (uint16_t)timer : 0;
+	ret->pm1a = port_of(table + 64);
+	ret->pm1b = port_of(table + 68);
+	ret->pm_timer = port_of(table + 76);
+	ret->smi_command = port_of(table + 48);
+	ret->acpi_enable = table[52];
+	ret->dsdt = len >= 148 ? le64_load(table + 140) : 0;
+	if (!ret->dsdt)
+		ret->dsdt = le32_load(table + 40);
+}
+
+/* An element that is a small number: ACPI 6.4, Data Objects Encoding. Return: bytes of it; 0: it is something else. */
+static uint32_t aml_number(const uint8_t *at, const uint8_t *end, uint8_t *ret)
+{
+	if (at < end && (at[0] == 0x00 || at[0] == 0x01)) {
+		*ret = at[0];
+		return 1;
+	}
+	if (end - at < 2 || at[0] < 0x0a || at[0] > 0x0c)
+		return 0;
+	*ret = at[1]; /* what is more of it does not fit SLP_TYP */
+	return at[0] == 0x0a ? 2 : at[0] == 0x0b ? 3 : 5;
+}
+
+/* Behind the name: a package of two numbers or more. ACPI 6.4, \_Sx (System States); Package Length Encoding. */
+static bool s5_package(const uint8_t *at, const uint8_t *end, struct firmware *ret)
+{
+	if (end - at < 3 || at[0] != 0x12 || end - at < 3 + (at[1] >> 6))
+		return false;
+	at += 2 + (at[1] >> 6);
+	if (*at++ < 2)
+		return false;
+	uint32_t n = aml_number(at, end, &ret->s5_a);
+	return n && n < (uint32_t)(end - at) && aml_number(at + n, end, &ret->s5_b) &&
+	       ret->s5_a < 8 && ret->s5_b < 8;
+}
+
+/* The name is looked for among all bytes of the table: nobody runs its program here. */
+static void s5_find(const struct boot_view *view, struct firmware *ret)
+{
+	uint32_t len = 0;
+	const uint8_t *dsdt = ret->dsdt ? table_at(view, ret->dsdt, &len) : NULL;
+
+	if (!dsdt || memcmp(dsdt, "DSDT", 4) != 0)
+		return;
+	for (uint32_t at = 36; !ret->has_s5 && len >= 8 && at < len - 8; at++) {
+		const uint8_t *name = dsdt + at + 1;
+		if (dsdt[at] != 0x08) /* DefName */
+			continue;
+		name += *name == '\\';
+		if (memcmp(name, "_S5_", 4) == 0)
+			ret->has_s5 = s5_package(name + 4, dsdt + len, ret);
+	}
 }
 
 static void mcfg_read(const uint8_t *table, uint32_t len, struct firmware *ret)
@@ -133,6 +189,27 @@ static void mcfg_read(const uint8_t *table, uint32_t len, struct firmware *ret)
 	}
 }
 
+/* Its address is one of memory: the structure before it says so. */
+static void hpet_read(const uint8_t *table, uint32_t len, struct firmware *ret)
+{
+	if (len >= 56 && table[40] == 0)
+		ret->hpet = le64_load(table + 44);
+}
+
+static void dmar_keep(const uint8_t *table, uint32_t len, struct firmware *ret)
+{
+	ret->has_iommu = true;
+	ret->dmar = table;
+	ret->dmar_len = len;
+}
+
+static void ivrs_keep(const uint8_t *table, uint32_t len, struct firmware *ret)
+{
+	ret->has_iommu = true;
+	ret->ivrs = table;
+	ret->ivrs_len = len;
+}
+
 static void table_read(const uint8_t *table, uint32_t len, struct firmware *ret)
 {
 	if (memcmp(table, "APIC", 4) == 0)
@@ -141,8 +218,12 @@ static void table_read(const uint8_t *table, uint32_t len, struct firmware *ret)
 		fadt_read(table, len, ret);
 	else if (memcmp(table, "MCFG", 4) == 0)
 		mcfg_read(table, len, ret);
-	else if (memcmp(table, "DMAR", 4) == 0 || memcmp(table, "IVRS", 4) == 0)
-		ret->has_iommu = true;
+	else if (memcmp(table, "HPET", 4) == 0)
+		hpet_read(table, len, ret);
+	else if (memcmp(table, "IVRS", 4) == 0)
+		ivrs_keep(table, len, ret);
+	else if (memcmp(table, "DMAR", 4) == 0)
+		dmar_keep(table, len, ret);
 }
 
 /* The root table: pointers of 4 bytes (RSDT) or 8 (XSDT). */
@@ -176,5 +257,6 @@ bool firmware_find(const struct boot_view *view, const struct boot_info *info, s
 		ret->has_acpi = root_read(view, le64_load(rsdp->xsdt), 8, ret);
 	if (!ret->has_acpi)
 		ret->has_acpi = root_read(view, le32_get(rsdp->rsdt), 4, ret);
+	s5_find(view, ret);
 	return ret->has_acpi;
 }

@@ -2,6 +2,8 @@
 #pragma once
 
 /* The order in which the image starts. */
+#include <stdbool.h>
+
 #include "base/core/err.h"
 #include "boot/info.h"
 #include "core/firmware.h"
@@ -21,6 +23,9 @@ void hv_disks_start(const struct boot_info *info, const struct firmware *firmwar
 
 /* ---- vm/ has these ---- */
 
+/* hv_channel_start() - the management channel, and what keeps the guests; with the scheduler there, before hv_guests_start() */
+void hv_channel_start(const struct boot_info *info);
+
 /* hv_virt_init_cpu() - this CPU can run guests from now on. Return: 0, or -errno with the words: neither SVM nor VMX, ... */
 int hv_virt_init_cpu(struct err *err);
 /*
@@ -28,3 +33,13 @@ int hv_virt_init_cpu(struct err *err);
  * One that cannot be made is a line on the console; the others start all the same. Return: how many were started.
  */
 unsigned hv_guests_start(const struct boot_info *info);
+
+/* ---- selftest/ has these: selftest/selftest.h ---- */
+
+/* hv_self_test_asked() - by the word self-test. The guests of a config are not started then. */
+bool hv_self_test_asked(const struct boot_info *info);
+/* hv_self_test_server() - what the server is; before there is a scheduler */
+void hv_self_test_server(const struct boot_info *info, const struct firmware *firmware);
+/* hv_self_test_programs() - what guests get; begins, and ends by itself. hv_self_test_without(): this server runs no guests */
+void hv_self_test_programs(void);
+void hv_self_test_without(void);

@@ -4,6 +4,7 @@
 /* The instructions that C has no words for: ports, MSRs, control registers, CPUID. */
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 static inline void port_out8(uint16_t port, uint8_t value)
 {
@@ -56,6 +57,24 @@ static inline void cpuid_read(uint32_t leaf, uint32_t subleaf, uint32_t ret[4])
 	__asm__ volatile("cpuid"
 			 : "=a"(ret[0]), "=b"(ret[1]), "=c"(ret[2]), "=d"(ret[3])
 			 : "a"(leaf), "c"(subleaf));
+}
+
+#define CPU_BRAND_BYTES 49U
+
+/* cpu_brand() - the CPU's own name. Return: false: it has none, *ret is empty. Source: Intel SDM 2A, CPUID, Processor Brand String. */
+static inline bool cpu_brand(char ret[CPU_BRAND_BYTES])
+{
+	uint32_t regs[4];
+
+	memset(ret, 0, CPU_BRAND_BYTES);
+	cpuid_read(UINT32_C(0x80000000), 0, regs);
+	if (regs[0] < UINT32_C(0x80000004))
+		return false;
+	for (unsigned i = 0; i < 3; i++) {
+		cpuid_read(UINT32_C(0x80000002) + i, 0, regs);
+		memcpy(ret + i * sizeof(regs), regs, sizeof(regs));
+	}
+	return true;
 }
 
 static inline uint64_t tsc_read(void)

@@ -6,10 +6,10 @@
 #include "core/io.h"
 #include "core/page.h"
 #include "core/trap.h"
+#include "x86/msr.h"
 
-#define MSR_GS_BASE UINT32_C(0xc0000101)
-#define IST_ORDER   2U /* three stacks of 4 KiB */
-#define CPU_ORDER   0U
+#define IST_ORDER 2U /* three stacks of 4 KiB */
+#define CPU_ORDER 0U
 
 _Static_assert(sizeof(struct cpu) <= PAGE_BYTES << CPU_ORDER, "fits");
 

@@ -39,12 +39,16 @@ struct cpu {
 	unsigned index;	  /* 0: the boot CPU */
 	uint32_t apic_id;
 	uint64_t stack_top;
-	bool is_online; /* atomic */
+	bool is_online;	 /* atomic */
+	bool is_settled; /* atomic: it can run guests, or why not was said */
 	struct cpu_last_exit last_exit;
 	uint64_t interrupts; /* taken here */
 	uint64_t idle_ns;    /* spent in cpu_idle() */
 	void *hw;	     /* svm/ or vmx/: what it keeps a CPU */
 	void *sched;	     /* core/sched.c */
+	/* hw/barrier.h: a guest's number; 0: nobody's, or anybody's */
+	uint64_t branches_of, data_of;
+	unsigned barriers; /* enum barrier: what it is told to forget */
 	uint64_t gdt[5];
 	struct cpu_tss tss;
 };

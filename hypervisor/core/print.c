@@ -13,28 +13,48 @@
 #define LINE_BYTES   512U
 #define SERIAL_POLLS 100000U /* a line that takes no byte for so long is not there */
 
+#define FIFO_BYTES 16U
+
 enum serial_reg { SERIAL_DATA, SERIAL_IER, SERIAL_FCR, SERIAL_LCR, SERIAL_MCR, SERIAL_LSR };
-enum { LSR_DATA = 0x1, LSR_EMPTY = 0x20 };
+enum { LSR_DATA = 0x1, LSR_EMPTY = 0x20, IIR_FIFOS = 0xc0 };
 
 /* The server's one console; under its lock. */
 static struct {
 	struct spin lock;
-	uint16_t serial; /* port; 0: none */
+	uint16_t serial;     /* port; 0: none */
+	uint8_t serial_fifo; /* bytes that its transmitter takes when it is empty */
+	uint8_t serial_room; /* of them, since it was */
+	bool is_stuck;	     /* it took nothing for as long as anybody waits */
 	bool has_e9;
 	struct screen screen;
 	uint64_t written; /* into the ring, ever */
 	char ring[PRINT_RING_BYTES];
 } console;
 
+/* Room for a FIFO of bytes; or none, if the line takes nothing: it is waited for once, and then looked at until it does. */
+static void serial_wait(void)
+{
+	unsigned polls = console.is_stuck ? 1 : SERIAL_POLLS;
+
+	console.is_stuck = true;
+	for (unsigned i = 0; console.is_stuck && i < polls; i++) {
+		if (port_in8((uint16_t)(console.serial + SERIAL_LSR)) & LSR_EMPTY) {
+			console.serial_room = console.serial_fifo;
+			console.is_stuck = false;
+		} else {
+			cpu_relax();
+		}
+	}
+}
+
 static void serial_put(char c)
 {
-	for (unsigned i = 0; i < SERIAL_POLLS; i++) {
-		if (port_in8((uint16_t)(console.serial + SERIAL_LSR)) & LSR_EMPTY) {
-			port_out8(console.serial, (uint8_t)c);
-			return;
-		}
-		cpu_relax();
-	}
+	if (!console.serial_room)
+		serial_wait();
+	if (!console.serial_room)
+		return;
+	port_out8(console.serial, (uint8_t)c);
+	console.serial_room--;
 }
 
 static void console_put(char c)
@@ -62,6 +82,9 @@ static bool serial_find(uint16_t port)
 	port_out8((uint16_t)(port + SERIAL_LCR), 3); /* 8 bits, no parity, 1 stop bit */
 	port_out8((uint16_t)(port + SERIAL_FCR), 7); /* FIFOs on and empty */
 	port_out8((uint16_t)(port + SERIAL_MCR), 3); /* DTR, RTS */
+	/* 16550D data sheet, Interrupt Identification Register: both bits, where the FIFOs work. */
+	bool has_fifo = (port_in8((uint16_t)(port + SERIAL_FCR)) & IIR_FIFOS) == IIR_FIFOS;
+	console.serial_fifo = has_fifo ? FIFO_BYTES : 1;
 	return true;
 }
 
@@ -149,6 +172,8 @@ size_t print_ring_read(uint64_t *at, char *ret, size_t room)
 	size_t n = 0;
 
 	spin_lock(&console.lock);
+	if (*at > console.written)
+		*at = console.written;
 	if (console.written - *at > PRINT_RING_BYTES)
 		*at = console.written - PRINT_RING_BYTES;
 	while (n < room && *at < console.written)

@@ -33,7 +33,7 @@ void console_write(const void *bytes, size_t len);
 
 /*
  * print_ring_read() - what was printed from position *at on
- * @at: in: 0 or what the last call left; out: where to go on. Text that the ring has lost is skipped.
+ * @at: in: 0 or what the last call left, of somebody else's too; out: where to go on. Text that the ring has lost is skipped.
  * Return: bytes copied.
  */
 size_t print_ring_read(uint64_t *at, char *ret, size_t room);

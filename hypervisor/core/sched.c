@@ -78,6 +78,7 @@ bool sched_must_yield(void)
 void sched_loop(void)
 {
 	unsigned cpu = cpu_this()->index;
+	const struct sched_entity *last = NULL;
 
 	for (;;) {
 		uint64_t deadline;
@@ -90,6 +91,9 @@ void sched_loop(void)
 			cpu_idle();
 			continue;
 		}
+		if (entity != last)
+			cpu_this()->data_of = 0;
+		last = entity;
 		enum sched_reason reason = entity->run(entity, deadline);
 		sched_queue_put(&queues, cpu, reason, clock_ns());
 	}

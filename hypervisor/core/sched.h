@@ -11,6 +11,8 @@
  *   within (number of runnable entities) slices: nothing starves.
  *   Who slept joins at the queue's virtual time less one grain: a sleeper is served at once, and gains nothing from having slept.
  *   A cap is a budget of CPU time in each period of SCHED_PERIOD_NS, across CPUs; who has used it up is not chosen until the period ends.
+ *   One with urgent_percent runs before all others, at once, for so much of each period; beyond that it is as the others. So what
+ *   manages the server answers under any load, and a client that keeps it busy cannot starve the guests.
  *   A CPU whose queue is empty takes a waiting entity from the longest queue that may run there (affinity).
  *
  * Locks. One lock a run queue; a move between two takes the lower index first. run() is called with none.

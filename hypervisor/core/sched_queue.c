@@ -20,12 +20,25 @@ static bool is_before(uint64_t a, uint64_t b)
 	return (int64_t)(a - b) < 0;
 }
 
-static void queue_insert(struct sched_queue *q, struct sched_entity *e)
+/* Whether it still goes before all others in this period. */
+static bool is_urgent(const struct sched_entity *e, uint64_t now_ns)
+{
+	if (!e->urgent_percent)
+		return false;
+	return e->period != now_ns / SCHED_PERIOD_NS ||
+	       e->period_ran_ns < SCHED_PERIOD_NS / 100 * e->urgent_percent;
+}
+
+/* One that goes before all others is put in front, whatever its time. */
+static void queue_insert(struct sched_queue *q, struct sched_entity *e, uint64_t now_ns)
 {
 	struct sched_entity **at = &q->first;
+	bool goes_first = is_urgent(e, now_ns);
 
-	while (*at && !is_before(e->vtime_ns, (*at)->vtime_ns))
+	while (*at &&
+	       ((!goes_first && !is_before(e->vtime_ns, (*at)->vtime_ns)) || (*at)->goes_first))
 		at = &(*at)->next;
+	e->goes_first = goes_first;
 	e->next = *at;
 	*at = e;
 }
@@ -49,11 +62,14 @@ static void queue_weigh(struct sched_queue *q, uint64_t weight, bool is_more)
 /* The queue's time follows the one that is furthest behind, and never goes back. */
 static void queue_advance(struct sched_queue *q)
 {
+	const struct sched_entity *first = q->first;
 	uint64_t least = q->vtime_ns;
 
-	if (q->first)
-		least = q->first->vtime_ns;
-	if (q->running && (!q->first || is_before(q->running->vtime_ns, least)))
+	while (first && first->goes_first)
+		first = first->next;
+	if (first)
+		least = first->vtime_ns;
+	if (q->running && (!first || is_before(q->running->vtime_ns, least)))
 		least = q->running->vtime_ns;
 	if (is_before(q->vtime_ns, least))
 		q->vtime_ns = least;
@@ -95,16 +111,21 @@ static unsigned cpu_lightest(const struct sched_queues *queues, const struct sch
 	return best;
 }
 
+/* Somebody may wake it already, who is to find it as it was, or as it is: in a queue that knows it nothing of it changes. */
 void sched_queue_add(struct sched_queues *queues, struct sched_entity *e, uint64_t now_ns)
 {
-	e->state = SCHED_HALTED;
+	struct sched_queue *q = queue_of_locked(queues, e);
+	unsigned cpu = cpu_lightest(queues, e);
+
 	e->wake_pending = e->stop_wanted = false;
-	e->cpu = cpu_lightest(queues, e);
-	e->vtime_ns = queues->at[e->cpu].vtime_ns;
+	e->vtime_ns = queues->at[cpu].vtime_ns;
 	e->ran_ns = e->waited_ns = 0;
 	e->since_ns = now_ns;
 	e->period = e->period_ran_ns = 0;
 	e->next = NULL;
+	__atomic_store_n(&e->state, SCHED_HALTED, __ATOMIC_RELEASE);
+	__atomic_store_n(&e->cpu, cpu, __ATOMIC_RELEASE);
+	spin_unlock(&q->lock);
 }
 
 /* Makes it runnable in a queue that is locked. Return: whether that CPU is to be kicked. */
@@ -116,13 +137,14 @@ static bool queue_join(struct sched_queue *q, struct sched_entity *e, uint64_t n
 	if (is_before(e->vtime_ns, q->vtime_ns - SCHED_GRAIN_NS))
 		e->vtime_ns = q->vtime_ns - SCHED_GRAIN_NS;
 	state_set(e, SCHED_RUNNABLE, now_ns);
-	queue_insert(q, e);
+	queue_insert(q, e, now_ns);
 	queue_weigh(q, weight_of(e), true);
 	if (was_idle)
 		return true;
 	/* The running one's time stands still while it runs: count what it has had since. */
 	uint64_t had = (now_ns - q->running->since_ns) * SCHED_WEIGHT / weight_of(q->running);
-	if (!is_before(e->vtime_ns + SCHED_GRAIN_NS, q->running->vtime_ns + had) &&
+	if (!e->goes_first &&
+	    !is_before(e->vtime_ns + SCHED_GRAIN_NS, q->running->vtime_ns + had) &&
 	    now_ns - q->running->since_ns < SCHED_SLICE_NS)
 		return false;
 	__atomic_store_n(&q->must_yield, true, __ATOMIC_RELEASE);
@@ -245,12 +267,12 @@ int sched_queue_stop(struct sched_queues *queues, struct sched_entity *e, uint64
 /* What is left of its cap in this period; SCHED_NEVER: it has none. */
 static uint64_t budget_of(struct sched_entity *e, uint64_t now_ns)
 {
-	if (!e->cap_percent)
-		return SCHED_NEVER;
 	if (e->period != now_ns / SCHED_PERIOD_NS) {
 		e->period = now_ns / SCHED_PERIOD_NS;
 		e->period_ran_ns = 0;
 	}
+	if (!e->cap_percent)
+		return SCHED_NEVER;
 	uint64_t all = SCHED_PERIOD_NS / 100 * e->cap_percent;
 	return e->period_ran_ns < all ? all - e->period_ran_ns : 0;
 }
@@ -276,7 +298,7 @@ static int cpu_heaviest(const struct sched_queues *queues, unsigned cpu)
  * Pulls one that waits elsewhere: with nothing to do here, or where both CPUs' weights come no further apart by it. When they
  * only swap sides by it, it is done all the same: so three of a weight on two CPUs take turns.
  */
-static void queue_balance(struct sched_queues *queues, unsigned cpu)
+static void queue_balance(struct sched_queues *queues, unsigned cpu, uint64_t now_ns)
 {
 	int from = cpu_heaviest(queues, cpu);
 
@@ -291,7 +313,7 @@ static void queue_balance(struct sched_queues *queues, unsigned cpu)
 		queue_unlink(theirs, e);
 		queue_weigh(theirs, weight, false);
 		entity_move(queues, e, cpu);
-		queue_insert(ours, e);
+		queue_insert(ours, e, now_ns);
 		queue_weigh(ours, weight, true);
 		break;
 	}
@@ -320,7 +342,7 @@ struct sched_entity *sched_queue_pick(struct sched_queues *queues, unsigned cpu,
 
 	if (now_ns >= q->balance_ns || !__atomic_load_n(&q->first, __ATOMIC_RELAXED)) {
 		q->balance_ns = now_ns + SCHED_BALANCE_NS;
-		queue_balance(queues, cpu);
+		queue_balance(queues, cpu, now_ns);
 	}
 	spin_lock(&q->lock);
 	__atomic_store_n(&q->must_yield, false, __ATOMIC_RELEASE);
@@ -367,7 +389,7 @@ void sched_queue_put(struct sched_queues *queues, unsigned cpu, enum sched_reaso
 	e->stop_wanted = false;
 	if (state == SCHED_RUNNABLE) {
 		e->wake_pending = false;
-		queue_insert(q, e);
+		queue_insert(q, e, now_ns);
 	} else {
 		queue_weigh(q, weight_of(e), false);
 	}

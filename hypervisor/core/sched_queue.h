@@ -41,14 +41,16 @@ struct sched_entity {
 	 * armed; after each exit from the guest call timer_poll(), and come back with SCHED_YIELD when sched_must_yield().
 	 */
 	enum sched_reason (*run)(struct sched_entity *entity, uint64_t deadline_ns);
-	uint32_t weight;		    /* 1 .. SCHED_WEIGHT_MAX; 0: SCHED_WEIGHT */
-	uint32_t cap_percent;		    /* of one CPU; 0: no cap */
+	uint32_t weight;	 /* 1 .. SCHED_WEIGHT_MAX; 0: SCHED_WEIGHT */
+	uint32_t cap_percent;	 /* of one CPU; 0: no cap */
+	uint32_t urgent_percent; /* of each period: so long it goes before all others; 0: never */
 	uint64_t affinity[SCHED_CPUS / 64]; /* bit n: may run on CPU n; all 0: anywhere */
 
 	/* ---- the scheduler's; under the lock of its CPU's queue ---- */
 	enum sched_state state;		/* atomic for readers */
 	bool wake_pending;		/* woken while it ran or was stopped */
 	bool stop_wanted;		/* while it runs: to be stopped when it comes back */
+	bool goes_first;		/* in the queue: it is urgent */
 	unsigned cpu;			/* whose queue it is in, or was last; atomic for readers */
 	uint64_t vtime_ns;		/* run, times SCHED_WEIGHT / weight */
 	uint64_t ran_ns;		/* ever: the account; without the present slice */
@@ -57,6 +59,12 @@ struct sched_entity {
 	uint64_t period, period_ran_ns; /* for the cap */
 	struct sched_entity *next;	/* in the queue, by vtime_ns */
 };
+
+/* sched_pin() - it runs on this CPU only; before it is added, once */
+static inline void sched_pin(struct sched_entity *entity, unsigned cpu)
+{
+	entity->affinity[cpu / 64] = UINT64_C(1) << cpu % 64;
+}
 
 struct sched_queue {
 	struct spin lock;
@@ -73,7 +81,10 @@ struct sched_queues {
 	struct sched_queue at[SCHED_CPUS];
 };
 
-/* sched_queue_add() - a new entity, SCHED_HALTED, on the CPU with the least weight among those that it may run on */
+/*
+ * sched_queue_add() - a new entity, zeroed but for what its owner sets: SCHED_HALTED, on the CPU with the least weight among those that it
+ * may run on. Wakes of before are forgotten, those that come meanwhile may be.
+ */
 void sched_queue_add(struct sched_queues *queues, struct sched_entity *entity, uint64_t now_ns);
 
 /*

@@ -14,6 +14,7 @@
 #include "core/trap.h"
 #include "drivers/disks.h"
 #include "drivers/hpci.h"
+#include "drivers/iommu.h"
 
 #define AHCI_CLASS	   UINT32_C(0x010601)
 #define AHCI_BAR	   5U
@@ -79,6 +80,7 @@ _Static_assert(sizeof(struct ahci_memory) == PAGE_BYTES, "a page");
 
 struct ahci {
 	struct host_disk disk;
+	struct iommu_domain *dma;
 	volatile uint8_t *hba, *port;
 	unsigned index; /* of the port */
 	struct ahci_memory *memory;
@@ -221,14 +223,20 @@ static void serial_set(struct ahci *a, const uint8_t *identify)
 static int ahci_identify(struct ahci *a)
 {
 	uint8_t *page = page_alloc(0);
+	int r = page ? iommu_allow(a->dma, page, PAGE_BYTES, false) : -ENOMEM;
 
-	if (!page)
-		return -ENOMEM;
+	if (r < 0) {
+		page_free(page, 0);
+		return r;
+	}
 	ahci_put(a, 0, ATA_IDENTIFY, 0, 0, ptr_to_phys(page), 512, false);
 	bool is_done = wait_clear(a->port, PORT_CI, 1, COMMAND_TIMEOUT_NS);
 	a->under_way = 0;
 	if (!is_done || reg_get(a->port, PORT_TFD) & (TFD_ERR | TFD_BSY))
 		return -EIO; /* the page is the device's */
+	r = iommu_forbid(a->dma, page, PAGE_BYTES);
+	if (r < 0)
+		return r;
 	uint64_t sectors = le64_load(page + 200) & UINT64_C(0xffffffffffff); /* words 100 .. 103 */
 	if (!(le16_load(page + 166) & 0x400) || !sectors) {		     /* word 83: 48 bits */
 		page_free(page, 0);
@@ -252,8 +260,9 @@ static int port_init(struct ahci *a, unsigned number)
 	if (!port_stop(a->port))
 		return -EIO;
 	a->memory = page_alloc(0);
-	if (!a->memory)
-		return -ENOMEM;
+	int r = a->memory ? iommu_allow(a->dma, a->memory, PAGE_BYTES, false) : -ENOMEM;
+	if (r < 0)
+		return r;
 	uint64_t list = ptr_to_phys(a->memory->list), received = ptr_to_phys(a->memory->received);
 	reg_set(a->port, PORT_CLB, (uint32_t)list);
 	reg_set(a->port, PORT_CLB + 4, (uint32_t)(list >> 32));
@@ -263,11 +272,12 @@ static int port_init(struct ahci *a, unsigned number)
 	port_run(a->port);
 	if (!wait_clear(a->port, PORT_TFD, TFD_BSY | TFD_DRQ, COMMAND_TIMEOUT_NS))
 		return -EIO;
-	int r = ahci_identify(a);
+	r = ahci_identify(a);
 	if (r < 0)
 		return r;
 	a->disk.driver = &ahci_driver;
 	r = host_disk_init(&a->disk, "ahci", number);
+	r = r < 0 ? r : disks_allow(&a->disk, a->dma);
 	if (r == 0 && !disks_add(&a->disk))
 		r = -ENOSPC;
 	return r;
@@ -278,7 +288,8 @@ static bool port_has_disk(volatile uint8_t *port)
 	return (reg_get(port, PORT_SSTS) & 0xf) == 3 && reg_get(port, PORT_SIG) == SIGNATURE_DISK;
 }
 
-static int port_probe(volatile uint8_t *hba, unsigned index, unsigned *number)
+static int port_probe(volatile uint8_t *hba, unsigned index, struct iommu_domain *dma,
+		      unsigned *number)
 {
 	volatile uint8_t *port = hba + HBA_PORTS + (size_t)index * 0x80;
 
@@ -287,6 +298,7 @@ static int port_probe(volatile uint8_t *hba, unsigned index, unsigned *number)
 	struct ahci *a = page_alloc(STATE_ORDER);
 	if (!a)
 		return -ENOMEM;
+	a->dma = dma;
 	a->hba = hba;
 	a->port = port;
 	a->index = index;
@@ -300,10 +312,13 @@ static int port_probe(volatile uint8_t *hba, unsigned index, unsigned *number)
 /* One interrupt for all ports: every disk of every controller is looked at; it is cheap. */
 int ahci_probe(const struct hpci *pci, const struct hpci_device *device, unsigned *number)
 {
-	int r = 0;
+	struct iommu_domain *dma;
 
 	if (device->class_code != AHCI_CLASS)
 		return -ENODEV;
+	int r = iommu_attach(device, "ahci", &dma);
+	if (r < 0)
+		return r == -ENODEV ? -EIO : r;
 	hpci_enable(pci, device);
 	volatile uint8_t *hba = hpci_bar(pci, device, AHCI_BAR, BAR_BYTES);
 	if (!hba)
@@ -315,12 +330,12 @@ int ahci_probe(const struct hpci *pci, const struct hpci_device *device, unsigne
 	uint32_t ports = reg_get(hba, HBA_PI);
 	unsigned before = *number;
 	for (unsigned i = 0; i < PORTS; i++) {
-		int failed = ports >> i & 1 ? port_probe(hba, i, number) : 0;
+		int failed = ports >> i & 1 ? port_probe(hba, i, dma, number) : 0;
 		if (failed < 0 && failed != -ENODEV)
 			r = failed;
 	}
 	int vector = *number > before ? trap_vector_take(disks_interrupt, NULL) : -ENODEV;
-	if (vector >= 0 && hpci_msi(pci, device, (uint8_t)vector))
+	if (vector >= 0 && iommu_msi(pci, device, (uint8_t)vector))
 		reg_set(hba, HBA_GHC, reg_get(hba, HBA_GHC) | GHC_IE);
 	else if (vector >= 0)
 		trap_vector_give(vector);

@@ -2,16 +2,23 @@
 #include "drivers/disks.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "base/core/gpt.h"
 #include "base/core/macros.h"
 #include "core/hv.h"
 #include "core/page.h"
 #include "core/print.h"
 #include "core/timer.h"
-#include "drivers/gpt.h"
+#include "core/trap.h"
+#include "drivers/extent_disks.h"
 #include "drivers/hpci.h"
+#include "drivers/iommu.h"
+#include "hw/barrier.h"
 
+#define INTERRUPTS_TO_ALL                                                                          \
+	UINT64_C(0xfeeff000) /* SDM 3A, Message Address Register Format: destination 0xff */
 #define POLL_NS                                                                                    \
 	UINT64_C(10000000) /* beside the interrupts: for what has none, and for one that was lost */
 #define TABLE_ORDER 5U	   /* 128 KiB */
@@ -27,7 +34,9 @@ static struct {
 	struct hpci pci;
 	struct host_disk *at[DISKS_MAX];
 	unsigned n;
+	struct extent_disks extents;
 	struct hv_timer timer;
+	unsigned n_forged; /* interrupts of interrupt_test_asked() */
 } disks;
 
 bool disks_add(struct host_disk *disk)
@@ -38,8 +47,18 @@ bool disks_add(struct host_disk *disk)
 	return true;
 }
 
+int disks_allow(const struct host_disk *disk, struct iommu_domain *domain)
+{
+	int r = 0;
+
+	for (unsigned i = 0; r == 0 && i < HOST_DISK_SLOTS; i++)
+		r = iommu_allow(domain, disk->slots[i].buffer, HOST_DISK_BUFFER_BYTES, false);
+	return r;
+}
+
 void disks_interrupt(void *arg)
 {
+	barrier_foreign();
 	for (unsigned i = 0; i < disks.n; i++) {
 		if (!arg || arg == disks.at[i])
 			host_disk_poll(disks.at[i]);
@@ -48,6 +67,7 @@ void disks_interrupt(void *arg)
 
 void disks_poll(void)
 {
+	barrier_foreign();
 	for (unsigned i = 0; i < disks.n; i++)
 		host_disk_poll(disks.at[i]);
 }
@@ -71,6 +91,7 @@ static void parts_add(struct host_disk *disk, const struct gpt_part *parts, int 
 		disk->parts[disk->n_parts++] = part;
 		print("  %s: %lu MiB, \"%s\"\n", part->name, part->disk.size_bytes >> MIB_SHIFT,
 		      part->label);
+		(void)extent_disks_read(&disks.extents, part);
 	}
 }
 
@@ -153,6 +174,84 @@ static void disk_test_asked(const struct boot_info *info)
 		print("disk test of %s: what was written is read\n", name);
 }
 
+static struct host_disk *host_disk_named(const char *name)
+{
+	struct host_disk *disk = NULL;
+
+	for (unsigned i = 0; i < disks.n; i++)
+		disk = strcmp(disks.at[i]->name, name) == 0 ? disks.at[i] : disk;
+	return disk;
+}
+
+/*
+ * The word dma-test=NAME: a disk is told to write to a page that is not its buffer. Where an IOMMU keeps it, the page stays as it was.
+ * The page is never used again: what a device that was not kept still does to it harms nobody.
+ */
+static void dma_test_asked(const struct boot_info *info)
+{
+	char name[HOST_DISK_NAME_BYTES];
+
+	if (!boot_info_word(info, "dma-test", name, sizeof(name)))
+		return;
+	struct host_disk *disk = host_disk_named(name);
+	uint8_t *wrong = page_alloc(0), *read = page_alloc(0);
+	if (!disk || !wrong || !read) {
+		print("DMA test of %s: there is no such disk, or no memory\n", name);
+		return;
+	}
+	memset(wrong, 0xa5, PAGE_BYTES);
+	uint8_t *right = disk->slots[0].buffer;
+	uint64_t before = iommu_faults();
+	disk->slots[0].buffer = wrong;
+	int r = host_disk_sync(&disk->disk, DISK_READ, 0, read, PAGE_BYTES);
+	disk->slots[0].buffer = right;
+	trap_open(); /* the unit's interrupt says it */
+	uint64_t blocked = iommu_faults() - before;
+	unsigned same = 0;
+	while (same < PAGE_BYTES && wrong[same] == 0xa5)
+		same++;
+	print("DMA test of %s: a page that is not its own %s, error %d, %lu blocked\n", name,
+	      same == PAGE_BYTES ? "is as it was" : "was written to", -r, blocked);
+}
+
+static void interrupt_came(void *arg)
+{
+	(void)arg;
+	disks.n_forged++;
+}
+
+/*
+ * The word interrupt-test=NAME: the numbers of an interrupt are put on a disk, which is then told to read them to where interrupts are
+ * written, for all CPUs. Where an IOMMU remaps interrupts, none comes. Real disks write more than an interrupt at once: this is for emulated
+ * ones. What was on the disk is lost.
+ */
+static void interrupt_test_asked(const struct boot_info *info)
+{
+	char name[HOST_DISK_NAME_BYTES];
+
+	if (!boot_info_word(info, "interrupt-test", name, sizeof(name)))
+		return;
+	struct host_disk *disk = host_disk_named(name);
+	int vector = trap_vector_take(interrupt_came, NULL);
+	uint32_t *numbers = page_alloc(0);
+	if (!disk || vector < 0 || !numbers) {
+		print("interrupt test of %s: there is no such disk, or no memory\n", name);
+		return;
+	}
+	for (unsigned i = 0; i < PAGE_BYTES / sizeof(*numbers); i++)
+		numbers[i] = (uint32_t)vector;
+	int r = host_disk_sync(&disk->disk, DISK_WRITE, 0, numbers, PAGE_BYTES);
+	uint8_t *right = disk->slots[0].buffer;
+	disk->slots[0].buffer = phys_to_ptr(INTERRUPTS_TO_ALL);
+	r = r < 0 ? r : host_disk_sync(&disk->disk, DISK_READ, 0, numbers, PAGE_BYTES);
+	disk->slots[0].buffer = right;
+	trap_open();
+	print("interrupt test of %s: %s, error %d\n", name,
+	      disks.n_forged ? "one that is not its own came" : "none that is not its own came",
+	      -r);
+	page_free(numbers, 0);
+}
+
 void hv_disks_start(const struct boot_info *info, const struct firmware *firmware)
 {
 	unsigned numbers[3] = { 0, 0, 0 };
@@ -161,6 +260,7 @@ void hv_disks_start(const struct boot_info *info, const struct firmware *firmwar
 							   virtio_disk_probe };
 
 	hpci_scan(&disks.pci, firmware);
+	iommu_start(info, firmware, &disks.pci);
 	for (unsigned i = 0; i < disks.pci.n; i++) {
 		const struct hpci_device *d = &disks.pci.devices[i];
 		for (unsigned k = 0; k < ARRAY_SIZE(probes); k++) {
@@ -175,11 +275,87 @@ void hv_disks_start(const struct boot_info *info, const struct firmware *firmwar
 	}
 	for (unsigned i = 0; i < disks.n; i++)
 		disk_describe(disks.at[i]);
+	dma_test_asked(info);
+	interrupt_test_asked(info);
 	disk_test_asked(info);
 	if (!disks.n)
 		return;
 	disks.timer.fired = disks_tick;
 	timer_arm(&disks.timer, clock_ns() + POLL_NS);
+}
+
+static uint32_t disk_flags(const struct disk *disk, bool is_part)
+{
+	return (disk->read_only ? CHANNEL_DISK_READ_ONLY : 0) |
+	       (is_part ? CHANNEL_DISK_PARTITION : 0);
+}
+
+/* Number n of the extents, which come behind all disks. */
+static bool extent_nth(uint32_t n, struct channel_disk *ret)
+{
+	if (n >= disks.extents.n)
+		return false;
+	const struct host_part *part = &disks.extents.at[n]->part;
+	uint32_t parent = 1;
+	for (unsigned i = 0; disks.at[i] != part->parent; i++)
+		parent += 1 + disks.at[i]->n_parts;
+	*ret = (struct channel_disk){ .flags = disk_flags(&part->disk, true),
+				      .size_bytes = part->disk.size_bytes,
+				      .parent = parent };
+	(void)snprintf(ret->name, sizeof(ret->name), "%s", part->name);
+	return true;
+}
+
+/* Number n: disks in order, each with its partitions behind it; then the extents. */
+static bool disk_nth(uint32_t n, struct channel_disk *ret)
+{
+	uint32_t number = 0, parent;
+
+	for (unsigned i = 0; i < disks.n; i++) {
+		const struct host_disk *disk = disks.at[i];
+		parent = ++number;
+		if (number == n) {
+			*ret = (struct channel_disk){ .flags = disk_flags(&disk->disk, false),
+						      .size_bytes = disk->disk.size_bytes };
+			(void)snprintf(ret->name, sizeof(ret->name), "%s", disk->name);
+			return true;
+		}
+		if (n - number > disk->n_parts) {
+			number += disk->n_parts;
+			continue;
+		}
+		const struct host_part *part = disk->parts[n - number - 1];
+		*ret = (struct channel_disk){ .flags = disk_flags(&part->disk, true),
+					      .size_bytes = part->disk.size_bytes,
+					      .parent = parent };
+		(void)snprintf(ret->name, sizeof(ret->name), "%s", part->name);
+		(void)snprintf(ret->label, sizeof(ret->label), "%s", part->label);
+		return true;
+	}
+	return extent_nth(n - number - 1, ret);
+}
+
+bool disks_next(uint32_t after, struct channel_disk *ret)
+{
+	bool is_there = after < UINT32_MAX && disk_nth(after + 1, ret);
+
+	if (is_there)
+		ret->number = after + 1;
+	return is_there;
+}
+
+unsigned disks_count(void)
+{
+	unsigned n = disks.n + disks.extents.n;
+
+	for (unsigned i = 0; i < disks.n; i++)
+		n += disks.at[i]->n_parts;
+	return n;
+}
+
+const struct hpci *disks_pci(void)
+{
+	return &disks.pci;
 }
 
 struct disk *disk_find(const char *name)
@@ -197,5 +373,5 @@ struct disk *disk_find(const char *name)
 				return &part->disk;
 		}
 	}
-	return NULL;
+	return extent_disks_find(&disks.extents, name);
 }

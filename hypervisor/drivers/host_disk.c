@@ -58,6 +58,7 @@ static int slot_next(struct host_disk *disk, unsigned index)
 	enum disk_op op = req->op;
 
 	slot->piece_bytes = left < HOST_DISK_BUFFER_BYTES ? (uint32_t)left : HOST_DISK_BUFFER_BYTES;
+	slot->begun_ns = clock_ns();
 	if (op == DISK_WRITE)
 		slot_copy(slot, false);
 	if (op == DISK_WRITE_ZEROES) {
@@ -68,53 +69,99 @@ static int slot_next(struct host_disk *disk, unsigned index)
 				   slot->piece_bytes);
 }
 
+/* What a request keeps here while it waits: where it is on the disk, what of it is done. */
+enum { KEPT_BASE = DISK_ROW_NEXT + 1, KEPT_POS };
+
+static void request_wait(struct host_disk *disk, struct disk_request *req, uint64_t pos_bytes)
+{
+	req->backend[KEPT_POS] = (void *)(uintptr_t)pos_bytes;
+	disk_row_put(&disk->waiting, req);
+}
+
 static void slot_take(struct host_disk_slot *slot, struct disk_request *req)
 {
 	slot->req = req;
-	slot->base_bytes = (uintptr_t)req->backend[1];
-	slot->pos_bytes = slot->iov_bytes = 0;
-	slot->iov = 0;
+	slot->base_bytes = (uintptr_t)req->backend[KEPT_BASE];
+	slot->pos_bytes = slot->iov_bytes = (uintptr_t)req->backend[KEPT_POS];
+	for (slot->iov = 0; slot->iov < req->n_iov && slot->iov_bytes >= req->iov[slot->iov].len;
+	     slot->iov++)
+		slot->iov_bytes -= req->iov[slot->iov].len;
 	slot->is_over = false;
 }
 
 /* Gives waiting requests to free slots; what fails at once is left over and finished by the caller. Locked. */
 static void disk_dispatch(struct host_disk *disk)
 {
-	for (unsigned i = 0; i < HOST_DISK_SLOTS && disk->waiting; i++) {
+	for (unsigned i = 0; i < HOST_DISK_SLOTS && disk->waiting.first; i++) {
 		struct host_disk_slot *slot = &disk->slots[i];
-		if (slot->req)
+		if (slot->req || slot->is_lost)
 			continue;
-		struct disk_request *req = disk->waiting;
-		disk->waiting = req->backend[0];
-		if (!disk->waiting)
-			disk->waiting_end = &disk->waiting;
-		slot_take(slot, req);
-		int r = slot_next(disk, i);
+		slot_take(slot, disk_row_take(&disk->waiting));
+		int r = disk_request_is_unwanted(slot->req) ? -ECANCELED : slot_next(disk, i);
 		if (r < 0)
 			host_disk_finished(disk, i, r);
 	}
+}
+
+/* The next piece of one that is not over: now, or once others had theirs. Return: 0, or -errno: there is none. */
+static int slot_go_on(struct host_disk *disk, unsigned index)
+{
+	struct host_disk_slot *slot = &disk->slots[index];
+
+	if (disk_request_is_unwanted(slot->req))
+		return -ECANCELED;
+	if (!disk->waiting.first)
+		return slot_next(disk, index);
+	request_wait(disk, slot->req, slot->pos_bytes);
+	slot->req = NULL;
+	return 0;
 }
 
 void host_disk_finished(struct host_disk *disk, unsigned index, int result)
 {
 	struct host_disk_slot *slot = &disk->slots[index];
 
+	slot->is_lost = false; /* it answers after all */
 	if (!slot->req || slot->is_over)
 		return; /* a device that says it twice */
 	if (result == 0 && slot->req->op != DISK_FLUSH) {
 		if (slot->req->op == DISK_READ)
 			slot_copy(slot, true);
 		slot->pos_bytes += slot->piece_bytes;
-		if (slot->pos_bytes < slot->req->len_bytes)
-			result = slot_next(disk, index);
-		if (result == 0 && slot->pos_bytes < slot->req->len_bytes)
-			return;
+		if (slot->pos_bytes < slot->req->len_bytes) {
+			result = slot_go_on(disk, index);
+			if (result == 0)
+				return;
+		}
 	}
 	slot->is_over = true;
 	slot->result = result;
 }
 
-/* A request that is over, its slot free again; NULL: none. Locked. */
+/* Pieces that the device has had for too long. Locked. */
+static void slots_expire(struct host_disk *disk)
+{
+	uint64_t now = clock_ns();
+
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
+		struct host_disk_slot *slot = &disk->slots[i];
+		if (!slot->req || slot->is_over || now - slot->begun_ns < HOST_DISK_ANSWER_NS)
+			continue;
+		slot->is_lost = slot->is_over = true;
+		slot->result = -ETIMEDOUT;
+	}
+}
+
+static bool has_lost_all(const struct host_disk *disk)
+{
+	bool is_lost = true;
+
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++)
+		is_lost &= disk->slots[i].is_lost;
+	return is_lost;
+}
+
+/* A request that is over, its slot free again, or that no slot will ever take; NULL: none. Locked. */
 static struct disk_request *disk_collect(struct host_disk *disk, int *ret_result)
 {
 	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
@@ -126,7 +173,8 @@ static struct disk_request *disk_collect(struct host_disk *disk, int *ret_result
 		slot->req = NULL;
 		return req;
 	}
-	return NULL;
+	*ret_result = -EIO;
+	return has_lost_all(disk) ? disk_row_take(&disk->waiting) : NULL;
 }
 
 /* done() of all that is over; locked, and unlocked at the end. */
@@ -148,6 +196,8 @@ void host_disk_poll(struct host_disk *disk)
 {
 	spin_lock(&disk->lock);
 	disk->driver->poll(disk);
+	slots_expire(disk);
+	disk_dispatch(disk); /* of what made room for others */
 	disk_deliver(disk);
 }
 
@@ -173,11 +223,9 @@ static void disk_submit_at(struct host_disk *disk, struct disk_request *req, uin
 		req->done(req, 0); /* advice, or nothing */
 		return;
 	}
-	req->backend[0] = NULL;
-	req->backend[1] = (void *)(uintptr_t)(start_bytes + req->offset_bytes);
+	req->backend[KEPT_BASE] = (void *)(uintptr_t)(start_bytes + req->offset_bytes);
 	spin_lock(&disk->lock);
-	*disk->waiting_end = req;
-	disk->waiting_end = (struct disk_request **)(void *)&req->backend[0];
+	request_wait(disk, req, 0);
 	disk_dispatch(disk);
 	disk_deliver(disk);
 }
@@ -211,12 +259,19 @@ static const struct disk_ops host_part_ops = {
 	.close = host_disk_close,
 };
 
+/* It goes to the operator's terminal. */
+static void id_clean(char id[21])
+{
+	for (unsigned i = 0; id[i]; i++)
+		id[i] = id[i] < ' ' || id[i] > '~' ? '?' : id[i];
+}
+
 int host_disk_init(struct host_disk *disk, const char *name, unsigned number)
 {
+	id_clean(disk->disk.id);
 	disk->disk.ops = &host_disk_ops;
 	disk->disk.block_bytes = disk->sector_bytes < 4096 ? 4096 : disk->sector_bytes;
-	disk->waiting = NULL;
-	disk->waiting_end = &disk->waiting;
+	disk_row_init(&disk->waiting);
 	name_set(disk->name, "%s%u", name, number);
 	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
 		disk->slots[i].buffer = page_alloc(HOST_DISK_BUFFER_ORDER);
@@ -247,6 +302,25 @@ void host_part_init(struct host_part *part, struct host_disk *parent, unsigned n
 	name_set(part->name, "%sp%u", parent->name, number);
 }
 
+static struct host_disk *disk_behind(struct disk *base, uint64_t *ret_start)
+{
+	if (base->ops != &host_part_ops) {
+		*ret_start = 0;
+		return container_of(base, struct host_disk, disk);
+	}
+	struct host_part *part = container_of(base, struct host_part, disk);
+	*ret_start = part->start_bytes;
+	return part->parent;
+}
+
+bool host_disk_overlap(struct disk *a, struct disk *b)
+{
+	uint64_t at_a, at_b;
+
+	return disk_behind(a, &at_a) == disk_behind(b, &at_b) && at_a < at_b + b->size_bytes &&
+	       at_b < at_a + a->size_bytes;
+}
+
 struct sync_request {
 	struct disk_request req;
 	bool is_done;
@@ -261,6 +335,23 @@ static void sync_done(struct disk_request *req, int result)
 	__atomic_store_n(&sync->is_done, true, __ATOMIC_RELEASE);
 }
 
+/* Nobody waits for it any more, and what it points to goes. Return: false: it is done, or just being done. */
+static bool disk_forget(struct host_disk *disk, const struct disk_request *req)
+{
+	spin_lock(&disk->lock);
+	bool was_there = disk_row_remove(&disk->waiting, req);
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
+		struct host_disk_slot *slot = &disk->slots[i];
+		if (slot->req != req)
+			continue;
+		slot->is_lost |= !slot->is_over;
+		slot->req = NULL;
+		was_there = true;
+	}
+	spin_unlock(&disk->lock);
+	return was_there;
+}
+
 int host_disk_sync(struct disk *base, enum disk_op op, uint64_t offset_bytes, void *data,
 		   uint64_t len_bytes)
 {
@@ -271,15 +362,14 @@ int host_disk_sync(struct disk *base, enum disk_op op, uint64_t offset_bytes, vo
 					      .iov = &iov,
 					      .n_iov = 1,
 					      .done = sync_done } };
-	struct host_disk *disk = base->ops == &host_part_ops
-					 ? container_of(base, struct host_part, disk)->parent
-					 : container_of(base, struct host_disk, disk);
+	uint64_t start;
+	struct host_disk *disk = disk_behind(base, &start);
 	uint64_t end = clock_ns() + SYNC_TIMEOUT_NS;
 
 	base->ops->submit(base, &sync.req);
 	while (!__atomic_load_n(&sync.is_done, __ATOMIC_ACQUIRE)) {
-		if (clock_ns() > end)
-			return -ETIMEDOUT; /* the caller gives the disk up: it must not be used again */
+		if (clock_ns() > end && disk_forget(disk, &sync.req))
+			return -ETIMEDOUT;
 		host_disk_poll(disk);
 		__builtin_ia32_pause();
 	}

@@ -7,21 +7,31 @@
  * Theory of operation. A driver knows one thing: to start a transfer between the disk and a buffer of ours, in one of HOST_DISK_SLOTS slots, and
  * to say when one is over. Everything else is here: a request takes a slot, or waits for one, and goes through the slot's buffer piece by
  * piece. So a device only ever reaches memory that is the hypervisor's own, whatever the guest's buffers look like, and what a guest
- * changes while it is under way harms nobody.
+ * changes while it is under way harms nobody. Where the server has an IOMMU, the device cannot reach anything else (drivers/iommu.h).
  * Completion comes by the device's interrupt, or by polling: host_disk_poll(); done() is called there, with no lock held.
  * Any CPU may submit (the lock is the disk's own); done() runs on the CPU that polled.
+ *
+ * Requests of several guests wait in one row. Who has had a piece goes to its end if others wait, so that no long request holds up
+ * a short one for longer than it takes to give each of those before it a piece.
+ *
+ * A device that does not answer within HOST_DISK_ANSWER_NS has lost the piece: the request fails, and the slot with its buffer, to which
+ * the device may still write, is not used again before it does answer. With no slot left requests fail at once. Without that a
+ * guest whose request is lost could never be taken apart.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "core/spin.h"
+#include "machine/disk_row.h"
 #include "machine/ops.h"
 
 #define HOST_DISK_SLOTS	       8U
 #define HOST_DISK_BUFFER_ORDER 4U /* 64 KiB */
 #define HOST_DISK_BUFFER_BYTES (4096U << HOST_DISK_BUFFER_ORDER)
-#define HOST_DISK_NAME_BYTES   16U
+#define HOST_DISK_NAME_BYTES   32U
 #define HOST_DISK_PARTS	       16U
+#define HOST_DISK_ANSWER_NS                                                                        \
+	UINT64_C(30000000000) /* disks that are at rest take some ten seconds to begin */
 
 struct host_disk;
 
@@ -45,6 +55,8 @@ struct host_disk_slot {
 	unsigned iov;	    /* where pos_bytes is */
 	uint64_t iov_bytes; /* in it */
 	bool is_over;
+	bool is_lost;	   /* the device has not answered, and whoever waited was told */
+	uint64_t begun_ns; /* this piece */
 	int result;
 };
 
@@ -57,7 +69,7 @@ struct host_disk { /* embedded by the driver */
 	uint32_t sector_bytes;		 /* 512 or 4096 */
 	struct spin lock;
 	struct host_disk_slot slots[HOST_DISK_SLOTS];
-	struct disk_request *waiting, **waiting_end; /* linked by backend[0] */
+	struct disk_row waiting;
 	struct host_part *parts[HOST_DISK_PARTS];
 	unsigned n_parts;
 };
@@ -66,13 +78,13 @@ struct host_part {
 	struct disk disk;
 	struct host_disk *parent;
 	uint64_t start_bytes;
-	char name[HOST_DISK_NAME_BYTES]; /* "nvme0p1" */
+	char name[HOST_DISK_NAME_BYTES]; /* "nvme0p1"; of an extent "strata:web" */
 	char label[37];			 /* of the table, what of it is ASCII */
 	uint8_t type[16];		 /* the GUID as it is on the disk */
 };
 
 /*
- * host_disk_init() - buffers and the ops table; disk->size_bytes, sector_bytes, driver are set already
+ * host_disk_init() - buffers and the ops table; disk->size_bytes, id, sector_bytes, driver are set already
  * Return: 0 or -ENOMEM.
  */
 int host_disk_init(struct host_disk *disk, const char *name, unsigned number);
@@ -85,10 +97,13 @@ void host_disk_finished(struct host_disk *disk, unsigned slot, int result);
 
 /*
  * host_disk_sync() - a transfer that is waited for, polling; for what happens before guests run
- * @data: len bytes, multiples of a sector   Return: 0, -errno, -ETIMEDOUT.
+ * @data: len bytes, multiples of a sector   Return: 0, -errno, -ETIMEDOUT: the disk has forgotten data by then.
  */
 int host_disk_sync(struct disk *disk, enum disk_op op, uint64_t offset_bytes, void *data,
 		   uint64_t len_bytes);
+
+/* host_disk_overlap() - whether two of the server's, disks or partitions, have a byte in common */
+bool host_disk_overlap(struct disk *a, struct disk *b);
 
 /* host_part_init() - a part of a disk, whole sectors inside of it */
 void host_part_init(struct host_part *part, struct host_disk *parent, unsigned number,

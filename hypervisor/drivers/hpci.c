@@ -151,7 +151,13 @@ void hpci_enable(const struct hpci *pci, const struct hpci_device *d)
 	hpci_write(pci, d, HPCI_COMMAND, 2, command | COMMAND_WANT);
 }
 
-static bool msix_set(const struct hpci *pci, const struct hpci_device *d, uint8_t vector)
+struct hpci_message hpci_message(uint8_t vector)
+{
+	return (struct hpci_message){ apic_msi_address(apic_id()), vector };
+}
+
+static bool msix_set(const struct hpci *pci, const struct hpci_device *d,
+		     const struct hpci_message *message)
 {
 	unsigned cap = hpci_capability(pci, d, HPCI_CAP_MSIX, 0);
 
@@ -163,30 +169,30 @@ static bool msix_set(const struct hpci *pci, const struct hpci_device *d, uint8_
 	if (!table)
 		return false;
 	table += (where & ~7U) / 4;
-	uint64_t address = apic_msi_address(apic_id());
 	for (unsigned i = 0; i < n; i++) {
-		table[i * 4] = (uint32_t)address;
-		table[i * 4 + 1] = (uint32_t)(address >> 32);
-		table[i * 4 + 2] = vector;
+		table[i * 4] = (uint32_t)message->address;
+		table[i * 4 + 1] = (uint32_t)(message->address >> 32);
+		table[i * 4 + 2] = message->data;
 		table[i * 4 + 3] = 0; /* not masked */
 	}
 	hpci_write(pci, d, cap + 2, 2, (control & MSIX_TABLE_MASK) | MSIX_ENABLE);
 	return true;
 }
 
-bool hpci_msi(const struct hpci *pci, const struct hpci_device *d, uint8_t vector)
+bool hpci_msi(const struct hpci *pci, const struct hpci_device *d,
+	      const struct hpci_message *message)
 {
-	if (msix_set(pci, d, vector))
+	if (msix_set(pci, d, message))
 		return true;
 	unsigned cap = hpci_capability(pci, d, HPCI_CAP_MSI, 0);
 	if (!cap)
 		return false;
 	uint32_t control = hpci_read(pci, d, cap + 2, 2);
 	bool is_64 = control & 0x80;
-	hpci_write(pci, d, cap + 4, 4, (uint32_t)apic_msi_address(apic_id()));
+	hpci_write(pci, d, cap + 4, 4, (uint32_t)message->address);
 	if (is_64)
-		hpci_write(pci, d, cap + 8, 4, 0);
-	hpci_write(pci, d, cap + (is_64 ? 12 : 8), 2, vector);
+		hpci_write(pci, d, cap + 8, 4, (uint32_t)(message->address >> 32));
+	hpci_write(pci, d, cap + (is_64 ? 12 : 8), 2, message->data);
 	hpci_write(pci, d, cap + 2, 2, (control & 0xff8eU) | 1); /* one vector, enabled */
 	return true;
 }

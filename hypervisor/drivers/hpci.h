@@ -65,8 +65,17 @@ volatile void *hpci_bar(const struct hpci *pci, const struct hpci_device *device
 /* hpci_enable() - memory decoding and bus mastering on, INTx off */
 void hpci_enable(const struct hpci *pci, const struct hpci_device *device);
 
+/* What a function writes, and where, to interrupt. */
+struct hpci_message {
+	uint64_t address;
+	uint32_t data;
+};
+
+/* hpci_message() - a vector (core/trap.h) on this CPU, where no IOMMU remaps it: drivers ask iommu_msi() */
+struct hpci_message hpci_message(uint8_t vector);
 /*
- * hpci_msi() - the function's interrupts come as `vector` (core/trap.h) to this CPU: by MSI-X (every entry), or MSI
+ * hpci_msi() - the function's interrupts are this message: by MSI-X (every entry), or MSI
  * Return: false: it has neither, poll it.
  */
-bool hpci_msi(const struct hpci *pci, const struct hpci_device *device, uint8_t vector);
+bool hpci_msi(const struct hpci *pci, const struct hpci_device *device,
+	      const struct hpci_message *message);

@@ -14,6 +14,7 @@
 #include "core/trap.h"
 #include "drivers/disks.h"
 #include "drivers/hpci.h"
+#include "drivers/iommu.h"
 
 #define NVME_CLASS	 UINT32_C(0x010802)
 #define QUEUE_ENTRIES	 32U /* more than slots: never full */
@@ -58,6 +59,7 @@ struct nvme_queue {
 
 struct nvme {
 	struct host_disk disk;
+	struct iommu_domain *dma;
 	volatile uint8_t *regs;
 	struct nvme_queue admin, io;
 	uint32_t nsid;
@@ -94,7 +96,9 @@ static bool queue_init(const struct nvme *n, struct nvme_queue *q, unsigned inde
 		(volatile uint32_t *)(n->regs + NVME_DOORBELLS + (size_t)(2 * index + 1) * stride);
 	q->tail = q->head = 0;
 	q->phase = 1;
-	return q->commands && q->completions;
+	return q->commands && q->completions &&
+	       iommu_allow(n->dma, q->commands, PAGE_BYTES, true) == 0 &&
+	       iommu_allow(n->dma, (const void *)(uintptr_t)q->completions, PAGE_BYTES, false) == 0;
 }
 
 static void queue_put(struct nvme_queue *q, const struct nvme_command *command)
@@ -193,7 +197,8 @@ static int controller_start(struct nvme *n)
 	if (r < 0)
 		return r;
 	n->page = page_alloc(0);
-	if (!n->page || !queue_init(n, &n->admin, 0, stride) || !queue_init(n, &n->io, 1, stride))
+	if (!n->page || iommu_allow(n->dma, n->page, PAGE_BYTES, false) < 0 ||
+	    !queue_init(n, &n->admin, 0, stride) || !queue_init(n, &n->io, 1, stride))
 		return -ENOMEM;
 	reg_write(n, NVME_AQA, (QUEUE_ENTRIES - 1) << 16 | (QUEUE_ENTRIES - 1));
 	reg_write64(n, NVME_ASQ, ptr_to_phys(n->admin.commands));
@@ -291,7 +296,7 @@ static int prps_init(struct nvme *n)
 		for (unsigned k = 1; k < pages; k++)
 			n->prps[i][k - 1] = ptr_to_phys(n->disk.slots[i].buffer) + k * PAGE_BYTES;
 	}
-	return 0;
+	return iommu_allow(n->dma, lists, PAGE_BYTES, true);
 }
 
 _Static_assert(HOST_DISK_SLOTS *(HOST_DISK_BUFFER_BYTES / PAGE_BYTES) * 8 <= PAGE_BYTES,
@@ -306,6 +311,7 @@ static int nvme_init(struct nvme *n, unsigned number)
 		return r;
 	n->disk.driver = &nvme_driver;
 	r = host_disk_init(&n->disk, "nvme", number);
+	r = r < 0 ? r : disks_allow(&n->disk, n->dma);
 	r = r < 0 ? r : prps_init(n);
 	return r == 0 && !disks_add(&n->disk) ? -ENOSPC : r;
 }
@@ -317,14 +323,25 @@ int nvme_probe(const struct hpci *pci, const struct hpci_device *device, unsigne
 	struct nvme *n = page_alloc(STATE_ORDER);
 	if (!n)
 		return -ENOMEM;
+	int r = iommu_attach(device, "nvme", &n->dma);
+	if (r < 0) {
+		page_free(n, STATE_ORDER);
+		return r == -ENODEV ? -EIO : r;
+	}
 	hpci_enable(pci, device);
 	n->regs = hpci_bar(pci, device, 0, BAR_BYTES);
-	int r = n->regs ? nvme_init(n, *number) : -EIO;
-	if (r < 0) /* what the controller was told of stays its own: it may still write there */
-		return r == -ENODEV ? -EIO : r;
+	/* Before its queues are made: QEMU's has interrupts for those only that are made while MSI-X is on. */
 	int vector = trap_vector_take(disks_interrupt, &n->disk);
-	if (vector >= 0 && !hpci_msi(pci, device, (uint8_t)vector))
+	if (vector >= 0 && !iommu_msi(pci, device, (uint8_t)vector)) {
 		trap_vector_give(vector);
+		vector = -ENODEV;
+	}
+	r = n->regs ? nvme_init(n, *number) : -EIO;
+	if (r < 0) { /* what the controller was told of stays its own: it may still write there */
+		if (vector >= 0)
+			trap_vector_give(vector);
+		return r == -ENODEV ? -EIO : r;
+	}
 	(*number)++;
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include <stdint.h>
 
 #include "base/core/err.h"
+#include "hw/tsc_scale.h"
 #include "machine/types.h"
 #include "x86/state.h"
 
@@ -35,41 +36,20 @@ enum hw_exit_kind {
 	HW_EXIT_CPUID, /* the next four: insn_len says how long the instruction is */
 	HW_EXIT_HLT,
 	HW_EXIT_HYPERCALL, /* VMMCALL, VMCALL */
+	HW_EXIT_CR4, /* MOV to CR4, where the CPU cannot tell whether the guest may: cr4_set() does it */
+	HW_EXIT_CR8, /* MOV to CR8 while cr8_below() is asked: it is not done, the handler does it */
 	HW_EXIT_XSETBV,
 	HW_EXIT_CACHE,	   /* INVD, WBINVD: insn_len */
 	HW_EXIT_MSR,	   /* msr; insn_len */
 	HW_EXIT_PIO,	   /* pio; insn_len */
 	HW_EXIT_NPF,	   /* npf: no translation of a guest physical address */
-	HW_EXIT_WINDOW,	   /* asked by window(): an interrupt can be injected now */
+	HW_EXIT_WINDOW,	   /* asked by window() or cr8_below(): an interrupt can be injected now */
 	HW_EXIT_FORBIDDEN, /* an instruction that a guest has not got: it gets #UD */
 	HW_EXIT_PRIVILEGED, /* one whose operand is wrong, or a counter that is not there: it gets #GP(0) */
+	HW_EXIT_TASK, /* task: a task switch, of which nothing is done yet; insn_len: 0 where no instruction asked for it */
 	HW_EXIT_SHUTDOWN, /* triple fault */
 	HW_EXIT_FAIL,	  /* the CPU refused the state, or an exit that nobody asked for: fail */
 	HW_EXIT_KINDS,
-};
-
-struct hw_exit {
-	enum hw_exit_kind kind;
-	uint8_t insn_len; /* bytes; 0: not known, decode it */
-	union {
-		struct {
-			uint16_t port;
-			uint8_t len; /* 1, 2, 4 */
-			bool is_write, is_string, is_repeated;
-		} pio;
-		struct {
-			bool is_write;
-		} msr;
-		struct {
-			gpa_t gpa;
-			bool is_write, is_fetch;
-			bool in_walk; /* the guest's page table itself was to be read or written */
-		} npf;
-		struct {
-			const char *what; /* static text */
-			uint64_t code;
-		} fail;
-	};
 };
 
 /* What is delivered to the guest at the next entry. */
@@ -80,6 +60,42 @@ struct hw_event {
 	uint8_t vector;
 	bool has_error;
 	uint32_t error;
+};
+
+/* A task switch. The rights of a gate, and of a TSS that is named directly, were checked. */
+enum hw_task_why { HW_TASK_CALL, HW_TASK_IRET, HW_TASK_JMP, HW_TASK_GATE };
+
+struct hw_task {
+	uint8_t why;	   /* enum hw_task_why; GATE: one in the IDT */
+	uint16_t selector; /* of the TSS; IRET: it is in the old one */
+	bool nmi_blocked;  /* after it */
+	/* GATE: what is delivered by it; HW_EVENT_NONE: INT n, INT3, INTO. */
+	struct hw_event event;
+};
+
+struct hw_exit {
+	enum hw_exit_kind kind;
+	uint8_t insn_len; /* bytes; 0: not known, decode it */
+	union {
+		struct {
+			uint16_t port;
+			uint8_t len; /* 1, 2, 4 */
+			bool is_write, is_string;
+		} pio;
+		struct {
+			bool is_write;
+		} msr;
+		struct {
+			gpa_t gpa;
+			bool is_write, is_fetch;
+			bool in_walk; /* the guest's page table itself was to be read or written */
+		} npf;
+		struct hw_task task;
+		struct {
+			const char *what; /* static text */
+			uint64_t code;
+		} fail;
+	};
 };
 
 /* What addresses and instructions of the guest mean just now. */
@@ -104,7 +120,8 @@ struct hw_vcpu { /* embedded by the back end */
 /* What a vcpu is made for. Borrowed; lives longer than it. */
 struct hw_vm {
 	const struct npt *npt;
-	uint64_t tsc_offset; /* of every vcpu; guest TSC = host TSC + this */
+	struct tsc_scale tsc_scale; /* set before the first vcpu is made */
+	uint64_t tsc_offset;	    /* of every vcpu; guest TSC = scaled host TSC + this */
 };
 
 struct hw_caps {
@@ -112,6 +129,7 @@ struct hw_caps {
 	bool has_1g;	    /* leaves of 1 GiB in nested page tables */
 	bool has_next_rip;  /* the hardware says how long instructions are */
 	bool has_assists;   /* the hardware hands out an instruction's bytes */
+	struct tsc_factor_bits tsc;
 };
 
 struct hw_ops {
@@ -120,7 +138,10 @@ struct hw_ops {
 
 	/* All are mandatory. */
 
-	/* Whether this CPU has it, and the firmware left it on: 0; -ENODEV, -EPERM with the words. */
+	/*
+	 * Whether this CPU has it, and the firmware left it on: 0; -ENODEV: it has not; -EPERM: the firmware, -ENOTSUP:
+	 * something of it is missing, with the words.
+	 */
 	int (*probe)(struct hw_caps *ret, struct err *err);
 	/* This CPU, once: 0, or -ENOMEM, and the errors of probe(). */
 	int (*init_cpu)(struct err *err);
@@ -146,19 +167,27 @@ struct hw_ops {
 	bool (*irq_open)(const struct hw_vcpu *vcpu);
 	/* Whether an NMI may come: none is being handled, and no shadow. */
 	bool (*nmi_open)(const struct hw_vcpu *vcpu);
+	/* Whether further NMIs are held back until an IRET; state_set() ends that. Loaded. */
+	void (*nmi_block)(struct hw_vcpu *vcpu, bool blocked);
 	/* HW_EXIT_WINDOW as soon as irq_open(). */
 	void (*window)(struct hw_vcpu *vcpu, bool wanted);
+	/* HW_EXIT_HOST or HW_EXIT_WINDOW as soon as nmi_open(). Asked again before each entry while it is wanted. */
+	void (*nmi_window)(struct hw_vcpu *vcpu, bool wanted);
 	/* The instruction is done: RIP behind it, and the shadow over. */
 	void (*advance)(struct hw_vcpu *vcpu, unsigned insn_len);
 	uint8_t (*cr8_get)(const struct hw_vcpu *vcpu);
 	void (*cr8_set)(struct hw_vcpu *vcpu, uint8_t cr8);
+	/*
+	 * HW_EXIT_WINDOW as soon as the guest's CR8 is below limit, 0: never; or HW_EXIT_CR8 instead, by whatever it writes.
+	 * limit is not above CR8 at an entry. Loaded; state_set() forgets it.
+	 */
+	void (*cr8_below)(struct hw_vcpu *vcpu, uint8_t limit);
 	/* The MSRs that the hardware switches: 0, or -ENOENT: not one of these. The value was checked. */
 	int (*msr_get)(const struct hw_vcpu *vcpu, uint32_t index, uint64_t *ret);
 	int (*msr_set)(struct hw_vcpu *vcpu, uint32_t index, uint64_t value);
-	/* XCR0, checked; the vcpu is loaded. */
-	uint64_t (*xcr0_get)(const struct hw_vcpu *vcpu);
-	void (*xcr0_set)(struct hw_vcpu *vcpu, uint64_t value);
 	void (*cr2_set)(struct hw_vcpu *vcpu, uint64_t value);
+	/* Only by a back end with HW_EXIT_CR4: the value was checked; translations that it ends are forgotten. */
+	void (*cr4_set)(struct hw_vcpu *vcpu, uint64_t value);
 	void (*tsc_offset_set)(struct hw_vcpu *vcpu, uint64_t offset);
 	/* Nested translations of this vcpu are forgotten at its next entry. */
 	void (*flush)(struct hw_vcpu *vcpu);
@@ -166,4 +195,4 @@ struct hw_ops {
 	unsigned (*insn_bytes)(const struct hw_vcpu *vcpu, uint8_t ret[15]);
 };
 
-extern const struct hw_ops svm_hw_ops;
+extern const struct hw_ops svm_hw_ops, vmx_hw_ops;

@@ -40,6 +40,14 @@ static bool is_leaf(uint64_t entry, unsigned level)
 	return level == 0 || entry & LARGE;
 }
 
+/* An entry of this level for the table below it. */
+static uint64_t table_entry(const struct npt *npt, const uint64_t *table, unsigned level)
+{
+	uint64_t says = npt->format->level_at ? (uint64_t)level << npt->format->level_at : 0;
+
+	return npt->pages->hpa(table) | npt->format->table | says;
+}
+
 static uint64_t *table_of(const struct npt *npt, uint64_t entry)
 {
 	return npt->pages->page(entry & ADDRESS);
@@ -116,7 +124,7 @@ static uint64_t *entry_at(struct npt *npt, gpa_t gpa, unsigned wanted, bool *ret
 			uint64_t *made = table_new(npt);
 			if (!made)
 				return NULL;
-			*entry = npt->pages->hpa(made) | npt->format->table;
+			*entry = table_entry(npt, made, level);
 		}
 		table = table_of(npt, *entry);
 	}
@@ -160,6 +168,20 @@ int npt_map(struct npt *npt, gpa_t gpa, uint64_t size_bytes, uint64_t hpa, bool 
 	return r;
 }
 
+int npt_reserve(struct npt *npt, gpa_t gpa, uint64_t size_bytes)
+{
+	int r = range_check(gpa, size_bytes);
+	gpa_t end = gpa + size_bytes;
+
+	/* One entry of each table of 1 GiB. */
+	for (gpa &= ~(span(2) - 1); r == 0 && gpa < end; gpa += span(2)) {
+		bool busy;
+		if (!entry_at(npt, gpa, 1, &busy))
+			r = busy ? -EEXIST : -ENOMEM;
+	}
+	return r;
+}
+
 /* A leaf becomes a table of leaves with the same meaning. */
 static int leaf_split(struct npt *npt, uint64_t *entry, unsigned level)
 {
@@ -170,7 +192,7 @@ static int leaf_split(struct npt *npt, uint64_t *entry, unsigned level)
 		return -ENOMEM;
 	for (unsigned i = 0; i < ENTRIES; i++)
 		table[i] = ((*entry & ADDRESS) + i * span(level - 1)) | flags;
-	*entry = npt->pages->hpa(table) | npt->format->table;
+	*entry = table_entry(npt, table, level);
 	return 0;
 }
 

@@ -3,7 +3,7 @@
 
 /*
  * Nested page tables, of four levels: AMD's, which are ordinary long-mode tables, and Intel's EPT, which has other
- * permission bits at the same places.
+ * permission bits at the same places. The IOMMUs' tables (drivers/dma_tables.h) are such, too.
  *
  * Thread rule: map and unmap with the vcpus stopped, or under the caller's lock; walks by the hardware need none. After
  * an unmap every vcpu is flushed before the memory is used for something else.
@@ -29,6 +29,8 @@ struct npt_format {
 	uint64_t leaf;	  /* of a leaf, any size */
 	uint64_t write;	  /* taken off where memory is read-only */
 	uint64_t present; /* any of these: there is an entry */
+	/* Where an entry that points to a table says of which level that is, 1 to 3, from this bit on; 0: nowhere. */
+	unsigned level_at;
 };
 
 extern const struct npt_format npt_format_svm, npt_format_ept;
@@ -52,6 +54,11 @@ void npt_fini(struct npt *npt);
  * what was mapped of it is taken back.
  */
 int npt_map(struct npt *npt, gpa_t gpa, uint64_t size_bytes, uint64_t hpa, bool read_only);
+/*
+ * npt_reserve() - the tables that leaves of 2 MiB in [gpa, gpa + size_bytes) need: mapping these cannot fail for want of memory
+ * Return: 0; -EINVAL as npt_map(), -EEXIST: a larger leaf is there, -ENOMEM; the tables made so far stay.
+ */
+int npt_reserve(struct npt *npt, gpa_t gpa, uint64_t size_bytes);
 /*
  * npt_unmap() - what is mapped there is not any more; leaves that stick out are split
  * Return: 0, -EINVAL as npt_map(), -ENOMEM: for a split; what comes before it is unmapped.

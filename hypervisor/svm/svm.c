@@ -7,8 +7,7 @@
 #include "core/trap.h"
 #include "svm/svm_private.h"
 #include "hw/npt.h"
-
-#define PAT_INITIAL UINT64_C(0x0007040600070406) /* AMD APM 2, PAT Register: value at reset */
+#include "x86/msr.h"
 
 /* What a guest's instructions exit by. Reading the TSC is not among it: the offset makes it the guest's own. */
 static const uint32_t misc1_always =
@@ -22,6 +21,9 @@ static void vmcb_init(struct svm_vcpu *v)
 {
 	struct vmcb *c = v->vmcb;
 
+	c->intercept_cr_write = VMCB_CR4_WRITE;
+	c->intercept_exceptions =
+		VMCB_EXCEPTIONS | VMCB_EXCEPTION_UD; /* #UD: emulators forget RF in its frame */
 	c->intercept_misc1 = misc1_always;
 	c->intercept_misc2 = VMCB_MISC2_ALL;
 	c->iopm_base = ptr_to_phys(svm_iopm());
@@ -30,7 +32,7 @@ static void vmcb_init(struct svm_vcpu *v)
 	c->interrupt_control = VMCB_INT_MASKING;
 	c->nested_control = 1;
 	c->nested_cr3 = npt_root_hpa(v->vm->npt);
-	c->pat = PAT_INITIAL;
+	c->pat = X86_PAT_INITIAL;
 }
 
 static void svm_vcpu_destroy(struct hw_vcpu *hw)
@@ -39,7 +41,7 @@ static void svm_vcpu_destroy(struct hw_vcpu *hw)
 
 	if (!v)
 		return;
-	page_free(v->fpu, SVM_FPU_ORDER);
+	hw_fpu_fini(&v->fpu);
 	page_free(v->vmcb, 0);
 	page_free(v, 0);
 }
@@ -54,13 +56,11 @@ static int svm_vcpu_create(const struct hw_vm *vm, struct hw_vcpu **ret, struct 
 		return err_say(err, ENOMEM, "no memory for a vcpu");
 	v->vm = vm;
 	v->vmcb = page_alloc(0);
-	v->fpu = page_alloc(SVM_FPU_ORDER);
-	if (!v->vmcb || !v->fpu) {
+	if (!v->vmcb || hw_fpu_init(&v->fpu) < 0) {
 		svm_vcpu_destroy(&v->hw);
 		return err_say(err, ENOMEM, "no memory for a vcpu");
 	}
 	vmcb_init(v);
-	svm_fpu_init(v);
 	x86_state_reset(&state, true);
 	svm_state_set(&v->hw, &state);
 	*ret = &v->hw;
@@ -108,6 +108,8 @@ static __attribute__((noinline)) void interrupted_note(struct svm_vcpu *v)
 		return;
 	if (type == VMCB_EVENT_EXCEPTION && (vector == 3 || vector == 4))
 		return;
+	if (type == VMCB_EVENT_NMI)
+		svm_nmi_undo(v);
 	v->hw.interrupted = (struct hw_event){
 		.type = type == VMCB_EVENT_INTR	 ? HW_EVENT_IRQ
 			: type == VMCB_EVENT_NMI ? HW_EVENT_NMI
@@ -125,28 +127,29 @@ void svm_enter(struct hw_vcpu *hw, struct hw_exit *ret)
 	struct vmcb *const c = v->vmcb;
 
 	hw->interrupted.type = HW_EVENT_NONE;
-	do {
-		registers_out(hw, c);
-		if (v->asid_turn != cpu->turn)
-			svm_asid_give(v);
-		clgi();
-		if (__atomic_load_n(&hw->kicked, __ATOMIC_ACQUIRE)) {
-			__atomic_store_n(&hw->kicked, 0, __ATOMIC_RELAXED);
-			stgi();
-			trap_open();
-			/* Not entered: what was to be injected still is. */
-			ret->kind = HW_EXIT_HOST;
-			return;
-		}
-		svm_switch(ptr_to_phys(c), hw->regs, ptr_to_phys(cpu->host_save));
-		registers_in(hw, c);
-		c->event_injection = 0;
-		c->tlb_control = 0;
-		if (c->exit_int_info & VMCB_EVENT_VALID)
-			interrupted_note(v);
-		cpu->last_exit->reason = c->exit_code;
-		cpu->last_exit->rip = hw->rip;
-	} while (!svm_decode(v, ret));
+	registers_out(hw, c);
+	clgi();
+	if (__atomic_load_n(&hw->kicked, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&hw->kicked, 0, __ATOMIC_RELAXED);
+		stgi();
+		trap_open();
+		/* Not entered: what was to be injected still is. */
+		ret->kind = HW_EXIT_HOST;
+		return;
+	}
+	/* Nothing comes between this and the entry: with a new turn's first ASID goes the flush that the others of that turn rely on. */
+	if (v->asid_turn != cpu->turn)
+		svm_asid_give(v);
+	svm_switch(ptr_to_phys(c), hw->regs, ptr_to_phys(cpu->host_save));
+	struct cpu_last_exit *const last = cpu->last_exit;
+	registers_in(hw, c);
+	c->event_injection = 0;
+	c->tlb_control = 0;
+	last->reason = c->exit_code;
+	last->rip = c->rip;
+	if (c->exit_int_info & VMCB_EVENT_VALID)
+		interrupted_note(v);
+	svm_decode(v, ret);
 }
 
 static void svm_inject(struct hw_vcpu *hw, const struct hw_event *event)
@@ -158,14 +161,12 @@ static void svm_inject(struct hw_vcpu *hw, const struct hw_event *event)
 	};
 	struct svm_vcpu *v = svm_vcpu_of(hw);
 
+	svm_step_end(v);
 	v->vmcb->event_injection =
 		VMCB_EVENT_VALID | event->vector | (uint64_t)types[event->type] << 8 |
 		(event->has_error ? VMCB_EVENT_ERROR : 0) | (uint64_t)event->error << 32;
-	if (event->type == HW_EVENT_NMI) {
-		v->in_nmi = true;
-		v->nmi_ends = false;
-		v->vmcb->intercept_misc1 |= VMCB_MISC1(MISC1_IRET);
-	}
+	if (event->type == HW_EVENT_NMI)
+		svm_nmi_begin(v);
 }
 
 static bool svm_irq_open(const struct hw_vcpu *hw)
@@ -176,22 +177,13 @@ static bool svm_irq_open(const struct hw_vcpu *hw)
 	       !(v->vmcb->event_injection & VMCB_EVENT_VALID);
 }
 
-static bool svm_nmi_open(const struct hw_vcpu *hw)
+/* It exits instead of being delivered. */
+void svm_window_set(struct svm_vcpu *v)
 {
-	const struct svm_vcpu *v = svm_vcpu_of_const(hw);
-	bool busy = v->in_nmi && !(v->nmi_ends && hw->rip != v->iret_rip);
-
-	return !busy && !(v->vmcb->interrupt_shadow & 1) &&
-	       !(v->vmcb->event_injection & VMCB_EVENT_VALID);
-}
-
-/* A virtual interrupt that nobody masks; it exits instead of being delivered. */
-static void svm_window(struct hw_vcpu *hw, bool wanted)
-{
-	struct vmcb *c = svm_vcpu_of(hw)->vmcb;
+	struct vmcb *c = v->vmcb;
 	const uint64_t bits = VMCB_INT_PENDING | VMCB_INT_PRIORITY | VMCB_INT_IGNORE_TPR;
 
-	if (wanted) {
+	if (v->irq_window || v->nmi_window) {
 		c->interrupt_control |= bits;
 		c->intercept_misc1 |= VMCB_MISC1(MISC1_VINTR);
 	} else {
@@ -200,14 +192,34 @@ static void svm_window(struct hw_vcpu *hw, bool wanted)
 	}
 }
 
+static void svm_window(struct hw_vcpu *hw, bool wanted)
+{
+	svm_vcpu_of(hw)->irq_window = wanted;
+	svm_window_set(svm_vcpu_of(hw));
+}
+
+/* A debugger's single step ends here, too: no CPU keeps one for the next entry, so it is that entry's event. */
+static __attribute__((noinline)) void step_inject(struct svm_vcpu *v)
+{
+	static const struct hw_event step = { .type = HW_EVENT_EXCEPTION, .vector = 1 };
+
+	svm_step_end(v);
+	if (!(v->hw.rflags & X86_RFLAGS_TF))
+		return;
+	v->vmcb->dr6 |= X86_DR6_STEP;
+	svm_inject(&v->hw, &step);
+}
+
 static void svm_advance(struct hw_vcpu *hw, unsigned insn_len)
 {
 	struct vmcb *c = svm_vcpu_of(hw)->vmcb;
 
 	hw->rip += insn_len;
-	if (!(c->efer & X86_EFER_LMA && c->cs.attributes & 0x200))
+	if (hw->rip >> 32 && !(c->efer & X86_EFER_LMA && c->cs.attributes & 0x200))
 		hw->rip &= UINT32_MAX;
 	c->interrupt_shadow = 0;
+	if (hw->rflags & X86_RFLAGS_TF)
+		step_inject(svm_vcpu_of(hw));
 }
 
 static uint8_t svm_cr8_get(const struct hw_vcpu *hw)
@@ -222,9 +234,27 @@ static void svm_cr8_set(struct hw_vcpu *hw, uint8_t cr8)
 	c->interrupt_control = (c->interrupt_control & ~VMCB_INT_TPR) | (cr8 & VMCB_INT_TPR);
 }
 
+/*
+ * By the intercept of MOV to CR8, not by a virtual interrupt of that priority: where one of those is compared otherwise than it
+ * should, it exits without an effect, for ever.
+ */
+static void svm_cr8_below(struct hw_vcpu *hw, uint8_t limit)
+{
+	struct vmcb *c = svm_vcpu_of(hw)->vmcb;
+
+	c->intercept_cr_write = VMCB_CR4_WRITE | (limit ? VMCB_CR8_WRITE : 0);
+}
+
 static void svm_cr2_set(struct hw_vcpu *hw, uint64_t value)
 {
 	svm_vcpu_of(hw)->vmcb->cr2 = value;
+}
+
+/* Another ASID: what the change may end is not looked at. */
+static void svm_cr4_set(struct hw_vcpu *hw, uint64_t value)
+{
+	svm_vcpu_of(hw)->vmcb->cr4 = value;
+	svm_vcpu_of(hw)->asid_turn = 0;
 }
 
 static void svm_tsc_offset_set(struct hw_vcpu *hw, uint64_t offset)
@@ -264,15 +294,16 @@ static void svm_load(struct hw_vcpu *hw)
 {
 	struct svm_vcpu *v = svm_vcpu_of(hw);
 
-	svm_fpu_load(v);
+	hw_fpu_load(&v->fpu);
 	dr_load(v);
+	svm_tsc_rate_load(v);
 }
 
 static void svm_unload(struct hw_vcpu *hw)
 {
 	struct svm_vcpu *v = svm_vcpu_of(hw);
 
-	svm_fpu_unload(v);
+	hw_fpu_unload(&v->fpu);
 	dr_unload(v);
 }
 
@@ -293,15 +324,17 @@ const struct hw_ops svm_hw_ops = {
 	.inject = svm_inject,
 	.irq_open = svm_irq_open,
 	.nmi_open = svm_nmi_open,
+	.nmi_block = svm_nmi_block,
 	.window = svm_window,
+	.nmi_window = svm_nmi_window,
 	.advance = svm_advance,
 	.cr8_get = svm_cr8_get,
 	.cr8_set = svm_cr8_set,
+	.cr8_below = svm_cr8_below,
 	.msr_get = svm_msr_get,
 	.msr_set = svm_msr_set,
-	.xcr0_get = svm_xcr0_get,
-	.xcr0_set = svm_xcr0_set,
 	.cr2_set = svm_cr2_set,
+	.cr4_set = svm_cr4_set,
 	.tsc_offset_set = svm_tsc_offset_set,
 	.flush = svm_flush,
 	.insn_bytes = svm_insn_bytes,

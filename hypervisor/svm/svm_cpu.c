@@ -14,17 +14,23 @@
 #include "core/page.h"
 #include "core/trap.h"
 #include "svm/svm_private.h"
+#include "x86/msr.h"
 
-#define MSR_EFER	0xc0000080U
-#define MSR_VM_CR	0xc0010114U
 #define MSR_VM_HSAVE_PA 0xc0010117U
+#define MSR_TSC_RATE	0xc0000104U
 #define EFER_SVME	UINT64_C(0x1000)
 #define VM_CR_SVMDIS	UINT64_C(0x10)
 
 #define CPUID_SVM_LEAF	   0x8000000aU
 #define SVM_NESTED_PAGING  UINT32_C(0x1)
 #define SVM_NEXT_RIP	   UINT32_C(0x8)
+#define SVM_TSC_RATE	   UINT32_C(0x10)
 #define SVM_DECODE_ASSISTS UINT32_C(0x80)
+
+/* The MSR's factor: 8 binary digits before the point, 32 behind it. */
+#define TSC_RATE_INTEGER  8U
+#define TSC_RATE_FRACTION 32U
+#define TSC_RATE_ONE	  (UINT64_C(1) << TSC_RATE_FRACTION)
 
 #define TURN_CPU_SHIFT 48U
 
@@ -35,8 +41,8 @@
 
 /* What VMRUN, VMLOAD and VMSAVE switch, and what is harmless to read. */
 static const uint32_t msrs_free[] = {
-	0x174,	    0x175,	0x176,	    0xc0000081, 0xc0000082,
-	0xc0000083, 0xc0000084, 0xc0000100, 0xc0000101, 0xc0000102,
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR,	  MSR_LSTAR,
+	MSR_CSTAR,	 MSR_SFMASK,	   MSR_FS_BASE,	     MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 };
 
 static bool has_svm(void)
@@ -62,7 +68,7 @@ int svm_probe(struct hw_caps *ret, struct err *err)
 			       "AMD-V (SVM) is turned off by the firmware: turn it on there");
 	cpuid_read(CPUID_SVM_LEAF, 0, svm);
 	if (!(svm[3] & SVM_NESTED_PAGING))
-		return err_say(err, ENODEV, "this CPU's SVM has no nested paging");
+		return err_say(err, ENOTSUP, "this CPU's SVM has no nested paging");
 	cpuid_read(0x80000008, 0, widths);
 	cpuid_read(0x80000001, 0, features);
 	*ret = (struct hw_caps){
@@ -71,6 +77,8 @@ int svm_probe(struct hw_caps *ret, struct err *err)
 		.has_next_rip = svm[3] & SVM_NEXT_RIP,
 		.has_assists = svm[3] & SVM_DECODE_ASSISTS,
 	};
+	if (svm[3] & SVM_TSC_RATE)
+		ret->tsc = (struct tsc_factor_bits){ TSC_RATE_INTEGER, TSC_RATE_FRACTION };
 	return 0;
 }
 
@@ -133,7 +141,10 @@ int svm_cpu_init(struct err *err)
 	c->next_asid = c->n_asids;
 	msr_write(MSR_EFER, msr_read(MSR_EFER) | EFER_SVME);
 	msr_write(MSR_VM_HSAVE_PA, ptr_to_phys(c->hsave));
-	svm_fpu_enable();
+	c->tsc_rate = TSC_RATE_ONE;
+	if (caps.tsc.fraction)
+		msr_write(MSR_TSC_RATE, TSC_RATE_ONE); /* whatever was there before us */
+	hw_fpu_enable();
 	vmsave(c->host_save);
 	cpu_this()->hw = c;
 	return 0;
@@ -149,6 +160,17 @@ const void *svm_msrpm(void)
 	return svm_cpu_of()->msrpm;
 }
 
+/* What a guest reads is multiplied by it, what the hypervisor reads is not. A CPU without it is asked for no other than 1. */
+void svm_tsc_rate_load(const struct svm_vcpu *v)
+{
+	struct svm_cpu *c = svm_cpu_of();
+	uint64_t rate = v->vm->tsc_scale.factor ? v->vm->tsc_scale.factor : TSC_RATE_ONE;
+
+	if (rate != c->tsc_rate)
+		msr_write(MSR_TSC_RATE, rate);
+	c->tsc_rate = rate;
+}
+
 void svm_asid_give(struct svm_vcpu *v)
 {
 	struct svm_cpu *c = svm_cpu_of();
@@ -160,4 +182,10 @@ void svm_asid_give(struct svm_vcpu *v)
 	}
 	v->vmcb->asid = c->next_asid++;
 	v->asid_turn = c->turn;
+}
+
+void svm_asid_lost(struct svm_vcpu *v)
+{
+	svm_cpu_of()->next_asid = svm_cpu_of()->n_asids;
+	v->asid_turn = 0;
 }

@@ -8,33 +8,17 @@
  * clear again when we return: trap_open() serves it.
  * Source: AMD APM 2, Secure Virtual Machine: VMRUN Instruction; #VMEXIT; Global Interrupt Flag, STGI and CLGI.
  */
+#include "hw/guest_regs.inc"
+
 	.text
 	.globl svm_switch
 	.type svm_switch, @function
 svm_switch:
-	push %rbx
-	push %rbp
-	push %r12
-	push %r13
-	push %r14
-	push %r15
+	callers_push
 	push %rsi
 	push %rdx
 	mov %rdi, %rax
-	mov 1*8(%rsi), %rcx
-	mov 2*8(%rsi), %rdx
-	mov 3*8(%rsi), %rbx
-	mov 5*8(%rsi), %rbp
-	mov 7*8(%rsi), %rdi
-	mov 8*8(%rsi), %r8
-	mov 9*8(%rsi), %r9
-	mov 10*8(%rsi), %r10
-	mov 11*8(%rsi), %r11
-	mov 12*8(%rsi), %r12
-	mov 13*8(%rsi), %r13
-	mov 14*8(%rsi), %r14
-	mov 15*8(%rsi), %r15
-	mov 6*8(%rsi), %rsi
+	guest_regs_load %rsi
 	sti
 	vmload %rax
 	vmrun %rax
@@ -42,26 +26,8 @@ svm_switch:
 	pop %rax
 	vmload %rax
 	pop %rax
-	mov %rcx, 1*8(%rax)
-	mov %rdx, 2*8(%rax)
-	mov %rbx, 3*8(%rax)
-	mov %rbp, 5*8(%rax)
-	mov %rsi, 6*8(%rax)
-	mov %rdi, 7*8(%rax)
-	mov %r8, 8*8(%rax)
-	mov %r9, 9*8(%rax)
-	mov %r10, 10*8(%rax)
-	mov %r11, 11*8(%rax)
-	mov %r12, 12*8(%rax)
-	mov %r13, 13*8(%rax)
-	mov %r14, 14*8(%rax)
-	mov %r15, 15*8(%rax)
-	pop %r15
-	pop %r14
-	pop %r13
-	pop %r12
-	pop %rbp
-	pop %rbx
+	guest_regs_save
+	callers_pop
 	cli
 	stgi
 	ret

@@ -3,12 +3,11 @@
 #include <errno.h>
 
 #include "svm/svm_private.h"
+#include "x86/msr.h"
 
 #define EFER_SVME                                                                                  \
 	UINT64_C(                                                                                  \
 		0x1000) /* must be set in a guest's too: AMD APM 2, VMRUN Instruction, Canonicalization and Consistency Checks */
-#define DR6_FIXED UINT64_C(0xffff0ff0)
-#define DR7_FIXED UINT64_C(0x400)
 
 #define ATTR_S	     0x010U
 #define ATTR_PRESENT 0x080U
@@ -66,6 +65,7 @@ void svm_state_get(struct hw_vcpu *hw, struct x86_state *ret)
 	struct svm_vcpu *v = svm_vcpu_of(hw);
 	struct vmcb *c = v->vmcb;
 
+	svm_step_end(v);
 	*ret = (struct x86_state){
 		.rip = hw->rip,
 		.rflags = hw->rflags,
@@ -100,8 +100,8 @@ static void registers_set(struct svm_vcpu *v, const struct x86_state *state)
 	c->cr3 = v->hw.cr3 = state->cr3;
 	c->cr4 = state->cr4;
 	c->efer = state->efer | EFER_SVME;
-	c->dr6 = state->dr[6] | DR6_FIXED;
-	c->dr7 = state->dr[7] | DR7_FIXED;
+	c->dr6 = state->dr[6] | X86_DR6_FIXED;
+	c->dr7 = state->dr[7] | X86_DR7_FIXED;
 	c->interrupt_control = (c->interrupt_control & ~VMCB_INT_TPR) | (state->cr8 & VMCB_INT_TPR);
 }
 
@@ -111,6 +111,7 @@ void svm_state_set(struct hw_vcpu *hw, const struct x86_state *state)
 	struct svm_vcpu *v = svm_vcpu_of(hw);
 	struct vmcb *c = v->vmcb;
 
+	svm_step_end(v);
 	registers_set(v, state);
 	for (unsigned i = 0; i < 4; i++)
 		v->dr[i] = state->dr[i];
@@ -124,6 +125,7 @@ void svm_state_set(struct hw_vcpu *hw, const struct x86_state *state)
 	c->event_injection = 0;
 	c->interrupt_shadow = 0;
 	c->intercept_misc1 &= ~VMCB_MISC1(MISC1_IRET);
+	c->intercept_cr_write = VMCB_CR4_WRITE;
 	v->in_nmi = v->nmi_ends = false;
 	hw->interrupted.type = HW_EVENT_NONE;
 	v->asid_turn = 0;
@@ -155,38 +157,38 @@ uint64_t svm_seg_base(const struct hw_vcpu *hw, enum x86_seg seg)
 	return segment_at(v->vmcb, seg)->base;
 }
 
-/* EFER.SVME stays out of sight. AMD APM 2, appendix A, MSR Cross-Reference, for the numbers. */
+/* EFER.SVME stays out of sight. */
 static uint64_t *msr_at(struct svm_vcpu *v, uint32_t index)
 {
 	switch (index) {
-	case 0x174:
+	case MSR_SYSENTER_CS:
 		return &v->vmcb->sysenter_cs;
-	case 0x175:
+	case MSR_SYSENTER_ESP:
 		return &v->vmcb->sysenter_esp;
-	case 0x176:
+	case MSR_SYSENTER_EIP:
 		return &v->vmcb->sysenter_eip;
-	case 0x277:
+	case MSR_PAT:
 		return &v->vmcb->pat;
-	case 0x1d9:
+	case MSR_DEBUGCTL:
 		return &v->vmcb->debugctl;
-	case 0xc0000080:
+	case MSR_EFER:
 		return &v->vmcb->efer;
-	case 0xc0000081:
+	case MSR_STAR:
 		return &v->vmcb->star;
-	case 0xc0000082:
+	case MSR_LSTAR:
 		return &v->vmcb->lstar;
-	case 0xc0000083:
+	case MSR_CSTAR:
 		return &v->vmcb->cstar;
-	case 0xc0000084:
+	case MSR_SFMASK:
 		return &v->vmcb->sfmask;
-	case 0xc0000100:
+	case MSR_FS_BASE:
 		return &v->vmcb->fs.base;
-	case 0xc0000101:
+	case MSR_GS_BASE:
 		return &v->vmcb->gs.base;
-	case 0xc0000102:
+	case MSR_KERNEL_GS_BASE:
 		return &v->vmcb->kernel_gs_base;
-	case 0xc0000103:
-		return &v->tsc_aux;
+	case MSR_TSC_AUX:
+		return &v->fpu.tsc_aux;
 	default:
 		return NULL;
 	}
@@ -211,7 +213,7 @@ int svm_msr_set(struct hw_vcpu *hw, uint32_t index, uint64_t value)
 	if (!at)
 		return -ENOENT;
 	*at = at == &v->vmcb->efer ? value | EFER_SVME : value;
-	if (at == &v->tsc_aux)
-		svm_tsc_aux_write(value);
+	if (at == &v->fpu.tsc_aux)
+		hw_tsc_aux_write(value);
 	return 0;
 }

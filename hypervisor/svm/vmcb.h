@@ -88,8 +88,12 @@ _Static_assert(offsetof(struct vmcb, cr2) == 0x640, "VMCB layout");
 _Static_assert(offsetof(struct vmcb, pat) == 0x668, "VMCB layout");
 _Static_assert(sizeof(struct vmcb) == 0x1000, "VMCB layout");
 
-/* Intercepts: misc1 at 0x00c, misc2 at 0x010. */
-#define VMCB_MISC1(bit) (UINT32_C(1) << (bit))
+/* Intercepts: writes of control registers at 0x002; misc1 at 0x00c, misc2 at 0x010. */
+#define VMCB_MISC1(bit)	  (UINT32_C(1) << (bit))
+#define VMCB_EXCEPTION_UD UINT32_C(0x40)
+#define VMCB_EXCEPTION_MC UINT32_C(0x40000)
+#define VMCB_CR4_WRITE	  UINT16_C(0x10)
+#define VMCB_CR8_WRITE	  UINT16_C(0x100)
 enum vmcb_misc1 {
 	MISC1_INTR = 0,
 	MISC1_NMI = 1,
@@ -111,6 +115,9 @@ enum vmcb_misc1 {
 /* VMRUN VMMCALL VMLOAD VMSAVE STGI CLGI SKINIT, WBINVD MONITOR MWAIT MWAIT-armed XSETBV */
 #define VMCB_MISC2_ALL UINT32_C(0x3e7f)
 
+/* Debug exceptions and alignment checks: svm_exit.c says why. A machine check is the server's, not a guest's. */
+#define VMCB_EXCEPTIONS (UINT32_C(1) << 1 | UINT32_C(1) << 17 | VMCB_EXCEPTION_MC)
+
 /* 0x060 */
 #define VMCB_INT_TPR	    UINT64_C(0xf)
 #define VMCB_INT_PENDING    UINT64_C(0x100)
@@ -131,11 +138,10 @@ enum vmcb_event {
 #define VMCB_TLB_FLUSH_ALL 1U
 
 /* I/O intercept information: EXITINFO1. */
-#define VMCB_IO_IN	 0x01U
-#define VMCB_IO_STRING	 0x04U
-#define VMCB_IO_REPEATED 0x08U
-#define VMCB_IO_SIZE	 4U /* bits 4..6: 1, 2, 4 bytes */
-#define VMCB_IO_PORT	 16U
+#define VMCB_IO_IN     0x01U
+#define VMCB_IO_STRING 0x04U
+#define VMCB_IO_SIZE   4U /* bits 4..6: 1, 2, 4 bytes */
+#define VMCB_IO_PORT   16U
 
 /* Nested page fault: EXITINFO1. */
 #define VMCB_NPF_WRITE UINT64_C(0x2)
@@ -143,6 +149,13 @@ enum vmcb_event {
 #define VMCB_NPF_TABLE UINT64_C(0x200000000) /* in the walk of the guest's tables */
 
 enum vmcb_exit {
+	VMEXIT_CR4_WRITE = 0x14,
+	VMEXIT_CR8_WRITE = 0x18,
+	VMEXIT_EXCEPTION_0 = 0x40,
+	VMEXIT_DEBUG = 0x41,
+	VMEXIT_UD = 0x46,
+	VMEXIT_ALIGNMENT = 0x51,
+	VMEXIT_MACHINE_CHECK = 0x52,
 	VMEXIT_INTR = 0x60,
 	VMEXIT_NMI = 0x61,
 	VMEXIT_SMI = 0x62,

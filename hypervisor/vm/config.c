@@ -147,10 +147,13 @@ static int key_guest(struct parser *p)
 
 static int key_memory(struct parser *p)
 {
-	struct word w = p->rest;
+	struct word how = p->rest, w = word_take(&how);
 	unsigned shift = 0;
 	uint64_t value = 0;
 
+	if (how.len && !word_is(how, "at-once"))
+		return refuse(p, EINVAL, "behind the memory there may only be at-once, not", how);
+	p->guest->at_once = how.len > 0;
 	if (w.len && w.at[w.len - 1] == 'K')
 		shift = 10;
 	else if (w.len && w.at[w.len - 1] == 'M')
@@ -179,6 +182,11 @@ static int key_weight(struct parser *p)
 static int key_cap(struct parser *p)
 {
 	return small_number(p, 1, CAP_MAX, &p->guest->cap_percent);
+}
+
+static int key_tsc_khz(struct parser *p)
+{
+	return small_number(p, CONFIG_TSC_KHZ_MIN, CONFIG_TSC_KHZ_MAX, &p->guest->tsc_khz);
 }
 
 static int key_restart(struct parser *p)
@@ -234,6 +242,37 @@ static int key_disk(struct parser *p)
 	return r;
 }
 
+static int key_port(struct parser *p)
+{
+	struct config_guest *g = p->guest;
+
+	if (g->n_ports == CONFIG_PORTS)
+		return refuse(p, E2BIG, "more ports than there is room for", p->rest);
+	int r = one_word(p, g->ports[g->n_ports], sizeof(g->ports[0]));
+	for (unsigned i = 0; r == 0 && i < g->n_ports; i++) {
+		if (!strcmp(g->ports[i], g->ports[g->n_ports]))
+			r = refuse(p, EINVAL, "two ports have this name", p->rest);
+	}
+	g->n_ports += r == 0;
+	return r;
+}
+
+static int key_vsock(struct parser *p)
+{
+	p->guest->has_vsock = true;
+	return p->rest.len ? refuse(p, EINVAL, "vsock takes no value, not", p->rest) : 0;
+}
+
+static int key_balloon(struct parser *p)
+{
+	p->guest->has_balloon = true;
+	p->guest->overcommits = word_is(p->rest, "overcommit");
+	return p->rest.len && !p->guest->overcommits
+		       ? refuse(p, EINVAL, "balloon is followed by overcommit, or nothing, not",
+				p->rest)
+		       : 0;
+}
+
 static int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
@@ -260,14 +299,25 @@ static int key_net(struct parser *p)
 	return 0;
 }
 
+static int key_test_devices(struct parser *p)
+{
+	p->guest->has_test_devices = true;
+	return p->rest.len ? refuse(p, EINVAL, "this key has no value", p->rest) : 0;
+}
+
 static const struct {
 	const char *name;
 	int (*set)(struct parser *p);
 } keys[] = {
-	{ "guest", key_guest },	  { "memory", key_memory }, { "vcpus", key_vcpus },
-	{ "kernel", key_kernel }, { "initrd", key_initrd }, { "append", key_append },
-	{ "weight", key_weight }, { "cap", key_cap },	    { "console", key_console },
-	{ "disk", key_disk },	  { "net", key_net },	    { "restart", key_restart },
+	{ "guest", key_guest },	    { "memory", key_memory },
+	{ "vcpus", key_vcpus },	    { "kernel", key_kernel },
+	{ "initrd", key_initrd },   { "append", key_append },
+	{ "weight", key_weight },   { "cap", key_cap },
+	{ "console", key_console }, { "disk", key_disk },
+	{ "net", key_net },	    { "tsc-khz", key_tsc_khz },
+	{ "restart", key_restart }, { "test-devices", key_test_devices },
+	{ "port", key_port },	    { "vsock", key_vsock },
+	{ "balloon", key_balloon },
 };
 
 static int line_parse(struct parser *p, struct word line)

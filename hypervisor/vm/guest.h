@@ -43,6 +43,7 @@
 #define GUEST_BLOCKS	 MEM_SLOTS
 
 struct guest;
+struct guest_balloon;
 
 enum guest_end {
 	GUEST_RUNS,
@@ -63,14 +64,25 @@ struct guest_file {
 struct guest_config {
 	const char *name;      /* copied, cut to GUEST_NAME_BYTES - 1 */
 	uint64_t memory_bytes; /* a multiple of 2 MiB */
+	bool at_once;	       /* all of it is zeroed and mapped now, not as it is touched */
 	unsigned vcpus;
-	uint32_t weight, cap_percent;	  /* of each vcpu: sched.h */
+	uint32_t weight, cap_percent; /* of each vcpu: sched.h */
+	uint32_t tsc_khz;	      /* the rate of its TSC; 0: the server's */
+	bool is_pinned;		      /* vcpu n stays on the n-th CPU from first_cpu on, around */
+	unsigned first_cpu;
 	struct guest_file kernel, initrd; /* initrd.len 0: none */
 	const char *cmdline;
+	bool has_balloon;  /* its memory may come and go: vm/guest_balloon.h */
+	bool overcommits;  /* and what it gives is promised to nobody: there may be none for it */
+	bool test_devices; /* devices/legacy/{pc_testdev,pci_testdev,test_firmware}.h */
 	struct console *
 		console; /* of the serial port; borrowed while the guest lives; NULL: nobody listens */
+	/* Optional: in the guest's turn (guest_service()), no lock: what is behind its consoles and sockets has news. */
+	void (*serve)(struct guest *guest, void *arg);
 	/* Optional, no lock: every vcpu has stopped. On some vcpu's CPU; the guest may be destroyed by anybody but its vcpus. */
 	void (*ended)(struct guest *guest, void *arg);
+	/* With has_balloon; any lock of the guest's devices: guest_balloon_turn() is to be called. */
+	void (*balloon_ask)(struct guest *guest, void *arg);
 	void *arg;
 };
 
@@ -79,14 +91,16 @@ struct guest_vcpu {
 	struct guest *guest;
 	unsigned index;
 	struct hv_vcpu *vcpu;
+	struct hv_ports ports;
 	struct vcpu_io io;
-	bool halted; /* owner: sleeps until an interrupt */
+	bool halted;  /* owner: sleeps until an interrupt */
+	bool is_over; /* owner: it has seen the guest's end */
 	bool attention; /* atomic: its interrupts, or the guest's end, are to be looked at before it runs on */
 };
 
 struct guest_block {
 	void *hva;
-	unsigned order;
+	uint64_t bytes;
 };
 
 struct guest {
@@ -103,7 +117,11 @@ struct guest {
 	struct i8042 i8042;
 	struct fwcfg fwcfg;
 	struct debug_exit debug_exit;
+	struct guest_tests *tests; /* NULL: none */
 	struct serial serial;
+	struct guest_balloon *balloon; /* one of the devices; NULL: none */
+	uint8_t **pieces; /* with has_balloon: first_touch.at; NULL: the blocks are whole */
+	unsigned pieces_order;
 	struct guest_virtio *devices[GUEST_DEVICES];
 	unsigned n_devices;
 	struct console no_console;
@@ -111,13 +129,15 @@ struct guest {
 	struct vm *vm;
 	struct guest_vcpu vcpus[GUEST_VCPUS];
 	unsigned n_vcpus;
-	bool is_started;
-	uint32_t service;	 /* atomic: somebody serves */
-	uint32_t service_wanted; /* atomic: there may be something to serve */
-	uint32_t end;		 /* enum guest_end; atomic, set once */
-	uint32_t stopped;	 /* atomic: vcpus that have seen it */
-	int status;		 /* with GUEST_EXIT */
-	const char *failure;	 /* with GUEST_FAILED */
+	struct spin still; /* the vcpus are being stopped, started, or kept as they are */
+	bool is_started, is_paused;
+	uint64_t paused_ns, paused_tsc; /* when */
+	uint32_t service;		/* atomic: somebody serves */
+	uint32_t service_wanted;	/* atomic: there may be something to serve */
+	uint32_t end;			/* enum guest_end; atomic, set once */
+	uint32_t stopped;		/* atomic: vcpus that have seen it */
+	int status;			/* with GUEST_EXIT */
+	const char *failure;		/* with GUEST_FAILED */
 	uint64_t failure_code;
 	struct irqchip chip; /* the largest, last */
 };
@@ -140,16 +160,31 @@ static inline enum guest_end guest_ended(const struct guest *guest)
 }
 /* guest_end_words() - "powered off". */
 const char *guest_end_words(enum guest_end how);
+/*
+ * guest_pause() - no vcpu runs when it returns, and the guest's time stands still until guest_resume(). One caller at a time, none of
+ * its vcpus; each twice is as once.
+ */
+void guest_pause(struct guest *guest);
+void guest_resume(struct guest *guest);
+/*
+ * guest_still_begin(), guest_still_end() - no vcpu runs in between; its time goes on. Not a vcpu's, briefly, and it may be paused all the
+ * time. Any number of callers: they wait for each other.
+ */
+void guest_still_begin(struct guest *guest);
+void guest_still_end(struct guest *guest);
 /* guest_vcpu_wake() - any CPU: out of its halt, or its run(). */
 void guest_vcpu_wake(struct guest_vcpu *v);
 /* guest_service_ask() - any CPU: there is something to serve. */
 void guest_service_ask(struct guest *guest);
+/* guest_memory_bytes() - that it has now, whether it has touched it or not. */
+uint64_t guest_memory_bytes(const struct guest *guest);
 /* guest_exits() - how many of a kind, all vcpus. @kind: enum hw_exit_kind */
 uint64_t guest_exits(const struct guest *guest, unsigned kind);
 
 /* ---- inside vm/ ---- */
 
-/* guest_vcpu.c: one vcpu's turn */
+/* guest_vcpu.c: its vcpu was created; one vcpu's turn */
+void guest_vcpu_init(struct guest_vcpu *v);
 enum sched_reason guest_vcpu_run(struct sched_entity *entity, uint64_t deadline_ns);
 /* guest_irq.c: false: it waits instead, look again */
 bool guest_before_run(struct guest_vcpu *v);
@@ -160,6 +195,11 @@ int guest_irq_init(struct guest *guest, struct err *err);
 /* guest_devices.c */
 int guest_devices_init(struct guest *guest, struct err *err);
 void guest_devices_fini(struct guest *guest);
+/* guest_tests.c: nothing, where they are not asked for */
+int guest_tests_init(struct guest *guest, struct err *err);
+void guest_tests_start(struct guest *guest); /* after the kernel was loaded */
+void guest_tests_fini(struct guest *guest);
 /* guest_service.c */
-void guest_service(struct guest *guest);
+/* Return: true: there is more to do, and maybe without end: another vcpu rings all the time. Look at the CPU's other business. */
+bool guest_service(struct guest *guest);
 void guest_fail(struct guest *guest, const char *what, uint64_t code);

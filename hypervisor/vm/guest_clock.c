@@ -102,6 +102,15 @@ bool guest_clock_is_due(const struct guest_clock *c)
 	return clock_ns() >= __atomic_load_n(&c->first_ns, __ATOMIC_ACQUIRE);
 }
 
+void guest_clock_shift(struct guest_clock *c, uint64_t ns)
+{
+	spin_lock(&c->lock);
+	c->offset_ns += ns;
+	c->first_ns = NEVER; /* so that the alarm is set again */
+	publish(c);
+	spin_unlock(&c->lock);
+}
+
 void guest_clock_fire(struct guest_clock *c)
 {
 	spin_lock(&c->lock);

@@ -25,6 +25,8 @@ struct guest_clock {
 
 void guest_clock_init(struct guest_clock *clock, void (*due)(struct guest_clock *clock));
 void guest_clock_fini(struct guest_clock *clock);
+/* guest_clock_shift() - the guest's time stood still for so long; nothing of the guest runs. */
+void guest_clock_shift(struct guest_clock *clock, uint64_t ns);
 /* guest_clock_fire() - run what is due; one caller at a time. */
 void guest_clock_fire(struct guest_clock *clock);
 /* guest_clock_is_due() - cheap: whether guest_clock_fire() has something to do. */

@@ -95,12 +95,15 @@ int guest_devices_init(struct guest *g, struct err *err)
 	int r = devices_board(g, err);
 	if (r == 0)
 		r = devices_serial(g, err);
+	if (r == 0)
+		r = guest_tests_init(g, err);
 	return r == 0 ? acpi_install(&acpi, &g->mem, err) : r;
 }
 
 void guest_devices_fini(struct guest *g)
 {
 	guest_virtio_fini(g);
+	guest_tests_fini(g);
 	if (g->rtc.clock)
 		rtc_fini(&g->rtc);
 	if (g->pm.clock)

@@ -23,11 +23,12 @@ static void chip_wake(struct irqchip *chip, unsigned index)
 static uint64_t chip_tsc_to_ns(struct irqchip *chip, unsigned index, uint64_t tsc)
 {
 	struct guest *guest = chip_guest(chip);
-	uint64_t now = tsc_read() + guest->vcpus[index].vcpu->tsc_offset, hz = clock_tsc_hz();
+	const struct hv_vcpu *v = guest->vcpus[index].vcpu;
+	uint64_t now = hv_tsc(v, tsc_read()), hz = v->vm->tsc_hz;
 
 	if (tsc <= now)
 		return 0;
-	if (tsc - now > UINT64_MAX / 4 / NS_PER_S * hz)
+	if ((tsc - now) / hz > UINT64_MAX / 4 / NS_PER_S)
 		return UINT64_MAX / 4; /* the clock's "never" */
 	uint64_t ns = (tsc - now) / hz * NS_PER_S + ((tsc - now) % hz * NS_PER_S + hz - 1) / hz;
 	return guest->clock.clock.ops->now_ns(&guest->clock.clock) + ns;
@@ -46,7 +47,10 @@ int guest_irq_init(struct guest *guest, struct err *err)
 		.phys_bits = (uint8_t)hv_vm_of(guest->vm)->phys_bits,
 	};
 
-	return irqchip_init(&guest->chip, &config, err);
+	int r = irqchip_init(&guest->chip, &config, err);
+	if (r == 0)
+		hv_vm_of(guest->vm)->ipis = &guest->chip.bus;
+	return r;
 }
 
 /* The guest writes CR8 without an exit: the LAPIC hears of it before it is looked at. */
@@ -58,15 +62,12 @@ static struct lapic *lapic_synced(struct guest_vcpu *v)
 	return lapic;
 }
 
-static void lapic_restart(struct guest_vcpu *v, enum lapic_event event, uint8_t vector)
+static void vcpu_restart(struct guest_vcpu *v, const struct lapic *lapic, enum lapic_event event,
+			 uint8_t vector)
 {
 	struct x86_state state;
 
-	x86_state_reset(&state, v->index == 0);
-	if (event == LAPIC_EVENT_SIPI)
-		x86_state_sipi(&state, vector);
-	/* INIT leaves IA32_APIC_BASE alone (SDM 3A, Local APIC State After It Receives an INIT-Deassert IPI). */
-	state.apic_base = lapic_base(&v->guest->chip.lapics[v->index]);
+	lapic_restart(lapic, event, vector, &state);
 	(void)hv_cpu_ops.state_set(&v->vcpu->base, &state); /* cannot fail here */
 	v->halted = false;
 }
@@ -83,9 +84,18 @@ static void lapic_events(struct guest_vcpu *v, struct lapic *lapic)
 			v->halted = false;
 			(void)hv_cpu_ops.inject_nmi(&v->vcpu->base); /* cannot fail here */
 		} else {
-			lapic_restart(v, event, vector);
+			vcpu_restart(v, lapic, event, vector);
 		}
 	}
+}
+
+/* What only the task priority holds back is to come as soon as the guest lowers that. */
+static void lapic_hold(struct guest_vcpu *v)
+{
+	const struct lapic *lapic = &v->guest->chip.lapics[v->index];
+
+	if (lapic->tpr || v->vcpu->cr8_below)
+		hv_cr8_below(v->vcpu, lapic_held(lapic));
 }
 
 static void lapic_inject(struct guest_vcpu *v)
@@ -115,6 +125,7 @@ bool guest_before_run(struct guest_vcpu *v)
 	if (v->halted || lapic_waits(lapic))
 		return false;
 	lapic_inject(v);
+	lapic_hold(v);
 	return true;
 }
 

@@ -2,6 +2,8 @@
 /* What a guest's machine does besides answering its vcpus, and its end. */
 #include "vm/guest.h"
 
+#define ROUNDS 16U /* until the vcpu looks whether its CPU is somebody else's by now */
+
 void guest_service_ask(struct guest *guest)
 {
 	__atomic_store_n(&guest->service_wanted, 1, __ATOMIC_SEQ_CST);
@@ -9,16 +11,23 @@ void guest_service_ask(struct guest *guest)
 }
 
 /* One at a time; who comes while another serves leaves its wish behind, and that one looks again. */
-void guest_service(struct guest *guest)
+bool guest_service(struct guest *guest)
 {
+	unsigned rounds = 0;
+
 	do {
+		if (rounds++ == ROUNDS)
+			return true;
 		if (__atomic_exchange_n(&guest->service, 1, __ATOMIC_ACQUIRE))
-			return;
+			return false;
 		__atomic_store_n(&guest->service_wanted, 0, __ATOMIC_SEQ_CST);
 		guest_clock_fire(&guest->clock);
+		if (guest->config.serve)
+			guest->config.serve(guest, guest->config.arg);
 		guest_virtio_serve(guest);
 		__atomic_store_n(&guest->service, 0, __ATOMIC_SEQ_CST);
 	} while (__atomic_load_n(&guest->service_wanted, __ATOMIC_SEQ_CST));
+	return false;
 }
 
 void guest_end(struct guest *guest, enum guest_end how, int status)

@@ -11,17 +11,25 @@ static uint64_t io_load(const uint8_t data[8], unsigned len)
 	return le64_load(data) & (UINT64_MAX >> (64 - 8 * len));
 }
 
-/* Data is the engine's buffer of 8 bytes. */
-static void vcpu_pio(struct guest *guest, struct vcpu_io *io)
+/* Most exits are these. Whatever a device raises comes by guest_vcpu_wake() and guest_service_ask(): the words are all there is to look at. */
+static bool vcpu_port(struct hv_ports *ports, uint16_t port, unsigned len, bool is_write,
+		      uint32_t *value)
 {
-	uint8_t *data = io->pio.data;
+	struct guest_vcpu *v = container_of(ports, struct guest_vcpu, ports);
+	struct guest *guest = v->guest;
 
-	if (io->pio.is_write) {
-		bus_write(&guest->pio, io->pio.port, io->pio.len, io_load(data, io->pio.len));
-	} else {
-		uint64_t value = bus_read(&guest->pio, io->pio.port, io->pio.len);
-		le64_store(data, value);
-	}
+	if (is_write)
+		bus_write(&guest->pio, port, len, *value);
+	else
+		*value = (uint32_t)bus_read(&guest->pio, port, len);
+	return !__atomic_load_n(&v->attention, __ATOMIC_ACQUIRE) &&
+	       !__atomic_load_n(&guest->service_wanted, __ATOMIC_ACQUIRE);
+}
+
+void guest_vcpu_init(struct guest_vcpu *v)
+{
+	v->ports.access = vcpu_port;
+	v->vcpu->ports = &v->ports;
 }
 
 static void vcpu_mmio(struct guest_vcpu *v, struct vcpu_io *io)
@@ -54,6 +62,7 @@ static void vcpu_handle(struct guest_vcpu *v, enum vcpu_exit exit)
 	case VCPU_EXIT_HLT:
 		v->halted = true;
 		return;
+	case VCPU_EXIT_PIO: /* done */
 	case VCPU_EXIT_KICKED:
 	case VCPU_EXIT_IRQ_WINDOW:
 		return;
@@ -75,6 +84,7 @@ static enum sched_reason vcpu_stop(struct guest_vcpu *v)
 	struct guest *guest = v->guest;
 
 	hv_vcpu_unload(v->vcpu);
+	v->is_over = true;
 	if (__atomic_add_fetch(&guest->stopped, 1, __ATOMIC_ACQ_REL) == guest->n_vcpus &&
 	    guest->config.ended)
 		guest->config.ended(guest, guest->config.arg);
@@ -88,13 +98,14 @@ static enum sched_reason vcpu_leave(struct guest_vcpu *v, enum sched_reason reas
 }
 
 /*
- * What may have changed what the vcpu is to take: all exits but an access to a device that is not its LAPIC, or to a port.
+ * What may have changed what the vcpu is to take: all exits but an access to a port, or to a device that is not its LAPIC.
  * Whatever such a device raises comes by guest_vcpu_wake().
  */
 static bool exit_matters(const struct guest_vcpu *v, enum vcpu_exit exit)
 {
-	return exit != VCPU_EXIT_MMIO ||
-	       lapic_owns(&v->guest->chip.lapics[v->index], v->io.mmio.gpa);
+	return exit != VCPU_EXIT_PIO &&
+	       (exit != VCPU_EXIT_MMIO ||
+		lapic_owns(&v->guest->chip.lapics[v->index], v->io.mmio.gpa));
 }
 
 /* Its slice is over, or somebody else is to run. */
@@ -102,6 +113,26 @@ static bool vcpu_yields(uint64_t deadline_ns)
 {
 	timer_poll();
 	return clock_ns() >= deadline_ns || sched_must_yield();
+}
+
+/* After an interrupt of the host's. Return: false: its slice is over. */
+static bool vcpu_stays(struct guest_vcpu *v, uint64_t deadline_ns)
+{
+	if (vcpu_yields(deadline_ns))
+		return false;
+	hv_vcpu_alone(v->vcpu);
+	return true;
+}
+
+/* Return: false: its slice is over, and there is more to do. */
+static bool vcpu_serves(struct guest_vcpu *v, uint64_t deadline_ns)
+{
+	while (guest_service(v->guest)) {
+		if (vcpu_yields(deadline_ns))
+			return false;
+	}
+	hv_vcpu_alone(v->vcpu);
+	return true;
 }
 
 enum sched_reason guest_vcpu_run(struct sched_entity *entity, uint64_t deadline_ns)
@@ -113,9 +144,10 @@ enum sched_reason guest_vcpu_run(struct sched_entity *entity, uint64_t deadline_
 	hv_vcpu_load(v->vcpu);
 	cpu_this()->last_exit.guest = guest->name;
 	for (;;) {
-		if (__atomic_load_n(&guest->service_wanted, __ATOMIC_ACQUIRE) ||
-		    (look && guest_clock_is_due(&guest->clock)))
-			guest_service(guest);
+		if ((__atomic_load_n(&guest->service_wanted, __ATOMIC_ACQUIRE) ||
+		     (look && guest_clock_is_due(&guest->clock))) &&
+		    !vcpu_serves(v, deadline_ns))
+			return vcpu_leave(v, SCHED_YIELD);
 		if (look || __atomic_load_n(&v->attention, __ATOMIC_ACQUIRE)) {
 			__atomic_store_n(&v->attention, false, __ATOMIC_SEQ_CST);
 			if (guest_ended(guest) != GUEST_RUNS)
@@ -124,13 +156,8 @@ enum sched_reason guest_vcpu_run(struct sched_entity *entity, uint64_t deadline_
 				return vcpu_leave(v, SCHED_HALT);
 		}
 		enum vcpu_exit exit = hv_cpu_ops.run(&v->vcpu->base, &v->io);
-		if (exit == VCPU_EXIT_PIO) { /* the most, and nothing else is to be asked */
-			vcpu_pio(guest, &v->io);
-			look = false;
-			continue;
-		}
 		vcpu_handle(v, exit);
-		if (exit == VCPU_EXIT_KICKED && vcpu_yields(deadline_ns))
+		if (exit == VCPU_EXIT_KICKED && !vcpu_stays(v, deadline_ns))
 			return vcpu_leave(v, SCHED_YIELD);
 		look = exit_matters(v, exit);
 	}

@@ -7,13 +7,22 @@
 #include "core/io.h"
 #include "core/page.h"
 #include "drivers/disks.h"
+#include "hw/barrier.h"
 #include "vm/guest.h"
+#include "vm/guest_balloon.h"
 
 #define CONTROL_BIT  (UINT64_C(1) << 63)
 #define RDRAND_TRIES 10U
+#define DISK_ID	     "strata-0" /* and so on: guests find theirs by it */
 
 /* One server has one. */
 static struct switch_hub hub;
+
+/* The one that is served while the guest stands still (vm/guest_balloon.h). */
+static bool is_balloon(const struct guest_virtio *v)
+{
+	return v->guest->balloon && v == &v->guest->balloon->v;
+}
 
 /* A guest rings its doorbell: whoever comes by the loop next serves; back ends ask for the guest besides. */
 static void host_kick(struct virtio_host *host, struct virtio_dev *dev, uint16_t queue)
@@ -23,15 +32,20 @@ static void host_kick(struct virtio_host *host, struct virtio_dev *dev, uint16_t
 
 	(void)dev;
 	(void)__atomic_or_fetch(&v->pending, bit, __ATOMIC_ACQ_REL);
-	guest_service_ask(v->guest);
+	if (is_balloon(v))
+		guest_balloon_kick(v->guest->balloon);
+	else
+		guest_service_ask(v->guest);
 }
 
 static const struct virtio_host_ops host_ops = { .kick = host_kick };
 
-static void device_serve(struct guest_virtio *v)
+void guest_virtio_run(struct guest_virtio *v)
 {
 	uint64_t run = __atomic_exchange_n(&v->pending, 0, __ATOMIC_ACQ_REL);
 
+	if (v->is_shared) /* a disk of the server's: it begins what others wait for, too */
+		barrier_foreign();
 	if (run & CONTROL_BIT)
 		virtio_queue_run(v->dev, VIRTIO_CONTROL);
 	for (uint16_t i = 0; i < virtio_queues(v->dev) && run; i++) {
@@ -46,8 +60,8 @@ void guest_virtio_serve(struct guest *guest)
 		struct guest_virtio *v = guest->devices[i];
 		if (v->serve)
 			v->serve(v);
-		if (__atomic_load_n(&v->pending, __ATOMIC_ACQUIRE))
-			device_serve(v);
+		if (__atomic_load_n(&v->pending, __ATOMIC_ACQUIRE) && !is_balloon(v))
+			guest_virtio_run(v);
 		if (v->dev->ops->device_id != VIRTIO_ID_NET)
 			continue;
 		struct net *net = &container_of(v, struct guest_nic, v)->port->net;
@@ -56,10 +70,18 @@ void guest_virtio_serve(struct guest *guest)
 	}
 }
 
+/* Of a disk: what is under way is not waited for longer than it must be. */
+static void requests_forget(struct virtio_dev *dev)
+{
+	if (dev && dev->ops->device_id == VIRTIO_ID_BLOCK)
+		virtio_blk_forget(container_of(dev, struct virtio_blk, virtio));
+}
+
 void guest_virtio_fini(struct guest *guest)
 {
 	for (unsigned i = 0; i < guest->n_devices; i++) {
 		struct guest_virtio *v = guest->devices[i];
+		requests_forget(v->dev);
 		while (v->dev && !virtio_stop(v->dev) && v->serve) {
 			disks_poll();
 			v->serve(v);
@@ -71,36 +93,26 @@ void guest_virtio_fini(struct guest *guest)
 	guest->n_devices = 0;
 }
 
-static unsigned order_of(size_t bytes)
-{
-	unsigned order = 0;
-
-	while ((size_t)PAGE_BYTES << order < bytes)
-		order++;
-	return order;
-}
-
-/* Its memory, in the guest's list: guest_virtio_fini() takes it from here, whatever fails. */
-static void *device_new(struct guest *guest, size_t bytes, struct err *err)
+void *guest_virtio_new(struct guest *guest, size_t bytes, struct err *err)
 {
 	if (guest->n_devices == GUEST_DEVICES) {
 		(void)err_say(err, ENOSPC, "guest %s: more than %u devices", guest->name,
 			      GUEST_DEVICES);
 		return NULL;
 	}
-	struct guest_virtio *v = page_alloc(order_of(bytes));
+	struct guest_virtio *v = page_alloc(page_order(bytes));
 	if (!v) {
 		(void)err_say(err, ENOMEM, "guest %s: no memory for a device", guest->name);
 		return NULL;
 	}
 	v->host.ops = &host_ops;
 	v->guest = guest;
-	v->order = order_of(bytes);
+	v->order = page_order(bytes);
 	guest->devices[guest->n_devices++] = v;
 	return v;
 }
 
-static int device_attach(struct guest_virtio *v, struct virtio_dev *dev, struct err *err)
+int guest_virtio_attach(struct guest_virtio *v, struct virtio_dev *dev, struct err *err)
 {
 	v->dev = dev;
 	return virtio_pci_attach(&v->pci, dev, &v->guest->pci, -1, err);
@@ -143,33 +155,49 @@ static const struct entropy_ops cpu_entropy_ops = { .get = cpu_entropy_get };
 
 int guest_rng_add(struct guest *guest, struct err *err)
 {
-	struct guest_rng *d = has_rdrand() ? device_new(guest, sizeof(*d), err) : NULL;
+	struct guest_rng *d = has_rdrand() ? guest_virtio_new(guest, sizeof(*d), err) : NULL;
 
 	if (!d)
 		return has_rdrand() ? -err->code : 0;
 	const struct virtio_place place = { .mem = &guest->mem, .host = &d->v.host };
 	d->entropy.ops = &cpu_entropy_ops;
 	virtio_rng_init(&d->dev, &place, &d->entropy);
-	return device_attach(&d->v, &d->dev.virtio, err);
+	return guest_virtio_attach(&d->v, &d->dev.virtio, err);
 }
 
 /* ---- disks ---- */
 
-int guest_disk_add(struct guest *guest, void *bytes, uint64_t len, bool read_only, struct err *err)
+static void mem_disk_turn(struct guest_virtio *v)
 {
-	char id[] = "memory-0";
+	mem_disk_serve(&container_of(v, struct guest_blk, v)->disk);
+}
+
+/* It is the guest's turn: whoever has it looks at the word, and nobody has to be woken. */
+static void mem_disk_more(struct mem_disk *disk)
+{
+	struct guest *guest = container_of(disk, struct guest_blk, disk)->v.guest;
+
+	__atomic_store_n(&guest->service_wanted, 1, __ATOMIC_SEQ_CST);
+}
+
+int guest_disk_add(struct guest *guest, unsigned number, void *bytes, uint64_t len, bool read_only,
+		   struct err *err)
+{
+	char id[] = DISK_ID;
 
 	if (len < DISK_SECTOR_BYTES)
 		return err_say(err, EINVAL, "guest %s: a disk of %llu bytes", guest->name,
 			       (unsigned long long)len);
-	struct guest_blk *d = device_new(guest, sizeof(*d), err);
+	struct guest_blk *d = guest_virtio_new(guest, sizeof(*d), err);
 	if (!d)
 		return -err->code;
-	id[sizeof(id) - 2] = (char)('0' + guest->n_devices);
+	id[sizeof(id) - 2] = (char)('0' + number);
 	const struct virtio_place place = { .mem = &guest->mem, .host = &d->v.host };
-	mem_disk_init(&d->disk, bytes, len, read_only, id);
+	d->v.serve = mem_disk_turn;
+	d->v.counts = &d->disk.counts;
+	mem_disk_init(&d->disk, bytes, len, read_only, id, mem_disk_more);
 	virtio_blk_init(&d->dev, &place, &d->disk.disk);
-	return device_attach(&d->v, &d->dev.virtio, err);
+	return guest_virtio_attach(&d->v, &d->dev.virtio, err);
 }
 
 static void server_disk_serve(struct guest_virtio *v)
@@ -182,17 +210,24 @@ static void server_disk_finished(struct server_disk *disk)
 	guest_service_ask(container_of(disk, struct guest_server_blk, disk)->v.guest);
 }
 
-int guest_server_disk_add(struct guest *guest, struct disk *server, bool read_only, struct err *err)
+int guest_server_disk_add(struct guest *guest, unsigned number, struct disk *server, bool read_only,
+			  struct err *err)
 {
-	struct guest_server_blk *d = device_new(guest, sizeof(*d), err);
+	const char id[] = DISK_ID;
+
+	struct guest_server_blk *d = guest_virtio_new(guest, sizeof(*d), err);
 
 	if (!d)
 		return -err->code;
 	const struct virtio_place place = { .mem = &guest->mem, .host = &d->v.host };
 	d->v.serve = server_disk_serve;
+	d->v.is_shared = true;
+	d->v.counts = &d->disk.counts;
 	server_disk_init(&d->disk, server, read_only, server_disk_finished);
+	memcpy(d->disk.disk.id, id, sizeof(id));
+	d->disk.disk.id[sizeof(id) - 2] = (char)('0' + number);
 	virtio_blk_init(&d->dev, &place, &d->disk.disk);
-	return device_attach(&d->v, &d->dev.virtio, err);
+	return guest_virtio_attach(&d->v, &d->dev.virtio, err);
 }
 
 /* ---- the network ---- */
@@ -211,18 +246,18 @@ static void nic_fini(struct guest_virtio *v)
 	struct guest_nic *d = container_of(v, struct guest_nic, v);
 
 	switch_leave(d->port);
-	page_free(d->port, order_of(sizeof(*d->port)));
+	page_free(d->port, page_order(sizeof(*d->port)));
 }
 
 int guest_nic_add(struct guest *guest, const uint8_t mac[6], struct err *err)
 {
-	struct switch_port *port = page_alloc(order_of(sizeof(*port)));
+	struct switch_port *port = page_alloc(page_order(sizeof(*port)));
 
 	if (!port)
 		return err_say(err, ENOMEM, "guest %s: no memory for a device", guest->name);
-	struct guest_nic *d = device_new(guest, sizeof(*d), err);
+	struct guest_nic *d = guest_virtio_new(guest, sizeof(*d), err);
 	if (!d) {
-		page_free(port, order_of(sizeof(*port)));
+		page_free(port, page_order(sizeof(*port)));
 		return -err->code;
 	}
 	d->port = port;
@@ -235,5 +270,32 @@ int guest_nic_add(struct guest *guest, const uint8_t mac[6], struct err *err)
 		return err_say(err, -r, "guest %s: another guest has its network address",
 			       guest->name);
 	virtio_net_init(&d->dev, &place, &port->net, port->mac);
-	return device_attach(&d->v, &d->dev.virtio, err);
+	return guest_virtio_attach(&d->v, &d->dev.virtio, err);
+}
+
+/* ---- what the channel reaches ---- */
+
+int guest_ports_add(struct guest *guest, const struct console_port_config *ports, unsigned n,
+		    struct err *err)
+{
+	struct guest_ports *d = guest_virtio_new(guest, sizeof(*d), err);
+
+	if (!d)
+		return -err->code;
+	const struct virtio_place place = { .mem = &guest->mem, .host = &d->v.host };
+	virtio_console_init(&d->dev, &place, ports, n);
+	return guest_virtio_attach(&d->v, &d->dev.virtio, err);
+}
+
+int guest_vsock_add(struct guest *guest, uint64_t cid, struct vsock_host *host,
+		    const struct mem_ops *heap, struct virtio_vsock **ret, struct err *err)
+{
+	struct guest_vsock *d = guest_virtio_new(guest, sizeof(*d), err);
+
+	if (!d)
+		return -err->code;
+	const struct virtio_place place = { .mem = &guest->mem, .host = &d->v.host };
+	virtio_vsock_init(&d->dev, &place, cid, host, heap);
+	*ret = &d->dev;
+	return guest_virtio_attach(&d->v, &d->dev.virtio, err);
 }

@@ -4,57 +4,17 @@
 #include <errno.h>
 #include <string.h>
 
+#include "vm/gva_walk.h"
 #include "x86/descriptor.h"
 
-#define PTE_USER    UINT64_C(0x4)
-#define PTE_NX	    (UINT64_C(1) << 63)
-#define PTE_ADDRESS UINT64_C(0x000ffffffffff000)
-#define CR4_PSE	    UINT64_C(0x10)
-#define CR4_LA57    UINT64_C(0x1000)
-
-/* One of the four ways in which tables are laid out. */
-struct shape {
-	uint8_t levels, entry_bytes, bits; /* bits of the address that a level takes */
-	uint64_t root;
-};
-
-static struct shape shape_of(const struct hw_paging *p)
-{
-	if (p->efer & X86_EFER_LMA)
-		return (struct shape){ p->cr4 & CR4_LA57 ? 5 : 4, 8, 9, p->cr3 & PTE_ADDRESS };
-	if (p->cr4 & X86_CR4_PAE)
-		return (struct shape){ 3, 8, 9, p->cr3 & 0xffffffe0 };
-	return (struct shape){ 2, 4, 10, p->cr3 & 0xfffff000 };
-}
-
-static int entry_load(const struct guest_mem *mem, gpa_t gpa, unsigned bytes, uint64_t *ret)
-{
-	const void *at = mem_hva(mem, gpa, bytes);
-
-	if (!at)
-		return -EIO;
-	*ret = 0;
-	memcpy(ret, at, bytes);
-	return 0;
-}
-
-static bool is_large(const struct hw_paging *p, const struct shape *s, unsigned level,
-		     uint64_t entry)
-{
-	if (level == 0)
-		return true;
-	if (!(entry & X86_PTE_LARGE))
-		return false;
-	if (s->entry_bytes == 4)
-		return level == 1 && p->cr4 & CR4_PSE;
-	return level == 1 || (level == 2 && s->levels > 3);
-}
+#define PTE_USER UINT64_C(0x4)
+#define PTE_NX	 (UINT64_C(1) << 63)
 
 /* Bits 13 to 20 of a 4 MiB page's entry are 32 to 39 of its address (PSE-36). */
-static gpa_t leaf_gpa(const struct shape *s, unsigned level, uint64_t entry, gva_t gva)
+static gpa_t leaf_gpa(const struct gva_shape *s, unsigned level, uint64_t entry, gva_t gva)
 {
 	uint64_t span = UINT64_C(1) << (12 + level * s->bits);
-	uint64_t base = entry & PTE_ADDRESS;
+	uint64_t base = entry & GVA_PTE_ADDRESS;
 
 	if (s->entry_bytes == 4 && level)
 		base = (entry & 0xffc00000) | (entry >> 13 & 0xff) << 32;
@@ -81,12 +41,12 @@ int gva_translate(const struct guest_mem *mem, const struct hw_paging *p, gva_t 
 		*ret = gva;
 		return 0;
 	}
-	const struct shape s = shape_of(p);
+	const struct gva_shape s = gva_shape_of(p);
 	uint64_t rights = X86_PTE_WRITE | PTE_USER, table = s.root;
 	bool no_execute = false;
 	for (unsigned level = s.levels - 1U;; level--) {
 		uint64_t index = gva >> (12 + level * s.bits) & ((1U << s.bits) - 1), entry;
-		if (entry_load(mem, table + index * s.entry_bytes, s.entry_bytes, &entry) < 0)
+		if (gva_entry_load(mem, table + index * s.entry_bytes, s.entry_bytes, &entry) < 0)
 			return -EIO;
 		*ret_error = access;
 		if (!(entry & X86_PTE_PRESENT))
@@ -96,22 +56,15 @@ int gva_translate(const struct guest_mem *mem, const struct hw_paging *p, gva_t 
 			rights &= entry;
 			no_execute |= s.entry_bytes == 8 && entry & PTE_NX;
 		}
-		if (is_large(p, &s, level, entry)) {
+		if (gva_is_large(p, &s, level, entry)) {
 			*ret_error |= GVA_PRESENT;
 			if (!may(p, access, rights, no_execute))
 				return -EFAULT;
 			*ret = leaf_gpa(&s, level, entry, gva);
 			return 0;
 		}
-		table = entry & PTE_ADDRESS;
+		table = entry & GVA_PTE_ADDRESS;
 	}
-}
-
-static unsigned page_part(gva_t gva, unsigned len)
-{
-	unsigned left = GUEST_PAGE_BYTES - (unsigned)(gva % GUEST_PAGE_BYTES);
-
-	return len < left ? len : left;
 }
 
 int gva_read(const struct guest_mem *mem, const struct hw_paging *paging, gva_t gva,
@@ -120,7 +73,7 @@ int gva_read(const struct guest_mem *mem, const struct hw_paging *paging, gva_t 
 	uint8_t *to = ret;
 
 	while (len) {
-		unsigned part = page_part(gva, len);
+		unsigned part = gva_page_part(gva, len);
 		gpa_t gpa = 0;
 		*ret_gva = gva;
 		int r = gva_translate(mem, paging, gva, access, &gpa, ret_error);
@@ -143,7 +96,7 @@ int gva_write(struct guest_mem *mem, const struct hw_paging *paging, gva_t gva, 
 	const uint8_t *from = data;
 
 	while (len) {
-		unsigned part = page_part(gva, len);
+		unsigned part = gva_page_part(gva, len);
 		gpa_t gpa = 0;
 		*ret_gva = gva;
 		int r = gva_translate(mem, paging, gva, access | GVA_WRITE, &gpa, ret_error);

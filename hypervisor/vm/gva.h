@@ -3,8 +3,9 @@
 
 /*
  * The guest's own page tables, walked for an instruction that is completed for it.
- * Accessed and dirty bits are left alone: the hardware set them when it tried the same access.
- * Sources: AMD APM 2, Page Translation and Protection; Page-Fault Error Codes in 8.2.15 #PF.
+ * Accessed and dirty bits are left alone where the hardware set them when it tried the same access; gva_mark() is for where it did not.
+ * Sources: AMD APM 2, Page Translation and Protection; Page-Fault Error Codes in 8.2.15 #PF. Intel SDM 3A, Determination of
+ * Access Rights; Accessed and Dirty Flags.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,3 +33,6 @@ int gva_read(const struct guest_mem *mem, const struct hw_paging *paging, gva_t 
 	     uint32_t access, void *ret, unsigned len, gva_t *ret_gva, uint32_t *ret_error);
 int gva_write(struct guest_mem *mem, const struct hw_paging *paging, gva_t gva, uint32_t access,
 	      const void *data, unsigned len, gva_t *ret_gva, uint32_t *ret_error);
+/* gva_mark() - accessed and, with GVA_WRITE, dirty bits of an access that has been made. What is not mapped any more is left alone. */
+void gva_mark(struct guest_mem *mem, const struct hw_paging *paging, gva_t gva, uint32_t access,
+	      unsigned len);

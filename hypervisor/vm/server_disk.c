@@ -24,6 +24,7 @@ static void server_disk_submit(struct disk *disk, struct disk_request *req)
 {
 	struct server_disk *d = container_of(disk, struct server_disk, disk);
 
+	disk_count(&d->counts, req);
 	req->backend[SLOT_DISK] = d;
 	req->backend[SLOT_DONE] = (void *)(uintptr_t)req->done;
 	req->done = server_disk_done;

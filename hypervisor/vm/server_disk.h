@@ -7,11 +7,12 @@
  * them to the device.
  */
 #include "core/spin.h"
-#include "machine/ops.h"
+#include "vm/disk_counts.h"
 
 struct server_disk {
 	struct disk disk;
 	struct disk *server; /* borrowed */
+	struct disk_counts counts;
 	void (*finished)(
 		struct server_disk *d); /* any CPU, no lock held: something is to be delivered */
 	struct spin lock;

@@ -55,6 +55,7 @@ static void port_give(struct switch_port *to, const uint8_t *frame, uint16_t len
 	memcpy(slot->bytes, frame, len);
 	__atomic_store_n(&to->n, to->n + 1, __ATOMIC_RELEASE);
 	to->received++;
+	to->received_bytes += len;
 	to->arrived(to, to->arg);
 }
 
@@ -72,6 +73,7 @@ static int switch_send(struct net *net, const struct mem_iov *iov, unsigned n)
 		return -EINVAL;
 	}
 	from->sent++;
+	from->sent_bytes += len;
 	struct switch_port *only = is_group(frame) ? NULL : port_find(hub, frame);
 	for (struct switch_port *p = hub->ports; p; p = p->next) {
 		if (p != from && (p == only || is_group(frame)))

@@ -40,6 +40,7 @@ struct switch_port {
 	unsigned first, n; /* of slots */
 	uint64_t sent, received, refused,
 		lost; /* frames; refused: not its address, or malformed; lost: its ring was full */
+	uint64_t sent_bytes, received_bytes;
 	struct switch_frame slots[SWITCH_SLOTS];
 };
 

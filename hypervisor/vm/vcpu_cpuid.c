@@ -8,11 +8,16 @@
 
 #include "core/io.h"
 #include "core/page.h"
+#include "hw/hw_fpu.h"
 #include "vm/vcpu.h"
 
 #define BIT(n) (UINT32_C(1) << (n))
 #define EXT    UINT32_C(0x80000000)
 #define ALL    UINT32_MAX
+
+/* The TSC's rate, and the CPU's. */
+#define CPUID_TSC	0x15U
+#define CPUID_FREQUENCY 0x16U
 
 #define LEAVES_ORDER 1U
 _Static_assert(sizeof(struct cpuid_leaf) * CPUID_LEAVES_MAX <= PAGE_BYTES << LEAVES_ORDER,
@@ -72,8 +77,8 @@ static const struct shown shown[] = {
 	{ 0xd, 6, true, { ALL, ALL, ALL, ALL }, { 0 } },
 	{ 0xd, 7, true, { ALL, ALL, ALL, ALL }, { 0 } },
 	{ 0xd, 9, true, { ALL, ALL, ALL, ALL }, { 0 } },
-	{ 0x15, 0, false, { ALL, ALL, ALL, ALL }, { 0 } },
-	{ 0x16, 0, false, { ALL, ALL, ALL, ALL }, { 0 } },
+	{ CPUID_TSC, 0, false, { ALL, ALL, ALL, ALL }, { 0 } },
+	{ CPUID_FREQUENCY, 0, false, { ALL, ALL, ALL, ALL }, { 0 } },
 	{ EXT, 0, false, { ALL, ALL, ALL, ALL }, { 0 } },
 	{ EXT + 1, 0, false, { ALL, ALL, ECX_EXT1, EDX_EXT1 }, { 0 } },
 	{ EXT + 2, 0, false, { ALL, ALL, ALL, ALL }, { 0 } },
@@ -136,6 +141,17 @@ int hv_cpuid_supported(struct cpuid_leaf *ret, unsigned *n, struct err *err)
 	return 0;
 }
 
+unsigned hv_cpuid_without_rates(struct cpuid_leaf *leaves, unsigned n)
+{
+	unsigned used = 0;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (leaves[i].function != CPUID_TSC && leaves[i].function != CPUID_FREQUENCY)
+			leaves[used++] = leaves[i];
+	}
+	return used;
+}
+
 /* Where a function's leaves begin; a few share a slot, and are told apart by their number. */
 static unsigned slot_of(uint32_t function)
 {
@@ -196,7 +212,7 @@ const struct cpuid_leaf *hv_cpuid_find(const struct hv_vcpu *v, uint32_t functio
 /* The size of an XSAVE area with the components of XCR0: leaf 0xd, EBX. */
 static uint32_t xsave_bytes(const struct hv_vcpu *v)
 {
-	uint64_t xcr0 = v->vm->hw_ops->xcr0_get(v->hw);
+	uint64_t xcr0 = hw_xcr0_get();
 	uint32_t bytes = 576;
 
 	for (uint32_t i = 2; i < 63; i++) {

@@ -1,23 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Ports and devices' memory: an exit becomes accesses that a bus can do, one at a time. */
+/* Ports and devices' memory: an exit becomes accesses that a bus can do, one at a time; to ports at once. */
 #include <errno.h>
 #include <string.h>
 
 #include "vm/gva.h"
 #include "vm/vcpu.h"
 
-#define GO_ON VCPU_EXIT_MAX
+#define GO_ON		VCPU_EXIT_MAX
+#define STRING_ELEMENTS 256U /* of one INS or OUTS in a row: no guest keeps its CPU by one */
 
 /* ---- ports ---- */
-
-static enum vcpu_exit pio_out(struct hv_vcpu *v, struct vcpu_io *io)
-{
-	io->pio.len = v->pio_len;
-	io->pio.is_write = v->is_write;
-	io->pio.count = 1;
-	io->pio.data = v->data;
-	return VCPU_EXIT_PIO;
-}
 
 static enum vcpu_exit unreadable(struct vcpu_io *io, const struct x86_insn *insn, const char *what,
 				 uint64_t code)
@@ -44,105 +36,107 @@ static void index_move(struct hv_vcpu *v, enum x86_reg reg, uint64_t by)
 	*r = mask == 0xffff ? (*r & ~mask) | ((*r + by) & mask) : (*r + by) & mask;
 }
 
-static bool is_repeated(const struct x86_insn *insn)
+/* The port's part is done; whoever called run() has something to look at. */
+static enum vcpu_exit come_out(struct vcpu_io *io)
 {
-	return insn->has_rep || insn->has_repne;
+	io->pio.count = 0;
+	return VCPU_EXIT_PIO;
 }
 
-/* One element of INS or OUTS; OUTS's is read from memory first. */
-static enum vcpu_exit string_element(struct hv_vcpu *v, struct vcpu_io *io)
+static gva_t string_gva(struct hv_vcpu *v, bool is_write)
 {
 	const struct x86_insn *insn = &v->mmio.insn;
-	uint64_t mask = index_mask(insn);
+	enum x86_seg seg = is_write ? (enum x86_seg)insn->mem.seg : X86_ES;
 
-	if (is_repeated(insn) && !(v->hw->regs[X86_RCX] & mask)) {
-		v->vm->hw_ops->advance(v->hw, insn->len);
-		return GO_ON;
-	}
-	if (v->is_write) {
-		gva_t gva = v->vm->hw_ops->seg_base(v->hw, (enum x86_seg)insn->mem.seg) +
-			    (v->hw->regs[X86_RSI] & mask);
-		int r = v->mmio_cpu.ops->read(&v->mmio_cpu, gva, v->data, v->pio_len);
-		if (r == -EFAULT)
-			return GO_ON;
-		if (r < 0)
-			return unreadable(io, insn, "OUTS from where there is no memory", gva);
-	}
-	v->unfinished = HV_PIO_STRING;
-	io->pio.port = (uint16_t)v->hw->regs[X86_RDX];
-	return pio_out(v, io);
+	return v->vm->hw_ops->seg_base(v->hw, seg) +
+	       (v->hw->regs[is_write ? X86_RSI : X86_RDI] & index_mask(insn));
 }
 
-static enum vcpu_exit string_begin_pio(struct hv_vcpu *v, const struct hw_exit *exit,
-				       struct vcpu_io *io)
+/* One element of INS or OUTS between its port and memory: 0, -EFAULT: the guest has its fault, -EIO. */
+static int string_move(struct hv_vcpu *v, const struct hw_exit *exit, bool *ret_goes_on)
+{
+	gva_t gva = string_gva(v, exit->pio.is_write);
+	uint32_t value = 0;
+	int r = 0;
+
+	if (exit->pio.is_write)
+		r = v->mmio_cpu.ops->read(&v->mmio_cpu, gva, &value, exit->pio.len);
+	if (r < 0)
+		return r;
+	*ret_goes_on = v->ports->access(v->ports, (uint16_t)v->hw->regs[X86_RDX], exit->pio.len,
+					exit->pio.is_write, &value);
+	return exit->pio.is_write
+		       ? 0
+		       : v->mmio_cpu.ops->write(&v->mmio_cpu, gva, &value, exit->pio.len);
+}
+
+/* What is left of a repeated one is executed again: the entry takes the interrupts that wait, ours and the guest's. */
+static enum vcpu_exit string_elements(struct hv_vcpu *v, const struct hw_exit *exit,
+				      struct vcpu_io *io)
+{
+	const struct x86_insn *insn = &v->mmio.insn;
+	uint64_t *r = v->hw->regs;
+	uint64_t step = v->hw->rflags & X86_DF ? -(uint64_t)exit->pio.len : exit->pio.len;
+	bool repeats = insn->has_rep || insn->has_repne, goes_on = true;
+
+	for (unsigned i = 0; i < STRING_ELEMENTS && goes_on; i++) {
+		if (repeats && !(r[X86_RCX] & index_mask(insn))) {
+			v->vm->hw_ops->advance(v->hw, insn->len);
+			return GO_ON;
+		}
+		int err = string_move(v, exit, &goes_on);
+		if (err == -EFAULT)
+			return goes_on ? GO_ON : come_out(io);
+		if (err < 0)
+			return unreadable(io, insn, "INS or OUTS where there is no memory",
+					  string_gva(v, exit->pio.is_write));
+		index_move(v, exit->pio.is_write ? X86_RSI : X86_RDI, step);
+		if (!repeats) {
+			v->vm->hw_ops->advance(v->hw, insn->len);
+			break;
+		}
+		index_move(v, X86_RCX, UINT64_MAX);
+		goes_on &= !__atomic_load_n(&v->hw->kicked, __ATOMIC_RELAXED);
+	}
+	return goes_on ? GO_ON : come_out(io);
+}
+
+static enum vcpu_exit string_exit(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
 {
 	uint8_t bytes[X86_INSN_MAX];
 	unsigned n = hv_fetch(v, bytes);
 
 	if (!n || x86_decode(bytes, n, (enum x86_code)v->paging.code, &v->mmio.insn) <= 0)
 		return GO_ON; /* it cannot be read any more: it is executed again, or faults */
-	if (v->mmio.insn.op != X86_OP_INS && v->mmio.insn.op != X86_OP_OUTS)
+	/* Another vcpu may have written another instruction there. */
+	if (v->mmio.insn.op != (exit->pio.is_write ? X86_OP_OUTS : X86_OP_INS))
 		return GO_ON;
-	v->is_write = exit->pio.is_write;
-	v->pio_len = exit->pio.len;
-	return string_element(v, io);
+	return string_elements(v, exit, io);
 }
 
-enum vcpu_exit hv_pio_string_end(struct hv_vcpu *v, struct vcpu_io *io)
+static void rax_put(uint64_t *rax, uint32_t value, unsigned len)
 {
-	const struct x86_insn *insn = &v->mmio.insn;
-	uint64_t step = v->hw->rflags & X86_DF ? -(uint64_t)v->pio_len : v->pio_len;
-
-	if (!v->is_write) {
-		gva_t gva = v->vm->hw_ops->seg_base(v->hw, X86_ES) +
-			    (v->hw->regs[X86_RDI] & index_mask(insn));
-		int r = v->mmio_cpu.ops->write(&v->mmio_cpu, gva, v->data, v->pio_len);
-		if (r == -EFAULT)
-			return GO_ON;
-		if (r < 0)
-			return unreadable(io, insn, "INS to where there is no memory", gva);
-	}
-	index_move(v, v->is_write ? X86_RSI : X86_RDI, step);
-	if (!is_repeated(insn)) {
-		v->vm->hw_ops->advance(v->hw, insn->len);
-		return GO_ON;
-	}
-	index_move(v, X86_RCX, UINT64_MAX);
-	/* Between two elements interrupts are taken: a kick goes first. */
-	if (__atomic_load_n(&v->hw->kicked, __ATOMIC_RELAXED))
-		return GO_ON;
-	return string_element(v, io);
+	if (len == 1)
+		*rax = (*rax & ~UINT64_C(0xff)) | (value & 0xff);
+	else if (len == 2)
+		*rax = (*rax & ~UINT64_C(0xffff)) | (value & 0xffff);
+	else
+		*rax = value;
 }
 
-enum vcpu_exit hv_pio_begin(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
-{
-	if (exit->pio.is_string)
-		return string_begin_pio(v, exit, io);
-	v->pio_len = exit->pio.len;
-	v->is_write = exit->pio.is_write;
-	v->insn_len = exit->insn_len;
-	if (v->is_write)
-		memcpy(v->data, &v->hw->regs[X86_RAX], 4);
-	v->unfinished = HV_PIO;
-	io->pio.port = exit->pio.port;
-	return pio_out(v, io);
-}
-
-enum vcpu_exit hv_pio_end(struct hv_vcpu *v, struct vcpu_io *io)
+enum vcpu_exit hv_pio_exit(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
 {
 	uint64_t *rax = &v->hw->regs[X86_RAX];
-	uint32_t value;
+	uint32_t value = (uint32_t)*rax;
 
-	(void)io;
-	memcpy(&value, v->data, sizeof(value));
-	if (!v->is_write && v->pio_len == 1)
-		*rax = (*rax & ~UINT64_C(0xff)) | (value & 0xff);
-	else if (!v->is_write && v->pio_len == 2)
-		*rax = (*rax & ~UINT64_C(0xffff)) | (value & 0xffff);
-	else if (!v->is_write)
-		*rax = value;
-	v->vm->hw_ops->advance(v->hw, v->insn_len);
-	return GO_ON;
+	if (exit->pio.is_string)
+		return string_exit(v, exit, io);
+	bool goes_on = v->ports->access(v->ports, exit->pio.port, exit->pio.len, exit->pio.is_write,
+					&value);
+	if (!exit->pio.is_write)
+		rax_put(rax, value, exit->pio.len);
+	v->vm->hw_ops->advance(v->hw, exit->insn_len);
+	return goes_on ? GO_ON : come_out(io);
 }
 
 /* ---- memory ---- */

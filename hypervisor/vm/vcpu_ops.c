@@ -15,6 +15,11 @@
 #define LEAVES_ORDER 1U
 #define VCPUS_MAX    64U
 
+/* One server. */
+static struct {
+	uint64_t last_number; /* atomic */
+} vms;
+
 static void *pages_alloc(void *arg)
 {
 	(void)arg;
@@ -34,15 +39,23 @@ static const struct npt_pages hv_pages = {
 	.page = phys_to_ptr,
 };
 
-static const struct hw_ops *const back_ends[] = { &svm_hw_ops };
-
-/* The one that this server's CPUs have. */
-static const struct hw_ops *back_end(struct hw_caps *ret, struct err *err)
+const struct hw_ops *hv_back_end(struct hw_caps *ret, struct err *err)
 {
+	static const struct hw_ops *const back_ends[] = { &svm_hw_ops, &vmx_hw_ops };
+
+	/* What the other vendor's says of this CPU is no error: who asked looks at err, too. */
 	for (size_t i = 0; i < ARRAY_SIZE(back_ends); i++) {
-		if (back_ends[i]->probe(ret, err) == 0)
+		struct err why = { 0 };
+		int r = back_ends[i]->probe(ret, &why);
+		if (r == 0)
 			return back_ends[i];
+		if (r == -ENODEV)
+			continue;
+		if (err) /* it is of this vendor */
+			*err = why;
+		return NULL;
 	}
+	(void)err_say(err, ENODEV, "this CPU has neither AMD-V (SVM) nor VT-x (VMX)");
 	return NULL;
 }
 
@@ -50,7 +63,7 @@ static int hv_caps(struct cpu_caps *ret, struct err *err)
 {
 	struct hw_caps hw;
 
-	if (!back_end(&hw, err))
+	if (!hv_back_end(&hw, err))
 		return -err->code;
 	*ret = (struct cpu_caps){ .vcpus = VCPUS_MAX,
 				  .phys_bits = hw.phys_bits,
@@ -58,10 +71,24 @@ static int hv_caps(struct cpu_caps *ret, struct err *err)
 	return 0;
 }
 
+/* The map of what has been zeroed; memory has been added to config->mem by now. */
+static int touch_init(struct hv_vm *vm)
+{
+	const struct guest_mem *mem = vm->mem;
+	gpa_t end = mem->n ? mem->slots[mem->n - 1].gpa + mem->slots[mem->n - 1].size_bytes : 0;
+
+	vm->touch_order = page_order(first_touch_bytes(end));
+	uint64_t *bits = page_alloc(vm->touch_order);
+	if (!bits)
+		return -ENOMEM;
+	first_touch_init(&vm->touch, vm->mem, &vm->npt, bits, end);
+	return 0;
+}
+
 static int hv_vm_create(const struct vm_config *config, struct vm **ret, struct err *err)
 {
 	struct hw_caps caps;
-	const struct hw_ops *ops = back_end(&caps, err);
+	const struct hw_ops *ops = hv_back_end(&caps, err);
 
 	if (!ops)
 		return -err->code;
@@ -70,13 +97,20 @@ static int hv_vm_create(const struct vm_config *config, struct vm **ret, struct 
 		return err_say(err, ENOMEM, "no memory for a virtual machine");
 	vm->base.ops = &hv_cpu_ops;
 	vm->hw_ops = ops;
+	vm->number = __atomic_add_fetch(&vms.last_number, 1, __ATOMIC_RELAXED);
 	vm->mem = config->mem;
 	vm->phys_bits = caps.phys_bits < 48 ? caps.phys_bits : 48;
 	if (npt_init(&vm->npt, ops->npt_format, &hv_pages, caps.has_1g) < 0) {
 		page_free(vm, 0);
 		return err_say(err, ENOMEM, "no memory for nested page tables");
 	}
+	if (touch_init(vm) < 0) {
+		npt_fini(&vm->npt);
+		page_free(vm, 0);
+		return err_say(err, ENOMEM, "no memory for a map of guest memory");
+	}
 	vm->hw = (struct hw_vm){ .npt = &vm->npt, .tsc_offset = -tsc_read() };
+	vm->tsc_hz = clock_tsc_hz();
 	*ret = &vm->base;
 	return 0;
 }
@@ -85,15 +119,16 @@ static void hv_vm_destroy(struct vm *base)
 {
 	if (!base)
 		return;
-	npt_fini(&hv_vm_of(base)->npt);
-	page_free(hv_vm_of(base), 0);
+	struct hv_vm *vm = hv_vm_of(base);
+	vm->mem->there = NULL;
+	page_free(vm->touch.there, vm->touch_order);
+	npt_fini(&vm->npt);
+	page_free(vm, 0);
 }
 
 static int hv_slot_set(struct vm *base, const struct mem_slot *slot, struct err *err)
 {
-	struct hv_vm *vm = hv_vm_of(base);
-	int r = npt_map(&vm->npt, slot->gpa, slot->size_bytes, ptr_to_phys(slot->hva),
-			slot->read_only);
+	int r = first_touch_add(&hv_vm_of(base)->touch, slot);
 
 	return r < 0 ? err_set(err, -r, "map guest memory at 0x%llx", (unsigned long long)slot->gpa)
 		     : 0;
@@ -140,7 +175,11 @@ void hv_vcpu_load(struct hv_vcpu *v)
 	if (v->is_loaded)
 		return;
 	__atomic_store_n(&v->loaded_on, cpu_this()->index, __ATOMIC_RELAXED);
+	hv_vcpu_alone(v);
 	v->vm->hw_ops->load(v->hw);
+	if (v->tsc_is_shifted)
+		v->vm->hw_ops->tsc_offset_set(v->hw, v->tsc_offset);
+	v->tsc_is_shifted = false;
 	__atomic_store_n(&v->is_loaded, true, __ATOMIC_SEQ_CST);
 }
 
@@ -191,6 +230,7 @@ static int hv_state_set(struct vcpu *base, const struct x86_state *state)
 	v->again.type = v->exception.type = HW_EVENT_NONE;
 	v->nmi_pending = false;
 	v->vector = -1;
+	v->cr8_below = 0;
 	v->is_busy = true; /* a window may be open */
 	return 0;
 }
@@ -266,6 +306,13 @@ static void hv_cr8_set(struct vcpu *base, uint8_t cr8)
 	v->vm->hw_ops->cr8_set(v->hw, cr8);
 }
 
+void hv_cr8_below(struct hv_vcpu *v, uint8_t limit)
+{
+	if (limit != v->cr8_below)
+		v->vm->hw_ops->cr8_below(v->hw, limit);
+	v->cr8_below = limit;
+}
+
 static uint64_t hv_apic_base_get(struct vcpu *base)
 {
 	return hv_vcpu_of(base)->apic_base;
@@ -273,8 +320,7 @@ static uint64_t hv_apic_base_get(struct vcpu *base)
 
 static uint64_t hv_tsc_hz(struct vcpu *base)
 {
-	(void)base;
-	return clock_tsc_hz();
+	return hv_vcpu_of(base)->vm->tsc_hz;
 }
 
 const struct cpu_ops hv_cpu_ops = {

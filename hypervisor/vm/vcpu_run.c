@@ -42,6 +42,8 @@ static void deliver(struct hv_vcpu *v)
 	const struct hw_ops *ops = v->vm->hw_ops;
 
 	if (v->exception.type != HW_EVENT_NONE) {
+		/* A fault's frame has RF (Intel SDM 3B, Instruction-Breakpoint Exception Condition); the CPU takes it as it is. */
+		v->hw->rflags |= X86_RFLAGS_RF;
 		give(v, &v->exception);
 	} else if (v->again.type == HW_EVENT_EXCEPTION ||
 		   (v->again.type == HW_EVENT_NMI && ops->nmi_open(v->hw)) ||
@@ -60,7 +62,11 @@ static void deliver(struct hv_vcpu *v)
 	if (wanted != v->window_is_open)
 		ops->window(v->hw, wanted);
 	v->window_is_open = wanted;
-	v->is_busy = wanted || v->nmi_pending || v->again.type != HW_EVENT_NONE ||
+	wanted = v->nmi_pending || v->again.type == HW_EVENT_NMI;
+	if (wanted || v->nmi_window_is_open)
+		ops->nmi_window(v->hw, wanted);
+	v->nmi_window_is_open = wanted;
+	v->is_busy = v->window_is_open || v->nmi_pending || v->again.type != HW_EVENT_NONE ||
 		     v->exception.type != HW_EVENT_NONE;
 }
 
@@ -145,24 +151,43 @@ static enum vcpu_exit forbidden(struct hv_vcpu *v, uint8_t vector)
 	return GO_ON;
 }
 
-/* A translation that is there after all: somebody mapped it meanwhile, or an emulator kept an old one. Once. */
-static bool is_spurious(struct hv_vcpu *v, const struct hw_exit *exit)
+/* Of a slot that is there by now, and may be accessed so. */
+static bool is_memory(const struct hv_vcpu *v, const struct hw_exit *exit)
+{
+	return first_touch_has(&v->vm->touch, exit->npf.gpa) &&
+	       !(exit->npf.is_write && !mem_hva_rw(v->vm->mem, exit->npf.gpa, 1));
+}
+
+/*
+ * Somebody mapped it meanwhile, or an emulator kept an old translation: again, once for each time that the memory came. No access to
+ * memory becomes one to a device.
+ */
+static enum vcpu_exit enter_again(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
 {
 	gpa_t page = exit->npf.gpa & ~UINT64_C(0xfff);
 
-	if (page == v->spurious_gpa || npt_translate(&v->vm->npt, page, NULL) == UINT64_MAX)
-		return false;
-	if (exit->npf.is_write && !mem_hva_rw(v->vm->mem, page, 1))
-		return false;
+	if (page == v->spurious_gpa)
+		return failed(v, io, "the CPU does not reach memory that is there", exit->npf.gpa);
+	hv_vcpu_forget(v);
 	v->spurious_gpa = page;
-	v->vm->hw_ops->flush(v->hw);
-	return true;
+	return GO_ON;
 }
 
 static enum vcpu_exit npf_exit(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
 {
-	if (is_spurious(v, exit))
+	enum first_touch_result touched = first_touch_fault(&v->vm->touch, exit->npf.gpa);
+
+	if (touched == FIRST_TOUCH_DONE)
 		return GO_ON;
+	if (touched == FIRST_TOUCH_NONE_LEFT)
+		return failed(
+			v, io,
+			v->vm->touch.is_asked
+				? "the guest uses memory that it gave back"
+				: "the server has no memory left for what the guest gave back",
+			exit->npf.gpa);
+	if (is_memory(v, exit))
+		return enter_again(v, exit, io);
 	v->spurious_gpa = UINT64_MAX;
 	if (exit->npf.is_fetch)
 		return failed(v, io, "the guest executes where it has no memory", exit->npf.gpa);
@@ -170,6 +195,21 @@ static enum vcpu_exit npf_exit(struct hv_vcpu *v, const struct hw_exit *exit, st
 		return failed(v, io, "the guest's page tables are where it has no memory",
 			      exit->npf.gpa);
 	return hv_mmio_begin(v, exit, io);
+}
+
+/*
+ * Out to the scheduler each time: a guest can have tasks whose beginning causes the next switch, without end and without
+ * an instruction between them that a host's interrupt could end.
+ */
+static __attribute__((noinline)) enum vcpu_exit
+task_exit(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
+{
+	int r = hv_task_exit(v, exit);
+
+	if (r == -EIO)
+		return failed(v, io, "the guest switches tasks where it has no memory",
+			      exit->task.selector);
+	return r < 0 ? VCPU_EXIT_SHUTDOWN : VCPU_EXIT_KICKED;
 }
 
 static enum vcpu_exit simple_exit(struct hv_vcpu *v, const struct hw_exit *exit, struct vcpu_io *io)
@@ -189,7 +229,17 @@ static enum vcpu_exit simple_exit(struct hv_vcpu *v, const struct hw_exit *exit,
 	case HW_EXIT_CACHE: /* no cache of the guest's is to be written back: its memory is coherent */
 		(void)advance(v, exit);
 		return GO_ON;
-	case HW_EXIT_HYPERCALL: /* there are none */
+	case HW_EXIT_HYPERCALL:
+		if (advance(v, exit))
+			hv_hypercall_exit(v);
+		return GO_ON;
+	case HW_EXIT_CR4:
+		hv_cr4_exit(v);
+		return GO_ON;
+	case HW_EXIT_CR8:
+		return hv_cr8_exit(v) ? VCPU_EXIT_IRQ_WINDOW : GO_ON;
+	case HW_EXIT_TASK:
+		return task_exit(v, exit, io);
 	case HW_EXIT_FORBIDDEN:
 		return forbidden(v, VECTOR_UD);
 	case HW_EXIT_PRIVILEGED:
@@ -211,7 +261,7 @@ static enum vcpu_exit handle(struct hv_vcpu *v, const struct hw_exit *exit, stru
 			hv_cpuid_exit(v);
 		return GO_ON;
 	case HW_EXIT_PIO:
-		return hv_pio_begin(v, exit, io);
+		return hv_pio_exit(v, exit, io);
 	case HW_EXIT_MSR:
 		return msr_exit(v, exit, io);
 	case HW_EXIT_NPF:
@@ -228,10 +278,6 @@ static enum vcpu_exit finish(struct hv_vcpu *v, struct vcpu_io *io)
 
 	v->unfinished = HV_NOTHING;
 	switch (what) {
-	case HV_PIO:
-		return hv_pio_end(v, io);
-	case HV_PIO_STRING:
-		return hv_pio_string_end(v, io);
 	case HV_MMIO:
 		return hv_mmio_end(v, io);
 	case HV_MSR:
@@ -254,6 +300,8 @@ enum vcpu_exit hv_run(struct vcpu *base, struct vcpu_io *io)
 		v->vm->hw_ops->enter(v->hw, &exit);
 		v->exits[exit.kind]++;
 		if (v->hw->interrupted.type != HW_EVENT_NONE) {
+			v->nmi_pending |=
+				v->again.type == HW_EVENT_NMI; /* an exception went first */
 			v->again = v->hw->interrupted;
 			v->is_busy = true;
 		}
@@ -270,11 +318,14 @@ const char *hv_exit_name(unsigned kind)
 		[HW_EXIT_HLT] = "hlt",
 		[HW_EXIT_HYPERCALL] = "hypercall",
 		[HW_EXIT_XSETBV] = "xsetbv",
+		[HW_EXIT_CR4] = "cr4",
+		[HW_EXIT_CR8] = "cr8",
 		[HW_EXIT_CACHE] = "cache",
 		[HW_EXIT_MSR] = "msr",
 		[HW_EXIT_PIO] = "pio",
 		[HW_EXIT_NPF] = "npf",
 		[HW_EXIT_WINDOW] = "window",
+		[HW_EXIT_TASK] = "task",
 		[HW_EXIT_FORBIDDEN] = "forbidden",
 		[HW_EXIT_PRIVILEGED] = "privileged",
 		[HW_EXIT_SHUTDOWN] = "shutdown",

@@ -185,7 +185,8 @@ enum agent_mount_kind {
 
 /*
  * source\0 type\0 target\0 options\0 follow. source: "vda" (a disk's name in /sys/block), "id=SERIAL" (virtio-blk's
- * 20 bytes, virtio 1.2, 5.2.6), or a virtio-fs tag. type: "ext4", "erofs", "virtiofs"; "" for a tmpfs. options: as mount(8)'s.
+ * 20 bytes, virtio 1.2, 5.2.6), or "TAG:NAME": what is called so in a virtio-fs. type: "ext4", "erofs", "virtiofs"; "" for a
+ * tmpfs. options: as mount(8)'s, but for a virtio-fs none. A ROOT that is a virtiofs, and not read-only, is no layer: what is written goes there.
  */
 struct agent_mount {
 	uint32_t kind;	/* enum agent_mount_kind */

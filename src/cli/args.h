@@ -61,6 +61,8 @@ const struct args_value *args_list(const struct args *args, const char *name);
  * seconds; a point in time is RFC 3339, seconds since the epoch, or how long ago ("10m").
  */
 int args_size(const char *text, const char *flag, int64_t *ret_bytes, struct err *err);
+/* of a network: "10m", "1.5gbit" are bits a second, powers of 1000 */
+int args_bit_rate(const char *text, const char *flag, int64_t *ret_bits, struct err *err);
 int args_int(const char *text, const char *flag, int64_t min, int64_t max, int64_t *ret,
 	     struct err *err);
 int args_bool(const char *text, const char *flag, bool *ret, struct err *err);

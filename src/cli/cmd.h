@@ -21,6 +21,7 @@ struct cmd_alias {
 struct cli {
 	const char *root;     /* --root, or NULL */
 	const char *run_root; /* --run-root, or NULL */
+	const char *host;     /* --host, or NULL */
 	struct manager manager;
 	bool opened;
 	/* what there is to complete: main's tables */

@@ -11,6 +11,8 @@
 #include "cli/args.h"
 
 #define LIMITS_MEMORY_MIN (INT64_C(6) << 20) /* bytes: docs/spec.md, memory_bytes */
+#define LIMITS_RATE_MIN	  INT64_C(8000)	     /* bits a second: likewise, ingress_bits */
+#define LIMITS_RATE_MAX	  INT64_C(1000000000000)
 
 static int limits_set(json_t *limits, const char *key, int64_t value, bool lift, struct err *err)
 {
@@ -154,6 +156,31 @@ static int limits_io(const struct args *args, json_t *limits, struct err *err)
 	return r < 0 || !json_array_size(list) ? r : flag_set(limits, "io", TAKE(list), err);
 }
 
+/* Of its network; 0 lifts it. */
+static int limits_rates(const struct args *args, bool update, json_t *limits, struct err *err)
+{
+	static const char *const rates[][2] = { { "ingress-rate", "ingress_bits" },
+						{ "egress-rate", "egress_bits" } };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(rates); i++) {
+		const char *text = args_text(args, rates[i][0], NULL);
+		char flag[32] = "--";
+		int64_t bits = 0;
+		if (!text)
+			continue;
+		strncat(flag, rates[i][0], sizeof(flag) - 3);
+		r = args_bit_rate(text, flag, &bits, err);
+		if (r == 0 && bits && (bits < LIMITS_RATE_MIN || bits > LIMITS_RATE_MAX))
+			return err_say(err, ERANGE,
+				       "%s: %s is not between 8kbit and 1000gbit a second", flag,
+				       text);
+		if (r == 0 && (bits || update))
+			r = limits_set(limits, rates[i][1], bits, !bits, err);
+	}
+	return r;
+}
+
 int flag_limits(const struct args *args, bool update, json_t *limits, struct err *err)
 {
 	const char *pids = args_text(args, "pids-limit", NULL);
@@ -162,6 +189,7 @@ int flag_limits(const struct args *args, bool update, json_t *limits, struct err
 
 	r = r < 0 ? r : limits_cpu(args, update, limits, err);
 	r = r < 0 ? r : limits_io(args, limits, err);
+	r = r < 0 ? r : limits_rates(args, update, limits, err);
 	if (r < 0 || !pids)
 		return r;
 	r = args_int(pids, "--pids-limit", -1, 4194304, &n, err);

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <signal.h>
+
 #include "base/core/macros.h"
 #include "cli/verb.h"
 #include "cli/verbs.h"
@@ -23,7 +25,9 @@ static int kill_run(struct cli *cli, const struct args *args, struct err *err)
 
 	/* a bad flag is reported once */
 	int r = args_signal(args_text(args, "signal", "KILL"), "--signal", &sig, err);
-	return r < 0 ? r : verb_each(cli, args, kill_one, err);
+	return r < 0 ? r
+		     : verb_each_host(cli, args, kill_one, sig == SIGKILL ? HOST_KILL : HOST_NONE,
+				      err);
 }
 
 const struct cmd cmd_kill = {

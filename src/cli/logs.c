@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,6 +37,19 @@ static int logs_read(const struct args *args, struct logs_opts *ret, struct err 
 	return r;
 }
 
+/* Without a name: the server's. What the hypervisor printed has no times. */
+static int logs_server(struct cli *cli, const struct args *args, struct err *err)
+{
+	if (!cli->host)
+		return err_say(err, EINVAL,
+			       "logs: of which INSTANCE? Without one it is a server's own console, "
+			       "which --host names");
+	if (args_on(args, "timestamps") || args_text(args, "tail", NULL) ||
+	    args_text(args, "since", NULL) || args_text(args, "until", NULL))
+		return err_say(err, EINVAL, "of a server's own console: --follow only");
+	return host_logs(cli, args_on(args, "follow"), err);
+}
+
 static int logs_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(instance_fini) struct instance instance = { 0 };
@@ -45,16 +59,20 @@ static int logs_run(struct cli *cli, const struct args *args, struct err *err)
 	int r = logs_read(args, &opts, err);
 	if (r < 0)
 		return r;
+	if (!args->argc)
+		return logs_server(cli, args, err);
 	r = verb_find(cli, args->argv[0], &manager, &instance, err);
+	if (r == -ENOENT) /* what was said stands where there is no such guest either */
+		return host_guest_logs(cli, args->argv[0], err);
 	return r < 0 ? r : manager_logs(manager, &instance, &opts, stdout, stderr, err);
 }
 
 const struct cmd cmd_logs = {
 	.name = "logs",
-	.operands = "INSTANCE",
+	.operands = "[INSTANCE]",
 	.summary = "Print what an instance wrote",
+	.notes = "With --host and no INSTANCE: what the server itself printed.",
 	.opts = logs_opts,
-	.min_operands = 1,
 	.max_operands = 1,
 	.run = logs_run,
 };

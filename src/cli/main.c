@@ -7,6 +7,7 @@
 #include "base/os/log.h"
 #include "cli/cmd.h"
 #include "cli/help.h"
+#include "cli/host.h"
 #include "cli/suggest.h"
 #include "cli/verbs.h"
 
@@ -30,6 +31,7 @@ static const struct cmd_alias main_aliases[] = {
 static const struct opt main_opts[] = {
 	{ 0, OPT_TEXT, "root", "DIR", "where images, volumes and instances are kept" },
 	{ 0, OPT_TEXT, "run-root", "DIR", "where what ends with a reboot is kept" },
+	{ 0, OPT_TEXT, "host", "CHANNEL", "a server of strata-hv: serial line, socket, or lab" },
 	{ 'D', OPT_SWITCH, "debug", NULL, "tell on standard error what is done" },
 	{ 'v', OPT_SWITCH, "version", NULL, "print the version" },
 	{ 0 },
@@ -50,6 +52,10 @@ int cli_manager(struct cli *cli, struct manager **ret, struct err *err)
 		if (r < 0)
 			return r;
 		cli->opened = true;
+		if (cli->host)
+			r = host_use(cli, err);
+		if (r < 0)
+			return r;
 	}
 	*ret = &cli->manager;
 	return 0;
@@ -175,6 +181,7 @@ static int main_words(struct cli *cli, int argc, char **argv, struct err *err)
 		log_debug_enable();
 	cli->root = args_text(&args, "root", NULL);
 	cli->run_root = args_text(&args, "run-root", NULL);
+	cli->host = args_text(&args, "host", NULL);
 	if (args_on(&args, "version")) {
 		(void)puts("strata version " STRATA_VERSION); /* main_flush() looks at it */
 		return 0;

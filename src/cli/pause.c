@@ -12,7 +12,7 @@ static int pause_one(struct manager *manager, struct instance *instance, const s
 
 static int pause_run(struct cli *cli, const struct args *args, struct err *err)
 {
-	return verb_each(cli, args, pause_one, err);
+	return verb_each_host(cli, args, pause_one, HOST_PAUSE, err);
 }
 
 const struct cmd cmd_pause = {

@@ -35,6 +35,7 @@ struct ps_list {
 	struct instance *instances;
 	size_t n;
 	struct ports ports;
+	const struct manager *manager;
 };
 
 static void ps_list_fini(struct ps_list *list)
@@ -112,7 +113,10 @@ static void ps_row_table(struct table *table, const struct ps_list *list,
 	ports_text(&list->ports, instance->id, scratch);
 	table_add(table, buf_str(scratch));
 	table_add(table, instance->name);
-	table_add(table, instance->virt);
+	scratch->len = 0;
+	(void)buf_adds(scratch, instance->virt); /* a failure is sticky */
+	(void)buf_adds(scratch, host_is_lab(list->manager, instance->virt) ? " (lab)" : "");
+	table_add(table, buf_str(scratch));
 }
 
 static json_t *ps_row_json(const struct ps_list *list, const struct instance *instance)
@@ -120,17 +124,19 @@ static json_t *ps_row_json(const struct ps_list *list, const struct instance *in
 	const json_t *spec = instance->spec;
 	AUTO(json_decref_p) json_t *published = ports_json(&list->ports, instance->id);
 	json_t *ports = json_array_size(published) ? published : json_object_get(spec, "ports");
+	const bool lab = host_is_lab(list->manager, json_str(spec, "virt", ""));
 	char status[80];
 
 	return json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:O?, s:O?, s:O?, s:s, s:o, s:o, s:o, s:i, s:i, s:s}",
+		"{s:s, s:s, s:s, s:s, s:s, s:O?, s:O?, s:O?, s:s, s:o, s:o, s:o, s:i, s:i, s:s, s:o*}",
 		"id", instance->id, "name", instance->name, "image", json_str(spec, "image", ""),
 		"virt", json_str(spec, "virt", ""), "state", instance_state_name(instance->state),
 		"args", json_object_get(spec, "args"), "ports", ports, "labels",
 		json_object_get(spec, "labels"), "status", ps_status(instance, status), "created",
 		verb_time(instance->created_ns), "started", verb_time(instance->started_ns),
 		"finished", verb_time(instance->finished_ns), "exit_code", instance->exit_code,
-		"pid", (int)instance->pid, "health", status_health_name(instance->health));
+		"pid", (int)instance->pid, "health", status_health_name(instance->health), "lab",
+		lab ? json_true() : NULL);
 }
 
 /* the next one that is asked for; NULL: that was all */
@@ -157,7 +163,27 @@ static void ps_print_ids(const struct ps *ps, const struct ps_list *list)
 			     instance->id); /* main() looks at ferror(stdout) */
 }
 
-static int ps_print_json(const struct ps *ps, const struct ps_list *list, struct err *err)
+static int ps_json_server(struct cli *cli, json_t *rows, struct err *err)
+{
+	AUTO(json_decref_p) json_t *guests = NULL;
+	json_t *guest;
+	size_t i;
+	int r = host_guests(cli, &guests, err);
+
+	json_array_foreach(guests, i, guest)
+	{
+		if (r == 0 && (json_object_set_new(guest, "virt", json_string("bare-metal")) ||
+			       json_object_set_new(guest, "server", json_true()) ||
+			       (host_is_lab(&cli->manager, "bare-metal") &&
+				json_object_set_new(guest, "lab", json_true()))))
+			r = err_set(err, ENOMEM, "make the list");
+		r = r < 0 ? r : verb_row(rows, json_incref(guest), err);
+	}
+	return r;
+}
+
+static int ps_print_json(struct cli *cli, const struct ps *ps, const struct ps_list *list,
+			 struct err *err)
 {
 	AUTO(json_decref_p) json_t *rows = json_array();
 	const struct instance *instance;
@@ -166,6 +192,7 @@ static int ps_print_json(const struct ps *ps, const struct ps_list *list, struct
 
 	for (size_t at = 0; r == 0 && (instance = ps_next(ps, list, &at, &shown));)
 		r = verb_row(rows, ps_row_json(list, instance), err);
+	r = r < 0 ? r : ps_json_server(cli, rows, err);
 	return r < 0 ? r : print_json(rows, err);
 }
 
@@ -193,10 +220,11 @@ static int ps_print_table(const struct ps *ps, const struct ps_list *list, struc
 	return r;
 }
 
-static int ps_print(const struct ps *ps, const struct ps_list *list, struct err *err)
+static int ps_print(struct cli *cli, const struct ps *ps, const struct ps_list *list,
+		    struct err *err)
 {
 	if (!ps->quiet)
-		return ps->json ? ps_print_json(ps, list, err) : ps_print_table(ps, list, err);
+		return ps->json ? ps_print_json(cli, ps, list, err) : ps_print_table(ps, list, err);
 	ps_print_ids(ps, list);
 	return 0;
 }
@@ -221,6 +249,32 @@ static int ps_read(const struct args *args, struct ps *ret, struct err *err)
 	return 0;
 }
 
+/* Those that the server of --host began by itself: not instances, but guests that share it with them. */
+static int ps_print_server(struct cli *cli, const struct ps *ps, struct err *err)
+{
+	AUTO(json_decref_p) json_t *guests = NULL;
+	const json_t *guest;
+	size_t i;
+
+	if (!cli->host || ps->quiet || ps->json)
+		return 0;
+	int r = host_guests(cli, &guests, err);
+	if (r < 0)
+		return r;
+	if (json_array_size(guests))
+		(void)puts(
+			"\nGuests that the server started:"); /* main() looks at ferror(stdout) */
+	json_array_foreach(guests, i, guest)
+	{
+		char size[32];
+		verb_size(json_int(guest, "memory_bytes", 0), size);
+		(void)printf("  %-31s %-8s %lld vcpus, %s\n", json_str(guest, "name", ""),
+			     json_str(guest, "state", ""), (long long)json_int(guest, "vcpus", 0),
+			     size);
+	}
+	return 0;
+}
+
 static int ps_run(struct cli *cli, const struct args *args, struct err *err)
 {
 	AUTO(ps_list_fini) struct ps_list list = { 0 };
@@ -231,12 +285,14 @@ static int ps_run(struct cli *cli, const struct args *args, struct err *err)
 	r = r < 0 ? r : cli_manager(cli, &manager, err);
 	if (r < 0)
 		return r;
+	list.manager = manager;
 	/* Filters look at labels, too. */
 	bool spec = ps.filters->count || (ps.json && !ps.quiet);
 	r = manager_list(manager, ps.all, spec ? LIST_SUMMARY : LIST_SHOWN, &list.instances,
 			 &list.n, err);
 	r = r < 0 || ps.quiet ? r : ports_load(manager, NULL, &list.ports, err);
-	return r < 0 ? r : ps_print(&ps, &list, err);
+	r = r < 0 ? r : ps_print(cli, &ps, &list, err);
+	return r < 0 ? r : ps_print_server(cli, &ps, err);
 }
 
 const struct cmd cmd_ps = {

@@ -12,7 +12,7 @@ static int resume_one(struct manager *manager, struct instance *instance, const 
 
 static int resume_run(struct cli *cli, const struct args *args, struct err *err)
 {
-	return verb_each(cli, args, resume_one, err);
+	return verb_each_host(cli, args, resume_one, HOST_RESUME, err);
 }
 
 const struct cmd cmd_resume = {

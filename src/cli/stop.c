@@ -41,7 +41,7 @@ static int stop_run(struct cli *cli, const struct args *args, struct err *err)
 	int64_t timeout_ms;
 
 	int r = stop_timeout(args, &timeout_ms, err); /* a bad flag is reported once */
-	return r < 0 ? r : verb_each(cli, args, stop_one, err);
+	return r < 0 ? r : verb_each_host(cli, args, stop_one, HOST_STOP, err);
 }
 
 const struct cmd cmd_stop = {

@@ -20,6 +20,8 @@ static const struct opt update_opts[] = {
 	{ 0, OPT_LIST, "device-write-bps", "DISK:SIZE", "bytes a second from and to a disk" },
 	{ 0, OPT_LIST, "device-read-iops", "DISK:N", NULL },
 	{ 0, OPT_LIST, "device-write-iops", "DISK:N", "requests a second (0: no limit)" },
+	{ 0, OPT_TEXT, "ingress-rate", "RATE", NULL },
+	{ 0, OPT_TEXT, "egress-rate", "RATE", "bits a second to and from it: 10m (0: no limit)" },
 	{ 0 },
 };
 

@@ -44,6 +44,35 @@ int args_size(const char *text, const char *flag, int64_t *ret_bytes, struct err
 		       text);
 }
 
+/* As tc(8) has them: "mbit", "m", each a thousand times the one before. */
+static bool values_bit_rate(const char *text, int64_t *ret_bits)
+{
+	static const char units[] = "kmgt";
+	struct decimal d;
+	uint64_t times = 1;
+
+	if (!decimal_read(&text, &d))
+		return false;
+	const char *unit = *text ? strchr(units, tolower((unsigned char)*text)) : NULL;
+	if (unit) {
+		text++;
+		for (const char *c = units; c <= unit; c++)
+			times *= 1000;
+	}
+	if (!strncasecmp(text, "bit", 3))
+		text += 3;
+	return !*text && decimal_times(d, times, ret_bits);
+}
+
+int args_bit_rate(const char *text, const char *flag, int64_t *ret_bits, struct err *err)
+{
+	if (values_bit_rate(text, ret_bits))
+		return 0;
+	return err_say(err, EINVAL,
+		       "%s: '%s' is not a rate; write bits a second, or 512k, 10mbit, 1.5g", flag,
+		       text);
+}
+
 int args_int(const char *text, const char *flag, int64_t min, int64_t max, int64_t *ret,
 	     struct err *err)
 {

@@ -32,16 +32,24 @@ int verb_find(struct cli *cli, const char *ref, struct manager **ret_manager, st
 }
 
 static int verb_one(struct cli *cli, const char *ref, const struct args *args, verb_fn fn,
-		    struct err *err)
+		    enum host_verb host, struct err *err)
 {
 	AUTO(instance_fini) struct instance instance = { 0 };
 	struct manager *manager;
 
 	int r = verb_find(cli, ref, &manager, &instance, err);
+	if (r == -ENOENT) /* what verb_find() said stands where there is no such guest either */
+		return host_guest(cli, ref, host, args, err);
 	return r < 0 ? r : fn(manager, &instance, args, err);
 }
 
 int verb_each(struct cli *cli, const struct args *args, verb_fn fn, struct err *err)
+{
+	return verb_each_host(cli, args, fn, HOST_NONE, err);
+}
+
+int verb_each_host(struct cli *cli, const struct args *args, verb_fn fn, enum host_verb host,
+		   struct err *err)
 {
 	struct manager *manager;
 	bool failed = false;
@@ -51,7 +59,7 @@ int verb_each(struct cli *cli, const struct args *args, verb_fn fn, struct err *
 		return r;
 	for (int i = 0; i < args->argc; i++) {
 		*err = (struct err){ 0 };
-		if (verb_one(cli, args->argv[i], args, fn, err) < 0) {
+		if (verb_one(cli, args->argv[i], args, fn, host, err) < 0) {
 			failed = true;
 			log_error(err);
 		} else {

@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "cli/cmd.h"
+#include "cli/host.h"
 
 #define ID_SHORT 12 /* digits of an id that lists show */
 
@@ -15,6 +16,9 @@ typedef int (*verb_fn)(struct manager *manager, struct instance *instance, const
  * One that fails is reported and the next one tried. Return: 0, or EXIT_STRATA when any failed.
  */
 int verb_each(struct cli *cli, const struct args *args, verb_fn fn, struct err *err);
+/* verb_each_host() - the same; a guest that the server of --host started by itself is done this to: @host */
+int verb_each_host(struct cli *cli, const struct args *args, verb_fn fn, enum host_verb host,
+		   struct err *err);
 /* verb_remove() - likewise for names of things in the store. */
 int verb_remove(struct cli *cli, const struct args *args,
 		int (*remove)(struct store *store, const char *name, struct err *err),

@@ -11,4 +11,4 @@ extern const struct cmd cmd_attach, cmd_boot, cmd_compare, cmd_completion, cmd_c
 extern const struct cmd cmd_image, cmd_image_build_bench, cmd_image_export, cmd_image_import,
 	cmd_image_kernel, cmd_image_list, cmd_image_pull, cmd_image_rm, cmd_image_tag;
 extern const struct cmd cmd_import_openvz;
-extern const struct cmd cmd_baremetal, cmd_network, cmd_volume;
+extern const struct cmd cmd_baremetal, cmd_baremetal_disk, cmd_network, cmd_volume;

@@ -12,7 +12,7 @@
 
 /* A further architecture is one entry here: COLUMN_STRATA (columns.h) is all that one of ours takes. */
 const struct column_ops *const columns[] = {
-	&column_host, &column_os_level, &column_hybrid,	  &column_hosted,
+	&column_host, &column_os_level, &column_hybrid,	  &column_hosted, &column_bare_metal,
 	&column_crun, &column_qemu_tcg, &column_qemu_kvm, NULL,
 };
 

@@ -65,6 +65,7 @@ struct column {
 struct column_ops {
 	const char *id, *title, *baseline;
 	bool peer;
+	bool asked_only; /* not among all that can run here: it takes its time, and is wanted by name */
 	/* Whether this host can: a line for how, or why not. No side effects. Return: whether. */
 	bool (*probe)(const struct column_setup *setup, char how[240], char why[240]);
 	int (*open)(struct column *column, struct err *err);

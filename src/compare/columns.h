@@ -5,7 +5,7 @@
 #include "compare/column.h"
 
 extern const struct column_ops column_host, column_crun, column_qemu_tcg, column_qemu_kvm;
-extern const struct column_ops column_os_level, column_hybrid, column_hosted;
+extern const struct column_ops column_os_level, column_hybrid, column_hosted, column_bare_metal;
 
 int strata_open(struct column *column, struct err *err);
 void strata_close(struct column *column);
@@ -26,8 +26,9 @@ int strata_exits(struct column *column, struct exit_counts *ret, uint64_t *ret_c
 bool strata_probe(const struct column_setup *setup, const char *engine, char how[240],
 		  char why[240]);
 
-/* An architecture of ours: @engine is the value of --virt, and the column's id; @counts: strata_exits where it runs machines, else NULL. */
-#define COLUMN_STRATA(symbol, engine, words, counts)                                               \
+/* An architecture of ours: @engine is the value of --virt, and the column's id; @base: what its ratios are to; @counts: strata_exits where it
+ * runs machines, else NULL; @asked: asked_only. */
+#define COLUMN_STRATA(symbol, engine, words, base, counts, asked)                                  \
 	static bool symbol##_probe(const struct column_setup *setup, char how[240], char why[240]) \
 	{                                                                                          \
 		return strata_probe(setup, engine, how, why);                                      \
@@ -35,7 +36,8 @@ bool strata_probe(const struct column_setup *setup, const char *engine, char how
 	const struct column_ops symbol = {                                                         \
 		.id = engine,                                                                      \
 		.title = words,                                                                    \
-		.baseline = "host",                                                                \
+		.baseline = base,                                                                  \
+		.asked_only = asked,                                                               \
 		.probe = symbol##_probe,                                                           \
 		.open = strata_open,                                                               \
 		.close = strata_close,                                                             \

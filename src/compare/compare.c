@@ -28,9 +28,11 @@ static bool compare_listed(const char *const *list, const char *name)
 	return false;
 }
 
-static bool compare_wants_column(const struct compare_request *request, const char *id)
+static bool compare_wants_column(const struct compare_request *request,
+				 const struct column_ops *ops)
 {
-	return !request->virt || !strcmp(id, columns[0]->id) || compare_listed(request->virt, id);
+	return request->virt ? ops == columns[0] || compare_listed(request->virt, ops->id)
+			     : !ops->asked_only;
 }
 
 static bool compare_wants_metric(const struct compare_request *request, const char *id)
@@ -165,7 +167,7 @@ static int compare_fresh(struct comparison *c, struct err *err)
 	if (!result->image || !result->host || (!c->request->suite && !result->command))
 		return err_set(err, ENOMEM, "compare");
 	for (size_t i = 0; columns[i] && r == 0; i++)
-		r = compare_wants_column(c->request, columns[i]->id)
+		r = compare_wants_column(c->request, columns[i])
 			    ? compare_add_column(c, columns[i], err)
 			    : 0;
 	for (size_t i = 0; c->request->suite && metrics[i] && r == 0; i++)
@@ -248,7 +250,9 @@ static int compare_open(struct comparison *c, struct err *err)
 		const struct result_column *column = &c->result->columns[i];
 		const struct column_ops *ops = column_find(column->id);
 		struct err why = { 0 };
-		if (column->why || !ops || !compare_wants_column(c->request, column->id))
+		/* Without --virt: all that the file has, which was asked for when it was begun. */
+		if (column->why || !ops ||
+		    (c->request->virt && !compare_wants_column(c->request, ops)))
 			continue;
 		c->columns[i] = (struct column){ .ops = ops, .setup = &c->setup.view };
 		int r = ops->open(&c->columns[i], &why);

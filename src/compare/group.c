@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,7 +16,7 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 
-#define GROUP_END_MS  2000 /* for what still cleans up behind a command that ended */
+#define GROUP_END_MS  10000 /* for what still cleans up behind a command that ended */
 #define GROUP_LOOK_US 500
 #define GROUP_ROOM                                                                                 \
 	(INT64_C(1) << 50) /* a limit that limits nothing: so that memory is counted on v2, too */
@@ -57,10 +59,20 @@ static bool group_sweep_in(const struct cgroup_layout *layout, const char *mount
 	return all;
 }
 
-/* A directory and those in it; rmdir(2) of a cgroup that has processes fails, and so does that of any file. */
+/*
+ * A directory and those in it; rmdir(2) of a cgroup that has processes fails, and so does that of any file. Where a hierarchy's place is
+ * there and the hierarchy is not mounted, what a peer made is no cgroup, and has files of its own.
+ */
 static void group_rmdir(int parent, const char *name)
 {
 	AUTO(fd_close_p) int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct statfs fs = { 0 };
+
+	if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type != CGROUP_SUPER_MAGIC &&
+	    fs.f_type != CGROUP2_SUPER_MAGIC) {
+		(void)dir_remove(parent, name);
+		return;
+	}
 	AUTO(dir_close_p) DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 

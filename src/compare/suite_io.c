@@ -10,24 +10,29 @@
 #define FIO(what)                                                                                  \
 	"fio --output-format=json --eta=never --thread --name=x --filename=/var/tmp/fio.dat "      \
 	"--size=32M --time_based " what
-/* A server that goes into the background listens a moment later: its client is tried until it works, 10 s at least. */
-#define TRY(client, file)                                                                          \
-	"for i in $(seq 100); do " client " >" file                                                \
-	" 2>/dev/null && break; sleep 0.1; done; cat " file
+/*
+ * A server that goes into the background listens a moment later: its client is tried until its file holds what comes of success,
+ * 10 s at least. Its exit status does not tell: iperf3 -J and sockperf leave with 0 where nobody listens.
+ */
+#define TRY(client, file, success)                                                                 \
+	"for i in $(seq 100); do " client " >" file " 2>/dev/null; grep -q " success " " file      \
+	" && break; sleep 0.1; done; cat " file
+/* Its server serves one client, also one that then fails: each try has another, which cannot be where the last one still is. */
 #define IPERF3                                                                                     \
-	"iperf3 -s -1 -D -p 5299 >/dev/null; " TRY("iperf3 -c 127.0.0.1 -p 5299 -t 1 -J",          \
-						   "/tmp/iperf3.json")
+	TRY("iperf3 -s -1 -D -p 5299 >/dev/null 2>&1; iperf3 -c 127.0.0.1 -p 5299 -t 1 -J",        \
+	    "/tmp/iperf3.json", "sum_received")
 #define SOCKPERF                                                                                   \
 	"sockperf server --tcp -i 127.0.0.1 -p 5298 >/dev/null 2>&1 & " TRY(                       \
-		"sockperf ping-pong --tcp -i 127.0.0.1 -p 5298 -t 1", "/tmp/sockperf") "; kill $!"
+		"sockperf ping-pong --tcp -i 127.0.0.1 -p 5298 -t 1", "/tmp/sockperf",             \
+		"percentile") "; kill $!"
 /* nginx listens before it leaves for the background. */
 #define HTTP                                                                                       \
 	"nginx -c /etc/bench-nginx.conf && wrk -t1 -c8 -d1 --latency http://127.0.0.1:8080/; "     \
 	"kill $(cat /run/nginx.pid)"
 #define REDIS                                                                                      \
 	"redis-server --port 6399 --save '' --daemonize yes >/dev/null; " TRY(                     \
-		"redis-cli -p 6399 ping",                                                          \
-		"/tmp/redis") "; redis-benchmark -p 6399 -t set,get -n 3000 -c 10 --csv 2>/dev/null; redis-cli -p 6399 shutdown nosave"
+		"redis-cli -p 6399 ping", "/tmp/redis",                                            \
+		"PONG") "; redis-benchmark -p 6399 -t set,get -n 3000 -c 10 --csv 2>/dev/null; redis-cli -p 6399 shutdown nosave"
 
 const struct metric metric_disk_read = {
 	.id = "disk.read",

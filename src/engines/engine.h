@@ -58,6 +58,11 @@ struct guest_exec {
 	const struct spec *spec;
 	struct guest_dirs dirs; /* the guest's: where a socket to its agent is */
 	pid_t pid;		/* the guest's */
+	/*
+	 * Asked once that process is held by a pidfd, before anything of it is entered: whether it is still the guest's, and has begun. NULL:
+	 * it is known to be.
+	 */
+	bool (*lives)(const struct guest_exec *exec);
 	/* The process's streams, without a terminal: closed here once they are the process's, so that their ends are seen. */
 	struct guest_io io;
 	/*
@@ -102,9 +107,16 @@ struct engine_ops {
 	struct engine_traits traits; /* mandatory, every one */
 	bool filters;		     /* wants the spec's seccomp profile compiled: spec.seccomp */
 	bool machines;		     /* runs virtual machines: spec.vm */
+	const char *network;	     /* optional: the mode of an instance that asks for none */
 
 	/* Optional. Before an instance is made: -ENOTSUP, naming the flag, for what this architecture cannot do. */
 	int (*check)(const struct spec *spec, struct err *err);
+
+	/*
+	 * Optional: the cgroup below which the instances of an ordinary user go, where he named none; "": he has none. Asked at each
+	 * start: it is where the command is that starts.
+	 */
+	int (*parent)(char ret[256]);
 
 	/* Optional: who executes a machine's CPUs on this host: "kvm", "software". */
 	const char *(*cpu)(const struct spec *spec);
@@ -122,18 +134,23 @@ struct engine_ops {
 	int (*start)(struct guest *guest, int *ret_status, struct err *err);
 	int (*reap)(struct guest *guest,
 		    struct guest_end *ret_end); /* after wait_fd was readable */
-	void (*destroy)(struct guest *guest);	/* kills what is left; NULL is a no-op */
+	/* Optional, in the monitor: bring up to date what a running guest is shown. Return: ns until the next time; 0: never. */
+	int64_t (*refresh)(struct guest *guest);
+	/* Optional, in the monitor: the guest is about to be sent its stop_signal. Does not wait for anybody inside. */
+	void (*stopping)(struct guest *guest);
+	void (*destroy)(struct guest *guest); /* kills what is left; NULL is a no-op */
 
 	/* Mandatory, in any process. @pid: the guest's */
 	int (*freeze)(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
 	/*
-	 * New limits for a running guest, as limits_change() says them: 0 is left alone, -1 lifted.
+	 * New limits for a running guest, as limits_change() says them: 0 is left alone, -1 lifted. @run_dir: as guest_files'
 	 * Errors: -ENOTSUP, with the reason, for what only a start can give. What was changed before an error stays so.
 	 */
-	int (*update)(const struct spec *spec, const struct spec_limits *change, struct err *err);
-	/* @run_dir: as guest_files'   @paused: nobody inside is asked. SIGPIPE must be ignored. */
+	int (*update)(const struct spec *spec, const char *run_dir,
+		      const struct spec_limits *change, struct err *err);
+	/* @run_dir: as guest_files'   @paused: nobody inside is asked   @session: for the next guest, too. SIGPIPE must be ignored. */
 	int (*stats)(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
-		     struct guest_stats *ret, struct err *err);
+		     struct stats_session *session, struct guest_stats *ret, struct err *err);
 	int (*processes)(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
 			 struct err *err);
 	/*

@@ -2,14 +2,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/os/idspace.h"
 #include "engines/engine.h"
+#include "engines/baremetal/baremetal.h"
 #include "engines/hosted/hosted.h"
 #include "engines/hybrid/hybrid.h"
 #include "engines/hybrid/kvm_kind.h"
 #include "engines/oslevel/oslevel.h"
 
 const struct engine_ops *const engines[] = { &oslevel_engine, &hosted_engine, &hybrid_engine,
-					     NULL };
+					     &baremetal_engine, NULL };
 
 /* A machine of its own goes where it is quickest: KVM with hardware assistance, else the software CPU. */
 static const struct engine_ops *engine_of_machine(void)
@@ -20,14 +22,14 @@ static const struct engine_ops *engine_of_machine(void)
 								   : &hosted_engine;
 }
 
-/* An image is a container's, where this user may have one. */
+/* An image is a container's, where this user may have one, with ids of his own for the files of other users that images have. */
 static const struct engine_ops *engine_of_image(void)
 {
 	struct engine_report report = {
 		.available = geteuid() == 0
 	}; /* root's start does not wait for a probe */
 
-	if (!report.available)
+	if (!report.available && ids_count() > 1)
 		oslevel_engine.probe(&report);
 	return report.available ? &oslevel_engine : &hosted_engine;
 }

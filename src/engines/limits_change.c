@@ -53,6 +53,8 @@ int limits_change(const struct spec_limits *from, const struct spec_limits *to,
 	struct spec_limits c = {
 		.cpu_shares = limits_one(from->cpu_shares, to->cpu_shares, LIMITS_SHARES),
 		.pids = limits_one(from->pids, to->pids, -1),
+		.ingress_bits = limits_one(from->ingress_bits, to->ingress_bits, -1),
+		.egress_bits = limits_one(from->egress_bits, to->egress_bits, -1),
 		.io_weight = limits_one(from->io_weight, to->io_weight, LIMITS_WEIGHT),
 		.memory_reservation_bytes = limits_one(from->memory_reservation_bytes,
 						       to->memory_reservation_bytes, -1),

@@ -8,6 +8,7 @@
 #include "base/os/rlimit.h"
 #include "engines/caps.h"
 #include "engines/spec_read.h"
+#include "network/rate.h"
 
 #define MIB (INT64_C(1) << 20)
 
@@ -47,6 +48,7 @@ static void read_mounts(struct spec_reader *rd, struct spec *spec)
 		m->read_only = spec_bool(&in, "read_only", false);
 		m->recursive = spec_bool(&in, "recursive", true);
 		m->idmap = spec_bool(&in, "idmap", false);
+		m->shared = spec_bool(&in, "shared", false);
 		m->copy_up = spec_bool(&in, "copy_up", m->type == SPEC_MOUNT_VOLUME);
 		spec_require(&in, "target", m->target);
 		if (m->type != SPEC_MOUNT_TMPFS)
@@ -115,10 +117,10 @@ static void read_ports(struct spec_reader *rd, struct spec *spec)
 	}
 }
 
-static size_t read_idmap(struct spec_reader *rd, const char *key, struct spec_idmap **ret)
+static size_t read_idmap(struct spec_reader *rd, const char *key, struct ids_map **ret)
 {
 	json_t *list = spec_array(rd, key, 340); /* the kernel's own bound: user_namespaces(7) */
-	struct spec_idmap *maps = spec_alloc(rd, list, sizeof(*maps));
+	struct ids_map *maps = spec_alloc(rd, list, sizeof(*maps));
 	size_t n = maps ? json_array_size(list) : 0;
 
 	*ret = maps;
@@ -129,8 +131,7 @@ static size_t read_idmap(struct spec_reader *rd, const char *key, struct spec_id
 		int64_t size = spec_int(&in, "size", 1, UINT32_MAX, SPEC_REQUIRED);
 		if (inside + size > UINT32_MAX || outside + size > UINT32_MAX)
 			spec_fail(&in, "size", "goes past the last id");
-		maps[i] =
-			(struct spec_idmap){ (uint32_t)inside, (uint32_t)outside, (uint32_t)size };
+		maps[i] = (struct ids_map){ (uint32_t)inside, (uint32_t)outside, (uint32_t)size };
 		spec_leave(rd, &in);
 	}
 	return n;
@@ -160,6 +161,15 @@ static void read_io(struct spec_reader *rd, struct spec_limits *l)
 	}
 }
 
+static int64_t read_rate(struct spec_reader *rd, const char *member)
+{
+	const int64_t bits = spec_int(rd, member, 0, RATE_MAX, 0);
+
+	if (bits && bits < RATE_MIN)
+		spec_fail(rd, member, "must be at least 8000 bits a second");
+	return bits;
+}
+
 static void read_limits(struct spec_reader *rd, struct spec_limits *l)
 {
 	struct spec_reader in = spec_enter(rd, "limits");
@@ -173,6 +183,8 @@ static void read_limits(struct spec_reader *rd, struct spec_limits *l)
 	l->pids = spec_int(&in, "pids", 0, 4194304, 0);
 	l->cpuset = spec_str(&in, "cpuset", NULL);
 	read_io(&in, l);
+	l->ingress_bits = read_rate(&in, "ingress_bits");
+	l->egress_bits = read_rate(&in, "egress_bits");
 	if (l->memory_bytes && l->memory_bytes < 6 * MIB)
 		spec_fail(&in, "memory_bytes", "must be at least 6 MiB (6291456)");
 	if (l->memory_swap_bytes > 0 && !l->memory_bytes)

@@ -13,6 +13,7 @@
 #include <sys/ioctl.h>
 
 #include "base/core/err.h"
+#include "base/os/idspace.h"
 
 enum spec_mount_type { SPEC_MOUNT_BIND, SPEC_MOUNT_VOLUME, SPEC_MOUNT_TMPFS };
 enum spec_restart {
@@ -33,6 +34,7 @@ struct spec_mount {
 	bool read_only;
 	bool recursive; /* bind: with the mounts below source */
 	bool copy_up;	/* volume: fill an empty one from the image's directory */
+	bool shared;	/* volume: a directory, of a virtual machine; put there by the manager */
 	bool idmap; /* bind: ids inside are ids on the disk; else a mapped root is nobody there */
 };
 
@@ -72,11 +74,8 @@ struct spec_limits { /* 0: no limit asked, but for pids and swap as noted */
 	int64_t io_weight;  /* 1..1000, 100 is the norm */
 	struct spec_io *io;
 	size_t n_io;
+	int64_t ingress_bits, egress_bits; /* a second, of its network: to it, from it */
 	bool memory_alone; /* a limit of memory says nothing of swap; else by Docker's rule */
-};
-
-struct spec_idmap {
-	uint32_t inside, outside, size;
 };
 
 struct spec_time_offsets { /* added to the host's clocks; both 0: no time namespace */
@@ -145,14 +144,17 @@ struct spec_vm {
 	bool machine_irqchip;	   /* the machine's interrupt controllers instead of the engine's */
 	bool agent; /* an image runs in it: strata-init is its first process; disk 0 is the image's root */
 	bool console; /* with an agent: what the kernel says on its serial port goes to standard error, not away */
-	bool upper;	     /* with an agent: disk 1 holds what it writes */
-	const char *root_fs; /* with an agent: the file system on disk 0: "erofs", "ext4" */
+	bool upper; /* with an agent: disk 1 holds what it writes */
+	const char *
+		root_fs; /* with an agent: the file system on disk 0: "erofs", "ext4"; or SPEC_ROOT_SHARED, on no disk */
 	const char **
 		directories; /* with an agent: made in its root where they are missing; absolute, NULL-ended */
 	size_t n_directories;
 	const char **sysctls; /* with an agent: "NAME=VALUE", NULL-ended */
 	size_t n_sysctls;
 	bool balloon, rng;
+	const char *
+		host; /* bare-metal: the socket of the hub of the server that it runs on; NULL: an emulated one of its own */
 	bool test_devices; /* what kvm-unit-tests expect of the machine */
 };
 
@@ -188,7 +190,7 @@ struct spec {
 	size_t n_ulimits;
 	struct spec_limits limits;
 	struct spec_vm vm;
-	struct spec_idmap *uid_map, *gid_map;
+	struct ids_map *uid_map, *gid_map;
 	size_t n_uid_map, n_gid_map;
 	struct spec_time_offsets time_offsets;
 	int64_t shm_bytes;
@@ -205,6 +207,20 @@ struct spec {
 	int64_t log_max_bytes; /* a log file is rotated past this */
 	unsigned log_files;    /* kept, the current one included */
 };
+
+#define SPEC_SHARE_TAG	 "strata"   /* what a guest mounts what is shared by */
+#define SPEC_SHARE_ROOT	 "root"	    /* the name of its root file system in there */
+#define SPEC_ROOT_SHARED "virtiofs" /* vm.root_fs */
+
+/*
+ * spec_is_share() - whether a mount of a virtual machine is a directory or a file of the host's, and no disk of its own, nor memory.
+ * In what is shared its name is its number among the mounts.
+ */
+bool spec_is_share(const struct spec_mount *mount);
+bool spec_root_is_shared(const struct spec *spec);
+bool spec_has_shares(const struct spec *spec); /* any, or the root */
+/* spec_disk_of() - the last of the machine's disks with that path: its number, or -1 */
+int spec_disk_of(const struct spec *spec, const char *path);
 
 /*
  * spec_load() - check a spec and make its view

@@ -17,7 +17,7 @@
 static const char *const disk_formats[] = {
 	[SPEC_DISK_AUTO] = "auto", [SPEC_DISK_RAW] = "raw", [SPEC_DISK_QCOW2] = "qcow2", NULL
 };
-static const char *const root_types[] = { "erofs", "ext4", NULL };
+static const char *const root_types[] = { "erofs", "ext4", SPEC_ROOT_SHARED, NULL };
 static const char *const irqchips[] = { "engine", "machine", NULL };
 
 static void read_vm_disks(struct spec_reader *rd, struct spec_vm *vm)
@@ -70,6 +70,7 @@ void spec_read_vm(struct spec_reader *rd, struct spec_vm *vm)
 	vm->sysctls = spec_strings(&in, "sysctls", VM_SYSCTLS_MAX, spec_is_env, &vm->n_sysctls);
 	vm->balloon = spec_bool(&in, "balloon", true);
 	vm->rng = spec_bool(&in, "rng", true);
+	vm->host = spec_path(&in, "host", NULL);
 	vm->test_devices = spec_bool(&in, "test_devices", false);
 	read_vm_disks(&in, vm);
 	if (!vm->kernel && !vm->agent && (vm->initrd || vm->n_disks || vm->append[0]))

@@ -98,6 +98,31 @@ int sysinit_stop_signal(enum sysinit_kind kind)
 	}
 }
 
+bool sysinit_wants_tty1(enum sysinit_kind kind)
+{
+	return kind != SYSINIT_SYSTEMD && kind != SYSINIT_OTHER;
+}
+
+static void sysinit_mode(int root, const char *path, uid_t uid, mode_t mode)
+{
+	AUTO(fd_close_p) int fd = fd_open_in(root, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC, 0);
+	struct stat st;
+
+	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == uid)
+		(void)fchmod(fd, mode); /* then it is killed when its time is up */
+}
+
+void sysinit_tell(enum sysinit_kind kind, int root, uid_t uid)
+{
+	if (kind != SYSINIT_RUNIT)
+		return;
+	/* Debian's are elsewhere. */
+	sysinit_mode(root, "/etc/runit/reboot", uid, 0);
+	sysinit_mode(root, "/run/runit.reboot", uid, 0);
+	sysinit_mode(root, "/etc/runit/stopit", uid, S_IXUSR);
+	sysinit_mode(root, "/run/runit.stopit", uid, S_IXUSR);
+}
+
 unsigned sysinit_version(const char *file)
 {
 	static const char stem[] = "libsystemd-shared-";

@@ -6,6 +6,7 @@
  * a signal of its own. Paths are looked up in that root; what is there is hostile.
  */
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/core/err.h"
 
@@ -45,5 +46,16 @@ const char *sysinit_name(enum sysinit_kind kind);
  * init/init.c; openrc, src/openrc-init; runit-init(8).
  */
 int sysinit_stop_signal(enum sysinit_kind kind);
+/*
+ * sysinit_wants_tty1() - whether its image expects logins on /dev/tty1, as a machine has it: inittab(5)'s first getty, runit's getty-1.
+ * systemd's is on the console where it is in a container (console-getty.service).
+ */
+bool sysinit_wants_tty1(enum sysinit_kind kind);
+/*
+ * sysinit_tell() - in the monitor, before sysinit_stop_signal(): what an init needs to take it as that
+ * @root: of the running system   @uid: of its root, on the host
+ * runit looks at two files' modes (runit(8), "SIGNALS"). They are changed only where their owner could have done it.
+ */
+void sysinit_tell(enum sysinit_kind kind, int root, uid_t uid);
 /* sysinit_version() - NNN of a file name "libsystemd-shared-NNN.so", or with more behind NNN; 0: it is none. */
 unsigned sysinit_version(const char *file);

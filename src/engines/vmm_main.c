@@ -15,6 +15,7 @@
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "base/os/log.h"
+#include "engines/baremetal/hv_guest.h"
 #include "engines/hosted/hosted_cpu.h"
 #include "engines/hybrid/hybrid_cpu.h"
 #include "engines/hybrid/kvm.h"
@@ -94,6 +95,7 @@ int main(int argc, char **argv)
 			       .sync = -EBADF,
 			       .run = -EBADF,
 			       .tap = -EBADF,
+			       .share = -EBADF,
 			       .home = -EBADF,
 			       .free = is_free };
 	struct vmm_engine engine = { 0 };
@@ -110,6 +112,7 @@ int main(int argc, char **argv)
 		fds.sync = main_fd(VMM_SYNC_FD);
 		fds.run = main_fd(VMM_RUN_FD);
 		fds.tap = main_fd(VMM_TAP_FD);
+		fds.share = main_fd(VMM_SHARE_FD);
 		main_cgroups(&fds);
 		/* So that SIGWINCH comes when the terminal's size changes. */
 		if (isatty(STDIN_FILENO) && setsid() > 0)
@@ -121,13 +124,18 @@ int main(int argc, char **argv)
 		fds.tap = main_fd(VMM_TAP_FD);
 	if (by_hand && r == 0 && spec.vm.agent)
 		fds.run = main_fd(VMM_RUN_FD);
-	if (r == 0)
+	if (by_hand && r == 0 && spec_has_shares(&spec))
+		fds.share = main_fd(VMM_SHARE_FD);
+	const bool elsewhere = r == 0 && !by_hand && !strcmp(spec.virt, "bare-metal");
+	if (r == 0 && !elsewhere)
 		r = main_engine(&spec, &engine, &err);
 	if (r < 0 && fds.sync >= 0) {
 		vmm_say_failed(fds.sync, 125, &err);
 		err = (struct err){ 0 };
 	}
-	if (r == 0)
+	if (elsewhere)
+		r = hv_guest_run(&spec, &fds, &status, &err);
+	else if (r == 0)
 		r = vmm_run(&spec, &engine, &fds, &status, &err);
 	if (r < 0 && err.code) /* else whoever started us says it */
 		log_error(&err);

@@ -26,7 +26,7 @@ static const struct boot_claim *boot_overlap(const struct boot *boot, gpa_t gpa,
 
 int boot_claim(struct boot *boot, gpa_t gpa, uint64_t len_bytes, const char *what)
 {
-	if (!mem_hva_rw(boot->mem, gpa, len_bytes))
+	if (!mem_is_ram(boot->mem, gpa, len_bytes))
 		return err_say(boot->err, ENOMEM,
 			       "%s: 0x%llx bytes at 0x%llx are outside the guest's memory", what,
 			       (unsigned long long)len_bytes, (unsigned long long)gpa);
@@ -48,10 +48,17 @@ int boot_put(struct boot *boot, gpa_t gpa, const uint8_t *data, uint64_t len, ui
 
 	if (r < 0)
 		return r;
-	uint8_t *to = mem_hva_rw(boot->mem, gpa, mem_len);
-	if (len)
-		memcpy(to, data, len);
-	memset(to + len, 0, mem_len - len);
+	/* Its pages need not lie in a row on the host: mem.h, pieces. */
+	for (uint64_t done = 0, n = 0; done < mem_len; done += n) {
+		uint8_t *to = mem_part(boot->mem, gpa + done, mem_len - done, true, &n);
+		if (!to)
+			return err_say(boot->err, ENOMEM, "%s: no memory for 0x%llx bytes of it",
+				       what, (unsigned long long)n);
+		const uint64_t copied = done >= len ? 0 : len - done < n ? len - done : n;
+		if (copied)
+			memcpy(to, data + done, copied);
+		memset(to + copied, 0, n - copied);
+	}
 	mem_wrote(boot->mem, gpa, mem_len);
 	return 0;
 }
@@ -152,7 +159,7 @@ static int boot_begin(struct boot *boot)
 		{ LAYOUT_EBDA, LAYOUT_KERNEL - LAYOUT_EBDA, "firmware's area below 1 MiB" },
 	};
 
-	if (!mem_hva_rw(boot->mem, 0, LAYOUT_KERNEL + GUEST_PAGE_BYTES))
+	if (!mem_is_ram(boot->mem, 0, LAYOUT_KERNEL + GUEST_PAGE_BYTES))
 		return err_say(boot->err, ENOMEM, "kernel: the guest has no memory at 1 MiB");
 	if (boot->source->n_modules >= BOOT_MODULES)
 		return err_say(boot->err, EINVAL, "modules: %u are given, %u is the most",

@@ -69,33 +69,47 @@ static unsigned bus_search_again(struct bus *bus, uint64_t addr)
 	return bus->last;
 }
 
-/* Who answers for all of [addr, addr + len), and at which offset; *ret_part: somebody does for a part. */
-static struct bus_region *bus_find(struct bus *bus, uint64_t addr, unsigned len,
-				   uint64_t *ret_offset, bool *ret_part)
-{
-	struct bus_region *found = NULL;
+/* Where a region was when it was looked for: another vcpu may move it at any time. */
+struct found {
+	struct bus_region *region; /* NULL: nobody's */
+	uint64_t base, size;
+};
 
-	*ret_part = false;
+/* Who answers at addr, or next after it. */
+static inline struct found bus_find(struct bus *bus, uint64_t addr)
+{
+	struct found found = { 0 };
+
 	lock_acquire(&bus->lock);
 	unsigned at = bus_search_again(bus, addr);
 	if (at < bus->n) {
 		struct bus_region *r = bus->regions[at];
-		*ret_offset = addr - r->base;
-		if (addr >= r->base && r->size - *ret_offset >= len)
-			found = r;
-		else
-			*ret_part = len > 1 && r->base <= addr + (len - 1);
+		found = (struct found){ r, r->base, r->size };
 	}
 	lock_release(&bus->lock);
 	return found;
 }
 
-static uint64_t bus_mask(unsigned len)
+/* It answers for all of [addr, addr + len). */
+static inline bool is_whole(const struct found *found, uint64_t addr, unsigned len)
 {
-	return len >= 8 ? UINT64_MAX : (UINT64_C(1) << (8 * len)) - 1;
+	uint64_t offset = addr - found->base; /* of what begins behind addr: larger than its size */
+
+	return offset < found->size && found->size - offset >= len;
 }
 
-uint64_t bus_region_read(struct bus_region *region, uint64_t offset, unsigned len)
+/* It answers for a part of it. */
+static inline bool is_part(const struct found *found, uint64_t addr, unsigned len)
+{
+	return found->region && len > 1 && found->base <= addr + (len - 1);
+}
+
+static uint64_t bus_mask(unsigned len)
+{
+	return UINT64_MAX >> (64 - 8 * len);
+}
+
+static inline uint64_t region_read(struct bus_region *region, uint64_t offset, unsigned len)
 {
 	if (region->lock)
 		lock_acquire(region->lock);
@@ -105,7 +119,8 @@ uint64_t bus_region_read(struct bus_region *region, uint64_t offset, unsigned le
 	return value;
 }
 
-void bus_region_write(struct bus_region *region, uint64_t offset, unsigned len, uint64_t value)
+static inline void region_write(struct bus_region *region, uint64_t offset, unsigned len,
+				uint64_t value)
 {
 	if (region->lock)
 		lock_acquire(region->lock);
@@ -114,31 +129,49 @@ void bus_region_write(struct bus_region *region, uint64_t offset, unsigned len, 
 		lock_release(region->lock);
 }
 
-uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len)
+uint64_t bus_region_read(struct bus_region *region, uint64_t offset, unsigned len)
 {
-	uint64_t offset = 0, value = 0;
-	bool part;
-	struct bus_region *r = bus_find(bus, addr, len, &offset, &part);
+	return region_read(region, offset, len);
+}
 
-	if (r)
-		return bus_region_read(r, offset, len) & bus_mask(len);
-	if (!part)
-		return bus_mask(len);
+void bus_region_write(struct bus_region *region, uint64_t offset, unsigned len, uint64_t value)
+{
+	region_write(region, offset, len, value);
+}
+
+/* Byte by byte, where somebody answers for a part. */
+static __attribute__((noinline)) uint64_t bus_read_parts(struct bus *bus, uint64_t addr,
+							 unsigned len)
+{
+	uint64_t value = 0;
+
 	for (unsigned i = 0; i < len; i++)
 		value |= bus_read(bus, addr + i, 1) << (8 * i);
 	return value;
 }
 
+static __attribute__((noinline)) void bus_write_parts(struct bus *bus, uint64_t addr, unsigned len,
+						      uint64_t value)
+{
+	for (unsigned i = 0; i < len; i++)
+		bus_write(bus, addr + i, 1, value >> (8 * i) & 0xff);
+}
+
+uint64_t bus_read(struct bus *bus, uint64_t addr, unsigned len)
+{
+	const struct found found = bus_find(bus, addr);
+
+	if (is_whole(&found, addr, len)) /* nobody's has no size */
+		return region_read(found.region, addr - found.base, len) & bus_mask(len);
+	return is_part(&found, addr, len) ? bus_read_parts(bus, addr, len) : bus_mask(len);
+}
+
 void bus_write(struct bus *bus, uint64_t addr, unsigned len, uint64_t value)
 {
-	uint64_t offset = 0;
-	bool part;
-	struct bus_region *r = bus_find(bus, addr, len, &offset, &part);
+	const struct found found = bus_find(bus, addr);
 
-	if (r) {
-		bus_region_write(r, offset, len, value & bus_mask(len));
-		return;
-	}
-	for (unsigned i = 0; part && i < len; i++)
-		bus_write(bus, addr + i, 1, value >> (8 * i) & 0xff);
+	if (is_whole(&found, addr, len))
+		region_write(found.region, addr - found.base, len, value & bus_mask(len));
+	else if (is_part(&found, addr, len))
+		bus_write_parts(bus, addr, len, value);
 }

@@ -129,6 +129,16 @@ int lapic_highest(const struct lapic *lapic)
 	return vector >> 4 > lapic_ppr(lapic) >> 4 ? vector : -1;
 }
 
+uint8_t lapic_held(const struct lapic *lapic)
+{
+	uint8_t tpr = (uint8_t)word_load(&lapic->tpr) >> 4;
+
+	if (!tpr || !lapic_is_on(lapic))
+		return 0;
+	int class = bits_highest(lapic->irr) >> 4, in_service = lapic_isr_highest(lapic) >> 4;
+	return class > in_service && class > 0 && class <= tpr ? (uint8_t) class : 0;
+}
+
 bool lapic_accept(struct lapic *lapic, uint8_t vector)
 {
 	if (lapic_highest(lapic) < vector || !bit_clear(lapic->irr, vector))
@@ -201,6 +211,15 @@ void lapic_error(struct lapic *lapic, uint32_t error)
 {
 	if (!(__atomic_fetch_or(&lapic->errors, error, __ATOMIC_SEQ_CST) & error))
 		lapic_local(lapic, LVT_ERROR);
+}
+
+void lapic_restart(const struct lapic *lapic, enum lapic_event event, uint8_t vector,
+		   struct x86_state *ret)
+{
+	x86_state_reset(ret, lapic->index == 0);
+	if (event == LAPIC_EVENT_SIPI)
+		x86_state_sipi(ret, vector);
+	ret->apic_base = lapic_base(lapic);
 }
 
 enum lapic_event lapic_event_take(struct lapic *lapic, uint8_t *ret_vector)

@@ -26,17 +26,14 @@
 #include "base/core/lock.h"
 #include "machine/ops.h"
 #include "machine/types.h"
+#include "x86/msr.h"
+#include "x86/state.h"
 
-#define LAPIC_MAX	 64U /* vcpus; ids are 0..63, so that 0xff is free to mean everybody */
-#define LAPIC_WORDS	 8U  /* 256 vectors, 32 a word */
-#define LAPIC_BASE_BSP	 UINT64_C(0x100) /* IA32_APIC_BASE: Local APIC Status and Location */
-#define LAPIC_BASE_X2	 UINT64_C(0x400)
-#define LAPIC_BASE_EN	 UINT64_C(0x800)
-#define MSR_TSC		 0x10U
-#define MSR_APIC_BASE	 0x1bU
-#define MSR_TSC_DEADLINE 0x6e0U
-#define MSR_X2APIC	 0x800U /* to 0x83f; the rest up to 0x8ff is reserved */
-#define MSR_X2APIC_END	 0x900U
+#define LAPIC_MAX      64U /* vcpus; ids are 0..63, so that 0xff is free to mean everybody */
+#define LAPIC_WORDS    8U  /* 256 vectors, 32 a word */
+#define LAPIC_BASE_BSP UINT64_C(0x100) /* IA32_APIC_BASE: Local APIC Status and Location */
+#define LAPIC_BASE_X2  UINT64_C(0x400)
+#define LAPIC_BASE_EN  UINT64_C(0x800)
 
 /* Delivery modes: Local Vector Table; Message Data Register Format. */
 enum lapic_delivery {
@@ -162,8 +159,19 @@ enum lapic_event { LAPIC_EVENT_NONE, LAPIC_EVENT_INIT, LAPIC_EVENT_SIPI, LAPIC_E
  * At LAPIC_EVENT_INIT the registers are already reset; the vcpu is to be, and an application processor then waits.
  */
 enum lapic_event lapic_event_take(struct lapic *lapic, uint8_t *ret_vector);
+/*
+ * lapic_restart() - the state of its vcpu after LAPIC_EVENT_INIT, or after LAPIC_EVENT_SIPI with its vector
+ * Source: SDM 3A, Local APIC State After It Receives an INIT-Deassert IPI: IA32_APIC_BASE stays.
+ */
+void lapic_restart(const struct lapic *lapic, enum lapic_event event, uint8_t vector,
+		   struct x86_state *ret);
 /* lapic_highest() - the vector that the priorities let through, or -1. */
 int lapic_highest(const struct lapic *lapic);
+/*
+ * lapic_held() - what nothing but the task priority holds back
+ * Return: its class, 2..15: it is let through as soon as CR8 is below; 0: there is none.
+ */
+uint8_t lapic_held(const struct lapic *lapic);
 /* lapic_accept() - it is being injected: irr -> isr. False: it is no longer pending. */
 bool lapic_accept(struct lapic *lapic, uint8_t vector);
 /* lapic_extint() - whether the PIC is asked for the vector: LINT0 in ExtINT mode asserted, or an ExtINT message came. */

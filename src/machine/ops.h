@@ -30,7 +30,14 @@ struct disk_request {
 	void (*done)(struct disk_request *req,
 		     int result); /* 0 or -errno; may be called before submit() returns */
 	void *backend[8];	  /* the disk's, while the request is under way */
+	/* Atomic, by the owner while it is under way: nobody waits for the data. What is not begun yet need not be; done() is called all the same. */
+	bool is_unwanted;
 };
+
+static inline bool disk_request_is_unwanted(const struct disk_request *req)
+{
+	return __atomic_load_n(&req->is_unwanted, __ATOMIC_RELAXED);
+}
 
 struct disk;
 
@@ -145,6 +152,45 @@ struct entropy_ops {
 
 struct entropy {
 	const struct entropy_ops *ops;
+};
+
+/* ---- shared folders ---- */
+
+#define SHARE_HEAD_BYTES                                                                           \
+	40U /* of a request, and of a reply: FUSE's headers (Linux: include/uapi/linux/fuse.h) */
+#define SHARE_REPLY_BYTES 16U
+/* The longest of each: 256 pages of 4 KiB and what goes before them (the same header, FUSE_MAX_PAGES). */
+#define SHARE_MESSAGE_MAX ((UINT32_C(256) + 1) * 4096)
+
+/*
+ * A FUSE request. Owned by who submits it, borrowed until done() is called, once. The two headers travel beside what is in the
+ * guest's memory, so that what was checked is what is used.
+ */
+struct share_request {
+	uint8_t head[SHARE_HEAD_BYTES];	  /* copied; its length is that of the whole request */
+	uint8_t reply[SHARE_REPLY_BYTES]; /* the share's, before done() */
+	const struct mem_iov *out, *in; /* what follows the head; room for the reply, header too */
+	unsigned n_out, n_in;
+	uint32_t out_bytes, in_bytes; /* sums; at most SHARE_MESSAGE_MAX */
+	bool urgent;		      /* from the queue of those that must not wait for others */
+	/*
+	 * @result: how long the reply is, header too, of which the share has written all but the header into in; 0: there is none;
+	 * or -errno. Never from inside submit().
+	 */
+	void (*done)(struct share_request *req, int64_t result);
+	void *backend[2]; /* the share's, while the request is under way */
+};
+
+struct share;
+
+struct share_ops {
+	const char *name; /* "vhost-user" */
+	/* Mandatory. 0: taken, done() follows; or -errno. */
+	int (*submit)(struct share *share, struct share_request *req);
+};
+
+struct share { /* embedded by the implementation */
+	const struct share_ops *ops;
 };
 
 /* ---- memory for what is sized at run time ---- */

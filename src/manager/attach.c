@@ -241,8 +241,8 @@ int instance_connect(struct manager *manager, const struct instance *instance, s
 	return fd < 0 ? err_set(err, -fd, "connect to the monitor of %s", instance->name) : fd;
 }
 
-int manager_attach(struct manager *manager, const struct instance *instance, int *ret_attach,
-		   struct err *err)
+/* A socket whose monitor has answered; -EPIPE where it hung up: it has too many, or it is about to end. */
+static int attach_ask(struct manager *manager, const struct instance *instance, struct err *err)
 {
 	static struct wire_message message; /* as in start_wait() */
 	AUTO(fd_close_p) int fd = instance_connect(manager, instance, err);
@@ -251,10 +251,26 @@ int manager_attach(struct manager *manager, const struct instance *instance, int
 		return fd;
 	int r = wire_send(fd, WIRE_ATTACH, NULL, 0);
 	ssize_t n = r < 0 ? r : wire_receive(fd, &message);
-	if (n < 0 || message.tag != WIRE_ATTACHED)
+	return n < 0 || message.tag != WIRE_ATTACHED ? -EPIPE : fd_take(&fd);
+}
+
+int manager_attach(struct manager *manager, const struct instance *instance, int *ret_attach,
+		   struct err *err)
+{
+	int fd = -EPIPE;
+
+	/*
+	 * Who ends hangs up on those whom he has not heard, and takes nobody from before that on: asked again he is "not running", or it is
+	 * another run's, which can be attached to. One that hangs up each time has too many.
+	 */
+	for (int tries = 0; tries < 3 && fd == -EPIPE; tries++)
+		fd = attach_ask(manager, instance, err);
+	if (fd == -EPIPE)
 		return err_say(err, ECONNREFUSED,
 			       "attach to %s: its monitor refused (too many attached commands?)",
 			       instance->name);
-	*ret_attach = fd_take(&fd);
+	if (fd < 0)
+		return fd;
+	*ret_attach = fd;
 	return 0;
 }

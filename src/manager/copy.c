@@ -9,9 +9,12 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/idspace.h"
 #include "base/os/json.h"
 #include "manager/copy_guest.h"
 #include "manager/private.h"
+#include "manager/status.h"
+#include "manager/system.h"
 #include "storage/copy.h"
 
 static void copy_root_fini(struct copy_root *root)
@@ -25,7 +28,8 @@ struct copy_place {
 	struct copy_root root;
 	const struct engine_ops *engine;
 	struct spec spec;
-	char run_dir[4096];
+	char run_dir[4096], state_dir[4096];
+	const struct instance *instance;
 	/*
 	 * Keeps one that does not run from being started meanwhile, which would mount its layer twice; and made it the
 	 * directory for that layer, if it has never run.
@@ -50,19 +54,29 @@ static struct copy_guest copy_guest_of(const struct copy_place *place)
 	return (struct copy_guest){ place->engine->files, &place->spec, place->run_dir };
 }
 
-static int copy_root_open(const struct instance *instance, const char *state_dir,
-			  struct copy_place *place, struct err *err)
+static int copy_root_open(struct copy_place *place, struct err *err)
 {
+	const struct instance *instance = place->instance;
+
 	if (instance->pid > 0 && place->engine->files && instance->state == INSTANCE_PAUSED)
 		return err_say(err, EBUSY, "%s is paused: resume it first ('strata resume %s')",
 			       instance->name, instance->name);
 	if (instance->pid > 0 && place->engine->files)
 		return 0;
-	int r = place->engine->root_open(&place->spec, instance->pid, state_dir, &place->root.users,
-					 err);
+	/* Of one that was never started the disk is made now. */
+	int r = instance->pid > 0 ? 0 : system_root(instance->spec, place->state_dir, err);
+	if (r == 0)
+		r = place->engine->root_open(&place->spec, instance->pid, place->state_dir,
+					     &place->root.users, err);
 	if (r < 0)
 		return r;
-	place->root.dir = r;
+	AUTO(fd_close_p) int root = r;
+	AUTO(fd_close_p)
+	int run_fd = instance->pid <= 0 ? -EBADF
+					: open(place->run_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (instance->pid > 0 && (run_fd < 0 || !status_is_first(run_fd, instance->pid)))
+		return err_say(err, EAGAIN, "%s has ended, or is starting again", instance->name);
+	place->root.dir = fd_take(&root);
 	return 0;
 }
 
@@ -81,28 +95,30 @@ static int copy_spec(const struct instance *instance, struct spec *ret, struct e
 static int copy_place_open(struct manager *manager, struct instance *instance,
 			   struct copy_place *place, struct err *err)
 {
-	char state_dir[4096];
 	int r = 0;
 
+	place->instance = instance;
 	if (instance->pid <= 0) {
 		place->lock = instance_lock_fresh(manager, instance, err);
-		r = place->lock < 0 ? place->lock : instance_settle(manager, instance, err);
+		r = place->lock < 0 ? place->lock : 0;
 	}
 	if (r == 0)
 		r = instance_engine(instance, &place->engine, err);
-	if (r == 0 && (instance_dir(manager, instance->id, false, state_dir) < 0 ||
+	if (r == 0 && (instance_dir(manager, instance->id, false, place->state_dir) < 0 ||
 		       instance_dir(manager, instance->id, true, place->run_dir) < 0))
 		r = err_set(err, ENAMETOOLONG, "copy");
 	if (r == 0 && place->engine->files)
 		r = copy_spec(instance, &place->spec, err);
 	else if (r == 0)
 		r = instance_spec(manager, instance, &place->spec, err);
-	return r < 0 ? r : copy_root_open(instance, state_dir, place, err);
+	return r;
 }
 
 static int copy_host_open(struct copy_root *ret, struct err *err)
 {
 	ret->dir = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ret->mine = ids_here() ==
+		    IDS_INSIDE; /* an ordinary user's, whose ids inside are nobody's here */
 	return ret->dir < 0 ? err_set(err, errno, "open /") : 0;
 }
 
@@ -174,7 +190,7 @@ static int copy_host_path(const char *path, char ret[4096], struct err *err)
 static int copy_in_at(const struct copy_root *root, const char *host_path, const char *path,
 		      struct err *err)
 {
-	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	AUTO(copy_root_fini) struct copy_root host = { .dir = -EBADF, .users = -EBADF };
 	struct copy_target target;
 	char source[4096];
 
@@ -197,7 +213,7 @@ static int copy_in_at(const struct copy_root *root, const char *host_path, const
 static int copy_in_guest(const struct copy_guest *guest, const char *host_path, const char *path,
 			 struct err *err)
 {
-	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	AUTO(copy_root_fini) struct copy_root host = { .dir = -EBADF, .users = -EBADF };
 	char source[4096];
 
 	if (!strcmp(host_path, "-"))
@@ -208,21 +224,6 @@ static int copy_in_guest(const struct copy_guest *guest, const char *host_path, 
 	if (r == 0)
 		r = copy_is_there(host.dir, source, false, err);
 	return r < 0 ? r : copy_guest_in(guest, &host, source, path, err);
-}
-
-int manager_copy_in(struct manager *manager, struct instance *instance, const char *host_path,
-		    const char *path, struct err *err)
-{
-	AUTO(copy_place_fini)
-	struct copy_place place = { .root = { -EBADF, -EBADF }, .lock = -EBADF };
-	int r = copy_place_open(manager, instance, &place, err);
-
-	if (r < 0)
-		return r;
-	if (!copy_is_asked(&place))
-		return copy_in_at(&place.root, host_path, path, err);
-	const struct copy_guest guest = copy_guest_of(&place);
-	return copy_in_guest(&guest, host_path, path, err);
 }
 
 /* Where on the host it shall go; @target points into @to. */
@@ -239,7 +240,7 @@ static int copy_host_target(const char *host_path, struct copy_root *host, char 
 static int copy_out_at(const struct copy_root *root, const char *path, const char *host_path,
 		       bool follow, struct err *err)
 {
-	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	AUTO(copy_root_fini) struct copy_root host = { .dir = -EBADF, .users = -EBADF };
 	struct copy_target target;
 	char to[4096];
 	int r = copy_is_there(root->dir, path, follow, err);
@@ -255,7 +256,7 @@ static int copy_out_at(const struct copy_root *root, const char *path, const cha
 static int copy_out_guest(const struct copy_guest *guest, const char *path, const char *host_path,
 			  bool follow, struct err *err)
 {
-	AUTO(copy_root_fini) struct copy_root host = { -EBADF, -EBADF };
+	AUTO(copy_root_fini) struct copy_root host = { .dir = -EBADF, .users = -EBADF };
 	struct copy_target target;
 	char to[4096];
 
@@ -265,17 +266,58 @@ static int copy_out_guest(const struct copy_guest *guest, const char *path, cons
 	return r < 0 ? r : copy_guest_out(guest, path, follow, &host, &target, err);
 }
 
-int manager_copy_out(struct manager *manager, struct instance *instance, const char *path,
-		     const char *host_path, bool follow, struct err *err)
+/* What is left to do once the instance is known. */
+struct copy_job {
+	struct copy_place *place;
+	const char *path, *host_path;
+	bool in, follow;
+};
+
+static int copy_run(void *arg, struct err *err)
 {
-	AUTO(copy_place_fini)
-	struct copy_place place = { .root = { -EBADF, -EBADF }, .lock = -EBADF };
-	int r = copy_place_open(manager, instance, &place, err);
+	const struct copy_job *job = arg;
+	struct copy_place *place = job->place;
+	int r = copy_root_open(place, err);
 
 	if (r < 0)
 		return r;
-	if (!copy_is_asked(&place))
-		return copy_out_at(&place.root, path, host_path, follow, err);
-	const struct copy_guest guest = copy_guest_of(&place);
-	return copy_out_guest(&guest, path, host_path, follow, err);
+	if (!copy_is_asked(place))
+		return job->in ? copy_in_at(&place->root, job->host_path, job->path, err)
+			       : copy_out_at(&place->root, job->path, job->host_path, job->follow,
+					     err);
+	const struct copy_guest guest = copy_guest_of(place);
+	return job->in ? copy_in_guest(&guest, job->host_path, job->path, err)
+		       : copy_out_guest(&guest, job->path, job->host_path, job->follow, err);
+}
+
+/* An ordinary user gets at a container's files as root of its user namespace only. */
+static int copy_instance(struct manager *manager, struct instance *instance, struct copy_job *job,
+			 struct err *err)
+{
+	AUTO(copy_place_fini)
+	struct copy_place place = { .root = { .dir = -EBADF, .users = -EBADF }, .lock = -EBADF };
+	int r = copy_place_open(manager, instance, &place, err);
+
+	job->place = &place;
+	if (r < 0)
+		return r;
+	if (geteuid() == 0 || place.engine->files)
+		return copy_run(job, err);
+	return ids_call(instance->pid > 0 ? instance->pid : 0, copy_run, job, err);
+}
+
+int manager_copy_in(struct manager *manager, struct instance *instance, const char *host_path,
+		    const char *path, struct err *err)
+{
+	struct copy_job job = { .path = path, .host_path = host_path, .in = true };
+
+	return copy_instance(manager, instance, &job, err);
+}
+
+int manager_copy_out(struct manager *manager, struct instance *instance, const char *path,
+		     const char *host_path, bool follow, struct err *err)
+{
+	struct copy_job job = { .path = path, .host_path = host_path, .follow = follow };
+
+	return copy_instance(manager, instance, &job, err);
 }

@@ -127,7 +127,7 @@ static int copy_into(const struct copy_root *host, const struct copy_target *tar
 int copy_guest_out(const struct copy_guest *guest, const char *path, bool follow,
 		   const struct copy_root *host, const struct copy_target *target, struct err *err)
 {
-	struct copy_root to = { -EBADF, -EBADF };
+	struct copy_root to = { .dir = -EBADF, .users = -EBADF };
 	struct copy_source source;
 	mode_t mode;
 

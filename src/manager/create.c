@@ -14,8 +14,10 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/idspace.h"
 #include "base/os/json.h"
 #include "engines/caps.h"
+#include "engines/rates.h"
 #include "manager/machine.h"
 #include "manager/private.h"
 #include "manager/system.h"
@@ -189,7 +191,8 @@ static int create_caps(json_t *spec, const json_t *config, bool machine, struct 
 	const char **add = json_strings(json_object_get(config, "cap_add"));
 	const char **drop = json_strings(json_object_get(config, "cap_drop"));
 	json_t *names = json_array();
-	const uint64_t held = caps_grantable(machine);
+	/* In a user namespace of its own its root has all of them. */
+	const uint64_t held = caps_grantable(machine || ids_here() != IDS_HOST);
 	uint64_t caps = held;
 	int r = add && drop && names ? 0 : err_set(err, ENOMEM, "capabilities");
 
@@ -255,7 +258,7 @@ static int create_hostname(const json_t *config, const char *id, char ret[65])
 }
 
 static int create_defaults(json_t *spec, const json_t *config, const json_t *image_config,
-			   const char *id, bool machine, struct err *err)
+			   const char *id, const struct engine_ops *engine, struct err *err)
 {
 	const json_t *image = json_object_get(image_config, "config");
 	const char *cwd = json_str(config, "cwd", json_str(image, "WorkingDir", ""));
@@ -289,7 +292,8 @@ static int create_defaults(json_t *spec, const json_t *config, const json_t *ima
 	r |= json_object_set_new(spec, "seccomp_profile",
 				 json_string(json_str(config, "seccomp", seccomp)));
 	/* A bare kernel's address would be nobody's to set: it gets a network where one was asked for. A bridge takes root. */
-	const char *usual = machine && geteuid() != 0 ? "passt" : "bridge";
+	const bool root = engine->machines ? geteuid() == 0 : ids_here() == IDS_HOST;
+	const char *usual = engine->network ? engine->network : root ? "bridge" : "passt";
 	if (!json_object_get(spec, "network"))
 		r |= json_object_set_new(spec, "network",
 					 json_pack("{s:s}", "mode", image_config ? usual : "none"));
@@ -343,13 +347,11 @@ static int create_check_machine(const struct image *image, struct err *err)
 		       arch);
 }
 
-static int create_find_volume(struct manager *manager, const char *name, bool machine,
-			      struct volume *ret, struct err *err)
+static int create_find_volume(struct manager *manager, const char *name, struct volume *ret,
+			      struct err *err)
 {
 	int r = name ? volume_find(&manager->store, name, ret, NULL) : -ENOENT;
 
-	if (r == -ENOENT && machine)
-		return machine_need_volume(name, err);
 	if (r == -ENOENT)
 		r = volume_create(&manager->store, name, NULL, ret, err);
 	if (r == -EEXIST) /* made by another command in between */
@@ -366,11 +368,11 @@ static int create_one_volume(struct manager *manager, json_t *mount, json_t *ano
 
 	if (name && !name[0])
 		name = NULL;
-	int r = create_find_volume(manager, name, machine, &volume, err);
+	int r = create_find_volume(manager, name, &volume, err);
 	if (r < 0)
 		return r;
 	if (machine)
-		r = machine_check_volume(&volume, err);
+		r = machine_take_volume(mount, &volume, err);
 	else if (volume.kind != VOLUME_DIRECTORY)
 		r = err_say(err, EINVAL,
 			    "volume %s is a virtual machine's disk, and not a directory that a "
@@ -423,10 +425,7 @@ static void create_image_volumes(json_t *mounts, const json_t *image)
 	}
 }
 
-/*
- * In a virtual machine what is written is on a disk already, and no directory of the host's can be mounted: there a VOLUME is
- * a directory in its root.
- */
+/* In a virtual machine what is written is on a disk already: there a VOLUME is a directory in its root. */
 static int create_image_directories(json_t *vm, const json_t *mounts, const json_t *image)
 {
 	json_t *directories = json_array();
@@ -476,15 +475,15 @@ static int create_mounts(struct manager *manager, json_t *spec, const json_t *co
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return machine ? machine_order_mounts(mounts, err) : 0;
 }
 
 /* What manager_list() gives: see manager.h. */
-static char *create_summary(const json_t *spec)
+char *instance_summary(const json_t *spec)
 {
 	static const char *const members[] = {
-		"image",  "image_id", "virt",	"args",		 "ports",
-		"labels", "restart",  "remove", "cgroup_parent", "network",
+		"image",   "image_id", "virt",		"args",	   "ports",  "labels",
+		"restart", "remove",   "cgroup_parent", "network", "limits",
 	};
 	AUTO(json_decref_p) json_t *summary = json_object();
 
@@ -501,7 +500,7 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 {
 	struct db *db = &manager->store.db;
 	AUTO(buf_fini) struct buf command = { 0 };
-	char *summary = create_summary(spec);
+	char *summary = instance_summary(spec);
 	char *text = NULL;
 	size_t i;
 	json_t *mount, *word;
@@ -523,10 +522,10 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 		r = db_run(
 			db, err,
 			"INSERT INTO instance (id, name, image, summary, spec, state, created_ns, "
-			"ref, virt, command) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-			"sssssiisss", id, name, image, summary, text, (int64_t)INSTANCE_CREATED,
+			"ref, virt, command, host) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+			"sssssiissss", id, name, image, summary, text, (int64_t)INSTANCE_CREATED,
 			now, json_str(spec, "image", ""), json_str(spec, "virt", ""),
-			buf_str(&command));
+			buf_str(&command), manager->host);
 	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
 	{
 		if (r == 0 && !strcmp(json_str(mount, "type", ""), "volume"))
@@ -571,8 +570,8 @@ static int create_name_and_insert(struct manager *manager, json_t *spec, const j
 		}
 		return err_say(
 			err, EEXIST,
-			"the name %s is taken: remove that instance ('strata rm %s') or choose "
-			"another --name",
+			"the name %s is taken, here or on another --host: remove that instance "
+			"('strata rm %s') or choose another --name",
 			name, name);
 	}
 }
@@ -587,8 +586,17 @@ static void create_undo_volumes(struct manager *manager, const json_t *spec)
 		volume_remove(&manager->store, json_string_value(name), NULL); /* best effort */
 }
 
+/* Whether that volume is a directory, or will be one. */
+static bool create_is_directory(struct manager *manager, const char *name)
+{
+	AUTO(volume_fini) struct volume volume = { .kind = VOLUME_DIRECTORY };
+
+	return !name || volume_find(&manager->store, name, &volume, NULL) < 0 ||
+	       volume.kind == VOLUME_DIRECTORY;
+}
+
 /* The mounts that were asked for, those of volumes without a name with some name. */
-static int create_stand_ins(json_t *copy, const json_t *config)
+static int create_stand_ins(struct manager *manager, json_t *copy, const json_t *config)
 {
 	AUTO(json_decref_p) json_t *mounts = json_deep_copy(json_object_get(config, "mounts"));
 	json_t *mount;
@@ -596,6 +604,11 @@ static int create_stand_ins(json_t *copy, const json_t *config)
 
 	json_array_foreach(mounts, i, mount)
 	{
+		const char *name = json_str(mount, "source", NULL);
+		if (!strcmp(json_str(mount, "type", ""), "volume") &&
+		    create_is_directory(manager, name) &&
+		    json_object_set_new(mount, "shared", json_true()))
+			return -ENOMEM;
 		if (!json_object_get(mount, "source") &&
 		    json_object_set_new(mount, "source", json_string("/")))
 			return -ENOMEM;
@@ -604,8 +617,8 @@ static int create_stand_ins(json_t *copy, const json_t *config)
 }
 
 /* What the architecture cannot do is refused before anything is made. */
-static int create_check_engine(const struct engine_ops *engine, json_t *spec, const json_t *config,
-			       bool image, struct err *err)
+static int create_check_engine(struct manager *manager, const struct engine_ops *engine,
+			       json_t *spec, const json_t *config, bool image, struct err *err)
 {
 	AUTO(json_decref_p) json_t *copy = json_copy(spec);
 	AUTO(spec_fini) struct spec view = { 0 };
@@ -615,34 +628,42 @@ static int create_check_engine(const struct engine_ops *engine, json_t *spec, co
 		(void)json_object_set_new(copy, "layers", json_pack("[s]", "/"));
 	if (!engine->machines)
 		(void)json_object_del(copy, "mounts");
-	else if (create_stand_ins(copy, config) < 0)
+	else if (create_stand_ins(manager, copy, config) < 0)
 		return err_set(err, ENOMEM, "new instance");
 	int r = spec_load(copy, &view, err);
+	if (r == 0)
+		r = rates_check(&view, err);
 	return r == 0 && engine->check ? engine->check(&view, err) : r;
 }
 
-static int create_engine(const json_t *config, const struct engine_ops **ret, struct err *err)
+static int create_engine(const struct manager *manager, const json_t *config,
+			 const struct engine_ops **ret, struct err *err)
 {
-	const char *virt = json_str(config, "virt", "auto");
+	static const char on_host[] = "bare-metal";
+	const char *virt = json_str(config, "virt", manager->host[0] ? on_host : "auto");
 	bool machine = json_object_get(config, "vm") != NULL;
 	const struct engine_ops *engine = engine_find(virt, machine);
 
 	if (!engine)
 		return err_say(
 			err, ENOTSUP,
-			"--virt %s: this build runs os-level, hosted and hybrid; see 'strata info'",
+			"--virt %s: this build runs os-level, hosted, hybrid and bare-metal; see 'strata "
+			"info'",
 			virt);
+	if (manager->host[0] && strcmp(engine->name, on_host) != 0)
+		return err_say(err, EINVAL, "--virt %s: on a server of --host it is bare-metal",
+			       engine->name);
 	const char *network = json_str(json_object_get(config, "network"), "mode", "");
-	if (!engine->machines && !strcmp(network, "passt"))
+	if (!engine->machines && !strcmp(network, "passt") && ids_here() == IDS_HOST)
 		return err_say(
 			err, EINVAL,
-			"--network passt is for a virtual machine: a container has bridge, none "
-			"and host");
+			"--network passt is for a virtual machine, or without root: a container "
+			"of root's has bridge, none and host");
 	if (machine && !engine->machines)
 		return err_say(
 			err, EINVAL,
 			"--virt %s has no virtual machine: --kernel, --disk, --vcpus and their "
-			"like go with --virt hosted or hybrid",
+			"like go with --virt hosted, hybrid or bare-metal",
 			engine->name);
 	if (json_bool(config, "system", false) && engine->machines)
 		return err_say(
@@ -660,7 +681,7 @@ static int create_build(struct manager *manager, const json_t *config, const str
 {
 	const struct engine_ops *engine = NULL;
 	const json_t *image_config = image ? image->config : NULL;
-	int r = create_engine(config, &engine, err);
+	int r = create_engine(manager, config, &engine, err);
 
 	if (r == 0 && image)
 		r = create_check_machine(image, err);
@@ -673,12 +694,16 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (image && (json_object_set_new(spec, "image_id", json_string(image->id)) < 0 ||
 		      create_layers(spec, image) < 0))
 		return err_set(err, ENOMEM, "new instance");
-	r = create_defaults(spec, config, image_config, id, engine->machines, err);
+	if (manager->host[0])
+		r = machine_host_network(manager, spec, image != NULL, err);
+	r = r < 0 ? r : create_defaults(spec, config, image_config, id, engine, err);
 	if (r == 0)
 		r = create_health(spec, json_object_get(config, "health"),
 				  json_object_get(image_config, "config"), err);
 	if (r == 0 && engine->machines)
 		r = machine_ask(spec, config, image != NULL, err);
+	if (r == 0 && manager->host[0])
+		r = machine_on_host(manager, spec, err);
 	if (r == 0 && engine->machines)
 		r = machine_find_volumes(manager, spec, err);
 	if (r == 0)
@@ -686,7 +711,7 @@ static int create_build(struct manager *manager, const json_t *config, const str
 	if (r == 0)
 		r = manager_check_cpus(json_object_get(spec, "limits"), err);
 	if (r == 0)
-		r = create_check_engine(engine, spec, config, image != NULL, err);
+		r = create_check_engine(manager, engine, spec, config, image != NULL, err);
 	if (r == 0)
 		r = create_check_ports(spec, err);
 	if (r == 0)

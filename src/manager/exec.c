@@ -364,8 +364,7 @@ int manager_exec(struct manager *manager, const struct instance *instance,
 		r = err_say(err, EBUSY, "%s is paused: resume it first ('strata resume %s')",
 			    instance->name, instance->name);
 	else if (instance->state != INSTANCE_RUNNING || instance->pid <= 0)
-		r = err_say(err, ESRCH, "%s is not running (%s)", instance->name,
-			    instance_state_name(instance->state));
+		r = instance_not_running(instance, err);
 	if (r == 0)
 		r = exec_spec(manager, instance, opts, &spec, err);
 	struct exec *e = r < 0 ? NULL : calloc(1, sizeof(*e));

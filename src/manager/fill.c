@@ -16,6 +16,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/idspace.h"
 #include "base/os/json.h"
 #include "manager/private.h"
 #include "storage/copy.h"
@@ -147,22 +148,62 @@ static int fill_one(json_t *spec, const json_t *mount, const char *state_dir,
 	return r < 0 ? r : fill_copy(root, json_str(mount, "target", ""), home, data, err);
 }
 
-int start_fill(json_t *spec, const char *state_dir, struct err *err)
+struct fill_job {
+	json_t *spec;
+	const char *state_dir;
+};
+
+static int fill_all(void *arg, struct err *err)
 {
-	AUTO(fill_root_fini) struct copy_root root = { -EBADF, -EBADF };
+	const struct fill_job *job = arg;
+	json_t *spec = job->spec;
+	AUTO(fill_root_fini) struct copy_root root = { .dir = -EBADF, .users = -EBADF };
 	size_t i;
 	json_t *mount;
 
-	if (json_object_get(spec, "vm")) /* its volumes are disks: filled by the agent inside */
-		return 0;
 	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
 	{
 		if (strcmp(json_str(mount, "type", ""), "volume") != 0 ||
 		    !json_bool(mount, "copy_up", true))
 			continue;
-		int r = fill_one(spec, mount, state_dir, &root, err);
+		int r = fill_one(spec, mount, job->state_dir, &root, err);
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* A volume that is empty, was left half filled, or is closed to us: then by its owner, who is somebody inside. */
+static bool fill_is_due(const json_t *spec)
+{
+	const json_t *mount;
+	size_t i;
+
+	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
+	{
+		char mark[4096];
+		bool empty = true;
+		if (strcmp(json_str(mount, "type", ""), "volume") != 0 ||
+		    !json_bool(mount, "copy_up", true))
+			continue;
+		const char *path = json_str(mount, "source", "");
+		(void)snprintf(mark, sizeof(mark), "%s/../" FILL_MARK,
+			       path); /* a cut one is not there */
+		AUTO(fd_close_p) int data = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (data < 0 || fill_dir_is_empty(data, &empty) < 0 || empty ||
+		    access(mark, F_OK) == 0)
+			return true;
+	}
+	return false;
+}
+
+int start_fill(json_t *spec, const char *state_dir, struct err *err)
+{
+	struct fill_job job = { spec, state_dir };
+
+	if (json_object_get(spec, "vm")) /* its volumes are disks: filled by the agent inside */
+		return 0;
+	if (geteuid() == 0)
+		return fill_all(&job, err);
+	return fill_is_due(spec) ? ids_call(0, fill_all, &job, err) : 0;
 }

@@ -22,14 +22,13 @@ static int info_running(const struct instance *instance, const struct engine_ops
 			struct spec *ret_view, struct err *err)
 {
 	if (instance->pid <= 0)
-		return err_say(err, ESRCH, "%s is not running (%s)", instance->name,
-			       instance_state_name(instance->state));
+		return instance_not_running(instance, err);
 	*ret_view = instance_view(instance);
 	return instance_engine(instance, ret_engine, err);
 }
 
-int manager_stats(struct manager *manager, const struct instance *instance, struct guest_stats *ret,
-		  struct err *err)
+int manager_stats(struct manager *manager, const struct instance *instance,
+		  struct stats_session *session, struct guest_stats *ret, struct err *err)
 {
 	const bool paused = instance->state == INSTANCE_PAUSED;
 	const struct engine_ops *engine;
@@ -42,7 +41,11 @@ int manager_stats(struct manager *manager, const struct instance *instance, stru
 	if (r < 0)
 		return r;
 	(void)signal(SIGPIPE, SIG_IGN); /* a valid signal: cannot fail */
-	return engine->stats(&view, run_dir, instance->pid, paused, ret, err);
+	r = engine->stats(&view, run_dir, instance->pid, paused, session, ret, err);
+	const json_t *limits = json_object_get(instance->spec, "limits");
+	ret->net_rx_limit_bits = (uint64_t)json_int(limits, "ingress_bits", 0);
+	ret->net_tx_limit_bits = (uint64_t)json_int(limits, "egress_bits", 0);
+	return r;
 }
 
 /* CPU time of a process from /proc/PID/stat, after the name, which may hold anything. */
@@ -125,23 +128,14 @@ int manager_processes(const struct instance *instance, json_t **ret, struct err 
 
 static json_t *info_engines(void)
 {
-	/* The architectures of the design; a build has those that engines[] lists. */
-	static const char *const all[] = { "os-level", "hosted", "hybrid", "bare-metal" };
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
-		const struct engine_ops *engine = engine_find(all[i], false);
+	for (size_t i = 0; engines[i]; i++) {
 		struct engine_report report = { 0 };
-		if (engine)
-			engine->probe(&report);
-		else
-			(void)snprintf(
-				report.why, sizeof(report.why),
-				"strata run does not reach a server yet; 'strata baremetal image' "
-				"makes one boot guests");
-		(void)json_array_append_new(list, json_pack("{s:s,s:b,s:s,s:s}", "name", all[i],
-							    "available", report.available, "how",
-							    report.how, "why", report.why));
+		engines[i]->probe(&report);
+		(void)json_array_append_new(
+			list, json_pack("{s:s,s:b,s:s,s:s}", "name", engines[i]->name, "available",
+					report.available, "how", report.how, "why", report.why));
 	}
 	return list;
 }

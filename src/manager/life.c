@@ -8,14 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/json.h"
 #include "manager/private.h"
+#include "manager/status.h"
 #include "manager/wire.h"
 #include "network/network.h"
+
+#define LIFE_TRIES    100
+#define LIFE_AGAIN_NS (10 * NS_PER_MS)
 
 static bool life_runs(const struct instance *instance)
 {
@@ -25,21 +30,19 @@ static bool life_runs(const struct instance *instance)
 
 static int life_must_run(const struct instance *instance, struct err *err)
 {
-	return life_runs(instance) ? 0
-				   : err_say(err, ESRCH, "%s is not running (%s)", instance->name,
-					     instance_state_name(instance->state));
+	return life_runs(instance) ? 0 : instance_not_running(instance, err);
 }
 
-/* Until the monitor says that nothing will run again; a dead monitor says so too. */
+/* Until the monitor says that nothing will run again. -EPIPE: it hung up; -ECONNRESET: and had not heard us */
 static int life_wait_end(int fd, int *ret_status)
 {
 	static struct wire_message message; /* as in start_wait() */
 
 	for (;;) {
-		ssize_t n = wire_receive(fd, &message);
-		if (n < 0)
-			return (int)n;
-		if (message.tag == WIRE_ENDED && n == sizeof(int32_t)) {
+		ssize_t n = fd_receive(fd, &message, sizeof(message), NULL);
+		if (n <= 0)
+			return n ? (int)n : -EPIPE;
+		if (message.tag == WIRE_ENDED && n == 1 + sizeof(int32_t)) {
 			int32_t status;
 			memcpy(&status, message.data, sizeof(status));
 			*ret_status = status;
@@ -48,21 +51,57 @@ static int life_wait_end(int fd, int *ret_status)
 	}
 }
 
+/*
+ * Ask the monitor for something, and wait for the end of the run. One that has many commands to serve lets go of those who only wait:
+ * they see the end by the run's lock. Who was not even heard asks again.
+ * Return: 0, *ret_status written; 1: it has ended, or its monitor died: whoever settles it knows how. -ESRCH: it was not running.
+ */
+static int life_ask(struct manager *manager, const struct instance *instance, char tag,
+		    const int32_t *words, size_t size, int *ret_status, struct err *err)
+{
+	const struct timespec moment = { .tv_nsec = LIFE_AGAIN_NS };
+
+	for (int tries = 0; tries < LIFE_TRIES; tries++) {
+		AUTO(fd_close_p) int run_fd = instance_open_run(manager, instance->id);
+		AUTO(fd_close_p) int fd = instance_connect(manager, instance, err);
+		if (fd < 0)
+			return fd == -ESRCH && tries ? 1 : fd;
+		const bool sent = wire_send(fd, tag, words, size) == 0;
+		int r = sent ? life_wait_end(fd, ret_status) : -ECONNRESET;
+		if (r == -EPIPE && run_fd >= 0)
+			(void)status_wait(run_fd); /* the state is looked at next in any case */
+		if (r == -EPIPE)
+			return 1;
+		if (r != -ECONNRESET)
+			return r < 0 ? err_set(err, -r, "hear from its monitor") : 0;
+		if (run_fd < 0 || status_alive(run_fd) != 1)
+			return 1;
+		(void)nanosleep(&moment, NULL); /* woken early: one try more */
+	}
+	return err_say(err, EBUSY, "%s: its monitor has too many commands to serve: end some",
+		       instance->name);
+}
+
 /* After its last words the monitor has the end recorded; whoever waited sees to it that it is. */
 static int life_settle(struct manager *manager, struct instance *instance, struct err *err)
 {
 	struct err gone = { 0 };
 	AUTO(fd_close_p) int lock = instance_lock_fresh(manager, instance, &gone);
-	int r = lock < 0 ? lock : instance_settle(manager, instance, &gone);
 
-	if (r < 0 && r != -ENOENT) /* with --rm it is gone, as it should be */
-		return err_say(err, -r, "%s", gone.text);
+	if (lock < 0 && lock != -ENOENT) /* with --rm it is gone, as it should be */
+		return err_say(err, -lock, "%s", gone.text);
 	return 0;
 }
 
 static int life_paused_first(struct manager *manager, struct instance *instance, struct err *err)
 {
-	return instance->state == INSTANCE_PAUSED ? manager_resume(manager, instance, err) : 0;
+	struct err resumed = { 0 };
+	int r = instance->state == INSTANCE_PAUSED ? manager_resume(manager, instance, &resumed)
+						   : 0;
+
+	if (r < 0 && r != -EALREADY && err) /* that: by another command, meanwhile */
+		*err = resumed;
+	return r == -EALREADY ? 0 : r;
 }
 
 int manager_stop(struct manager *manager, struct instance *instance, int64_t timeout_ms,
@@ -78,47 +117,45 @@ int manager_stop(struct manager *manager, struct instance *instance, int64_t tim
 	int r = life_paused_first(manager, instance, err);
 	if (r < 0)
 		return r;
-	AUTO(fd_close_p) int fd = instance_connect(manager, instance, err);
-	if (fd == -ESRCH)
+	r = life_ask(manager, instance, WIRE_STOP, words, sizeof(words), &status, err);
+	if (r == -ESRCH)
 		return life_settle(manager, instance, err);
-	if (fd < 0)
-		return fd;
-	r = wire_send(fd, WIRE_STOP, words, sizeof(words));
-	if (r == 0)
-		r = life_wait_end(fd, &status);
-	if (r < 0 && r != -EPIPE)
-		return err_set(err, -r, "stop %s", instance->name);
+	if (r < 0)
+		return err_wrap(err, "stop %s", instance->name);
 	event_add(manager, "stop", instance, NULL, 0);
 	return life_settle(manager, instance, err);
+}
+
+static int life_kill(struct manager *manager, struct instance *instance, struct err *err)
+{
+	const int32_t word = SIGKILL;
+	int status;
+	int r = life_paused_first(manager, instance, err); /* a frozen v1 group does not even die */
+
+	if (r < 0)
+		return r;
+	event_add(manager, "kill", instance, "signal", SIGKILL); /* before its end is one */
+	r = life_ask(manager, instance, WIRE_SIGNAL, &word, sizeof(word), &status, err);
+	return r < 0 ? r : life_settle(manager, instance, err);
 }
 
 int manager_kill(struct manager *manager, struct instance *instance, int sig, struct err *err)
 {
 	int32_t word = sig;
-	int status;
 	int r = life_must_run(instance, err);
 
 	if (r < 0)
 		return r;
+	if (sig == SIGKILL)
+		return life_kill(manager, instance, err);
 	AUTO(fd_close_p) int fd = instance_connect(manager, instance, err);
 	if (fd < 0)
 		return fd;
-	if (sig == SIGKILL && instance->state == INSTANCE_PAUSED)
-		r = manager_resume(manager, instance,
-				   err); /* a frozen v1 group does not even die */
-	if (r < 0)
-		return r;
 	r = wire_send(fd, WIRE_SIGNAL, &word, sizeof(word));
-	if (sig == SIGKILL && (r == -EPIPE || r == -ECONNRESET))
-		return life_settle(manager, instance,
-				   err); /* its monitor died meanwhile, and it with it */
 	if (r < 0)
 		return err_set(err, -r, "kill %s", instance->name);
 	event_add(manager, "kill", instance, "signal", sig);
-	if (sig != SIGKILL)
-		return 0;
-	(void)life_wait_end(fd, &status); /* its end of file is an end as well */
-	return life_settle(manager, instance, err);
+	return 0;
 }
 
 /* Its monitor checks nobody's health who cannot answer; one that is not told counts a check that comes to nothing. */
@@ -177,14 +214,9 @@ int manager_wait(struct manager *manager, struct instance *instance, int *ret_st
 	int status = instance->exit_code;
 
 	if (life_runs(instance)) {
-		AUTO(fd_close_p) int fd = instance_connect(manager, instance, err);
-		int r = fd == -ESRCH ? -EPIPE : fd;
-		if (r >= 0)
-			r = wire_send(fd, WIRE_WAIT, NULL, 0);
-		if (r == 0)
-			r = life_wait_end(fd, &status);
-		if (r < 0 && r != -EPIPE)
-			return err_set(err, -r, "wait for %s", instance->name);
+		int r = life_ask(manager, instance, WIRE_WAIT, NULL, 0, &status, err);
+		if (r < 0 && r != -ESRCH)
+			return err_wrap(err, "wait for %s", instance->name);
 		bool told = r == 0;
 		r = life_settle(manager, instance, err);
 		if (r < 0)
@@ -196,31 +228,40 @@ int manager_wait(struct manager *manager, struct instance *instance, int *ret_st
 	return 0;
 }
 
+/* 1: it runs, for another command has started it meanwhile */
+static int life_remove(struct manager *manager, struct instance *instance, bool volumes,
+		       struct err *err)
+{
+	struct err gone = { 0 };
+	AUTO(fd_close_p) int lock = instance_lock_fresh(manager, instance, &gone);
+
+	if (lock == -ENOENT)
+		return 0; /* somebody else removed it, or --rm did */
+	if (lock < 0)
+		return err_say(err, -lock, "%s", gone.text);
+	return life_runs(instance) ? 1 : instance_erase(manager, instance, volumes, err);
+}
+
 int manager_remove(struct manager *manager, struct instance *instance, bool force, bool volumes,
 		   struct err *err)
 {
-	if (life_runs(instance)) {
-		if (!force)
+	for (int tries = 0; tries < LIFE_TRIES; tries++) {
+		if (life_runs(instance) && !force && !tries)
 			return err_say(
 				err, EBUSY,
 				"%s is %s: stop it first ('strata stop %s'), or use 'strata rm "
 				"-f'",
 				instance->name, instance_state_name(instance->state),
 				instance->name);
-		int r = manager_kill(manager, instance, SIGKILL, err);
-		if (r < 0 && r != -ESRCH)
+		int r = life_runs(instance) ? life_kill(manager, instance, err) : 0;
+		if (r == 0 || r == -ESRCH || r == -ENOENT)
+			r = life_remove(manager, instance, volumes, err);
+		if (r <= 0)
 			return r;
+		if (!force)
+			break;
 	}
-	struct err gone = { 0 };
-	AUTO(fd_close_p) int lock = instance_lock_fresh(manager, instance, &gone);
-	if (lock == -ENOENT)
-		return 0; /* somebody else removed it, or --rm did */
-	if (lock < 0)
-		return err_say(err, -lock, "%s", gone.text);
-	if (life_runs(instance))
-		return err_say(err, EBUSY, "%s was started again by another command",
-			       instance->name);
-	return instance_erase(manager, instance, volumes, err);
+	return err_say(err, EBUSY, "%s was started again by another command", instance->name);
 }
 
 /* The end of the run that this process began: not of another one that has begun since. */

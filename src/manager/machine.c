@@ -10,6 +10,7 @@
 
 #include "base/os/json.h"
 #include "manager/private.h"
+#include "network/network.h"
 #include "storage/ext4.h"
 #include "storage/image.h"
 #include "storage/initramfs.h"
@@ -62,6 +63,53 @@ int machine_ask(json_t *spec, const json_t *config, bool image, struct err *err)
 	return r ? err_set(err, ENOMEM, "new instance") : 0;
 }
 
+/* "hv-lab1": what a network may be called. */
+static void machine_host_network_name(const struct manager *manager, char ret[64])
+{
+	(void)snprintf(
+		ret, 64, "hv-%.60s",
+		manager->host); /* cut, it may be two servers': they are two subnets in one */
+	for (char *c = ret; *c; c++)
+		*c = *c == '+' ? '.' : *c;
+}
+
+int machine_host_network(struct manager *manager, json_t *spec, bool image, struct err *err)
+{
+	const json_t *asked = json_object_get(spec, "network");
+	const struct network_opts opts = { .internal = true };
+	AUTO(network_fini) struct network network = { 0 };
+	char name[64];
+
+	if (asked ? strcmp(json_str(asked, "mode", ""), "bridge") != 0 : !image)
+		return 0;
+	if (json_str(asked, "network", NULL))
+		return err_say(
+			err, ENOTSUP,
+			"--network %s: on a server of --host there are none, and the switch between "
+			"its guests (--network bridge)",
+			json_str(asked, "network", ""));
+	machine_host_network_name(manager, name);
+	int r = network_create(&manager->store, name, &opts, &network, err);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	json_t *ours = asked ? json_copy((json_t *)(uintptr_t)asked)
+			     : json_pack("{s:s}", "mode", "bridge");
+	return !ours || json_object_set_new(ours, "network", json_string(name)) ||
+			       json_object_set_new(spec, "network", ours)
+		       ? err_set(err, ENOMEM, "new instance")
+		       : 0;
+}
+
+int machine_on_host(const struct manager *manager, json_t *spec, struct err *err)
+{
+	json_t *vm = json_object_get(spec, "vm");
+
+	if (json_object_set_new(vm, "host", json_string(manager->host_socket)) ||
+	    json_object_set_new(vm, "upper", json_false()))
+		return err_set(err, ENOMEM, "new instance");
+	return 0;
+}
+
 static int machine_find_volume(struct manager *manager, json_t *disk, const char *name,
 			       struct err *err)
 {
@@ -104,36 +152,57 @@ int machine_find_volumes(struct manager *manager, json_t *spec, struct err *err)
 	return r;
 }
 
-int machine_check_volume(const struct volume *volume, struct err *err)
+static size_t machine_depth(const json_t *mount)
 {
-	if (volume->kind == VOLUME_RAW)
-		return 0;
+	const char *target = json_str(mount, "target", "");
+	size_t depth = 0;
+
+	for (; *target; target++)
+		depth += target[0] == '/' && target[1] && target[1] != '/';
+	return depth;
+}
+
+int machine_order_mounts(json_t *mounts, struct err *err)
+{
+	AUTO(json_decref_p) json_t *ordered = json_array();
+	size_t deepest = 0, i;
+	json_t *mount;
+
+	json_array_foreach(mounts, i, mount)
+	{
+		const size_t depth = machine_depth(mount);
+		deepest = depth > deepest ? depth : deepest;
+	}
+	for (size_t depth = 0; depth <= deepest; depth++) {
+		json_array_foreach(mounts, i, mount)
+		{
+			if (machine_depth(mount) == depth && json_array_append(ordered, mount))
+				return err_set(err, ENOMEM, "new instance");
+		}
+	}
+	return json_array_clear(mounts) || json_array_extend(mounts, ordered)
+		       ? err_set(err, ENOMEM, "new instance")
+		       : 0;
+}
+
+int machine_take_volume(json_t *mount, const struct volume *volume, struct err *err)
+{
 	if (volume->kind == VOLUME_QCOW2)
 		return err_say(
 			err, ENOTSUP,
 			"volume %s is a qcow2 disk: a virtual machine mounts raw ones ('strata "
 			"volume create --size 1g NAME'); --disk %s gives it unmounted",
 			volume->name, volume->name);
-	return err_say(
-		err, ENOTSUP,
-		"volume %s is a directory of the host's, which a virtual machine cannot mount: "
-		"make a disk ('strata volume create --size 1g NAME'), or use --virt os-level",
-		volume->name);
+	if (volume->kind == VOLUME_RAW)
+		return 0;
+	return json_object_set_new(mount, "shared", json_true())
+		       ? err_set(err, ENOMEM, "new instance")
+		       : 0;
 }
 
-int machine_need_volume(const char *name, struct err *err)
+static bool machine_has_disk(const json_t *mount)
 {
-	if (!name)
-		return err_say(
-			err, ENOTSUP,
-			"a volume without a name would be a directory, which a virtual machine "
-			"cannot mount: make a disk ('strata volume create --size 1g NAME'), then "
-			"-v NAME:/path");
-	return err_say(
-		err, ENOENT,
-		"volume %s: there is none, and a virtual machine's has a size: 'strata volume "
-		"create --size 1g %s' first",
-		name, name);
+	return !strcmp(json_str(mount, "type", ""), "volume") && !json_bool(mount, "shared", false);
 }
 
 /* The disk of a volume that is mounted: one, in however many places, which can be written to if one of them can. */
@@ -200,7 +269,7 @@ int machine_check_disks(struct manager *manager, const json_t *spec, struct err 
 	json_array_foreach(json_object_get(spec, "mounts"), i, mount)
 	{
 		AUTO(volume_fini) struct volume volume = { 0 };
-		if (strcmp(json_str(mount, "type", ""), "volume") != 0)
+		if (!machine_has_disk(mount))
 			continue;
 		int r = volume_find(&manager->store, json_str(mount, "source", ""), &volume, err);
 		if (r < 0)
@@ -294,7 +363,7 @@ static int machine_mounts(const json_t *mounts, json_t *disks, struct err *err)
 
 	json_array_foreach(mounts, i, mount)
 	{
-		if (!strcmp(json_str(mount, "type", ""), "volume") &&
+		if (machine_has_disk(mount) &&
 		    machine_add_volume(disks, first, json_str(mount, "source", ""),
 				       json_bool(mount, "read_only", false)))
 			return err_set(err, ENOMEM, "start");

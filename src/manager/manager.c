@@ -36,6 +36,12 @@ int manager_open(const char *root, const char *run_root, struct manager *ret, st
 	return store_open(root, run_root, schemas, &ret->store, err);
 }
 
+void manager_use_host(struct manager *manager, const char *name, const char *socket)
+{
+	(void)snprintf(manager->host, sizeof(manager->host), "%s", name);
+	(void)snprintf(manager->host_socket, sizeof(manager->host_socket), "%s", socket);
+}
+
 void manager_close(struct manager *manager)
 {
 	manager_dismiss(manager);
@@ -181,13 +187,25 @@ void instance_unmake(struct manager *manager, const char *id)
 	(void)unlinkat(manager->store.root_fd, path, AT_REMOVEDIR); /* only if we made it: empty */
 }
 
+int instance_not_running(const struct instance *instance, struct err *err)
+{
+	/* The second: its first process is not there yet. */
+	const bool soon =
+		instance->state == INSTANCE_RESTARTING || instance->state == INSTANCE_RUNNING;
+
+	return err_say(err, ESRCH, "%s is not running (%s): %s%s%s", instance->name,
+		       instance_state_name(instance->state),
+		       soon ? "wait a moment" : "'strata start ", soon ? "" : instance->name,
+		       soon ? "" : "' starts it");
+}
+
 int instance_lock_fresh(struct manager *manager, struct instance *instance, struct err *err)
 {
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, true, err);
 
 	if (lock < 0)
 		return lock;
-	int r = instance_reload(manager, instance, err);
+	int r = instance_settle(manager, instance, err);
 	if (r == -ENOENT)
 		instance_unmake(manager, instance->id);
 	return r < 0 ? r : fd_take(&lock);
@@ -200,7 +218,7 @@ int instance_set_state(struct manager *manager, const char *id, enum instance_st
 		      (int64_t)state, id);
 }
 
-/* A name wins over an id's prefix, as with Docker. */
+/* A name wins over an id's prefix, as with Docker. A whole id is found on whatever host: monitors name theirs so. */
 static int manager_find_row(struct manager *manager, const char *ref, struct instance *ret,
 			    struct err *err)
 {
@@ -214,9 +232,10 @@ static int manager_find_row(struct manager *manager, const char *ref, struct ins
 		       hex ? ref : ""); /* 'g' sorts after every hex digit */
 	int r = db_prepare(db, &stmt, err,
 			   "SELECT " INSTANCE_COLUMNS
-			   ", spec FROM instance WHERE name = ?1 OR (id >= ?2 AND id < ?3) "
+			   ", spec FROM instance WHERE (name = ?1 AND host = ?4) OR "
+			   "(id >= ?2 AND id < ?3 AND (host = ?4 OR id = ?1)) "
 			   "ORDER BY name = ?1 DESC LIMIT 2",
-			   "sss", ref, hex ? ref : "z", hex ? end : "z");
+			   "ssss", ref, hex ? ref : "z", hex ? end : "z", manager->host);
 	if (r == 0)
 		r = db_step(db, stmt, err);
 	if (r < 0)
@@ -262,10 +281,12 @@ static int manager_list_rows(struct manager *manager, enum list_detail detail,
 		db, &stmt, err,
 		detail == LIST_SHOWN
 			? "SELECT " INSTANCE_COLUMNS
-			  ", NULL, ref, virt, command FROM instance ORDER BY created_ns DESC"
+			  ", NULL, ref, virt, command FROM instance WHERE host = ? ORDER BY "
+			  "created_ns DESC"
 			: "SELECT " INSTANCE_COLUMNS
-			  ", summary, ref, virt, command FROM instance ORDER BY created_ns DESC",
-		"");
+			  ", summary, ref, virt, command FROM instance WHERE host = ? ORDER BY "
+			  "created_ns DESC",
+		"s", manager->host);
 
 	while (r == 0 && (r = db_step(db, stmt, err)) == 1) {
 		if ((n & (n - 1)) == 0) { /* grow at powers of two */
@@ -350,6 +371,7 @@ struct spec instance_view(const struct instance *instance)
 			   : !strcmp(mode, "passt") ? SPEC_NETWORK_PASST
 						    : SPEC_NETWORK_BRIDGE,
 		.vm = { .agent = json_bool(vm, "agent", false),
+			.host = json_str(vm, "host", NULL),
 			.memory_bytes =
 				vm ? (uint64_t)json_int(vm, "memory_bytes", SPEC_VM_MEMORY) : 0 },
 	};

@@ -30,6 +30,9 @@ struct manager_spare {
 
 struct manager {
 	struct store store;
+	/* Another server, of strata-hv, on which instances are: its name, "" for this host; and its hub's socket */
+	char host[256];
+	char host_socket[4096];
 	struct manager_spare spare;
 };
 
@@ -61,6 +64,12 @@ struct instance {
 
 int manager_open(const char *root, const char *run_root, struct manager *ret, struct err *err);
 void manager_close(struct manager *manager); /* a zeroed one is a no-op */
+/*
+ * manager_use_host() - instances are created on, and listed and found of, that server (strata --host)
+ * Images, volumes and the state of instances stay here.
+ * @name, @socket: engines/baremetal/hosts.h; shorter than there is room for
+ */
+void manager_use_host(struct manager *manager, const char *name, const char *socket);
 
 const char *instance_state_name(enum instance_state state);
 void instance_fini(struct instance *instance);
@@ -78,7 +87,7 @@ int manager_create(struct manager *manager, const json_t *config, struct instanc
 int manager_find(struct manager *manager, const char *ref, struct instance *ret, struct err *err);
 enum list_detail {
 	LIST_SHOWN, /* spec is NULL: the fastest */
-	LIST_SUMMARY, /* spec has image, image_id, virt, args, ports, labels, restart, remove, network */
+	LIST_SUMMARY, /* spec has image, image_id, virt, args, ports, labels, restart, remove, network, limits */
 };
 /* manager_list() - newest first; instances_free() them. What needs more of a spec takes manager_find(). */
 int manager_list(struct manager *manager, bool all, enum list_detail detail, struct instance **ret,
@@ -167,8 +176,9 @@ struct logs_opts {
 int manager_logs(struct manager *manager, const struct instance *instance,
 		 const struct logs_opts *opts, FILE *out, FILE *errout, struct err *err);
 
-int manager_stats(struct manager *manager, const struct instance *instance, struct guest_stats *ret,
-		  struct err *err);
+/* manager_stats() - @session: of one round of figures; stats_session_close() is the caller's */
+int manager_stats(struct manager *manager, const struct instance *instance,
+		  struct stats_session *session, struct guest_stats *ret, struct err *err);
 
 /*
  * manager_health() - {"status", "failing_streak", "log": [{"start","end","exit_code","output"}]}: the last checks, oldest

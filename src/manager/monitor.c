@@ -12,12 +12,12 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/digest.h"
+#include "base/os/wait.h"
 #include "manager/monitor_args.h"
 
 /* How long an attached client that reads nothing keeps the end from those who only wait for it. */
@@ -198,8 +198,7 @@ static void monitor_record(struct monitor *m, char **args)
 		monitor_say(m);
 	status_unlock(m->run_fd, &m->status_fd); /* whoever records waits for that */
 	if (posix_spawn(&pid, argv[0], NULL, NULL, argv, env) == 0) {
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		(void)wait_child(pid);
 	} /* else: the next command finds the status file */
 }
 

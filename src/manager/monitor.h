@@ -19,17 +19,19 @@
 #include "manager/status.h"
 #include "manager/wire.h"
 
-#define MONITOR_CLIENTS 32
+#define MONITOR_CLIENTS	 32
+#define MONITOR_ATTACHED 24 /* of them, at most: the others are for those who come and go */
 #define MONITOR_CHECK_OUT                                                                          \
 	4096		    /* bytes of what a check writes that are kept; Docker keeps as many */
 #define MONITOR_CHECK_LOG 5 /* checks that are remembered */
 
 struct monitor_client {
-	int fd;		/* -EBADF: free slot */
-	bool attached;	/* gets output */
-	bool wants_end; /* gets WIRE_ENDED */
-	bool took;	/* gets WIRE_IN_TAKEN, once its socket takes it */
-	bool held;	/* its next message is input, for which there is no room yet */
+	int fd;		 /* -EBADF: free slot */
+	bool attached;	 /* gets output */
+	bool wants_end;	 /* gets WIRE_ENDED */
+	bool took;	 /* gets WIRE_IN_TAKEN, once its socket takes it */
+	uint64_t number; /* of all, in the order in which they came */
+	bool held;	 /* its next message is input, for which there is no room yet */
 };
 
 struct monitor_stream {
@@ -48,6 +50,7 @@ struct monitor_health {
 	int64_t began_ns;    /* since the epoch: of the one that runs */
 	bool frozen;	     /* the guest is */
 	bool timed_out;	     /* the one that runs, and was killed for it */
+	bool cancelled;	     /* likewise, because its instance was paused: it counts nothing */
 	bool passed;	     /* one did since the guest's start */
 	unsigned streak;     /* failures in a row that count */
 	json_t *log;	     /* of the last ones, oldest first */
@@ -74,17 +77,19 @@ struct monitor {
 	size_t in_len, in_at;
 	int in_from; /* index into clients; -1: none, or it left */
 	struct monitor_client clients[MONITOR_CLIENTS];
-	int owner;	     /* index into clients; -1: none */
-	bool attach_owner;   /* from the first byte on */
-	bool stopping;	     /* by the user: no restart */
-	bool rebooted;	     /* its last end was a reboot of its own */
-	int64_t ended_ns;    /* when finished became so; monotonic */
-	bool finished;	     /* nothing will run again: drain, tell, leave */
-	bool left_to_owner;  /* --rm: the owner was told of the end and removes it all */
-	int64_t kill_at_ns;  /* monotonic; 0: no stop under way */
-	int64_t start_at_ns; /* monotonic; 0: no restart pending */
-	int64_t begun_ns;    /* monotonic: of the last start */
-	int64_t delay_ns;    /* of the next restart */
+	uint64_t n_adopted;
+	int owner;	       /* index into clients; -1: none */
+	bool attach_owner;     /* from the first byte on */
+	bool stopping;	       /* by the user: no restart */
+	bool rebooted;	       /* its last end was a reboot of its own */
+	int64_t ended_ns;      /* when finished became so; monotonic */
+	bool finished;	       /* nothing will run again: drain, tell, leave */
+	bool left_to_owner;    /* --rm: the owner was told of the end and removes it all */
+	int64_t kill_at_ns;    /* monotonic; 0: no stop under way */
+	int64_t start_at_ns;   /* monotonic; 0: no restart pending */
+	int64_t refresh_at_ns; /* monotonic; 0: nothing that a guest is shown changes */
+	int64_t begun_ns;      /* monotonic: of the last start */
+	int64_t delay_ns;      /* of the next restart */
 };
 
 /* monitor_io.c */

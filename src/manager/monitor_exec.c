@@ -10,6 +10,7 @@
 #include "base/os/fd.h"
 #include "engines/engine.h"
 #include "manager/monitor_args.h"
+#include "manager/status.h"
 
 static void monitor_exec_failed(int status, const struct err *err)
 {
@@ -23,6 +24,13 @@ static void monitor_exec_failed(int status, const struct err *err)
 	(void)fd_write_all(MONITOR_EXEC_STARTED_FD, &message, sizeof(message)); /* nobody left */
 }
 
+static bool monitor_exec_lives(const struct guest_exec *exec)
+{
+	AUTO(fd_close_p) int run_fd = open(exec->dirs.run, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return run_fd >= 0 && status_is_first(run_fd, exec->pid);
+}
+
 static int monitor_exec_guest(const struct spec *spec, char **args, struct err *err)
 {
 	const struct engine_ops *engine = engine_find(spec->virt, false);
@@ -30,6 +38,7 @@ static int monitor_exec_guest(const struct spec *spec, char **args, struct err *
 		.spec = spec,
 		.dirs = { args[MONITOR_EXEC_STATE], args[MONITOR_EXEC_RUN] },
 		.pid = (pid_t)strtol(args[MONITOR_EXEC_PID], NULL, 10),
+		.lives = monitor_exec_lives,
 		.io = { STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO },
 		.tty_socket = spec->tty ? MONITOR_EXEC_TTY_FD : -EBADF,
 		.started_fd = MONITOR_EXEC_STARTED_FD,

@@ -128,13 +128,14 @@ static int health_spec(const struct monitor *m, struct spec *ret, struct err *er
 static int health_streams(int out)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	/* Whatever number either has: above both targets nothing is overwritten. */
+	int started = fcntl(null, F_DUPFD_CLOEXEC, CHECK_TELL_FD + 1);
+	int tell = fcntl(out, F_DUPFD_CLOEXEC, CHECK_TELL_FD + 1);
 
 	/* The two above 2 are ours: the workload gets none of them. */
-	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0 ||
-	    dup3(null, CHECK_STARTED_FD + 8, O_CLOEXEC) < 0 ||
-	    dup3(out, CHECK_TELL_FD + 8, O_CLOEXEC) < 0 ||
-	    dup3(CHECK_STARTED_FD + 8, CHECK_STARTED_FD, O_CLOEXEC) < 0 ||
-	    dup3(CHECK_TELL_FD + 8, CHECK_TELL_FD, O_CLOEXEC) < 0)
+	if (null < 0 || started < 0 || tell < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 ||
+	    dup2(out, 2) < 0 || dup3(started, CHECK_STARTED_FD, O_CLOEXEC) < 0 ||
+	    dup3(tell, CHECK_TELL_FD, O_CLOEXEC) < 0)
 		return -errno;
 	return close_range(CHECK_TELL_FD + 1, ~0U, 0) < 0 ? -errno : 0;
 }
@@ -253,6 +254,11 @@ void monitor_health_checked(struct monitor *m)
 
 	monitor_health_read(m);
 	int status = health_reap(h);
+	if (h->cancelled) {
+		h->cancelled = false;
+		health_schedule(m);
+		return;
+	}
 	if (h->timed_out)
 		h->out_len = (size_t)snprintf(h->out, sizeof(h->out),
 					      "the check took longer than %u ms and was killed",
@@ -278,7 +284,7 @@ void monitor_health_begin(struct monitor *m)
 {
 	if (!m->spec.health.n_args)
 		return;
-	m->health.passed = m->health.frozen = false;
+	m->health.passed = m->health.frozen = m->health.cancelled = false;
 	m->health.streak = 0;
 	health_tell(m, HEALTH_STARTING);
 	health_schedule(m);
@@ -295,17 +301,21 @@ void monitor_health_freeze(struct monitor *m, bool frozen)
 	if (!m->guest || !m->spec.health.n_args || m->health.frozen == frozen)
 		return;
 	m->health.frozen = frozen;
-	if (frozen)
-		health_cancel(m); /* of what was frozen halfway nothing is learned */
-	else
+	m->health.next_ns = 0;
+	if (frozen && m->health.pid) {
+		/* Of what was frozen halfway nothing is learned. Nor is it waited for: a v1 freezer holds its death back. */
+		m->health.cancelled = true;
+		(void)pidfd_signal(m->health.wait_fd, SIGKILL); /* it may have ended */
+	} else if (!frozen && !m->health.pid) {
 		health_schedule(m);
+	}
 }
 
 void monitor_health_timers(struct monitor *m, int64_t now)
 {
 	struct monitor_health *h = &m->health;
 
-	if (h->pid && !h->timed_out && now >= h->deadline_ns) {
+	if (h->pid && !h->timed_out && !h->cancelled && now >= h->deadline_ns) {
 		h->timed_out = true;
 		(void)pidfd_signal(h->wait_fd, SIGKILL); /* it may have ended */
 	}
@@ -317,5 +327,5 @@ int64_t monitor_health_next_ns(const struct monitor *m)
 {
 	const struct monitor_health *h = &m->health;
 
-	return h->pid ? (h->timed_out ? 0 : h->deadline_ns) : h->next_ns;
+	return h->pid ? (h->timed_out || h->cancelled ? 0 : h->deadline_ns) : h->next_ns;
 }

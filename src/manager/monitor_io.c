@@ -162,18 +162,56 @@ void monitor_drain(struct monitor *m)
 	monitor_in_done(m);
 }
 
+/*
+ * Where all places are taken a newcomer gets that of one who only waits for the end, and has another way to see it (life.c), or else of
+ * whoever has said nothing yet; of these the one that came first. Attached ones stay, and never have all places.
+ */
+static int monitor_place(struct monitor *m)
+{
+	int oldest = -1;
+
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
+		const struct monitor_client *one = &m->clients[i];
+		const struct monitor_client *other = oldest < 0 ? NULL : &m->clients[oldest];
+		if (one->fd < 0)
+			return (int)i;
+		if (one->attached || m->owner == (int)i)
+			continue;
+		if (!other || (one->wants_end && !other->wants_end) ||
+		    (other->wants_end == one->wants_end && one->number < other->number))
+			oldest = (int)i;
+	}
+	if (oldest >= 0)
+		monitor_drop_client(m, (unsigned)oldest);
+	return oldest;
+}
+
 int monitor_adopt(struct monitor *m, int fd)
 {
-	for (unsigned i = 0; i < MONITOR_CLIENTS; i++) {
-		if (m->clients[i].fd >= 0)
-			continue;
-		int flags = fcntl(fd, F_GETFL);
-		if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
-			return -errno;
-		m->clients[i] = (struct monitor_client){ .fd = fd };
-		return (int)i;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	int i = monitor_place(m);
+	if (i < 0)
+		return -EUSERS;
+	m->clients[i] = (struct monitor_client){ .fd = fd, .number = m->n_adopted++ };
+	return i;
+}
+
+static void monitor_attach(struct monitor *m, unsigned index)
+{
+	struct monitor_client *client = &m->clients[index];
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MONITOR_CLIENTS; i++)
+		n += m->clients[i].fd >= 0 && m->clients[i].attached;
+	if (n >= MONITOR_ATTACHED) { /* it sees the end of file, and says so */
+		monitor_drop_client(m, index);
+		return;
 	}
-	return -EUSERS;
+	client->attached = client->wants_end = true;
+	(void)wire_send(client->fd, WIRE_ATTACHED, NULL, 0); /* its death shows at the next poll */
 }
 
 void monitor_accept(struct monitor *m)
@@ -250,9 +288,7 @@ static void monitor_request(struct monitor *m, unsigned index, const struct wire
 	memcpy(words, message->data, len < sizeof(words) ? len : sizeof(words));
 	switch (message->tag) {
 	case WIRE_ATTACH:
-		client->attached = client->wants_end = true;
-		(void)wire_send(client->fd, WIRE_ATTACHED, NULL,
-				0); /* its death shows at the next poll */
+		monitor_attach(m, index);
 		break;
 	case WIRE_WAIT:
 		client->wants_end = true;

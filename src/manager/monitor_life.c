@@ -37,7 +37,9 @@ int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err)
 	if (r < 0)
 		return r;
 
-	m->status.state = STATUS_RUNNING;
+	/* It has the host's root and rights until it has begun: whoever wants in waits for the second word. */
+	if (m->status.state != STATUS_RESTARTING)
+		m->status.state = STATUS_STARTING;
 	m->status.pid = m->guest->pid;
 	m->status.started_ns = clock_real_ns();
 	m->status.error[0] = '\0';
@@ -49,12 +51,15 @@ int monitor_start_guest(struct monitor *m, int *ret_status, struct err *err)
 		m->guest = NULL;
 		return r;
 	}
+	m->status.state = STATUS_RUNNING;
+	monitor_say(m);
 	if (m->guest->tty >= 0) {
 		m->streams[0].fd = fcntl(m->guest->tty, F_DUPFD_CLOEXEC, 3);
 		(void)fcntl(m->guest->tty, F_SETFL,
 			    O_RDWR | O_NONBLOCK); /* shared by both fds; valid */
 	}
 	monitor_health_begin(m);
+	m->refresh_at_ns = m->guest->ops->refresh ? m->begun_ns : 0;
 	return 0;
 }
 
@@ -162,6 +167,8 @@ void monitor_stop(struct monitor *m, int sig, int64_t grace_ms)
 	if (!sig && m->guest)
 		sig = m->guest->stop_signal;
 	m->stopping = true;
+	if (m->guest && m->guest->ops->stopping && sig == m->guest->stop_signal)
+		m->guest->ops->stopping(m->guest);
 	monitor_signal(m, sig ? sig : SIGTERM);
 	if (m->guest && grace_ms >= 0)
 		m->kill_at_ns = clock_mono_ns() + grace_ms * NS_PER_MS;
@@ -177,12 +184,17 @@ void monitor_timers(struct monitor *m)
 	}
 	if (m->start_at_ns && now >= m->start_at_ns)
 		monitor_restart(m);
+	if (m->guest && m->refresh_at_ns && now >= m->refresh_at_ns) {
+		const int64_t next = m->guest->ops->refresh(m->guest);
+		m->refresh_at_ns = next ? now + next : 0;
+	}
 	monitor_health_timers(m, now);
 }
 
 int64_t monitor_next_ns(const struct monitor *m)
 {
-	const int64_t timers[] = { m->kill_at_ns, m->start_at_ns, monitor_health_next_ns(m) };
+	const int64_t timers[] = { m->kill_at_ns, m->start_at_ns, monitor_health_next_ns(m),
+				   m->guest ? m->refresh_at_ns : 0 };
 	int64_t next = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(timers); i++) {

@@ -25,6 +25,9 @@ int update_reread(int run_fd, struct spec *spec, struct err *err)
 	AUTO(json_decref_p) json_t *json = json_copy(spec->json);
 	if (!json || json_object_set(json, "limits", limits))
 		return err_set(err, ENOMEM, "new limits");
+	r = update_memory(json, json_int(limits, "memory_bytes", 0), err);
+	if (r < 0)
+		return r;
 	r = spec_load(json, &fresh, err);
 	if (r < 0)
 		return r;

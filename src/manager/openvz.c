@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "manager/openvz.h"
+#include "manager/openvz_job.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdarg.h>
@@ -9,11 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 
-#include "base/core/macros.h"
 #include "base/os/json.h"
-#include "engines/spec.h"
+#include "engines/caps.h"
 
 #define OPENVZ_PAGE	  4096
 #define OPENVZ_MEMORY_MIN (INT64_C(6) << 20) /* docs/spec.md, memory_bytes */
@@ -21,17 +18,9 @@
 #define OPENVZ_SHARES	  1024
 #define OPENVZ_PERIOD_US  100000
 #define OPENVZ_PIDS_MAX	  4194304
+#define OPENVZ_STOP_MAX	  86400 /* seconds */
 
-/* One parameter being taken over. */
-struct openvz_job {
-	const json_t *conf;
-	const struct openvz_host *host;
-	json_t *config, *limits;
-	char note[200]; /* what it became; or why it has no counterpart */
-};
-
-static void openvz_note(struct openvz_job *job, const char *fmt, ...) PRINTF_LIKE(2, 3);
-static void openvz_note(struct openvz_job *job, const char *fmt, ...)
+void openvz_note(struct openvz_job *job, const char *fmt, ...)
 {
 	va_list args;
 
@@ -40,10 +29,16 @@ static void openvz_note(struct openvz_job *job, const char *fmt, ...)
 	va_end(args);
 }
 
-/* Each: true where it was taken over, and the note says what it is now. Out of memory it is not. */
-typedef bool (*openvz_fn)(struct openvz_job *job, const char *value);
+void openvz_left(struct openvz_job *job, const char *word)
+{
+	const size_t len = strlen(job->note);
+	const char *before = strstr(job->note, "; not ") ? ", " : "; not ";
 
-static bool openvz_number(struct openvz_job *job, const char *value, int64_t unit, int64_t *ret)
+	(void)snprintf(job->note + len, sizeof(job->note) - len, "%s%s", before,
+		       word); /* likewise */
+}
+
+bool openvz_number(struct openvz_job *job, const char *value, int64_t unit, int64_t *ret)
 {
 	if (openvz_limit(value, unit, ret) < 0) {
 		openvz_note(job, "not a number");
@@ -54,9 +49,22 @@ static bool openvz_number(struct openvz_job *job, const char *value, int64_t uni
 	return true;
 }
 
-static bool openvz_set(struct openvz_job *job, const char *member, int64_t value)
+bool openvz_set(struct openvz_job *job, const char *member, int64_t value)
 {
 	return json_object_set_new(job->limits, member, json_integer(value)) == 0;
+}
+
+json_t *openvz_words(const char *value, const char *between)
+{
+	json_t *list = json_array();
+	char *copy = strdup(value), *save = NULL;
+
+	for (char *w = copy ? strtok_r(copy, between, &save) : NULL; w;
+	     w = strtok_r(NULL, between, &save))
+		(void)json_array_append_new(list,
+					    json_string(w)); /* a word less is seen in the report */
+	free(copy);
+	return list;
 }
 
 static bool openvz_memory(struct openvz_job *job, const char *value)
@@ -86,7 +94,7 @@ static bool openvz_swap(struct openvz_job *job, const char *value)
 		openvz_note(job, "means nothing without a limit of memory (PHYSPAGES)");
 		return false;
 	}
-	const int64_t total = swap < 0 ? -1 : memory + swap;
+	const int64_t total = swap < 0 || swap > INT64_MAX - memory ? -1 : memory + swap;
 	openvz_note(job, "--memory-swap %lld", (long long)total);
 	return openvz_set(job, "memory_swap_bytes", total);
 }
@@ -116,7 +124,7 @@ static bool openvz_cpus(struct openvz_job *job, const char *value)
 	char *end;
 	double n = strtod(value, &end);
 
-	if (end == value || *end || n < 0 || n > 65536) {
+	if (end == value || *end || !(n >= 0 && n <= 65536)) { /* nor "nan" */
 		openvz_note(job, "not a number of CPUs");
 		return false;
 	}
@@ -130,7 +138,7 @@ static bool openvz_cpulimit(struct openvz_job *job, const char *value)
 	const bool mhz = tolower((unsigned char)*end) == 'm';
 
 	end += *end == '%';
-	if (end == value || *end || n < 0 || n > 6553600) {
+	if (end == value || *end || !(n >= 0 && n <= 6553600)) {
 		openvz_note(job, mhz ? "megahertz have no counterpart: say percents"
 				     : "not a percentage");
 		return false;
@@ -144,7 +152,9 @@ static bool openvz_cpuunits(struct openvz_job *job, const char *value)
 
 	if (!openvz_number(job, value, 1, &n))
 		return false;
-	int64_t shares = n < 0 ? OPENVZ_SHARES : n * OPENVZ_SHARES / OPENVZ_UNITS;
+	int64_t shares = n < 0			? OPENVZ_SHARES
+			 : n > INT64_C(1) << 32 ? 262144
+						: n * OPENVZ_SHARES / OPENVZ_UNITS;
 	shares = shares < 2 ? 2 : shares > 262144 ? 262144 : shares;
 	openvz_note(job, "--cpu-shares %lld", (long long)shares);
 	return openvz_set(job, "cpu_shares", shares);
@@ -182,41 +192,6 @@ static bool openvz_numproc(struct openvz_job *job, const char *value)
 	return openvz_set(job, "pids", n);
 }
 
-/* In KiB; there with the template, here what is written above it. */
-static bool openvz_diskspace(struct openvz_job *job, const char *value)
-{
-	int64_t bytes;
-
-	if (!openvz_number(job, value, 1024, &bytes))
-		return false;
-	if (bytes < 0)
-		return true;
-	if (bytes < SPEC_ROOT_MIN) {
-		openvz_note(job, "less than the 16 MiB that a root's disk takes");
-		return false;
-	}
-	openvz_note(job, "--root-size %lld, of what it writes itself", (long long)bytes);
-	return json_object_set_new(job->config, "root_bytes", json_integer(bytes)) == 0;
-}
-
-static bool openvz_hostname(struct openvz_job *job, const char *value)
-{
-	const size_t len = strlen(value);
-
-	for (size_t i = 0; i < len; i++) {
-		if (!isalnum((unsigned char)value[i]) && !strchr("-._", value[i])) {
-			openvz_note(job, "not a host name");
-			return false;
-		}
-	}
-	if (!len || len > 64) {
-		openvz_note(job, "not a host name of 1 to 64 characters");
-		return false;
-	}
-	openvz_note(job, "--hostname %s", value);
-	return json_object_set_new(job->config, "hostname", json_string(value)) == 0;
-}
-
 static bool openvz_name(struct openvz_job *job, const char *value)
 {
 	if (!*value || !isalnum((unsigned char)value[0])) {
@@ -227,113 +202,46 @@ static bool openvz_name(struct openvz_job *job, const char *value)
 	return json_object_set_new(job->config, "name", json_string(value)) == 0;
 }
 
-/* The first IPv4 address, on a network of Strata's that was named for it. */
-static bool openvz_address(struct openvz_job *job, const char *value)
-{
-	char first[INET_ADDRSTRLEN];
-	size_t len = strcspn(value, " /\t");
-	struct in_addr in;
-
-	if (len >= sizeof(first)) {
-		openvz_note(job,
-			    "no IPv4 address comes first: an instance gets one of its network's");
-		return false;
-	}
-	memcpy(first, value, len);
-	first[len] = '\0';
-	if (inet_pton(AF_INET, first, &in) != 1) {
-		openvz_note(job,
-			    "no IPv4 address comes first: an instance gets one of its network's");
-		return false;
-	}
-	if (!job->host->network) {
-		openvz_note(
-			job,
-			"make a network with that subnet ('strata network create --subnet') and say "
-			"--network NAME");
-		return false;
-	}
-	json_t *network = json_pack("{s:s,s:s,s:s}", "mode", "bridge", "network",
-				    job->host->network, "ip", first);
-	openvz_note(job, "--network %s --ip %s%s", job->host->network, first,
-		    value[len + strcspn(value + len, " \t")] ? " (the first of them)" : "");
-	return json_object_set_new(job->config, "network", network) == 0;
-}
-
-/* Words between blanks, as strings. */
-static json_t *openvz_words(const char *value)
-{
-	json_t *list = json_array();
-	char *copy = strdup(value), *save = NULL;
-
-	for (char *w = copy ? strtok_r(copy, " \t\n,", &save) : NULL; w;
-	     w = strtok_r(NULL, " \t\n,", &save))
-		(void)json_array_append_new(list,
-					    json_string(w)); /* a word less is seen in the report */
-	free(copy);
-	return list;
-}
-
-static bool openvz_is_domain(const char *text)
-{
-	return *text && strlen(text) < 254 &&
-	       strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_") ==
-		       strlen(text);
-}
-
-/* A list into a member, of what is one; false where anything is not. */
-static bool openvz_list(struct openvz_job *job, const char *value, const char *member,
-			bool (*is)(const char *text))
-{
-	AUTO(json_decref_p) json_t *words = openvz_words(value);
-	json_t *word;
-	size_t i;
-
-	json_array_foreach(words, i, word)
-	{
-		if (!is(json_string_value(word))) {
-			openvz_note(job, "not a list of such");
-			return false;
-		}
-	}
-	openvz_note(job, "in its resolv.conf");
-	return json_array_size(words) && !json_object_set(job->config, member, words);
-}
-
-static bool openvz_is_address(const char *text)
-{
-	struct in6_addr in;
-
-	return inet_pton(AF_INET, text, &in) == 1 || inet_pton(AF_INET6, text, &in) == 1;
-}
-
-static bool openvz_nameserver(struct openvz_job *job, const char *value)
-{
-	if (!strcmp(value, "inherit")) {
-		openvz_note(job, "this host's, as they are");
-		return true;
-	}
-	return openvz_list(job, value, "dns", openvz_is_address);
-}
-
-static bool openvz_search(struct openvz_job *job, const char *value)
-{
-	if (!strcmp(value, "inherit")) {
-		openvz_note(job, "this host's, as they are");
-		return true;
-	}
-	return openvz_list(job, value, "dns_search", openvz_is_domain);
-}
-
 static bool openvz_onboot(struct openvz_job *job, const char *value)
 {
 	if (strcasecmp(value, "yes") != 0) {
 		openvz_note(job, "--restart no");
 		return true;
 	}
+	if (!strcasecmp(json_str(job->conf, "DISABLED", "no"), "yes")) {
+		openvz_note(job, "it is DISABLED: --restart no");
+		return true;
+	}
 	openvz_note(job, "--restart unless-stopped");
 	return json_object_set_new(job->config, "restart",
 				   json_pack("{s:s}", "policy", "unless-stopped")) == 0;
+}
+
+/* It is made and not started, as every one here; only that somebody starts it is not refused. */
+static bool openvz_disabled(struct openvz_job *job, const char *value)
+{
+	const bool yes = !strcasecmp(value, "yes");
+
+	openvz_note(job, yes ? "it is not started, but 'strata start' may" : "'strata start' may");
+	return !yes;
+}
+
+static bool openvz_stop_timeout(struct openvz_job *job, const char *value)
+{
+	int64_t n;
+
+	if (!openvz_number(job, value, 1, &n))
+		return false;
+	if (n < 0 || n > OPENVZ_STOP_MAX) {
+		openvz_note(job, "not seconds, up to a day");
+		return false;
+	}
+	if (!n) {
+		openvz_note(job, "none was said: a minute");
+		return true;
+	}
+	openvz_note(job, "--stop-timeout %lld", (long long)n);
+	return json_object_set_new(job->config, "stop_timeout_ms", json_integer(n * 1000)) == 0;
 }
 
 static bool openvz_description(struct openvz_job *job, const char *value)
@@ -346,48 +254,30 @@ static bool openvz_description(struct openvz_job *job, const char *value)
 /* "NET_ADMIN:on SYS_TIME:off": those that a system container has by itself, or that it may lose. */
 static bool openvz_capability(struct openvz_job *job, const char *value)
 {
-	AUTO(json_decref_p) json_t *words = openvz_words(value);
+	AUTO(json_decref_p) json_t *words = openvz_words(value, OPENVZ_BLANKS);
 	json_t *add = json_array(), *drop = json_array(), *word;
 	size_t i;
 
-	json_array_foreach(words, i, word)
-	{
-		char name[64];
-		const char *text = json_string_value(word), *colon = strchr(text, ':');
-		if (!colon || (size_t)(colon - text) >= sizeof(name))
-			continue;
-		(void)snprintf(name, sizeof(name), "%.*s", (int)(colon - text), text); /* fits */
-		for (char *c = name; *c; c++)
-			*c = (char)toupper((unsigned char)*c);
-		(void)json_array_append_new(!strcmp(colon, ":off") ? drop : add, json_string(name));
-	}
 	openvz_note(job, "--cap-add, --cap-drop (in its user namespace)");
-	return !(json_object_set_new(job->config, "cap_add", add) |
-		 json_object_set_new(job->config, "cap_drop", drop));
-}
-
-/* "net/tun:rw fuse:rw": what this host has as a device there. */
-static bool openvz_devnodes(struct openvz_job *job, const char *value)
-{
-	AUTO(json_decref_p) json_t *words = openvz_words(value);
-	json_t *devices = json_array(), *word;
-	size_t i;
-
 	json_array_foreach(words, i, word)
 	{
+		uint64_t caps;
+		char name[64], state[8];
 		const char *text = json_string_value(word);
-		char path[128];
-		struct stat st;
-		int n = snprintf(path, sizeof(path), "/dev/%.*s", (int)strcspn(text, ":"), text);
-		if (n < 0 || (size_t)n >= sizeof(path) || strstr(path, "..") ||
-		    stat(path, &st) < 0 || !S_ISCHR(st.st_mode))
-			continue;
-		(void)json_array_append_new(devices, json_pack("{s:s}", "source", path));
+		const bool read = sscanf(text, "%63[A-Za-z_]:%7s", name, state) == 2;
+		const bool off = read && !strcmp(state, "off");
+		for (char *c = name; read && *c; c++)
+			*c = (char)toupper((unsigned char)*c);
+		if (!read || (!off && strcmp(state, "on") != 0) ||
+		    caps_from_name(name, &caps, NULL) < 0)
+			openvz_left(job, text);
+		else
+			(void)json_array_append_new(off ? drop : add, json_string(name));
 	}
-	const size_t got = json_array_size(devices);
-	openvz_note(job, got ? "--device, %zu of %zu" : "no such character device on this host",
-		    got, json_array_size(words));
-	return !json_object_set_new(job->config, "devices", devices) && got;
+	const bool any = json_array_size(add) || json_array_size(drop);
+	return !(json_object_set_new(job->config, "cap_add", add) |
+		 json_object_set_new(job->config, "cap_drop", drop)) &&
+	       any;
 }
 
 static bool openvz_template(struct openvz_job *job, const char *value)
@@ -423,28 +313,40 @@ static const struct {
 	{ "NAMESERVER", openvz_nameserver, NULL },
 	{ "SEARCHDOMAIN", openvz_search, NULL },
 	{ "DISKSPACE", openvz_diskspace, NULL },
+	{ "IOLIMIT", openvz_iolimit, NULL },
+	{ "IOPSLIMIT", openvz_iopslimit, NULL },
+	{ "BINDMOUNT", openvz_bindmount, NULL },
+	{ "DEVICES", openvz_devices, NULL },
+	{ "FEATURES", openvz_features, NULL },
+	{ "NETIF", openvz_netif, NULL },
+	{ "RATE", openvz_rate, NULL },
+	{ "RATEBOUND", openvz_ratebound, NULL },
+	{ "STOP_TIMEOUT", openvz_stop_timeout, NULL },
+	{ "DISABLED", openvz_disabled, NULL },
 	{ "DISKINODES", NULL, "its disk has as many as ext4 makes for its size" },
+	{ "DISK_QUOTA", NULL, "whether DISKSPACE holds" },
 	{ "QUOTATIME", NULL, "its disk is full when it is" },
 	{ "QUOTAUGIDLIMIT", NULL, "quotas of users inside have no counterpart" },
-	{ "IOLIMIT", NULL, "say which disk: --device-read-bps, --device-write-bps" },
-	{ "IOPSLIMIT", NULL, "say which disk: --device-read-iops, --device-write-iops" },
 	{ "IOPRIO", NULL, "see --blkio-weight" },
-	{ "FEATURES", NULL,
-	  "what an instance's kernel features are is this host's kernel's to say; see --device, --cap-add" },
-	{ "DEVICES", NULL, "say each one: --device" },
+	{ "NETDEV", NULL,
+	  "a card of the host's stays the host's: an instance has eth0 of its network" },
+	{ "PCI", NULL, "a card of the host's stays the host's" },
+	{ "TOTALRATE", NULL, "it is of the host's links, not of one container" },
+	{ "MOUNT_OPTS", NULL, "its root's disk is made and mounted by Strata" },
+	{ "NODEMASK", NULL, "say which CPUs: --cpuset-cpus" },
+	{ "UUID", NULL, "an instance has an id of its own" },
+	{ "VEID", NULL, "an instance has an id of its own" },
+	{ "CTID", NULL, "an instance has an id of its own" },
+	{ "DISTRIBUTION", NULL, "how the system inside is set up is not touched" },
+	{ "CONFIG_CUSTOMIZED", NULL, "of vzctl's own" },
 	{ "IPTABLES", NULL, OPENVZ_NET },
 	{ "NETFILTER", NULL, OPENVZ_NET },
-	{ "NETIF", NULL, "an instance has one interface, of its network" },
 	{ "NUMNETIF", NULL, "an instance has one interface, of its network" },
-	{ "RATE", NULL, "network rates have no counterpart" },
-	{ "RATEBOUND", NULL, "network rates have no counterpart" },
 	{ "VE_ROOT", NULL, "roots are kept by Strata" },
 	{ "VE_PRIVATE", NULL, "roots are kept by Strata: give its directory as the template" },
 	{ "VE_LAYOUT", NULL, "roots are kept by Strata" },
 	{ "ORIGIN_SAMPLE", NULL, "a template of settings, which are all here" },
 	{ "BOOTORDER", NULL, "instances are started in no order" },
-	{ "STOP_TIMEOUT", NULL, "see --stop-timeout" },
-	{ "DISABLED", NULL, "an instance that is not to start is not started" },
 	{ "KMEMSIZE", NULL, OPENVZ_UBC },
 	{ "LOCKEDPAGES", NULL, OPENVZ_UBC },
 	{ "PRIVVMPAGES", NULL, OPENVZ_UBC },

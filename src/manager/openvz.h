@@ -23,6 +23,7 @@ int openvz_parse(const char *text, size_t len, json_t **ret, struct err *err);
 struct openvz_host {
 	unsigned cpus;	     /* of this host */
 	const char *network; /* of Strata, for its addresses; NULL: none was named */
+	const char *disk;    /* the whole disk that roots are on, "/dev/sda"; NULL: none is */
 };
 /*
  * openvz_config() - what manager_create() takes, with --system, but for the image
@@ -30,5 +31,10 @@ struct openvz_host {
  */
 int openvz_config(const json_t *conf, const struct openvz_host *host, json_t **ret_config,
 		  json_t **ret_report, struct err *err);
+/*
+ * openvz_binds() - what a script CTID.mount binds into the container's root, as far as plain lines of "mount" say it
+ * @text: hostile, and never executed   *ret: an array of "SOURCE:TARGET", the target inside; not all of them can be read
+ */
+int openvz_binds(const char *text, size_t len, json_t **ret, struct err *err);
 /* openvz_limit() - the limit of "BARRIER:LIMIT" in bytes or a count; -1: unlimited. @unit: of a bare number, bytes. -EINVAL. */
 int openvz_limit(const char *text, int64_t unit, int64_t *ret);

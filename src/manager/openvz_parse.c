@@ -59,14 +59,17 @@ static int openvz_name(struct openvz_text *t, char ret[OPENVZ_NAME + 1], struct 
 	return 0;
 }
 
+/* It would be for the terminal that a report is shown on. */
+static bool openvz_is_control(char c)
+{
+	return (unsigned char)c == 0x7f || ((unsigned char)c < ' ' && !isspace((unsigned char)c));
+}
+
 /* One character of a value as a shell takes it, without what it would execute. */
 static int openvz_char(struct openvz_text *t, char quote, struct buf *value, struct err *err)
 {
 	char c = *t->at++;
 
-	if (c == '\0' || (unsigned char)c == 0x7f ||
-	    ((unsigned char)c < ' ' && !isspace((unsigned char)c)))
-		return openvz_bad(t, "a control character", err);
 	if (quote != '\'' && (c == '`' || (c == '$' && t->at < t->end && *t->at == '(')))
 		return openvz_bad(t, "a command, which is not executed here: write its result",
 				  err);
@@ -77,6 +80,8 @@ static int openvz_char(struct openvz_text *t, char quote, struct buf *value, str
 			return 0;
 		}
 	}
+	if (openvz_is_control(c))
+		return openvz_bad(t, "a control character", err);
 	t->line += c == '\n';
 	if (isspace((unsigned char)c))
 		c = ' '; /* it is shown, a line each */
@@ -168,5 +173,77 @@ int openvz_limit(const char *text, int64_t unit, int64_t *ret)
 		*ret = -1;
 	else
 		*ret = n * unit;
+	return 0;
+}
+
+/* The path inside of one below the container's root; NULL: it is not. */
+static const char *binds_target(const char *path)
+{
+	static const char *const roots[] = { "$VE_ROOT/", "${VE_ROOT}/", "/vz/root/" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(roots); i++) {
+		const size_t n = strlen(roots[i]);
+		if (strncmp(path, roots[i], n) != 0)
+			continue;
+		if (i + 1 < ARRAY_SIZE(roots))
+			return path + n - 1;
+		path = strchr(path + n, '/'); /* behind the CTID */
+		return path;
+	}
+	return NULL;
+}
+
+static bool binds_path(const char *path)
+{
+	for (const char *c = path; *c; c++) {
+		if (!isalnum((unsigned char)*c) && !strchr("/._-+@,", *c))
+			return false;
+	}
+	return path[0] == '/' && path[1];
+}
+
+/* "mount -n --bind /a $VE_ROOT/b": the words of one line, quotes taken off. */
+static void binds_line(const char *line, size_t len, json_t *list)
+{
+	char copy[1024], *words[32], *save = NULL;
+	size_t n = 0, out = 0;
+	bool bind = false;
+
+	for (size_t i = 0; i < len && out + 1 < sizeof(copy); i++) {
+		if (line[i] != '"' && line[i] != '\'')
+			copy[out++] = line[i];
+	}
+	copy[out] = '\0';
+	for (char *w = strtok_r(copy, " \t\r", &save); w && n < ARRAY_SIZE(words);
+	     w = strtok_r(NULL, " \t\r", &save)) {
+		words[n++] = w;
+		bind = bind || strstr(w, "bind");
+	}
+	const char *command = n ? strrchr(words[0], '/') : NULL;
+	if (n < 4 || !bind || strcmp(command ? command + 1 : words[0], "mount") != 0)
+		return;
+	for (size_t i = 1; i + 1 < n; i++) {
+		const char *target = binds_target(words[i + 1]);
+		if (target && binds_path(target) && binds_path(words[i])) {
+			(void)json_array_append_new(list, json_sprintf("%s:%s", words[i], target));
+			return;
+		}
+	}
+}
+
+int openvz_binds(const char *text, size_t len, json_t **ret, struct err *err)
+{
+	json_t *list = json_array();
+
+	if (!list)
+		return err_set(err, ENOMEM, "read");
+	for (size_t at = 0; at < len && json_array_size(list) < OPENVZ_NAMES;) {
+		const char *end = memchr(text + at, '\n', len - at);
+		const size_t n = end ? (size_t)(end - text) - at : len - at;
+		if (!memchr(text + at, '\0', n))
+			binds_line(text + at, n, list);
+		at += n + 1;
+	}
+	*ret = list;
 	return 0;
 }

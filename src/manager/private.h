@@ -19,7 +19,7 @@ int instance_lock(struct manager *manager, const char *id, bool wait, struct err
 /* instance_unmake() - under the lock: the directory that taking the lock of what is gone has made. */
 void instance_unmake(struct manager *manager, const char *id);
 /*
- * instance_lock_fresh() - the same, and the row as it is now
+ * instance_lock_fresh() - the same, and the row as it is now: instance_settle()
  * Errors: -ENOENT where it is gone; then the directory is not left either.
  */
 int instance_lock_fresh(struct manager *manager, struct instance *instance, struct err *err);
@@ -60,6 +60,10 @@ int instance_spec(struct manager *manager, const struct instance *instance, stru
 int instance_seccomp(struct manager *manager, json_t *spec, struct err *err);
 /* instance_view() - as much of a spec as an engine needs to act on what runs; borrowed from instance. */
 struct spec instance_view(const struct instance *instance);
+/* instance_not_running() - -ESRCH, and what to do */
+int instance_not_running(const struct instance *instance, struct err *err);
+/* instance_open_run() - the directory of the run that is under way; an fd or -errno */
+int instance_open_run(struct manager *manager, const char *id);
 /* instance_connect() - a socket to a living monitor; -ESRCH where none lives. */
 int instance_connect(struct manager *manager, const struct instance *instance, struct err *err);
 
@@ -70,6 +74,10 @@ int instance_connect(struct manager *manager, const struct instance *instance, s
  */
 int start_fill(json_t *spec, const char *state_dir, struct err *err);
 
+/* instance_summary() - what a list shows of a spec, as text for free(); NULL: out of memory. */
+char *instance_summary(const json_t *spec);
+/* instance_record() - its spec, which has changed, and what a list shows of that */
+int instance_record(struct manager *manager, const struct instance *instance, struct err *err);
 /* manager_check_cpus() - of limits as docs/spec.md has them: not more CPUs than there are; -ERANGE. */
 int manager_check_cpus(const json_t *limits, struct err *err);
 

@@ -10,7 +10,8 @@
  *   running       free             else, or none    the monitor, the starting command or the host died:
  *                                                   what is left is killed and removed, the row says "dead"
  *
- * The last two are done under the instance's lock; where a command holds that, the instance is in its hands.
+ * The last two are done under the instance's lock; where a command holds that, the instance is in its hands: one that has ended is
+ * known to have, recorded or not, so that whoever was told of the end may go on from there.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -24,12 +25,13 @@
 #include "base/os/clock.h"
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/idspace.h"
 #include "base/os/json.h"
 #include "manager/private.h"
 #include "network/network.h"
 #include "storage/volume.h"
 
-static int instance_open_run(struct manager *manager, const char *id)
+int instance_open_run(struct manager *manager, const char *id)
 {
 	char path[80];
 
@@ -70,15 +72,19 @@ static void instance_take_status(struct instance *instance, const struct status 
 		instance->state = INSTANCE_RESTARTING;
 }
 
+static void instance_take_end(struct instance *instance, const struct status *status)
+{
+	instance_take_status(instance, status);
+	instance->state = status->state == STATUS_ENDED ? INSTANCE_EXITED : INSTANCE_DEAD;
+	instance->pid = instance->monitor = 0;
+}
+
 int instance_ended(struct manager *manager, struct instance *instance, const struct status *status,
 		   struct err *err)
 {
 	char path[80];
-	bool clean = status->state == STATUS_ENDED;
 
-	instance_take_status(instance, status);
-	instance->state = clean ? INSTANCE_EXITED : INSTANCE_DEAD;
-	instance->pid = instance->monitor = 0;
+	instance_take_end(instance, status);
 	if (instance_replace_error(instance, status->error) < 0)
 		return err_set(err, ENOMEM, "record the end of %s", instance->name);
 	int r = network_release(&manager->store, instance->id, err);
@@ -158,6 +164,17 @@ int instance_settle(struct manager *manager, struct instance *instance, struct e
 	return r;
 }
 
+/* In another command's hands (being started, stopped, recorded or removed), which may be done with it by now. */
+static void instance_look(struct manager *manager, struct instance *instance, int run_fd)
+{
+	struct status status;
+
+	if (run_fd >= 0 && status_read(run_fd, &status) == 0 && status.state == STATUS_ENDED)
+		instance_take_end(instance, &status);
+	else
+		(void)instance_reload(manager, instance, NULL); /* else the row is as good as any */
+}
+
 int instance_sync(struct manager *manager, struct instance *instance, struct err *err)
 {
 	struct status status;
@@ -178,9 +195,10 @@ int instance_sync(struct manager *manager, struct instance *instance, struct err
 		return 0;
 	}
 	AUTO(fd_close_p) int lock = instance_lock(manager, instance->id, false, NULL);
-	/* In another command's hands (being started, stopped or removed), its row is as good as any. */
-	if (lock < 0)
+	if (lock < 0) {
+		instance_look(manager, instance, run_fd);
 		return 0;
+	}
 	int r = instance_settle(manager, instance, err);
 	if (r == -ENOENT)
 		instance_unmake(manager, instance->id);
@@ -220,7 +238,7 @@ int instance_erase(struct manager *manager, struct instance *instance, bool volu
 		store, json_string_value(name), NULL); /* in use elsewhere: it stays */
 	event_add(manager, "destroy", instance, NULL, 0);
 	/* From here on it is an orphan, which instance_sweep_orphans() would find. */
-	r = dir_remove(store->root_fd, path);
+	r = ids_remove(store->root_fd, path);
 	return r < 0 ? err_set(err, -r, "remove %s/%s", store->root, path) : 0;
 }
 
@@ -249,7 +267,7 @@ static void instance_sweep_one(struct manager *manager, int base_fd, const char 
 		return;
 	(void)snprintf(path, sizeof(path), "%s/%s", dir, name); /* a cut one is not found */
 	if (!instance_has_row(manager, id))
-		(void)dir_remove(base_fd, path); /* the next sweep tries again */
+		(void)ids_remove(base_fd, path); /* the next sweep tries again */
 }
 
 static void instance_sweep_dir(struct manager *manager, int base_fd, const char *dir,

@@ -51,6 +51,9 @@ static const char *const schema_versions[] = {
 	" ref = ifnull(json_extract(spec, '$.image'), ''),"
 	" virt = ifnull(json_extract(spec, '$.virt'), ''),"
 	" command = ifnull((SELECT group_concat(value, ' ') FROM json_each(spec, '$.args')), '');",
+
+	/* The server that it runs on, where that is another one: --host. "": this host */
+	"ALTER TABLE instance ADD COLUMN host TEXT NOT NULL DEFAULT '';",
 };
 
 const struct db_schema manager_schema = {

@@ -7,12 +7,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/idspace.h"
 #include "base/os/json.h"
+#include "base/os/wait.h"
 #include "engines/caps.h"
 #include "engines/seccomp/seccomp.h"
 #include "manager/machine.h"
@@ -23,25 +24,32 @@
 #include "manager/wire.h"
 #include "network/network.h"
 #include "network/passt.h"
+#include "storage/own_layers.h"
 #include "storage/volume.h"
 
 static int start_layers(struct manager *manager, const struct instance *instance, json_t *spec,
 			struct err *err)
 {
-	json_t *layers = json_array();
+	const struct engine_ops *engine = engine_find(json_str(instance->spec, "virt", ""), false);
+	const bool user = geteuid() != 0 && engine && !engine->machines;
+	AUTO(json_decref_p) json_t *layers = json_array();
 	char path[4096];
 	size_t i;
 	json_t *layer;
 
 	json_array_foreach(json_object_get(instance->spec, "layers"), i, layer)
 	{
-		int n = snprintf(path, sizeof(path), "%s/layers/%s", manager->store.root,
-				 json_string_value(layer));
+		int n = snprintf(path, sizeof(path),
+				 user ? "%s/" OWN_LAYERS "/%s/fs" : "%s/layers/%s",
+				 manager->store.root, json_string_value(layer));
+		int r = user ? own_layer_make(&manager->store, json_string_value(layer), err) : 0;
+		if (r < 0)
+			return r;
 		if (n < 0 || (size_t)n >= sizeof(path) ||
 		    json_array_append_new(layers, json_string(path)))
 			return err_set(err, ENOMEM, "start %s", instance->name);
 	}
-	return json_object_set_new(spec, "layers", layers) ? err_set(err, ENOMEM, "start") : 0;
+	return json_object_set(spec, "layers", layers) ? err_set(err, ENOMEM, "start") : 0;
 }
 
 static int start_volumes(struct manager *manager, const struct instance *instance, json_t *spec,
@@ -186,6 +194,8 @@ static int start_network(struct manager *manager, const struct instance *instanc
 		.address = json_str(network, "ip", NULL),
 	};
 
+	/* Another server's guests are on its own switch: there is nothing to be made here. */
+	bool elsewhere = json_str(json_object_get(spec, "vm"), "host", NULL) != NULL;
 	bool passt = !strcmp(json_str(network, "mode", "bridge"), "passt");
 	if (!passt && strcmp(json_str(network, "mode", "bridge"), "bridge") != 0)
 		return 0;
@@ -195,9 +205,11 @@ static int start_network(struct manager *manager, const struct instance *instanc
 	if (r == 0)
 		r = passt ? network_plan_passt(&manager->store, &plan, err)
 			  : network_plan(&manager->store, &plan, err);
+	if (elsewhere)
+		plan.bridge[0] = plan.host_if[0] = '\0';
 	if (r == 0)
 		r = start_take_plan(spec, &plan, err);
-	if (r == 0 && !passt)
+	if (r == 0 && !passt && !elsewhere)
 		r = network_publish(&manager->store, instance->id, err);
 	free(plan.ports);
 	free(aliases);
@@ -333,8 +345,7 @@ void manager_dismiss(struct manager *manager)
 		return;
 	fd_close(spare->spec);
 	fd_close(spare->socket); /* which it takes for its end */
-	while (waitpid(spare->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)wait_child(spare->pid);
 	*spare = (struct manager_spare){ 0 };
 }
 
@@ -399,8 +410,7 @@ static int start_launch(struct manager *manager, struct instance *instance, json
 	if (r < 0) {
 		fd_close(socket);
 		socket = -EBADF;
-		while (waitpid(instance->monitor, NULL, 0) < 0 && errno == EINTR)
-			;
+		(void)wait_child(instance->monitor);
 		return r;
 	}
 	*ret_socket = fd_take(&socket);
@@ -433,6 +443,28 @@ static int start_check(const struct instance *instance, struct err *err)
 	}
 }
 
+/* An ordinary user's cgroups are where he is: who acts on the instance later, from elsewhere, has to know. */
+static int start_parent(struct manager *manager, struct instance *instance, json_t *spec,
+			struct err *err)
+{
+	const struct engine_ops *engine = engine_find(json_str(spec, "virt", ""), false);
+	char own[256] = "";
+
+	if (ids_here() == IDS_HOST || !engine || !engine->parent ||
+	    (json_str(spec, "cgroup_parent", "")[0] && !json_bool(spec, "cgroup_own", false)))
+		return 0;
+	(void)engine->parent(own); /* none to be seen is none */
+	if (!strcmp(json_str(spec, "cgroup_parent", ""), own))
+		return 0;
+	for (int i = 0; i < 2; i++) {
+		json_t *to = i ? instance->spec : spec;
+		if (json_object_set_new(to, "cgroup_parent", json_string(own)) < 0 ||
+		    json_object_set_new(to, "cgroup_own", json_true()) < 0)
+			return err_set(err, ENOMEM, "start %s", instance->name);
+	}
+	return instance_record(manager, instance, err);
+}
+
 /* Only from the state we know: whoever started or removed it meanwhile has changed the row. */
 static int start_claim(struct manager *manager, const struct instance *instance, struct err *err)
 {
@@ -458,6 +490,8 @@ static int start_locked(struct manager *manager, struct instance *instance, int 
 	    instance_dir(manager, instance->id, true, place.run_dir) < 0)
 		return err_set(err, ENAMETOOLONG, "start %s", instance->name);
 	int r = start_json(manager, instance, &spec, err);
+	if (r == 0)
+		r = start_parent(manager, instance, spec, err);
 	if (r < 0)
 		return r;
 	/* From here on a killed command leaves "running" without a monitor: reconcile.c cleans that up. */
@@ -503,7 +537,7 @@ int manager_start(struct manager *manager, struct instance *instance, int *ret_a
 		return lock;
 	/* A row that nobody has started yet is checked by start_claim(). */
 	int r = instance->started_ns || instance->state != INSTANCE_CREATED
-			? instance_reload(manager, instance, err)
+			? instance_settle(manager, instance, err)
 			: 0;
 	if (r == 0)
 		r = start_check(instance, err);

@@ -7,16 +7,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/os/clock.h"
 #include "base/os/fd.h"
+#include "base/os/proc_stat.h"
 
-#define STATUS_FILE	  "status"
-#define STATUS_NEW	  "status.new"
-#define STATUS_MAX	  767 /* bytes: numbers and an error of 255 */
-#define STATUS_LOCK_TRIES 200 /* a millisecond each */
+#define STATUS_FILE    "status"
+#define STATUS_NEW     "status.new"
+#define STATUS_MAX     767  /* bytes: numbers and an error of 255 */
+#define STATUS_LOCK_MS 200U /* for one that is about to end */
 
 static const char *const status_names[] = {
 	[STATUS_STARTING] = "starting",
@@ -177,16 +176,8 @@ int status_peek(int dirfd, const char *path, struct status *ret)
 
 int status_lock(int run_fd)
 {
-	const struct timespec nap = { .tv_nsec = NS_PER_MS };
-
 	/* Whoever looks whether a monitor lives holds it for a moment: that is not another monitor. */
-	for (unsigned tries = 0;; tries++) {
-		if (flock(run_fd, LOCK_EX | LOCK_NB) == 0)
-			return 0;
-		if (errno != EWOULDBLOCK || tries == STATUS_LOCK_TRIES)
-			return -errno;
-		(void)nanosleep(&nap, NULL); /* woken early: one try more */
-	}
+	return fd_claim(run_fd, STATUS_LOCK_MS);
 }
 
 void status_unlock(int run_fd, int *held)
@@ -203,6 +194,17 @@ int status_wait(int run_fd)
 	}
 	(void)flock(run_fd, LOCK_UN); /* closing would do the same */
 	return 0;
+}
+
+bool status_is_first(int run_fd, pid_t pid)
+{
+	struct status status;
+	struct proc_stat stat;
+
+	/* Its monitor alone waits for it: a number that is free again belongs to no child of his before he has said so. */
+	return status_alive(run_fd) == 1 && status_read(run_fd, &status) == 0 &&
+	       status.state == STATUS_RUNNING && status.pid == pid && pid > 0 &&
+	       proc_stat_of(pid, &stat) == 0 && stat.parent == status.monitor;
 }
 
 int status_alive(int run_fd)

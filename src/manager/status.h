@@ -64,3 +64,8 @@ int status_lock(int run_fd);
 void status_unlock(int run_fd, int *held);
 int status_alive(int run_fd);
 int status_wait(int run_fd);
+/*
+ * status_is_first() - whether the instance runs, and this is its first process. For whoever has opened something of that process by its
+ * number, and looks after that: one that is being made still has the host's root, and a number may be another process's by now.
+ */
+bool status_is_first(int run_fd, pid_t pid);

@@ -10,6 +10,7 @@
 
 #include "base/core/macros.h"
 #include "base/os/fd.h"
+#include "base/os/idspace.h"
 #include "base/os/json.h"
 #include "engines/sysinit.h"
 #include "storage/ext4.h"
@@ -89,7 +90,7 @@ int system_ask(json_t *spec, const json_t *config, const json_t *image, const ch
 	if (!json_object_get(config, "stop_timeout_ms"))
 		r |= json_object_set_new(spec, "stop_timeout_ms", json_integer(SYSTEM_STOP_MS));
 	if (!mapped && !json_object_get(config, "userns") &&
-	    !json_bool(config, "privileged", false))
+	    !json_bool(config, "privileged", false) && ids_here() == IDS_HOST)
 		r |= json_object_set_new(spec, "userns", json_string("auto"));
 	return r ? err_set(err, ENOMEM, "new instance") : 0;
 }

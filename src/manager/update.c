@@ -12,9 +12,8 @@
 #include "base/os/json.h"
 #include "engines/engine.h"
 #include "engines/limits_change.h"
+#include "engines/rates.h"
 #include "manager/private.h"
-
-#define UPDATE_PAGE 4096
 
 static json_t *update_io_find(json_t *list, const char *device)
 {
@@ -115,7 +114,7 @@ static int update_view(const json_t *stored, json_t *limits, struct spec *ret, s
 	return spec_load(json, ret, err);
 }
 
-/* A machine at rest: its size is decided anew, as when it was made. */
+/* A machine's size at its next start is decided anew, as when it was made. */
 static int update_machine(json_t *spec, const struct spec_limits *to, struct err *err)
 {
 	json_t *vm = json_object_get(spec, "vm");
@@ -134,30 +133,32 @@ static int update_machine(json_t *spec, const struct spec_limits *to, struct err
 			err, ENOTSUP,
 			"--memory-swap or --memory-reservation is not for a virtual machine: --memory "
 			"is the size of its memory");
-	json_t *copy = json_copy(vm);
-	if (!copy ||
-	    json_object_set_new(copy, "memory_bytes",
-				json_integer(to->memory_bytes / UPDATE_PAGE * UPDATE_PAGE)) ||
-	    json_object_set(spec, "vm", copy)) {
-		json_decref(copy);
-		return err_set(err, ENOMEM, "update");
-	}
-	json_decref(copy);
-	return 0;
+	return update_memory(spec, to->memory_bytes, err);
+}
+
+int instance_record(struct manager *manager, const struct instance *instance, struct err *err)
+{
+	char *text = json_text(instance->spec, 0);
+	char *summary = instance_summary(instance->spec);
+	int r = text && summary ? db_run(&manager->store.db, err,
+					 "UPDATE instance SET spec = ?, summary = ? WHERE id = ?",
+					 "sss", text, summary, instance->id)
+				: err_set(err, ENOMEM, "instance %s", instance->name);
+
+	free(text);
+	free(summary);
+	return r;
 }
 
 static int update_record(struct manager *manager, const struct instance *instance, struct err *err)
 {
 	struct db *db = &manager->store.db;
-	char *text = json_text(instance->spec, 0);
-	int r = text ? db_begin(db, true, err) : err_set(err, ENOMEM, "update");
+	int r = db_begin(db, true, err);
 
 	if (r == 0)
-		r = db_run(db, err, "UPDATE instance SET spec = ? WHERE id = ?", "ss", text,
-			   instance->id);
+		r = instance_record(manager, instance, err);
 	if (r == 0)
 		r = db_commit(db, err);
-	free(text);
 	if (r < 0)
 		db_rollback(db);
 	return r;
@@ -187,14 +188,21 @@ static int update_running(struct manager *manager, struct instance *instance,
 {
 	const struct engine_ops *engine;
 	struct spec_limits change = { 0 }, back = { 0 };
+	char run[4096];
 	int r = instance_engine(instance, &engine, err);
 
+	if (r == 0 && instance_dir(manager, instance->id, true, run) < 0)
+		r = err_set(err, ENAMETOOLONG, "update");
 	if (r == 0)
 		r = limits_change(&from->limits, &to->limits, &change, err);
 	if (r == 0)
 		r = limits_change(&to->limits, &from->limits, &back, err);
-	if (r == 0 && (r = engine->update(to, &change, err)) < 0)
-		(void)engine->update(to, &back, NULL); /* the first error is the one to report */
+	/* A machine without a limit has memory all the same: as much as before. */
+	if (back.memory_bytes < 0 && json_object_get(instance->spec, "vm"))
+		back.memory_bytes = (int64_t)from->vm.memory_bytes;
+	if (r == 0 && (r = engine->update(to, run, &change, err)) < 0)
+		(void)engine->update(to, run, &back,
+				     NULL); /* the first error is the one to report */
 	if (r == 0)
 		r = update_tell(manager, instance, limits, err);
 	limits_change_fini(&change);
@@ -218,6 +226,8 @@ static int update_locked(struct manager *manager, struct instance *instance, jso
 		r = update_view(instance->spec, limits, &to, err);
 	if (r == 0)
 		r = manager_check_cpus(limits, err);
+	if (r == 0)
+		r = rates_check(&to, err);
 	if (r == 0 && json_object_get(instance->spec, "vm"))
 		r = update_machine(instance->spec, &to.limits, err);
 	if (r < 0)

@@ -15,5 +15,7 @@
  * Both are as docs/spec.md, "limits". Return: a new object, or NULL out of memory.
  */
 json_t *update_merge(const json_t *limits, const json_t *changes);
+/* update_memory() - a machine's memory is from its next start on as large as its limit; nothing without a machine, or a limit */
+int update_memory(json_t *spec, int64_t bytes, struct err *err);
 /* update_reread() - what a monitor was started with, with the limits of now, where UPDATE_FILE is in run_fd. */
 int update_reread(int run_fd, struct spec *spec, struct err *err);

@@ -10,6 +10,7 @@
 #include "network/link.h"
 #include "network/passt.h"
 #include "network/private.h"
+#include "network/rate.h"
 #include "network/subnet.h"
 
 /* 1 and who has the address (instance's name), or 0. */
@@ -164,7 +165,7 @@ static void plan_fill(struct network_plan *plan, const struct network *network, 
 	if (network->internal)
 		plan->gateway[0] = '\0';
 	address_text(address, plan->ip);
-	(void)snprintf(plan->host_if, sizeof(plan->host_if), "veth%.11s", plan->instance);
+	link_host_if(plan->instance, plan->host_if);
 	(void)snprintf(plan->mac, sizeof(plan->mac), "02:53:%02x:%02x:%02x:%02x", address >> 24,
 		       address >> 16 & 0xff, address >> 8 & 0xff, address & 0xff);
 	plan->prefix = (unsigned)strtoul(strchr(network->subnet, '/') + 1, NULL, 10);
@@ -353,14 +354,16 @@ static int release_locked(struct store *store, const char *instance, const char 
 			  uint32_t address, struct err *err)
 {
 	AUTO(rules_fini) struct rules rules = { 0 };
-	char host_if[16];
+	char host_if[LINK_NAME];
 
 	/*
 	 * The veth goes with the instance's namespace, in the kernel's own time: not to be waited
 	 * for.
 	 */
-	(void)snprintf(host_if, sizeof(host_if), "veth%.11s", instance);
+	link_host_if(instance, host_if);
 	int r = if_nametoindex(host_if) ? link_remove(host_if, err) : 0;
+	if (r == 0)
+		r = rate_forget(host_if, err);
 	if (r == 0)
 		r = rules_load(store, instance, &rules, err);
 	if (r == 0)

@@ -43,6 +43,11 @@ int link_mac_parse(const char *text, uint8_t ret[6])
 	return 0;
 }
 
+void link_host_if(const char *instance, char ret[LINK_NAME])
+{
+	(void)snprintf(ret, LINK_NAME, "veth%.11s", instance); /* fits */
+}
+
 /* Attributes hold no promise of a NUL. */
 static void attr_text(const void *data, size_t len, char *ret, size_t size)
 {
@@ -100,7 +105,7 @@ void link_quiet(int fd, int index)
 	(void)nl_call(fd, &msg, NULL, 0); /* link.h: it may refuse */
 }
 
-static int link_up(int fd, int index)
+int link_up(int fd, int index)
 {
 	struct ifinfomsg ifi = { .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP };
 	struct nl_msg msg;

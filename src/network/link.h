@@ -22,6 +22,9 @@ struct link_endpoint {
  * not come back: the process must end.
  */
 int link_connect(const struct link_endpoint *endpoint, int netns_fd, struct err *err);
+#define LINK_NAME 16 /* bytes of an interface's name, with its NUL */
+/* link_host_if() - what an instance's end of its network is called on the host: veth or tap. */
+void link_host_if(const char *instance, char ret[LINK_NAME]);
 /* link_join() - an interface of this namespace (a tap) becomes a port of the bridge, and up. */
 int link_join(const char *name, const char *bridge, struct err *err);
 /*
@@ -30,6 +33,8 @@ int link_join(const char *name, const char *bridge, struct err *err);
  * The kernel takes it for a link that exists and is down; one without IPv6 refuses, and needs it not.
  */
 void link_quiet(int fd, int index);
+/* link_up() - a link is up from now on; 0 or -errno.  @fd: of rtnetlink */
+int link_up(int fd, int index);
 /* link_lo_up() - loopback up in the calling thread's own network namespace. */
 int link_lo_up(struct err *err);
 /*

@@ -10,7 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,8 +27,9 @@
 #define PASST_WORDS_MAX 65536
 #define PASST_ITS_MAC	"02:53:0a:00:02:02" /* else it would show the host's */
 #define PASST_PORTS_MAX 112
+#define PASST_FIRST_MAX 18
 #define PASST_ARGS_MAX                                                                             \
-	(24 + 2 * PASST_PORTS_MAX) /* the fixed ones, a flag without ports, the end */
+	(40 + 2 * PASST_PORTS_MAX) /* the fixed ones, a flag without ports, the end */
 
 /* RFC 826: the whole of an ARP packet for IPv4 over Ethernet, behind an Ethernet header. */
 #define ARP_BYTES   42
@@ -96,20 +99,27 @@ static int args_ports(struct passt_args *args, const struct passt_port *ports, s
 	return 0;
 }
 
-static int args_fill(struct passt_args *args, const struct passt_port *ports, size_t n,
-		     struct err *err)
+/* @first: the program and the flags that it alone takes, NULL-ended */
+static int args_fill(struct passt_args *args, const char *const *first,
+		     const struct passt_port *ports, size_t n, struct err *err)
 {
 	static const char *const fixed[] = {
-		"passt",   "--foreground", "--quiet",	  "--ipv4-only", "--fd",
-		"3",	   "--address",	   PASST_ADDRESS, "--netmask",	 "24",
-		"-g",	   PASST_GATEWAY,  "--mac-addr",  PASST_ITS_MAC, "--dns-forward",
-		PASST_DNS, "--no-map-gw",  "--no-dhcp",
+		"--foreground", "--quiet",     "--ipv4-only", "--address",
+		PASST_ADDRESS,	"--netmask",   "24",	      "-g",
+		PASST_GATEWAY,	"--mac-addr",  PASST_ITS_MAC, "--dns-forward",
+		PASST_DNS,	"--no-map-gw",
 	};
 	int r = ports_check(ports, n, err);
 
-	_Static_assert(ARRAY_SIZE(fixed) + 2 * PASST_PORTS_MAX + 3 <= PASST_ARGS_MAX, "room");
-	memcpy(args->argv, fixed, sizeof(fixed));
-	args->n = ARRAY_SIZE(fixed);
+	_Static_assert(ARRAY_SIZE(fixed) + PASST_FIRST_MAX + 2 * PASST_PORTS_MAX + 3 <=
+			       PASST_ARGS_MAX,
+		       "room");
+	while (args->n < PASST_FIRST_MAX && first[args->n]) {
+		args->argv[args->n] = first[args->n];
+		args->n++;
+	}
+	memcpy(args->argv + args->n, fixed, sizeof(fixed));
+	args->n += ARRAY_SIZE(fixed);
 	if (r == 0)
 		r = args_ports(args, ports, n, false, err);
 	if (r == 0)
@@ -175,12 +185,13 @@ static int passt_failed(int r, struct err *err)
 int passt_start(const struct passt_port *ports, size_t n, struct passt *ret, int *ret_fd,
 		struct err *err)
 {
+	static const char *const first[] = { "passt", "--fd", "3", "--no-dhcp", NULL };
 	AUTO(args_fini) struct passt_args args = { .n = 0 };
 	int wire[2], words[2];
 	pid_t pid = 0;
 
 	*ret = (struct passt)PASST_NONE;
-	int r = args_fill(&args, ports, n, err);
+	int r = args_fill(&args, first, ports, n, err);
 	if (r < 0)
 		return r;
 	r = passt_pairs(wire, words);
@@ -238,28 +249,6 @@ static bool arp_is_answer(const uint8_t *frame, size_t len)
 	       be16_load(frame + ARP_OP_AT) == 2;
 }
 
-static int wire_read(int fd, void *ret, size_t len, int64_t deadline_ns)
-{
-	uint8_t *to = ret;
-
-	while (len > 0) {
-		struct pollfd ready = { .fd = fd, .events = POLLIN };
-		int64_t ms = (deadline_ns - clock_mono_ns()) / NS_PER_MS;
-		if (ms <= 0)
-			return -ETIMEDOUT;
-		if (poll(&ready, 1, (int)ms) <= 0)
-			continue;
-		ssize_t n = recv(fd, to, len, MSG_DONTWAIT);
-		if (n < 0 && (errno == EAGAIN || errno == EINTR))
-			continue;
-		if (n <= 0)
-			return -EPIPE;
-		to += n;
-		len -= (size_t)n;
-	}
-	return 0;
-}
-
 /* No byte more than whole frames: what follows is the guest's. */
 static int passt_ask(int wire)
 {
@@ -272,12 +261,12 @@ static int passt_ask(int wire)
 	if (r == 0 && send(wire, question, sizeof(question), MSG_NOSIGNAL) != sizeof(question))
 		r = -EPIPE;
 	for (bool heard = false; r == 0 && !heard;) {
-		r = wire_read(wire, length, sizeof(length), deadline);
+		r = fd_receive_all(wire, length, sizeof(length), deadline);
 		const uint32_t len = r == 0 ? be32_load(length) : 0;
 		if (r == 0 && (len < PASST_FRAME_MIN || len > PASST_FRAME_MAX))
 			r = -EPROTO;
 		if (r == 0)
-			r = wire_read(wire, frame, len, deadline);
+			r = fd_receive_all(wire, frame, len, deadline);
 		heard = r == 0 && arp_is_answer(frame, len);
 	}
 	free(frame);
@@ -311,4 +300,137 @@ int passt_wait(struct passt *passt, struct err *err)
 	if (r == -EPIPE)
 		return err_say(err, EIO, "--network passt: passt: %.300s", passt_last_words(&text));
 	return r < 0 ? err_set(err, -r, "--network passt: passt does not answer") : 0;
+}
+
+/* ---- in a namespace ---- */
+
+/* In the child, between fork and exec. No change of ids that it goes through takes the tie: it stays in namespaces of its creator's. */
+static _Noreturn void join_exec(const char *const *argv, int words, pid_t parent)
+{
+	sigset_t none;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent || null < 0)
+		_exit(127);
+	(void)dup2(null, 0);
+	(void)dup2(null, 1);
+	(void)dup2(words, 2);
+	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* valid arguments: cannot fail */
+	(void)signal(SIGPIPE, SIG_DFL); /* it takes hearing of another's choice for an error */
+	(void)execvp(argv[0], (char *const *)(uintptr_t)argv); /* returns on error */
+	_exit(errno == ENOENT ? 127 : 126);
+}
+
+/* It writes its number once the interface is there. */
+static int join_wait(const struct passt *passt, int ready)
+{
+	const int64_t deadline = clock_mono_ns() + PASST_WAIT_MS * NS_PER_MS;
+
+	for (;;) {
+		struct pollfd polls[] = { { ready, POLLIN, 0 }, { passt->pidfd, POLLIN, 0 } };
+		const int64_t ms = (deadline - clock_mono_ns()) / NS_PER_MS;
+		if (ms <= 0)
+			return -ETIMEDOUT;
+		if (poll(polls, ARRAY_SIZE(polls), (int)ms) <= 0)
+			continue;
+		if (polls[0].revents & POLLIN)
+			return 0;
+		if (polls[1].revents)
+			return -EPIPE;
+		/* Opened and closed without a word: what is left is its end. */
+		if (poll(&polls[1], 1, (int)ms) > 0)
+			return -EPIPE;
+	}
+}
+
+static int join_failed(struct passt *passt, int r, struct err *err)
+{
+	AUTO(buf_fini) struct buf text = { 0 };
+	siginfo_t end = { 0 };
+
+	if (r == -EPIPE) {
+		(void)fd_read_all(passt->words, PASST_WORDS_MAX,
+				  &text); /* a cut text is one, too */
+		while (waitid(P_PIDFD, (id_t)passt->pidfd, &end, WEXITED | WNOWAIT) < 0 &&
+		       errno == EINTR)
+			;
+		if (end.si_code == CLD_EXITED && end.si_status == 127)
+			return passt_failed(-ENOENT, err);
+		return err_say(err, EIO, "--network passt: pasta: %.300s", passt_last_words(&text));
+	}
+	return r < 0 ? err_set(err, -r, "--network passt: pasta does not answer") : 0;
+}
+
+static int join_start(const char *const *argv, struct passt *ret)
+{
+	const pid_t self = getpid();
+	int words[2];
+
+	if (pipe2(words, O_CLOEXEC) < 0)
+		return -errno;
+	pid_t pid = fork();
+	if (pid == 0)
+		join_exec(argv, words[1], self);
+	int r = pid < 0 ? -errno : pidfd_of(pid);
+	fd_close(words[1]);
+	ret->words = words[0];
+	if (r >= 0)
+		ret->pidfd = r;
+	return r < 0 ? r : 0;
+}
+
+int passt_join(const struct passt_port *ports, size_t n, pid_t pid, const char *dir,
+	       struct passt *ret, struct err *err)
+{
+	char net[40], users[40], fifo[4096];
+	const char *const first[] = { "pasta",
+				      "--config-net",
+				      "--no-netns-quit",
+				      "-T",
+				      "none",
+				      "-U",
+				      "none",
+				      "-I",
+				      "eth0",
+				      "--ns-mac-addr",
+				      PASST_MAC,
+				      "--pid",
+				      fifo,
+				      "--netns",
+				      net,
+				      "--userns",
+				      users,
+				      NULL };
+	AUTO(args_fini) struct passt_args args = { .n = 0 };
+
+	*ret = (struct passt)PASST_NONE;
+	_Static_assert(ARRAY_SIZE(first) <= PASST_FIRST_MAX, "room");
+	(void)snprintf(net, sizeof(net), "/proc/%d/ns/net", (int)pid);	    /* fits */
+	(void)snprintf(users, sizeof(users), "/proc/%d/ns/user", (int)pid); /* fits */
+	int len = snprintf(fifo, sizeof(fifo), "%s/passt.pid", dir);
+	if (len < 0 || (size_t)len >= sizeof(fifo))
+		return err_set(err, ENAMETOOLONG, "run directory %s", dir);
+	if (access("/dev/net/tun", R_OK | W_OK) < 0)
+		return err_say(
+			err, EACCES,
+			"--network passt: /dev/net/tun is closed to you, which its administrator can "
+			"change ('chmod 666 /dev/net/tun'): or use --network none or host");
+	(void)unlink(fifo); /* of a run before */
+	int r = args_fill(&args, first, ports, n, err);
+	if (r < 0)
+		return r;
+	AUTO(fd_close_p)
+	int ready = mkfifo(fifo, 0600) < 0 ? -1 : open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	if (ready < 0)
+		return err_set(err, errno, "make %s", fifo);
+	r = join_start(args.argv, ret);
+	if (r < 0)
+		return passt_failed(r, err);
+	r = join_failed(ret, join_wait(ret, ready), err);
+	fd_close(fd_take(&ret->words));
+	(void)unlink(fifo);
+	return r;
 }

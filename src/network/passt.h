@@ -57,6 +57,15 @@ struct passt {
 int passt_start(const struct passt_port *ports, size_t n, struct passt *ret, int *ret_fd,
 		struct err *err);
 int passt_wait(struct passt *passt, struct err *err);
+/*
+ * passt_join() - the network of a container without root: passt's other half, pasta, puts an interface eth0 into the network namespace
+ * of a process, with the guest's addresses, and is ready when this returns. Started by the creator of the user namespace
+ * that this one belongs to, and killed with the thread that called this.
+ * @pid: any process in both   @dir: for a pipe by which it says that it is ready
+ * Errors: -EACCES where /dev/net/tun is closed; as passt_start()'s.
+ */
+int passt_join(const struct passt_port *ports, size_t n, pid_t pid, const char *dir,
+	       struct passt *ret, struct err *err);
 void passt_stop(struct passt *passt); /* killed and waited for; PASST_NONE is a no-op */
 
 /*

@@ -16,7 +16,10 @@
 static const struct opt checkpoint_opts[] = {
 	CRIU_OPTS,
 	{ 0, OPT_SWITCH, "leave-running", NULL, "it goes on; else it is deleted" },
-	{ 0, OPT_SWITCH, "pre-dump", NULL, "not supported" },
+	{ 0, OPT_SWITCH, "pre-dump", NULL,
+	  "its memory alone, while it runs: what follows has to write what changed since" },
+	{ 0, OPT_TEXT, "parent-path", "DIR", "what a --pre-dump wrote; from --image-path on" },
+	{ 0, OPT_SWITCH, "auto-dedup", NULL, "drop from there what is written again" },
 	{ 0 },
 };
 
@@ -41,15 +44,41 @@ static int checkpoint_streams(const struct criu *criu, pid_t pid, struct err *er
 	return r < 0 ? err_set(err, -r, "write %s", path) : 0;
 }
 
+/* A chain of images is found by paths from one to the one before, wherever all of them are. */
+static int checkpoint_parent(const struct args *args, struct criu *criu, struct err *err)
+{
+	const char *parent = args_text(args, "parent-path", NULL);
+	char path[2 * PATH_MAX];
+
+	if (parent || args_on(args, "pre-dump"))
+		criu_add(criu, "--track-mem");
+	if (args_on(args, "auto-dedup"))
+		criu_add(criu, "--auto-dedup");
+	if (!parent)
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/%s", criu->images, parent); /* cut: not there */
+	if (parent[0] == '/' || access(path, F_OK) < 0)
+		return err_say(err, EINVAL,
+			       "--parent-path %.100s: must be a directory, by its path from "
+			       "--image-path on",
+			       parent);
+	criu_add(criu, "--prev-images-dir");
+	criu_add(criu, parent);
+	return 0;
+}
+
 static int checkpoint_do(const struct args *args, struct subject *subject, struct err *err)
 {
 	struct config *config = &subject->config;
 	struct criu criu;
 	char ns[48];
 	struct stat st;
-	int r = criu_begin("dump", args, config, &config->pool, &criu, err);
+	const bool pre_dump = args_on(args, "pre-dump");
+	int r = criu_begin(pre_dump ? "pre-dump" : "dump", args, config, &config->pool, &criu, err);
 
 	if (r == 0)
+		r = checkpoint_parent(args, &criu, err);
+	if (r == 0 && !pre_dump)
 		r = checkpoint_streams(&criu, subject->container.pid, err);
 	if (r < 0)
 		return r;
@@ -66,7 +95,7 @@ static int checkpoint_do(const struct args *args, struct subject *subject, struc
 		criu_add(&criu, "--external");
 		criu_addf(&criu, "net[%llu]:extRootNetNS", (unsigned long long)st.st_ino);
 	}
-	if (args_on(args, "leave-running"))
+	if (args_on(args, "leave-running") && !pre_dump)
 		criu_add(&criu, "--leave-running");
 	return criu_run(&criu, NULL, NULL, err);
 }
@@ -78,8 +107,6 @@ static int checkpoint(const struct oci *oci, const struct args *args, struct err
 
 	if (r < 0)
 		return r;
-	if (args_on(args, "pre-dump"))
-		return err_say(err, ENOTSUP, "--pre-dump is not supported: a checkpoint is whole");
 	if (subject.container.virt[0])
 		return err_say(err, ENOTSUP, "checkpoint: container '%s' is a virtual machine",
 			       subject.container.id);
@@ -87,10 +114,9 @@ static int checkpoint(const struct oci *oci, const struct args *args, struct err
 		return err_say(err, EINVAL, "container '%s' cannot be checkpointed: it is %s",
 			       subject.container.id, container_status_names[subject.status]);
 	r = checkpoint_do(args, &subject, err);
-	if (r < 0 || args_on(args, "leave-running"))
+	if (r < 0 || args_on(args, "leave-running") || args_on(args, "pre-dump"))
 		return r;
-	r = container_lock(&subject.container, err);
-	return r < 0 ? r : oci_destroy(oci, &subject, err);
+	return oci_destroy_later(oci, &subject, err);
 }
 
 const struct verb oci_verb_checkpoint = {

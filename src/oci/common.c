@@ -13,12 +13,23 @@
 #include "engines/seccomp/seccomp.h"
 #include "oci/notify.h"
 #include "oci/oci.h"
+#include "oci/scope.h"
 
 #define PRESERVE_MAX (BUNDLE_FDS_MAX / 2)
 
+/* Of an environment that says them to be another process's, fd 3 may be anything: sd_listen_fds(3). */
+static const char *listen_fds_of_ours(void)
+{
+	const char *pid = getenv("LISTEN_PID");
+	char own[16];
+
+	(void)snprintf(own, sizeof(own), "%d", (int)getpid()); /* fits */
+	return pid && strcmp(pid, own) != 0 ? NULL : getenv("LISTEN_FDS");
+}
+
 int oci_preserve_fds(const struct args *args, struct bundle_host *ret, struct err *err)
 {
-	const char *listen_fds = getenv("LISTEN_FDS");
+	const char *listen_fds = listen_fds_of_ours();
 	int64_t n = 0, more = 0;
 	int r = args_int(args_text(args, "preserve-fds", "0"), "--preserve-fds", 0, PRESERVE_MAX,
 			 &n, err);
@@ -56,6 +67,19 @@ int oci_pid_file(const struct args *args, pid_t pid, struct err *err)
 	return r < 0 ? err_set(err, -r, "--pid-file %s", path) : 0;
 }
 
+int oci_pidfd(const struct args *args, pid_t pid, struct err *err)
+{
+	const struct iovec name = { .iov_base = (char[]){ "pidfd" }, .iov_len = 5 };
+	const char *path = args_text(args, "pidfd-socket", NULL);
+
+	if (!path)
+		return 0;
+	AUTO(fd_close_p) int socket = unix_connect(path);
+	AUTO(fd_close_p) int pidfd = socket < 0 ? socket : pidfd_of(pid);
+	int r = pidfd < 0 ? pidfd : fd_send(socket, &name, 1, pidfd);
+	return r < 0 ? err_set(err, -r, "--pidfd-socket %s", path) : 0;
+}
+
 /* Compiling takes milliseconds: <root>/.cache keeps what came of it, whichever container asks. */
 int oci_seccomp(const struct oci *oci, const struct config *config, int *ret, struct err *err)
 {
@@ -69,6 +93,10 @@ int oci_seccomp(const struct oci *oci, const struct config *config, int *ret, st
 	AUTO(fd_close_p) int dir = r < 0 ? r : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir < 0)
 		return err_set(err, r < 0 ? -r : errno, "make %s", path);
+	/* Others' filters would be as good as none. */
+	r = container_check_owner(dir, path, err);
+	if (r < 0)
+		return r;
 	/* The profile alone: who listens to it is not the filter's. */
 	AUTO(json_decref_p) json_t *profile = json_copy((json_t *)(uintptr_t)config->seccomp);
 	(void)json_object_del(profile, "flags"); /* those that are not there are not */
@@ -93,17 +121,24 @@ void oci_notify(const struct subject *subject, struct notify *notify, struct bun
 		host->notify = (struct bundle_notify){ notify_send, notify };
 }
 
-int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct cgroup *ret,
+int oci_cgroup(const struct subject *subject, struct cgroup_layout *layout, struct cgroup *ret,
 	       struct err *err)
 {
-	int r = bundle_layout(layout, err);
+	int r = subject->spares_cgroup ? -ENOENT : bundle_layout(layout, err);
 
 	if (r == 0)
-		r = cgroup_open(layout, config->bundle.cgroup, ret, err);
+		r = cgroup_open(layout, subject->config.bundle.cgroup, ret, err);
 	return r == -ENOENT
 		       ? err_say(err, ENOENT,
 				 "it has no cgroup, which this takes: its user could have none")
 		       : r;
+}
+
+/* systemd's scope is the container's from when systemd says so: before there is a group to be seen. */
+void oci_spare_cgroup(struct subject *subject, int error)
+{
+	subject->spares_cgroup =
+		!subject->container.has_cgroup && (error == -EEXIST || !subject->config.unit);
 }
 
 /* Without it there is no knowing: the cgroup is the default one then, and there are no hooks. */
@@ -117,7 +152,24 @@ static int subject_config(struct subject *subject, struct err *err)
 	config_fini(config);
 	*config = (struct config){ .json = NULL };
 	config->bundle.cgroup = config_default_cgroup(&config->pool, subject->container.id);
+	scope_load(&subject->container, config);
 	return -EBADMSG;
+}
+
+/* Of one that was cut short while it was made there may be nothing to read: it can still be deleted. */
+static int subject_read(struct subject *subject, bool damaged, struct err *err)
+{
+	const bool must = subject->container.pid && !damaged;
+	int r = subject_config(subject, must ? err : NULL);
+
+	if (r < 0 && must) {
+		oci_close(subject);
+		return r;
+	}
+	oci_spare_cgroup(subject, 0);
+	subject->status =
+		container_status_of(&subject->container, damaged ? NULL : &subject->config.bundle);
+	return 0;
 }
 
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err)
@@ -125,16 +177,7 @@ int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct 
 	*ret = (struct subject){ .container.dir = -EBADF };
 	int r = container_open(oci->root, id, &ret->container, err);
 
-	if (r < 0)
-		return r;
-	/* Of one that was cut short while it was made there may be nothing to read: it can still be deleted. */
-	r = subject_config(ret, ret->container.pid ? err : NULL);
-	if (r < 0 && ret->container.pid) {
-		oci_close(ret);
-		return r;
-	}
-	ret->status = container_status_of(&ret->container, &ret->config.bundle);
-	return 0;
+	return r < 0 ? r : subject_read(ret, false, err);
 }
 
 int oci_open_damaged(const struct oci *oci, const char *id, struct subject *ret, struct err *err)
@@ -142,11 +185,16 @@ int oci_open_damaged(const struct oci *oci, const char *id, struct subject *ret,
 	*ret = (struct subject){ .container.dir = -EBADF };
 	int r = container_open_damaged(oci->root, id, &ret->container, err);
 
-	if (r < 0)
-		return r;
-	(void)subject_config(ret, NULL); /* whatever it holds */
-	ret->status = container_status_of(&ret->container, NULL);
-	return 0;
+	return r < 0 ? r : subject_read(ret, true, err);
+}
+
+int oci_open_locked(const struct oci *oci, const char *id, bool damaged, struct subject *ret,
+		    struct err *err)
+{
+	*ret = (struct subject){ .container.dir = -EBADF };
+	int r = container_open_locked(oci->root, id, damaged, &ret->container, err);
+
+	return r < 0 ? r : subject_read(ret, damaged, err);
 }
 
 void oci_close(struct subject *subject)
@@ -178,26 +226,53 @@ static bool oci_has_cgroup(const struct subject *subject)
 	return false;
 }
 
+/* Groups that are not known to be its own: those which it was killed over while it made them hold nobody. */
+static int destroy_groups(struct subject *subject, struct err *err)
+{
+	const char *path = subject->config.bundle.cgroup;
+	int r = path ? oci_layout(subject, err) : 0;
+
+	if (r < 0 || !path)
+		return r;
+	if (subject->spares_cgroup || !oci_has_cgroup(subject))
+		r = oci_kill_all(subject, SIGKILL, err);
+	if (r == 0 && subject->spares_cgroup)
+		cgroup_remove_empty(&subject->layout, path);
+	else if (r == 0)
+		r = cgroup_destroy(&subject->layout, path, err);
+	return r;
+}
+
 int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err)
 {
 	struct hooks hooks;
 	struct err warning = { 0 };
-	int r = 0;
+	int r = destroy_groups(subject, err);
 
-	if (subject->config.bundle.cgroup) {
-		r = oci_layout(subject, err);
-		if (r == 0 && !oci_has_cgroup(subject))
-			r = oci_kill_all(subject, SIGKILL, err);
-		if (r == 0)
-			r = cgroup_destroy(&subject->layout, subject->config.bundle.cgroup, err);
-	}
+	/* A scope that nobody is in ends by itself: what systemd says here is no reason to keep the rest. */
+	if (r == 0 && !subject->spares_cgroup && scope_stop(&subject->config, &warning) < 0 && err)
+		oci_say(oci, "warning", warning.text);
+	if (r == 0)
+		r = container_clear_place(&subject->container, err);
 	if (r == 0)
 		r = container_forget(oci->root, &subject->container, err);
 	if (r < 0 || !subject->config.hooks[HOOK_POSTSTOP].n)
 		return r;
-	if (hooks_open(&subject->container, &subject->config, &hooks, &warning) < 0 ||
+	if (hooks_open(&subject->container, &subject->config, NULL, &hooks, &warning) < 0 ||
 	    hooks_run(&hooks, HOOK_POSTSTOP, CONTAINER_STOPPED, 0, &warning) < 0)
 		oci_say(oci, "warning", warning.text);
 	hooks_close(&hooks);
 	return 0;
+}
+
+int oci_destroy_later(const struct oci *oci, struct subject *subject, struct err *err)
+{
+	struct err gone = { 0 };
+	int r = container_lock(&subject->container, &gone);
+
+	if (r == 0)
+		return oci_destroy(oci, subject, err);
+	if (r != -ENOENT && err)
+		*err = gone;
+	return r == -ENOENT ? 0 : r;
 }

@@ -137,9 +137,12 @@ static void config_read(const struct reader *rd, const char *dir, const char *id
 	config_read_hooks(rd, config);
 	config_read_annotations(rd, config);
 	const struct reader process = reader_enter(rd, "process");
-	if (!process.obj)
-		reader_fail(rd, "process", EINVAL, "is missing");
-	config_read_process(&process, config);
+	/* Whoever starts it needs one; it can be made without, and others executed in it. */
+	config->has_process = process.obj != NULL;
+	if (process.obj)
+		config_read_process(&process, config);
+	else
+		config_no_process(rd, &bundle->process);
 	const struct reader linux_part = reader_enter(rd, "linux");
 	config_read_linux(&linux_part, id, config);
 	config_finish_mounts(rd, bundle);

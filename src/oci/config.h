@@ -44,9 +44,14 @@ struct config {
 	struct bundle bundle;
 	struct hook_list hooks[HOOK_KINDS];
 	const json_t *annotations; /* or NULL */
-	const json_t *seccomp;	   /* or NULL */
-	unsigned seccomp_flags;	   /* SECCOMP_FILTER_FLAG_x */
-	bool notifies;		   /* it has SCMP_ACT_NOTIFY, and a listenerPath */
+	const char *cgroups_path;  /* linux.cgroupsPath as it is written; "" */
+	/* With systemd: scope.h. NULL without. */
+	const char *unit, *unit_slice;
+	bool unit_is_users;	/* of a user's own systemd */
+	const json_t *seccomp;	/* or NULL */
+	unsigned seccomp_flags; /* SECCOMP_FILTER_FLAG_x */
+	bool has_process;	/* else its first process has nothing to run */
+	bool notifies;		/* it has SCMP_ACT_NOTIFY, and a listenerPath */
 	unsigned
 		warnings; /* what was left out as the specification says: capabilities nobody knows */
 };
@@ -70,8 +75,12 @@ const char *config_default_cgroup(struct pool *pool, const char *id);
 
 /* The parts; failures stick in the reader. */
 void config_read_process(const struct reader *rd, struct config *config);
+/* config_no_process() - one that can be made, and not started: its command is "" */
+void config_no_process(const struct reader *rd, struct bundle_process *ret);
 void config_read_mounts(const struct reader *rd, const char *dir, struct bundle *bundle);
 void config_finish_mounts(const struct reader *rd, struct bundle *bundle);
+/* config_unlabel() - new file systems without linux.mountLabel: a kernel without SELinux knows no such option */
+void config_unlabel(struct bundle *bundle);
 void config_read_ids(const struct reader *rd, const char *uids, const char *gids,
 		     struct idmap *ret);
 void config_read_linux(const struct reader *rd, const char *id, struct config *config);
@@ -91,6 +100,9 @@ extern const struct config_flag config_seccomp_flags[CONFIG_SECCOMP_FLAGS + 1];
 /* config_read_seccomp() - flags and listener of linux.seccomp; the rest is seccomp.h's to check */
 void config_read_seccomp(const struct reader *rd, struct config *config);
 void config_read_tune(const struct reader *rd, struct bundle_process *process);
+/* config_memory_word() - the modes (true) or flags of a memory policy, by number; NULL after the last */
+const char *config_memory_word(bool modes, unsigned i);
+void config_read_memory_policy(const struct reader *rd, struct bundle *bundle);
 void config_read_personality(const struct reader *rd, struct bundle *bundle);
 void config_read_resources(const struct reader *rd, struct bundle *bundle);
 /* config_clean() - a path without empty, "." and ".." parts, from the root on; from the pool. */

@@ -33,7 +33,6 @@ static void linux_namespace(const struct reader *rd, struct bundle *bundle)
 	const char *name = reader_str(rd, "type", "");
 	const char *path = reader_str(rd, "path", NULL);
 	const uint64_t flag = linux_kind(name);
-	const uint64_t no_path = CLONE_NEWNS | CLONE_NEWUSER | CLONE_NEWTIME;
 
 	if (!flag)
 		reader_fail(rd, "type", EINVAL, "'%.40s' is not known", name);
@@ -43,8 +42,6 @@ static void linux_namespace(const struct reader *rd, struct bundle *bundle)
 		path = NULL;
 	if (path && path[0] != '/')
 		reader_fail(rd, "path", EINVAL, "must be absolute");
-	if (path && flag & no_path)
-		reader_fail(rd, "path", ENOTSUP, "is not supported for a %s namespace", name);
 	bundle->namespaces[bundle->n_namespaces++] = (struct bundle_namespace){ flag, path };
 }
 
@@ -58,9 +55,6 @@ static void linux_namespaces(const struct reader *rd, struct bundle *bundle)
 		const struct reader in = reader_item(rd, "namespaces", list, i);
 		linux_namespace(&in, bundle);
 	}
-	if (!bundle_namespace_of(bundle, CLONE_NEWNS))
-		reader_fail(rd, "namespaces", ENOTSUP,
-			    "without a mount namespace is not supported");
 	if (bundle->hostname && !bundle_namespace_of(bundle, CLONE_NEWUTS))
 		reader_fail(rd, "namespaces", EINVAL,
 			    "has no uts namespace, but there is a hostname");
@@ -69,11 +63,11 @@ static void linux_namespaces(const struct reader *rd, struct bundle *bundle)
 			    "has no uts namespace, but there is a domainname");
 }
 
-static const struct spec_idmap *linux_ids(const struct reader *rd, const char *key, size_t *ret_n)
+static const struct ids_map *linux_ids(const struct reader *rd, const char *key, size_t *ret_n)
 {
 	size_t n;
 	const json_t *list = reader_list(rd, key, &n);
-	struct spec_idmap *map = reader_get(rd, n + 1, sizeof(*map));
+	struct ids_map *map = reader_get(rd, n + 1, sizeof(*map));
 
 	if (n > LINUX_MAPS_MAX)
 		reader_fail(rd, key, EINVAL, "must have %d members at most", LINUX_MAPS_MAX);
@@ -102,6 +96,11 @@ static void linux_user(const struct reader *rd, struct bundle *bundle)
 	const bool user = bundle_namespace_of(bundle, CLONE_NEWUSER) != NULL;
 
 	config_read_ids(rd, "uidMappings", "gidMappings", &bundle->ids);
+	/* Somebody else's has its mappings already; managers send along some that mean nothing. */
+	if (user && !bundle_namespace_is_new(bundle, CLONE_NEWUSER)) {
+		bundle->ids = (struct idmap){ 0 };
+		return;
+	}
 	if (user && !bundle->ids.n_uids)
 		reader_fail(rd, "uidMappings", EINVAL, "is missing, but there is a user namespace");
 	if (!user && bundle->ids.n_uids)
@@ -214,9 +213,14 @@ static void linux_clocks(const struct reader *rd, struct bundle *bundle)
 	const struct reader monotonic = reader_enter(&in, "monotonic");
 	const struct reader boottime = reader_enter(&in, "boottime");
 	const int64_t most = INT64_C(1) << 40;
+	const bool asked = in.obj && json_object_size(in.obj);
 
-	if (in.obj && json_object_size(in.obj) && !bundle_namespace_of(bundle, CLONE_NEWTIME))
+	if (asked && !bundle_namespace_of(bundle, CLONE_NEWTIME))
 		reader_fail(rd, "timeOffsets", EINVAL, "is there, but no time namespace");
+	else if (asked && !bundle_namespace_is_new(bundle, CLONE_NEWTIME))
+		reader_fail(
+			rd, "timeOffsets", EINVAL,
+			"is there, but the time namespace is one by path, whose clocks are set");
 	bundle->time_offsets.monotonic_s = reader_int(&monotonic, "secs", -most, most, 0);
 	bundle->time_offsets.boottime_s = reader_int(&boottime, "secs", -most, most, 0);
 	bundle->time_offsets.monotonic_ns =
@@ -230,17 +234,13 @@ const char *config_default_cgroup(struct pool *pool, const char *id)
 	return pool_text(pool, "strata-oci-%s", id);
 }
 
-/* "/a/b", or "a/b": below the top of each hierarchy. */
-static void linux_cgroup(const struct reader *rd, const char *id, struct bundle *bundle)
+/* "/a/b", or "a/b": below the top of each hierarchy. With a colon it is systemd's, and scope.h's. */
+static void linux_cgroup(const struct reader *rd, const char *id, struct config *config)
 {
 	const char *path = reader_str(rd, "cgroupsPath", "");
 
-	if (strchr(path, ':'))
-		reader_fail(rd, "cgroupsPath", ENOTSUP,
-			    "'%.60s' is systemd's form, which is not supported: use the manager's "
-			    "cgroupfs driver",
-			    path);
-	if (!*path)
+	config->cgroups_path = path;
+	if (!*path || strchr(path, ':'))
 		path = config_default_cgroup(rd->all->pool, id);
 	else
 		path = config_clean(rd, path) + 1;
@@ -250,7 +250,7 @@ static void linux_cgroup(const struct reader *rd, const char *id, struct bundle 
 		reader_fail(rd, "cgroupsPath", EINVAL, "must have 1 to 255 characters");
 	else if (strchr(path, '\n'))
 		reader_fail(rd, "cgroupsPath", EINVAL, "must be one line");
-	bundle->cgroup = path;
+	config->bundle.cgroup = path;
 }
 
 static void linux_propagation(const struct reader *rd, struct bundle *bundle)
@@ -262,6 +262,27 @@ static void linux_propagation(const struct reader *rd, struct bundle *bundle)
 		reader_fail(rd, "rootfsPropagation", EINVAL, "'%.40s' is not known", word);
 }
 
+/*
+ * In mounts that are others' too, only chroot(2) keeps the container in its root. What would be hidden there is not: who may leave it
+ * sees it. And a hook that runs in somebody else's mount namespace would run what he put there, with our rights.
+ */
+static void linux_shared_mounts(const struct reader *rd, const struct config *config)
+{
+	static const char why[] = "cannot hold without a mount namespace of its own";
+	const struct bundle *bundle = &config->bundle;
+
+	if (bundle_namespace_is_new(bundle, CLONE_NEWNS))
+		return;
+	if (bundle->n_masked)
+		reader_fail(rd, "maskedPaths", EINVAL, "%s", why);
+	if (bundle->n_read_only)
+		reader_fail(rd, "readonlyPaths", EINVAL, "%s", why);
+	if (bundle_namespace_of(bundle, CLONE_NEWNS) && config->hooks[HOOK_CREATE_CONTAINER].n)
+		reader_fail(rd, "namespaces", ENOTSUP,
+			    "have a mount namespace by path: a createContainer hook would be what "
+			    "is at its path in there");
+}
+
 void config_read_linux(const struct reader *rd, const char *id, struct config *config)
 {
 	struct bundle *bundle = &config->bundle;
@@ -271,12 +292,13 @@ void config_read_linux(const struct reader *rd, const char *id, struct config *c
 	linux_namespaces(rd, bundle);
 	linux_user(rd, bundle);
 	linux_devices(rd, bundle);
-	linux_cgroup(rd, id, bundle);
+	linux_cgroup(rd, id, config);
 	linux_sysctls(rd, bundle);
 	linux_clocks(rd, bundle);
 	linux_propagation(rd, bundle);
 	bundle->masked = linux_paths(rd, "maskedPaths", &bundle->n_masked);
 	bundle->read_only = linux_paths(rd, "readonlyPaths", &bundle->n_read_only);
+	linux_shared_mounts(rd, config);
 	config->seccomp = seccomp.obj;
 	config_read_seccomp(&seccomp, config);
 	config_read_resources(&resources, bundle);
@@ -286,5 +308,5 @@ void config_read_linux(const struct reader *rd, const char *id, struct config *c
 	reader_refuse(rd, "intelRdt", "no resctrl groups are made");
 	config_read_personality(rd, bundle);
 	reader_refuse(rd, "netDevices", NULL);
-	reader_refuse(rd, "memoryPolicy", NULL);
+	config_read_memory_policy(rd, bundle);
 }

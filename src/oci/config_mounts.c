@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* config.md, "Mounts" and its table of options. */
 #include <errno.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -243,10 +244,13 @@ static bool mount_has_label(const char *type)
 /* What needs more than the mount itself: read once linux is. */
 void config_finish_mounts(const struct reader *rd, struct bundle *bundle)
 {
+	const bool users_by_path = bundle_namespace_of(bundle, CLONE_NEWUSER) &&
+				   !bundle_namespace_is_new(bundle, CLONE_NEWUSER);
+
 	for (size_t i = 0; i < bundle->n_mounts && !rd->all->failed; i++) {
 		struct bundle_mount *mount = &bundle->mounts[i];
 		size_t n = 0;
-		if (mount->container_ids && !bundle->ids.n_uids)
+		if (mount->container_ids && !bundle->ids.n_uids && !users_by_path)
 			reader_fail(
 				rd, "mounts", EINVAL,
 				"have one at %.60s with idmap, and neither it nor linux has uidMappings",
@@ -259,6 +263,18 @@ void config_finish_mounts(const struct reader *rd, struct bundle *bundle)
 			n++;
 		mount->options[n] = (struct mount_option){ "context", bundle->mount_label };
 	}
+}
+
+void config_unlabel(struct bundle *bundle)
+{
+	for (size_t i = 0; i < bundle->n_mounts && bundle->mount_label; i++) {
+		struct mount_option *option = bundle->mounts[i].options;
+		while (option && option->key && option->value != bundle->mount_label)
+			option++;
+		if (option)
+			*option = (struct mount_option){ 0 }; /* it is the last one */
+	}
+	bundle->mount_label = NULL;
 }
 
 void config_read_mounts(const struct reader *rd, const char *dir, struct bundle *bundle)

@@ -112,6 +112,17 @@ static void process_command(const struct reader *rd, struct bundle_process *proc
 	process->cwd = reader_path(rd, "cwd");
 }
 
+void config_no_process(const struct reader *rd, struct bundle_process *ret)
+{
+	const char **args = reader_get(rd, 2, sizeof(*args));
+	const char **env = reader_get(rd, 1, sizeof(*env));
+
+	if (!args || !env)
+		return;
+	args[0] = "";
+	*ret = (struct bundle_process){ .args = args, .env = env, .cwd = "/", .umask = 0022 };
+}
+
 void config_read_process(const struct reader *rd, struct config *config)
 {
 	struct bundle_process *process = &config->bundle.process;

@@ -123,8 +123,11 @@ static void resource_throttle(const struct reader *rd, const char *key, const ch
 		const int64_t rate = reader_int(&in, "rate", 0, INT64_MAX, 0);
 		const char *old = pool_text(rd->all->pool, "%u:%u %" PRId64, device_major,
 					    device_minor, rate);
-		const char *new = pool_text(rd->all->pool, "%u:%u %s=%" PRId64, device_major,
-					    device_minor, v2_word, rate);
+		/* 0 is no limit in version 1, and out of range in 2. */
+		const char *new = rate ? pool_text(rd->all->pool, "%u:%u %s=%" PRId64, device_major,
+						   device_minor, v2_word, rate)
+				       : pool_text(rd->all->pool, "%u:%u %s=max", device_major,
+						   device_minor, v2_word);
 		if (!old || !new)
 			reader_fail(&in, "rate", ENOMEM, "takes more memory than there is");
 		config_add_setting(rd, key, bundle,
@@ -207,60 +210,71 @@ static uint32_t rule_number(const struct reader *rd, const char *key, int64_t ma
 	return value < 0 ? DEVICE_ANY : (uint32_t)value;
 }
 
-/* The rules become a list of what is allowed; what of "deny" a list cannot say is refused. */
+static bool rule_meets(uint32_t a, uint32_t b)
+{
+	return a == DEVICE_ANY || b == DEVICE_ANY || a == b;
+}
+
+static bool rule_holds(uint32_t wide, uint32_t narrow)
+{
+	return wide == DEVICE_ANY || wide == narrow;
+}
+
+/* What is wholly within a denial is not allowed any more; whether something that is allowed reaches beyond it. */
+static bool rule_strip(const struct device_rule *deny, struct bundle *bundle)
+{
+	bool partly = false;
+
+	for (size_t i = 0; i < bundle->n_rules; i++) {
+		struct device_rule *old = &bundle->rules[i];
+		if (old->type != deny->type || old->deny)
+			continue;
+		if (rule_holds(deny->major, old->major) && rule_holds(deny->minor, old->minor))
+			old->access &= ~deny->access;
+		else if (old->access & deny->access && rule_meets(deny->major, old->major) &&
+			 rule_meets(deny->minor, old->minor))
+			partly = true;
+	}
+	return partly;
+}
+
+static void rule_add(struct device_rule rule, struct bundle *bundle)
+{
+	if (!rule.deny || rule_strip(&rule, bundle))
+		bundle->rules[bundle->n_rules++] = rule;
+}
+
+/* In their order, as the specification has it: a list of what is allowed, and of what of that is denied after all. */
 static void resource_rule(const struct reader *rd, struct bundle *bundle)
 {
 	static const char *const types[] = { "a", "c", "b", "u", NULL };
+	static const char both[] = { 'c', 'b' };
 	const bool allow = reader_bool(rd, "allow", false);
 	const int type = reader_word(rd, "type", types, 0);
-	struct device_rule rule = { .type = type == 2 ? 'b' : 'c',
-				    .major = rule_number(rd, "major", 4095),
+	struct device_rule rule = { .major = rule_number(rd, "major", 4095),
 				    .minor = rule_number(rd, "minor", 1048575),
-				    .access = rule_access(rd) };
+				    .access = rule_access(rd),
+				    .deny = !allow };
 	const bool any = rule.major == DEVICE_ANY && rule.minor == DEVICE_ANY;
 
 	if (type == 0 && any && rule.access == DEVICE_ALL) {
 		bundle->all_devices = allow;
 		bundle->n_rules = 0;
-	} else if (!allow && bundle->all_devices) {
-		reader_fail(rd, "allow", ENOTSUP,
-			    "false, after everything was allowed, is not supported");
-	} else if (!allow) {
-		for (size_t i = 0; i < bundle->n_rules; i++) {
-			struct device_rule *old = &bundle->rules[i];
-			if ((type == 0 || old->type == rule.type) &&
-			    (rule.major == DEVICE_ANY || old->major == rule.major) &&
-			    (rule.minor == DEVICE_ANY || old->minor == rule.minor))
-				old->access &= ~rule.access;
-		}
-	} else if (!bundle->all_devices) {
-		bundle->rules[bundle->n_rules++] = rule;
-		if (type == 0) {
-			rule.type = 'b';
-			bundle->rules[bundle->n_rules++] = rule;
-		}
+		return;
 	}
-}
-
-/* A narrow denial within a wide permission would be lost: nothing of ours says "all but". */
-static void resource_rules_check(const struct reader *rd, const json_t *list, size_t n,
-				 const struct bundle *bundle)
-{
-	for (size_t i = 0; i < n; i++) {
-		const struct reader in = reader_item(rd, "devices", list, i);
-		const uint32_t device_major = rule_number(&in, "major", 4095);
-		if (reader_bool(&in, "allow", false) || device_major == DEVICE_ANY)
-			continue;
-		const uint32_t device_minor = rule_number(&in, "minor", 1048575);
-		for (size_t j = 0; j < bundle->n_rules; j++) {
-			const struct device_rule *rule = &bundle->rules[j];
-			if (rule->access &&
-			    (rule->major == DEVICE_ANY || rule->major == device_major) &&
-			    (rule->minor == DEVICE_ANY && device_minor != DEVICE_ANY))
-				reader_fail(
-					&in, "allow", ENOTSUP,
-					"false, within what another rule allows, is not supported");
-		}
+	if (allow && bundle->all_devices)
+		return;
+	if (bundle->all_devices) {
+		bundle->all_devices = false;
+		for (size_t i = 0; i < sizeof(both); i++)
+			rule_add((struct device_rule){ both[i], DEVICE_ANY, DEVICE_ANY, DEVICE_ALL,
+						       false },
+				 bundle);
+	}
+	for (size_t i = 0; i < sizeof(both); i++) {
+		rule.type = both[i];
+		if (type == 0 || (type == 2) == (rule.type == 'b'))
+			rule_add(rule, bundle);
 	}
 }
 
@@ -272,7 +286,7 @@ static void resource_devices(const struct reader *rd, struct bundle *bundle)
 	if (n > RESOURCE_RULES_MAX)
 		reader_fail(rd, "devices", E2BIG, "must have %d members at most",
 			    RESOURCE_RULES_MAX);
-	bundle->rules = reader_get(rd, n * 2 + DEVICES_DEFAULT, sizeof(*bundle->rules));
+	bundle->rules = reader_get(rd, n * 4 + DEVICES_DEFAULT, sizeof(*bundle->rules));
 	bundle->n_rules = 0;
 	for (size_t i = 0; bundle->rules && i < n && !rd->all->failed; i++) {
 		const struct reader in = reader_item(rd, "devices", list, i);
@@ -280,7 +294,6 @@ static void resource_devices(const struct reader *rd, struct bundle *bundle)
 	}
 	if (!bundle->rules || rd->all->failed)
 		return;
-	resource_rules_check(rd, list, n, bundle);
 	/* Those that every container has, whatever the rules: config-linux.md, "Default Devices". */
 	memcpy(bundle->rules + bundle->n_rules, devices_default, sizeof(devices_default));
 	bundle->n_rules += DEVICES_DEFAULT;
@@ -298,8 +311,7 @@ void config_read_resources(const struct reader *rd, struct bundle *bundle)
 	resource_memory(rd, bundle);
 	resource_cpu(rd, bundle);
 	resource_block(rd, bundle);
-	const int64_t most = reader_int(&pids, "limit", -1, INT64_MAX, 0);
-	bundle->limits.pids = most > 0 ? most : 0;
+	bundle->limits.pids = reader_int(&pids, "limit", -1, INT64_MAX, 0);
 	resource_unified(rd, bundle);
 	resource_devices(rd, bundle);
 	config_read_seldom(rd, bundle);

@@ -78,7 +78,7 @@ static bool tune_cpu_list(const struct reader *rd, const char *key, cpu_set_t *r
 	if (!*text)
 		return false;
 	if (tune_cpus_parse(text, ret) < 0)
-		reader_fail(rd, key, EINVAL, "'%.40s' is no list of CPUs, as 0-3,7", text);
+		reader_fail(rd, key, EINVAL, "'%.40s' is no list of CPUs or nodes, as 0-3,7", text);
 	return true;
 }
 
@@ -96,6 +96,61 @@ void config_read_tune(const struct reader *rd, struct bundle_process *process)
 	if (process->apparmor && (!*process->apparmor || !strcmp(process->apparmor, "unconfined")))
 		process->apparmor = NULL;
 	process->selinux = reader_str(rd, "selinuxLabel", NULL);
+}
+
+/* linux/mempolicy.h, "Policies" and "Flags for set_mempolicy". */
+static const struct {
+	const char *name;
+	int value;
+} memory_modes[] = {
+	{ "MPOL_DEFAULT", 0 },	  { "MPOL_PREFERRED", 1 }, { "MPOL_BIND", 2 },
+	{ "MPOL_INTERLEAVE", 3 }, { "MPOL_LOCAL", 4 },	   { "MPOL_PREFERRED_MANY", 5 },
+	{ "MPOL_WEIGHTED_INTERLEAVE", 6 },
+}, memory_flags[] = {
+	{ "MPOL_F_STATIC_NODES", 1 << 15 },
+	{ "MPOL_F_RELATIVE_NODES", 1 << 14 },
+	{ "MPOL_F_NUMA_BALANCING", 1 << 13 },
+};
+
+const char *config_memory_word(bool modes, unsigned i)
+{
+	if (modes)
+		return i < ARRAY_SIZE(memory_modes) ? memory_modes[i].name : NULL;
+	return i < ARRAY_SIZE(memory_flags) ? memory_flags[i].name : NULL;
+}
+
+static unsigned memory_find(const struct reader *rd, const char *key, bool modes, const char *word)
+{
+	unsigned i = 0;
+	const char *name;
+
+	while ((name = config_memory_word(modes, i)) && strcmp(name, word) != 0)
+		i++;
+	if (!name)
+		reader_fail(rd, key, EINVAL, "'%.40s' is not known", word);
+	return name ? i : 0;
+}
+
+/* Which of them go together is the kernel's to say. */
+void config_read_memory_policy(const struct reader *rd, struct bundle *bundle)
+{
+	const struct reader in = reader_enter(rd, "memoryPolicy");
+	struct tune_memory *memory = &bundle->memory;
+	size_t n;
+
+	if (!in.obj)
+		return;
+	const char *mode = reader_str(&in, "mode", NULL);
+	if (!mode) {
+		reader_fail(&in, "mode", EINVAL, "is missing");
+		return;
+	}
+	memory->set = true;
+	memory->mode = memory_modes[memory_find(&in, "mode", true, mode)].value;
+	const char **flags = reader_strings(&in, "flags", &n);
+	for (size_t i = 0; i < n; i++)
+		memory->mode |= memory_flags[memory_find(&in, "flags", false, flags[i])].value;
+	memory->has_nodes = tune_cpu_list(&in, "nodes", &memory->nodes);
 }
 
 void config_read_personality(const struct reader *rd, struct bundle *bundle)

@@ -52,6 +52,10 @@ static int criu_dir(const char *path, char ret[PATH_MAX], struct err *err)
 /* criu knows namespaces that a container has to itself; of the others only the network's by name. */
 static int criu_namespaces(const struct config *config, struct err *err)
 {
+	if (!bundle_namespace_is_new(&config->bundle, CLONE_NEWNS))
+		return err_say(err, ENOTSUP,
+			       "a container without a mount namespace of its own is not supported "
+			       "by checkpoint and restore");
 	for (size_t i = 0; i < config->bundle.n_namespaces; i++) {
 		const struct bundle_namespace *ns = &config->bundle.namespaces[i];
 		if (ns->path && ns->flag != CLONE_NEWNET)
@@ -86,7 +90,7 @@ int criu_begin(const char *action, const struct args *args, const struct config 
 		r = criu_dir(args_text(args, "work-path", images), ret->work, err);
 	if (r < 0)
 		return r;
-	ret->log = !strcmp(action, "dump") ? "dump.log" : "restore.log";
+	ret->log = !strcmp(action, "restore") ? "restore.log" : "dump.log";
 	criu_add(ret, "criu");
 	criu_add(ret, action);
 	criu_add(ret, "--images-dir");

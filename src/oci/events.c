@@ -92,7 +92,7 @@ static int events(const struct oci *oci, const struct args *args, struct err *er
 	if (subject.status == CONTAINER_STOPPED || subject.status == CONTAINER_CREATING)
 		return err_say(err, ESRCH, "container '%s' is not running: it is %s",
 			       subject.container.id, container_status_names[subject.status]);
-	r = oci_cgroup(&subject.config, &layout, &cgroup, err);
+	r = oci_cgroup(&subject, &layout, &cgroup, err);
 	if (r < 0)
 		return r;
 	r = args_on(args, "stats") ? events_stats(&cgroup, subject.container.id, err)

@@ -23,6 +23,10 @@ static const struct opt exec_opts[] = {
 	{ 'u', OPT_TEXT, "user", "UID[:GID]", "who it is, in numbers" },
 	{ 'g', OPT_LIST, "additional-gids", "GID", "a further group" },
 	{ 'c', OPT_LIST, "cap", "CAP_NAME", "a further capability" },
+	{ 0, OPT_TEXT, "process-label", "LABEL", "SELinux's label of it" },
+	{ 0, OPT_TEXT, "apparmor", "PROFILE", "AppArmor's profile of it" },
+	{ 0, OPT_LIST, "cgroup", "[CONTROLLER,...:]PATH",
+	  "a group below the container's, in place of that" },
 	{ 0, OPT_SWITCH, "no-new-privs", NULL, "it cannot gain privileges" },
 	{ 0, OPT_SWITCH, "no-new-keyring", NULL, "keep the caller's session keyring" },
 	{ 0, OPT_SWITCH, "ignore-paused", NULL, "also in a paused container, where it waits" },
@@ -146,6 +150,8 @@ static int exec_process_args(const struct args *args, struct config *config, str
 		return err_say(err, EINVAL, "--cwd %.60s: must be absolute", process->cwd);
 	process->tty = args_on(args, "tty");
 	process->no_new_privileges |= args_on(args, "no-new-privs");
+	process->apparmor = args_text(args, "apparmor", process->apparmor);
+	process->selinux = args_text(args, "process-label", process->selinux);
 	if (r == 0)
 		r = exec_lists(args, config, err);
 	return r < 0 ? r : exec_caps(args, process, err);
@@ -155,6 +161,11 @@ static int exec_ready(const struct subject *subject, bool ignore_paused, struct 
 {
 	if (subject->status == CONTAINER_PAUSED && !ignore_paused)
 		return err_say(err, EBUSY, "cannot exec in container '%s': it is paused",
+			       subject->container.id);
+	if (subject->status == CONTAINER_RUNNING && subject->container.is_unfinished)
+		return err_say(err, EBUSY,
+			       "cannot exec in container '%s': it is still being made, or whoever "
+			       "made it was killed",
 			       subject->container.id);
 	if (subject->status == CONTAINER_STOPPED || subject->status == CONTAINER_CREATING)
 		return err_say(err, ESRCH, "cannot exec: container not running: '%s' is %s",
@@ -197,6 +208,8 @@ static int exec_run(const struct args *args, const struct subject *subject,
 
 	if (r == 0)
 		r = oci_pid_file(args, pid, err);
+	if (r == 0)
+		r = oci_pidfd(args, pid, err);
 	if (r == 0 && console >= 0)
 		r = master = foreground_master(console, err);
 	if (r < 0)
@@ -204,12 +217,40 @@ static int exec_run(const struct args *args, const struct subject *subject,
 	return args_on(args, "detach") ? 0 : foreground_wait(pid, fd_take(&master), err);
 }
 
+static int exec_groups(const struct args *args, struct config *config, bool virt,
+		       struct bundle_host *host, struct err *err)
+{
+	const struct args_value *groups = args_list(args, "cgroup");
+	const char **list = pool_get(&config->pool, groups->count + 1, sizeof(*list));
+
+	if (!list)
+		return err_set(err, ENOMEM, "--cgroup");
+	if (groups->count && virt)
+		return err_say(err, ENOTSUP,
+			       "--cgroup: the processes of a virtual machine have none");
+	for (unsigned i = 0; i < groups->count; i++)
+		list[i] = groups->texts[i];
+	host->sub_groups = list;
+	return 0;
+}
+
+static bool exec_lives(void *arg)
+{
+	return container_status_of(arg, NULL) != CONTAINER_STOPPED;
+}
+
 static int exec(const struct oci *oci, const struct args *args, struct err *err)
 {
 	AUTO(oci_close) struct subject subject;
 	struct bundle_host host = {
-		.seccomp = -EBADF, .console = -EBADF, .listener = -EBADF, .lock = -EBADF
+		.seccomp = -EBADF,
+		.console = -EBADF,
+		.listener = -EBADF,
+		.lock = -EBADF,
+		.lives = exec_lives,
+		.arg = &subject.container,
 	};
+	const struct cgroup_layout none = { .v2 = -1 };
 	const char *file = args_text(args, "process", NULL);
 	struct notify notify;
 	int console = -EBADF;
@@ -222,12 +263,16 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 		r = file ? exec_process_file(file, &subject.config, err)
 			 : exec_process_args(args, &subject.config, err);
 	if (r == 0)
+		r = exec_groups(args, &subject.config, subject.container.virt[0] != '\0', &host,
+				err);
+	if (r == 0)
 		r = oci_preserve_fds(args, &host, err);
 	if (r == 0)
 		r = exec_console(args, subject.config.bundle.process.tty, &host, &console, err);
 	if (r == 0)
 		r = oci_seccomp(oci, &subject.config, &host.seccomp, err);
-	host.confined = oci->confined || oci->no_cgroups;
+	host.confined = oci->confined || oci->no_cgroups || subject.spares_cgroup;
+	host.layout = subject.spares_cgroup ? &none : NULL;
 	oci_notify(&subject, &notify, &host);
 	host.keep_keyring = args_on(args, "no-new-keyring");
 	if (r == 0 && !args_on(args, "detach"))

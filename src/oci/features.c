@@ -23,6 +23,9 @@ static const char *const features_operators[] = { "SCMP_CMP_EQ", "SCMP_CMP_GE",
 						  "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ",
 						  "SCMP_CMP_NE", NULL };
 
+/* Of a config.json: they change what is run, and how. One that ends in a point stands for all that begin so. */
+static const char *const features_unsafe[] = { VM_ANNOTATION, "org.systemd.property.", NULL };
+
 static json_t *features_words(const char *const *words)
 {
 	json_t *list = json_array();
@@ -56,6 +59,15 @@ static json_t *features_options(void)
 	return list;
 }
 
+static json_t *features_memory(bool modes)
+{
+	json_t *list = json_array();
+
+	for (unsigned i = 0; list && config_memory_word(modes, i); i++)
+		(void)json_array_append_new(list, json_string(config_memory_word(modes, i)));
+	return list;
+}
+
 static json_t *features_flags(void)
 {
 	json_t *list = json_array();
@@ -74,12 +86,13 @@ static json_t *features_linux(void)
 				    features_flags(), "supportedFlags", features_flags());
 
 	return json_pack("{s:o, s:o, s:{s:b, s:b, s:b, s:b, s:b}, s:o, s:{s:b}, s:{s:b}, s:{s:b}, "
-			 "s:{s:{s:b}}, s:{s:b}}",
+			 "s:{s:{s:b}}, s:{s:b}, s:{s:o, s:o}}",
 			 "namespaces", features_words(features_namespaces), "capabilities",
-			 features_caps(), "cgroup", "v1", 1, "v2", 1, "systemd", 0, "systemdUser",
-			 0, "rdma", 1, "seccomp", seccomp, "apparmor", "enabled", 1, "selinux",
+			 features_caps(), "cgroup", "v1", 1, "v2", 1, "systemd", 1, "systemdUser",
+			 1, "rdma", 1, "seccomp", seccomp, "apparmor", "enabled", 1, "selinux",
 			 "enabled", 1, "intelRdt", "enabled", 0, "mountExtensions", "idmap",
-			 "enabled", 1, "netDevices", "enabled", 0);
+			 "enabled", 1, "netDevices", "enabled", 0, "memoryPolicy", "modes",
+			 features_memory(true), "flags", features_memory(false));
 }
 
 static int features(const struct oci *oci, const struct args *args, struct err *err)
@@ -87,11 +100,12 @@ static int features(const struct oci *oci, const struct args *args, struct err *
 	(void)oci;
 	(void)args;
 	AUTO(json_decref_p)
-	json_t *json = json_pack("{s:s, s:s, s:o, s:o, s:o, s:{s:s, s:s}}", "ociVersionMin",
-				 "1.0.0", "ociVersionMax", CONFIG_VERSION, "hooks",
-				 features_words(hook_names), "mountOptions", features_options(),
-				 "linux", features_linux(), "annotations", "io.strata.version",
-				 STRATA_VERSION, VM_ANNOTATION, "auto,os-level,hosted,hybrid");
+	json_t *json = json_pack(
+		"{s:s, s:s, s:o, s:o, s:o, s:o, s:{s:s, s:s}}", "ociVersionMin", "1.0.0",
+		"ociVersionMax", CONFIG_VERSION, "hooks", features_words(hook_names),
+		"mountOptions", features_options(), "potentiallyUnsafeConfigAnnotations",
+		features_words(features_unsafe), "linux", features_linux(), "annotations",
+		"io.strata.version", STRATA_VERSION, VM_ANNOTATION, "auto,os-level,hosted,hybrid");
 	char *text = json ? json_text(json, 2) : NULL;
 
 	if (!text)

@@ -13,10 +13,10 @@
 
 #include "base/os/fd.h"
 
-int hooks_open(const struct container *container, const struct config *config, struct hooks *ret,
-	       struct err *err)
+int hooks_open(const struct container *container, const struct config *config,
+	       const struct bundle_host *host, struct hooks *ret, struct err *err)
 {
-	*ret = (struct hooks){ container, config, -EBADF };
+	*ret = (struct hooks){ container, config, host, -EBADF };
 	ret->null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	return ret->null < 0 ? err_set(err, errno, "open /dev/null") : 0;
 }
@@ -40,7 +40,8 @@ static int hook_input(const char *text)
 	return lseek(fd, 0, SEEK_SET) < 0 ? -errno : fd_take(&fd);
 }
 
-static _Noreturn void hook_exec(const struct hook *hook, const char *dir, int input, int null)
+static _Noreturn void hook_exec(const struct hooks *hooks, const struct hook *hook, bool inside,
+				int input)
 {
 	const char *const just[] = { hook->path, NULL };
 	const char *const *args = hook->args ? hook->args : just;
@@ -49,13 +50,16 @@ static _Noreturn void hook_exec(const struct hook *hook, const char *dir, int in
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL); /* cannot fail: valid arguments */
 	(void)setpgid(0, 0);			     /* so that all of it can be killed */
-	if (dup2(input, 0) < 0 || dup2(null, 1) < 0 || dup2(null, 2) < 0)
+	if (dup2(input, 0) < 0 || dup2(hooks->null, 1) < 0 || dup2(hooks->null, 2) < 0)
 		_exit(125);
-	if (dir)
-		(void)chdir(
-			dir); /* a bundle that is gone by the end of its container is no error */
+	/* Those that see the host's files start in the bundle, as every runtime has it. One that is gone is no error. */
+	if (!inside)
+		(void)chdir(hooks->container->bundle);
 	(void)close_range(3, ~0U,
 			  CLOSE_RANGE_CLOEXEC); /* since Linux 5.11; ours are so in any case */
+	/* Whoever made the image chose what is at its path in there: it may what the container may, and no more. */
+	if (inside && bundle_drop(&hooks->config->bundle, hooks->host, NULL) < 0)
+		_exit(125);
 	(void)execve(hook->path, (char *const *)(uintptr_t)args,
 		     hook->env ? (char *const *)(uintptr_t)hook->env
 			       : environ); /* returns on error */
@@ -75,8 +79,10 @@ static int hook_wait(const struct hook *hook, pid_t pid, struct err *err)
 			n = poll(&poll_fd, 1, (int)(hook->timeout_s * 1000));
 		} while (n < 0 && errno == EINTR);
 		late = n == 0;
-		if (late)
-			(void)kill(-pid, SIGKILL); /* ours: there until waited for */
+		if (late) { /* ours: there until waited for; it may have gone to a group of its children's */
+			(void)kill(-pid, SIGKILL);
+			(void)kill(pid, SIGKILL);
+		}
 	}
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
@@ -93,8 +99,8 @@ static int hook_wait(const struct hook *hook, pid_t pid, struct err *err)
 	return err_say(err, ECHILD, "hook %s: exit status %d", hook->path, WEXITSTATUS(status));
 }
 
-static int hook_run(const struct hook *hook, const char *dir, const char *state, int null,
-		    struct err *err)
+static int hook_run(const struct hooks *hooks, const struct hook *hook, bool inside,
+		    const char *state, struct err *err)
 {
 	AUTO(fd_close_p) int input = hook_input(state);
 
@@ -104,7 +110,7 @@ static int hook_run(const struct hook *hook, const char *dir, const char *state,
 	if (pid < 0)
 		return err_set(err, errno, "start hook %s", hook->path);
 	if (pid == 0)
-		hook_exec(hook, dir, input, null);
+		hook_exec(hooks, hook, inside, input);
 	return hook_wait(hook, pid, err);
 }
 
@@ -119,10 +125,8 @@ int hooks_run(const struct hooks *hooks, enum hook_kind kind, enum container_sta
 	char *state = container_state(hooks->container, hooks->config, status, pid);
 	if (!state)
 		return err_set(err, ENOMEM, "the state for hooks");
-	/* Those that see the host's files start in the bundle, as every runtime has it. */
-	const char *dir = kind == HOOK_START_CONTAINER ? NULL : hooks->container->bundle;
 	for (size_t i = 0; r == 0 && i < list->n; i++)
-		r = hook_run(&list->hooks[i], dir, state, hooks->null, err);
+		r = hook_run(hooks, &list->hooks[i], kind == HOOK_START_CONTAINER, state, err);
 	free(state);
 	return r < 0 ? err_wrap(err, "%s", hook_names[kind]) : 0;
 }

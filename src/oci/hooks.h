@@ -7,12 +7,13 @@
 struct hooks {
 	const struct container *container;
 	const struct config *config;
+	const struct bundle_host *host; /* the maker's; NULL: none of these runs inside */
 	int null; /* the host's /dev/null: their output; there is none in every root */
 };
 
-/* hooks_open() - borrowed container and config; -ENOENT and the like where /dev/null is not there */
-int hooks_open(const struct container *container, const struct config *config, struct hooks *ret,
-	       struct err *err);
+/* hooks_open() - borrowed container, config and host; -ENOENT and the like where /dev/null is not there */
+int hooks_open(const struct container *container, const struct config *config,
+	       const struct bundle_host *host, struct hooks *ret, struct err *err);
 void hooks_close(struct hooks *hooks);
 /*
  * hooks_run() - one kind, in order; each reads the container's state on its standard input

@@ -19,7 +19,9 @@ static int freeze(const struct oci *oci, const struct args *args, bool frozen, s
 	AUTO(oci_close) struct subject subject;
 	struct cgroup_layout layout;
 	struct cgroup cgroup;
-	int r = oci_open(oci, args->argv[0], &subject, err);
+	/* Paused while it is made it would never be: one that runs at once has a first process before. */
+	int r = frozen ? oci_open_locked(oci, args->argv[0], false, &subject, err)
+		       : oci_open(oci, args->argv[0], &subject, err);
 
 	if (r < 0)
 		return r;
@@ -28,7 +30,7 @@ static int freeze(const struct oci *oci, const struct args *args, bool frozen, s
 		return err_say(err, EINVAL, "container '%s' cannot be %s: it is %s",
 			       subject.container.id, frozen ? "paused" : "resumed",
 			       container_status_names[subject.status]);
-	r = oci_cgroup(&subject.config, &layout, &cgroup, err);
+	r = oci_cgroup(&subject, &layout, &cgroup, err);
 	if (r < 0)
 		return r;
 	r = cgroup_freeze(&cgroup, frozen, err);

@@ -9,6 +9,7 @@
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
+#include "base/os/idspace.h"
 #include "oci/oci.h"
 #include "oci/rootless.h"
 #include "oci/vm.h"
@@ -19,8 +20,9 @@ static const struct opt main_opts[] = {
 	{ 0, OPT_TEXT, "log-format", "FORMAT", "text (default) or json" },
 	{ 0, OPT_SWITCH, "debug", NULL, "say more" },
 	{ 0, OPT_TEXT, "cgroup-manager", "NAME",
-	  "cgroupfs (default), or disabled: containers without cgroups" },
-	{ 0, OPT_SWITCH, "systemd-cgroup", NULL, "refused: there is no systemd driver" },
+	  "cgroupfs (default), systemd, or disabled: containers without cgroups" },
+	{ 0, OPT_SWITCH, "systemd-cgroup", NULL,
+	  "systemd: each container is a transient scope; cgroupsPath is slice:prefix:name" },
 	{ 0, OPT_TEXT, "rootless", "WORD",
 	  "true, false or auto (default): do without what only the host's root can do" },
 	{ 0, OPT_TEXT, "strata-root", "DIR",
@@ -91,17 +93,16 @@ static void main_version(void)
 static int main_rootless(const struct args *args, struct oci *oci, struct err *err)
 {
 	const char *word = args_text(args, "rootless", "auto");
-	const enum rootless here = rootless_here();
+	const enum ids_here here = ids_here();
 
 	if (strcmp(word, "true") != 0 && strcmp(word, "false") != 0 && strcmp(word, "auto") != 0)
 		return err_say(err, EINVAL, "--rootless %.40s: must be true, false or auto", word);
-	if (!strcmp(word, "false") && here == ROOTLESS_USER)
+	if (!strcmp(word, "false") && here == IDS_USER)
 		return err_say(err, EPERM, "--rootless false: you are not root");
 	oci->entered = rootless_entered();
-	oci->confined =
-		!strcmp(word, "true") || (here != ROOTLESS_NO && strcmp(word, "false") != 0);
-	if (here == ROOTLESS_NO || rootless_state(oci->root_text) < 0) {
-		if (here == ROOTLESS_USER && !args_given(args, "root"))
+	oci->confined = !strcmp(word, "true") || (here != IDS_HOST && strcmp(word, "false") != 0);
+	if (here == IDS_HOST || rootless_state(oci->root_text) < 0) {
+		if (here == IDS_USER && !args_given(args, "root"))
 			return err_say(err, EINVAL,
 				       "XDG_RUNTIME_DIR is not set: say --root where the state of "
 				       "containers is to be kept");
@@ -133,13 +134,15 @@ static int main_setup(const struct args *args, struct oci *oci, struct err *err)
 		return err_say(err, EINVAL, "--root %s: must be absolute", oci->root);
 	if (oci->store[0] != '/')
 		return err_say(err, EINVAL, "--strata-root %s: must be absolute", oci->store);
+	const bool systemd = args_on(args, "systemd-cgroup");
 	oci->no_cgroups = !strcmp(manager, "disabled");
-	if (args_on(args, "systemd-cgroup") ||
-	    (strcmp(manager, "cgroupfs") != 0 && !oci->no_cgroups))
-		return err_say(
-			err, ENOTSUP,
-			"cgroups by systemd are not supported: choose the manager's cgroupfs "
-			"driver");
+	oci->systemd = systemd || !strcmp(manager, "systemd");
+	if (strcmp(manager, "cgroupfs") != 0 && strcmp(manager, "systemd") != 0 && !oci->no_cgroups)
+		return err_say(err, EINVAL,
+			       "--cgroup-manager %.40s: must be cgroupfs, systemd or disabled",
+			       manager);
+	if (systemd && args_given(args, "cgroup-manager") && strcmp(manager, "systemd") != 0)
+		return err_say(err, EINVAL, "--systemd-cgroup: --cgroup-manager says %s", manager);
 	return main_rootless(args, oci, err);
 }
 
@@ -207,7 +210,7 @@ static int main_enter(const struct oci *oci, const struct verb *verb, const stru
 static int main_seal(const struct oci *oci, const struct verb *verb, const struct args *args,
 		     char *const *given, struct err *err)
 {
-	const bool user = rootless_here() == ROOTLESS_USER;
+	const bool user = geteuid() != 0;
 	int r = user ? main_enter(oci, verb, args, err) : 0;
 
 	return r < 0 ? r : self_seal(given, user, err);

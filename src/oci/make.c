@@ -2,27 +2,43 @@
 /* Making a container: create, and the first half of run. */
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/wait.h"
+#include "engines/oslevel/label.h"
 #include "oci/oci.h"
 #include "oci/rootless.h"
+#include "oci/scope.h"
 #include "oci/vm.h"
 
-/* Known before it runs: whoever looks meanwhile finds it. */
+static int make_grouped(void *arg, struct err *err)
+{
+	return container_own_cgroup(&((struct making *)arg)->subject.container, err);
+}
+
+static int make_known(struct making *making, pid_t pid, struct err *err)
+{
+	making->subject.container.pid = pid;
+	int r = container_save(&making->subject.container, err);
+	if (r == 0)
+		r = oci_pid_file(making->args, pid, err);
+	return r < 0 ? r : oci_pidfd(making->args, pid, err);
+}
+
+/* Known before it runs: whoever looks meanwhile finds it, and that it still has the host's root. */
 static int make_born(void *arg, pid_t pid, struct err *err)
 {
 	struct making *making = arg;
+	int r = container_finish(&making->subject.container, false, err);
 
-	making->subject.container.pid = pid;
-	int r = container_save(&making->subject.container, err);
-	return r < 0 ? r : oci_pid_file(making->args, pid, err);
+	return r < 0 ? r : make_known(making, pid, err);
 }
 
 static int make_before(void *arg, pid_t pid, struct err *err)
@@ -57,20 +73,38 @@ static int make_read(const struct args *args, struct container *container, struc
 	if (!realpath(dir, container->bundle))
 		return err_set(err, errno, "--bundle %s", dir);
 	(void)snprintf(own, sizeof(own), "%s/config.json", container->bundle); /* fits */
+	const bool is_given = path != NULL;
 	path = path ? path : own;
 	int r = file_read(AT_FDCWD, path, CONFIG_BYTES_MAX, text);
+	if (r == -ENOENT && !is_given)
+		return err_say(err, ENOENT,
+			       "read %s: No such file or directory (is that a bundle? 'strata-oci "
+			       "spec' writes a config.json)",
+			       path);
 	return r < 0 ? err_set(err, -r, "read %s", path) : 0;
 }
 
-static void make_warn(const struct oci *oci, const struct config *config)
+/*
+ * Of what is left out, one line each. A mount's label says what a policy lets others do with its files: no SELinux, no policy, and
+ * nothing that would be less confined. A process's label is not left out: label_check().
+ */
+static void make_leave_out(const struct oci *oci, struct config *config)
 {
-	char text[96];
+	char text[160];
 
-	if (!config->warnings)
-		return;
-	(void)snprintf(text, sizeof(text), "%u capabilities are not known and left out",
-		       config->warnings); /* fits */
-	oci_say(oci, "warning", text);
+	if (config->warnings) {
+		(void)snprintf(text, sizeof(text), "%u capabilities are not known and left out",
+			       config->warnings); /* fits */
+		oci_say(oci, "warning", text);
+	}
+	if (config->bundle.mount_label && !label_has_selinux()) {
+		(void)snprintf(
+			text, sizeof(text),
+			"linux.mountLabel %.60s is left out: this kernel does not run SELinux",
+			config->bundle.mount_label); /* fits */
+		oci_say(oci, "warning", text);
+		config_unlabel(&config->bundle);
+	}
 }
 
 /* Of a terminal that nobody else takes the master side comes to us. */
@@ -123,8 +157,9 @@ static int make_host(const struct oci *oci, const struct args *args, enum make_f
 	if (r == 0)
 		r = oci_seccomp(oci, config, &host->seccomp, err);
 	if (r == 0)
-		r = hooks_open(&making->subject.container, config, &making->hooks, err);
+		r = hooks_open(&making->subject.container, config, host, &making->hooks, err);
 	host->arg = making;
+	host->grouped = make_grouped;
 	if (how != MAKE_FOR_OTHERS)
 		host->born = make_born;
 	if (config->hooks[HOOK_PRESTART].n || config->hooks[HOOK_CREATE_RUNTIME].n)
@@ -152,7 +187,8 @@ static int make_virt(const struct oci *oci, struct making *making, struct err *e
 			"--virt %s'",
 			virt, virt);
 	(void)snprintf(container->virt, sizeof(container->virt), "%s", virt); /* fits */
-	return vm_check(&making->subject.config, &making->host, err);
+	r = vm_sharing(&making->subject.config, &making->sharing, err);
+	return r < 0 ? r : vm_check(&making->subject.config, &making->host, &making->sharing, err);
 }
 
 /* Its directory first: two makers of one name, and one is told. */
@@ -169,15 +205,19 @@ static int make_begin(const struct oci *oci, const struct args *args, enum make_
 	if (r == 0)
 		r = config_parse(buf_str(&text), text.len, container->bundle, id, &subject->config,
 				 err);
+	if (r == 0 && !subject->config.has_process && how != MAKE_FOR_OTHERS)
+		r = err_say(err, EINVAL, "config.json: process is missing: what is it to run?");
 	if (r == 0 && oci->entered)
 		r = rootless_translate(&subject->config, err);
+	if (r == 0)
+		r = scope_choose(oci, id, &subject->config, err);
 	if (r == 0)
 		r = make_host(oci, args, how, making, err);
 	if (r == 0)
 		r = make_virt(oci, making, err);
 	if (r < 0)
 		return r;
-	make_warn(oci, &subject->config);
+	make_leave_out(oci, &subject->config);
 	r = container_make(oci->root, id, &place, err);
 	if (r < 0) {
 		container_close(&place);
@@ -189,8 +229,15 @@ static int make_begin(const struct oci *oci, const struct args *args, enum make_
 	(void)snprintf(container->version, sizeof(container->version), "%.20s",
 		       subject->config.version); /* fits */
 	r = container_keep_config(container, buf_str(&text), text.len, err);
+	if (r == 0 && !bundle_namespace_is_new(&subject->config.bundle, CLONE_NEWNS)) {
+		r = container_place(container, oci->root, making->place, err);
+		making->host.place = making->place;
+	}
 	if (r == 0 && how == MAKE_FOR_OTHERS)
 		r = making->host.listener = container_listen(container, err);
+	if (r >= 0)
+		r = scope_start(container, &subject->config, &making->scope, err);
+	scope_adopt(&subject->config, &subject->layout);
 	return r < 0 ? r : 0;
 }
 
@@ -199,8 +246,7 @@ static void make_undo(const struct oci *oci, struct making *making)
 {
 	if (making->pid > 0) {
 		(void)kill(making->pid, SIGKILL); /* ours: there until waited for */
-		while (waitpid(making->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		(void)wait_child(making->pid);
 	}
 	if (making->is_made)
 		(void)oci_destroy(oci, &making->subject,
@@ -223,13 +269,17 @@ int oci_make(const struct oci *oci, const struct args *args, enum make_for how, 
 	int r = make_begin(oci, args, how, ret, err);
 
 	if (r == 0 && ret->subject.container.virt[0])
-		r = vm_create(&ret->subject.container, &ret->subject.config, oci->store, &ret->host,
-			      &ret->pid, err);
+		r = vm_create(&ret->subject.container, &ret->subject.config, &ret->sharing,
+			      oci->store, &ret->host, &ret->pid, err);
 	else if (r == 0)
 		r = bundle_create(&ret->subject.config.bundle, &ret->host, &ret->pid, err);
+	scope_settle(&ret->scope);
 	/* One that waits is known once it is made: till then it is being created. */
 	if (r == 0 && how == MAKE_FOR_OTHERS)
-		r = make_born(ret, ret->pid, err);
+		r = make_known(ret, ret->pid, err);
+	else if (r == 0)
+		r = container_finish(&ret->subject.container, true, err);
+	oci_spare_cgroup(&ret->subject, r);
 	if (r < 0)
 		make_undo(oci, ret);
 	return r;

@@ -22,6 +22,7 @@ struct oci {
 	bool log_json, debug;
 	bool confined;	 /* root of a user namespace only, or to be treated as such: rootless.h */
 	bool no_cgroups; /* --cgroup-manager disabled */
+	bool systemd;	 /* --systemd-cgroup */
 	bool entered;	 /* of one that we made */
 };
 
@@ -48,6 +49,7 @@ void oci_say(const struct oci *oci, const char *level, const char *text);
 	{ 0, OPT_TEXT, "console-socket", "PATH",                                                   \
 	  "a unix socket that gets the terminal's master side" },                                  \
 		{ 0, OPT_TEXT, "pid-file", "PATH", "where to write the process's number" },        \
+		{ 0, OPT_TEXT, "pidfd-socket", "PATH", "a unix socket that gets its pidfd" },      \
 	{                                                                                          \
 		0, OPT_TEXT, "preserve-fds", "N", "hand on so many fds from 3 on"                  \
 	}
@@ -67,11 +69,10 @@ int oci_preserve_fds(const struct args *args, struct bundle_host *ret, struct er
 /* oci_console() - connected to --console-socket, -EBADF in *ret where none is asked */
 int oci_console(const struct args *args, int *ret, struct err *err);
 int oci_pid_file(const struct args *args, pid_t pid, struct err *err);
+/* oci_pidfd() - a pidfd to --pidfd-socket, where one is asked */
+int oci_pidfd(const struct args *args, pid_t pid, struct err *err);
 /* oci_seccomp() - the compiled filter of a configuration, -EBADF in *ret where it has none */
 int oci_seccomp(const struct oci *oci, const struct config *config, int *ret, struct err *err);
-/* oci_cgroup() - the container's, for one use; *layout must live as long. cgroup_close() it. */
-int oci_cgroup(const struct config *config, struct cgroup_layout *layout, struct cgroup *ret,
-	       struct err *err);
 
 /* A container and what it was made from, for a verb that acts on it. oci_close() it. */
 struct subject {
@@ -79,11 +80,20 @@ struct subject {
 	struct config config;
 	struct cgroup_layout layout; /* with has_layout: of oci_layout() */
 	bool has_layout;
+	bool spares_cgroup; /* what is in its place is not its own: it has none */
 	enum container_status status;
 };
 int oci_open(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
-/* oci_open_damaged() - for its removal: where its configuration cannot be read, its cgroup is the default one */
+/* oci_open_damaged() - whatever can be read: where its configuration cannot, its cgroup is the default one */
 int oci_open_damaged(const struct oci *oci, const char *id, struct subject *ret, struct err *err);
+/* oci_open_locked() - while nobody makes, pauses or deletes it. @damaged: as oci_open_damaged() */
+int oci_open_locked(const struct oci *oci, const char *id, bool damaged, struct subject *ret,
+		    struct err *err);
+/* oci_spare_cgroup() - of one whose making failed, with @error, what was not made for it is somebody else's */
+void oci_spare_cgroup(struct subject *subject, int error);
+/* oci_cgroup() - the container's, for one use; *layout must live as long. cgroup_close() it. */
+int oci_cgroup(const struct subject *subject, struct cgroup_layout *layout, struct cgroup *ret,
+	       struct err *err);
 /* oci_notify() - flags and listener of its filter; *notify must live as long as the host */
 void oci_notify(const struct subject *subject, struct notify *notify, struct bundle_host *host);
 void oci_close(struct subject *subject);
@@ -95,8 +105,20 @@ int oci_layout(struct subject *subject, struct err *err);
 int oci_pids(const struct subject *subject, pid_t **ret, size_t *ret_n, struct err *err);
 /* oci_kill_all() - a signal to each of them; SIGKILL: and wait for their end */
 int oci_kill_all(const struct subject *subject, int sig, struct err *err);
+/* oci_destroy_later() - oci_destroy() of one that was not locked meanwhile: whoever deleted it has done so */
+int oci_destroy_later(const struct oci *oci, struct subject *subject, struct err *err);
 /* oci_destroy() - its processes, cgroups and directory, and its poststop hooks, whose failure is a warning */
 int oci_destroy(const struct oci *oci, struct subject *subject, struct err *err);
+
+/* scope.h */
+struct scope {
+	pid_t holder; /* 0: none. In the scope till the container is: an empty one ends */
+};
+
+/* vm.h. What is shared with a machine: binds, where the host has virtiofsd; and its root, unless a copy is asked for. */
+struct vm_sharing {
+	bool binds, root;
+};
 
 /* A container being made: create and run. */
 struct making {
@@ -104,10 +126,13 @@ struct making {
 	struct hooks hooks;
 	struct notify notify;
 	struct bundle_host host;
+	struct scope scope;
+	struct vm_sharing sharing; /* of a machine */
 	pid_t pid;
 	const struct args *args; /* borrowed */
 	int console;		 /* of foreground_console(): ours */
 	bool is_made;		 /* it has a directory */
+	char place[PATH_MAX];	 /* container_place() */
 };
 enum make_for {
 	MAKE_FOR_OTHERS,  /* another process starts it */

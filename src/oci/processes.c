@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The processes of a container: those in its cgroup, or where its user could have none those in its pid namespace. */
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -16,39 +12,6 @@
 #include "oci/oci.h"
 
 #define PROCESSES_WAIT_MS 10000
-
-static bool pids_is_in(int proc, const char *name, const struct stat *ns)
-{
-	char path[32];
-	struct stat st;
-
-	(void)snprintf(path, sizeof(path), "%.16s/ns/pid", name); /* fits */
-	return fstatat(proc, path, &st, 0) == 0 && st.st_ino == ns->st_ino &&
-	       st.st_dev == ns->st_dev;
-}
-
-/* Of a namespace that is its own. */
-static int pids_of_namespace(pid_t first, struct pid_list *list)
-{
-	AUTO(dir_close_p) DIR *dir = opendir("/proc");
-	const struct dirent *entry;
-	char path[32];
-	struct stat ns;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)first); /* fits */
-	if (!dir || stat(path, &ns) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	while ((entry = readdir(dir))) {
-		char *end;
-		const long pid = strtol(entry->d_name, &end, 10);
-		if (*end || pid <= 0 || !pids_is_in(dirfd(dir), entry->d_name, &ns))
-			continue;
-		int r = pid_list_add(list, (pid_t)pid);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
 
 static int pids_without_cgroup(const struct subject *subject, pid_t **ret, size_t *ret_n,
 			       struct err *err)
@@ -60,8 +23,10 @@ static int pids_without_cgroup(const struct subject *subject, pid_t **ret, size_
 	int r = 0;
 
 	if (container->pid && container_status_of(container, NULL) != CONTAINER_STOPPED)
-		r = ns && !ns->path ? pids_of_namespace(container->pid, &list)
+		r = ns && !ns->path ? pid_list_of_namespace(container->pid, &list)
 				    : pid_list_add(&list, container->pid);
+	if (r == -ESRCH) /* it ended meanwhile */
+		r = 0;
 	*ret = list.pids;
 	*ret_n = list.n;
 	return r < 0 ? err_set(err, -r, "list the processes of container '%s'", container->id) : 0;
@@ -75,7 +40,7 @@ int oci_pids(const struct subject *subject, pid_t **ret, size_t *ret_n, struct e
 
 	*ret = NULL;
 	*ret_n = 0;
-	int r = oci_cgroup(&subject->config, &layout, &cgroup, &none);
+	int r = oci_cgroup(subject, &layout, &cgroup, &none);
 	if (r == -ENOENT)
 		return pids_without_cgroup(subject, ret, ret_n, err);
 	if (r < 0) {
@@ -113,12 +78,14 @@ int oci_kill_all(const struct subject *subject, int sig, struct err *err)
 	struct cgroup cgroup;
 	pid_t *pids = NULL;
 	size_t n = 0;
-	int r = oci_cgroup(&subject->config, &layout, &cgroup, NULL);
+	int r = oci_cgroup(subject, &layout, &cgroup, NULL);
 
 	if (sig == SIGKILL && r == 0) {
 		r = cgroup_kill(&cgroup, err);
 		cgroup_close(&cgroup);
-		return r;
+		return r == -ENODEV || r == -ENOENT
+			       ? 0
+			       : r; /* it was removed meanwhile: nobody is left */
 	}
 	if (r == 0)
 		cgroup_close(&cgroup);

@@ -16,6 +16,7 @@
 #include "base/os/json.h"
 #include "oci/criu.h"
 #include "oci/oci.h"
+#include "oci/scope.h"
 
 static const struct opt restore_opts[] = {
 	{ 'b', OPT_TEXT, "bundle", "DIR", "the bundle (.)" },
@@ -29,6 +30,7 @@ struct restoring {
 	struct subject subject;
 	struct cgroup cgroup;
 	struct criu criu;
+	struct scope scope;
 	char root[PATH_MAX + 16]; /* where its root is mounted, for criu alone */
 	bool is_made, has_cgroup;
 };
@@ -128,6 +130,8 @@ static int restore_begin(const struct oci *oci, const struct args *args,
 		return err_set(err, -r, "read %s", path);
 	r = config_parse(buf_str(&text), text.len, bundle, id, &subject->config, err);
 	if (r == 0)
+		r = scope_choose(oci, id, &subject->config, err);
+	if (r == 0)
 		r = container_make(oci->root, id, container, err);
 	if (r < 0)
 		return r;
@@ -142,14 +146,19 @@ static int restore_begin(const struct oci *oci, const struct args *args,
 		r = err_set(err, errno, "make %s", restoring->root);
 	if (r == 0)
 		r = oci_layout(subject, err);
+	if (r == 0)
+		r = scope_start(container, &subject->config, &restoring->scope, err);
 	if (r < 0)
 		return r;
+	scope_adopt(&subject->config, &subject->layout);
 	subject->layout.also = cgroup_settings_need(subject->config.bundle.settings,
 						    subject->config.bundle.n_settings);
 	r = cgroup_prepare(&subject->layout, subject->config.bundle.cgroup,
 			   &subject->config.bundle.limits, subject->config.bundle.all_devices,
 			   &restoring->cgroup, err);
 	restoring->has_cgroup = r == 0;
+	if (r == 0 && !cgroup_is_none(&restoring->cgroup))
+		r = container_own_cgroup(container, err);
 	return r;
 }
 
@@ -198,12 +207,15 @@ static int restore(const struct oci *oci, const struct args *args, struct err *e
 	int r = restore_begin(oci, args, &restoring, err);
 	if (r == 0)
 		r = restore_do(args, &restoring, err);
+	scope_settle(&restoring.scope);
+	oci_spare_cgroup(&restoring.subject, r);
 	if (r < 0 && restoring.is_made)
 		(void)oci_destroy(oci, &restoring.subject, NULL); /* the first error counts */
 	if (r < 0 || detach)
 		return r;
+	container_unlock(&restoring.subject.container);
 	r = foreground_wait(restoring.subject.container.pid, -EBADF, err);
-	int gone = oci_destroy(oci, &restoring.subject, r < 0 ? NULL : err);
+	int gone = oci_destroy_later(oci, &restoring.subject, r < 0 ? NULL : err);
 	return r < 0 || gone == 0 ? r : gone;
 }
 

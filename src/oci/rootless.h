@@ -13,12 +13,6 @@
 
 #include "oci/config.h"
 
-enum rootless {
-	ROOTLESS_NO,	 /* root of the host */
-	ROOTLESS_INSIDE, /* root of a user namespace: devices and most cgroups are not ours */
-	ROOTLESS_USER,	 /* nobody's root yet */
-};
-enum rootless rootless_here(void);
 /* rootless_state() - $XDG_RUNTIME_DIR/strata-oci; -ENOENT where that is not set */
 int rootless_state(char ret[PATH_MAX]);
 /* rootless_enter() - a user namespace with all our ids, a mount namespace, and root in both; execute again after it. */
@@ -35,15 +29,5 @@ int rootless_translate(struct config *config, struct err *err);
  * @own: of our namespace   @ret: room for max
  * Errors: -EPERM: *ret_id is not ours; -E2BIG.
  */
-int rootless_map(const struct spec_idmap *own, size_t n_own, const struct spec_idmap *asked,
-		 size_t n_asked, struct spec_idmap *ret, size_t max, size_t *ret_n,
-		 uint32_t *ret_id);
-/* rootless_parse() - /proc/PID/uid_map; how many of at most max */
-size_t rootless_parse(const char *text, struct spec_idmap *ret, size_t max);
-/*
- * rootless_ranges() - a user's lines of subuid(5)
- * @name: as passwd(5) has it, or ""
- * Return: how many of at most max; inside is where they go one after the other, from 1 on.
- */
-size_t rootless_ranges(const char *text, const char *name, uint32_t uid, struct spec_idmap *ret,
-		       size_t max);
+int rootless_map(const struct ids_map *own, size_t n_own, const struct ids_map *asked,
+		 size_t n_asked, struct ids_map *ret, size_t max, size_t *ret_n, uint32_t *ret_id);

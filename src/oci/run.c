@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <signal.h>
-#include <sys/wait.h>
 
+#include "base/os/wait.h"
 #include "oci/oci.h"
 
 static const struct opt run_opts[] = {
 	OCI_OPTS_CREATE,
 	{ 'd', OPT_SWITCH, "detach", NULL, "do not stay with it" },
+	{ 0, OPT_SWITCH, "no-subreaper", NULL, "of runc: nobody here is one" },
 	{ 0, OPT_SWITCH, "keep", NULL, "do not delete it once it has ended" },
 	{ 0 },
 };
@@ -30,18 +31,18 @@ static int run(const struct oci *oci, const struct args *args, struct err *err)
 	int r = oci_make(oci, args, detach ? MAKE_FOR_LEAVING : MAKE_FOR_STAYING, &making, err);
 	if (r < 0)
 		return r;
+	container_unlock(&making.subject.container); /* made: while we stay, others may delete it */
 	oci_poststart(oci, &making.hooks, making.pid);
 	if (detach)
 		return 0;
 	r = run_stay(&making, err);
 	if (r < 0) {
 		(void)kill(making.pid, SIGKILL); /* ours: there until waited for */
-		while (waitpid(making.pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		(void)wait_child(making.pid);
 	}
 	if (r >= 0 && args_on(args, "keep"))
 		return r;
-	int gone = oci_destroy(oci, &making.subject, r < 0 ? NULL : err);
+	int gone = oci_destroy_later(oci, &making.subject, r < 0 ? NULL : err);
 	return r < 0 || gone == 0 ? r : gone;
 }
 

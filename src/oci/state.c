@@ -62,12 +62,22 @@ static json_t *list_row(const struct subject *subject)
 }
 
 /* One that goes while we look is not there. */
-static json_t *list_rows(const struct oci *oci)
+static json_t *list_rows(const struct oci *oci, struct err *err)
 {
-	json_t *rows = json_array();
 	DIR *dir = opendir(oci->root);
 	const struct dirent *entry;
 
+	if (!dir && errno != ENOENT) { /* that: none was ever made */
+		(void)err_set(err, errno, "open %s", oci->root);
+		return NULL;
+	}
+	if (dir && container_check_owner(dirfd(dir), oci->root, err) < 0) {
+		dir_close_p(&dir);
+		return NULL;
+	}
+	json_t *rows = json_array();
+	if (!rows)
+		(void)err_set(err, ENOMEM, "list");
 	while (dir && rows && (entry = readdir(dir))) {
 		struct subject subject;
 		if (entry->d_name[0] == '.' || oci_open(oci, entry->d_name, &subject, NULL) < 0)
@@ -108,9 +118,9 @@ static int list(const struct oci *oci, const struct args *args, struct err *err)
 
 	if (!json && strcmp(format, "table") != 0)
 		return err_say(err, EINVAL, "--format %.40s: must be table or json", format);
-	AUTO(json_decref_p) json_t *rows = list_rows(oci);
+	AUTO(json_decref_p) json_t *rows = list_rows(oci, err);
 	if (!rows)
-		return err_set(err, ENOMEM, "list");
+		return -EIO;
 	if (!json || args_on(args, "quiet"))
 		return list_table(rows, args_on(args, "quiet"));
 	char *text = json_text(rows, 0);

@@ -11,6 +11,7 @@
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "oci/oci.h"
+#include "oci/scope.h"
 #include "oci/vm.h"
 
 #define UPDATE_BYTES_MAX ((size_t)1 << 20)
@@ -155,7 +156,7 @@ static int update(const struct oci *oci, const struct args *args, struct err *er
 	if (r == 0 && subject.container.virt[0])
 		r = vm_update(&before, &subject.config.bundle.limits, err);
 	if (r == 0)
-		r = oci_cgroup(&subject.config, &layout, &cgroup, err);
+		r = oci_cgroup(&subject, &layout, &cgroup, err);
 	if (r < 0)
 		return r;
 	layout.also = cgroup_settings_need(subject.config.bundle.settings,
@@ -163,11 +164,13 @@ static int update(const struct oci *oci, const struct args *args, struct err *er
 	if (subject.config.bundle.check_memory)
 		r = update_check_memory(&cgroup, &subject.config.bundle.limits, err);
 	if (r == 0)
+		r = scope_update(&subject.config, err);
+	if (r == 0)
 		r = cgroup_update(&cgroup, &subject.config.bundle.limits, err);
 	cgroup_close(&cgroup);
 	/* Again: it may be in more hierarchies now. */
 	if (r == 0)
-		r = oci_cgroup(&subject.config, &layout, &cgroup, err);
+		r = oci_cgroup(&subject, &layout, &cgroup, err);
 	if (r < 0)
 		return r;
 	r = cgroup_settings_set(&cgroup, subject.config.bundle.settings,

@@ -5,12 +5,14 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <linux/sched.h>
 #include <sys/mount.h>
 
 #include "base/os/json.h"
 #include "engines/engine.h"
+#include "engines/vmm/virtiofsd.h"
 
 #define VM_NAME "strata-oci-" /* and an architecture: what this program may be called */
 
@@ -22,6 +24,12 @@ const char *vm_called(const char *argv0)
 	return strncmp(name, VM_NAME, strlen(VM_NAME)) ? NULL : name + strlen(VM_NAME);
 }
 
+/* A bundle's machine has the bundle's network and this host's disks: one on a server of strata-hv has neither. */
+static bool choose_is_elsewhere(const char *word)
+{
+	return !strcmp(word, "bare-metal");
+}
+
 /* "os-level, hosted": what of @but's like this host runs. */
 static void choose_others(const char *but, char *ret, size_t size)
 {
@@ -30,6 +38,8 @@ static void choose_others(const char *but, char *ret, size_t size)
 	ret[0] = '\0';
 	for (size_t i = 0; engines[i]; i++) {
 		struct engine_report report = { 0 };
+		if (choose_is_elsewhere(engines[i]->name))
+			continue;
 		engines[i]->probe(&report);
 		if (report.available && strcmp(engines[i]->name, but) != 0 && n < size)
 			n += (size_t)snprintf(ret + n, size - n, "%s%s", n ? " or " : "",
@@ -39,11 +49,12 @@ static void choose_others(const char *but, char *ret, size_t size)
 
 static int choose_engine(const char *word, const char **ret, struct err *err)
 {
-	const struct engine_ops *engine = engine_find(word, false);
+	const bool elsewhere = choose_is_elsewhere(word);
+	const struct engine_ops *engine = elsewhere ? NULL : engine_find(word, false);
 	struct engine_report report = { 0 };
 	char others[80];
 
-	if (!engine && strcmp(word, "bare-metal") != 0)
+	if (!engine && !elsewhere)
 		return err_say(err, EINVAL,
 			       "%s: '%.40s' is not known: os-level, hosted, hybrid or auto",
 			       VM_ANNOTATION, word);
@@ -54,8 +65,9 @@ static int choose_engine(const char *word, const char **ret, struct err *err)
 	if (engine)
 		engine->probe(&report);
 	else
-		(void)snprintf(report.why, sizeof(report.why),
-			       "it is for a server that boots the hypervisor"); /* fits */
+		(void)snprintf(
+			report.why, sizeof(report.why),
+			"it is for 'strata run', whose machine has neither a bundle's network nor its root"); /* fits */
 	if (report.available) {
 		*ret = engine->name;
 		return 0;
@@ -90,11 +102,15 @@ static int check_namespaces(const struct config *config, struct err *err)
 	const struct bundle *bundle = &config->bundle;
 	const struct bundle_namespace *pid = bundle_namespace_of(bundle, CLONE_NEWPID);
 
+	if (!config->has_process)
+		return check_refuse("a configuration without a process", "it ends with one", err);
 	if (!bundle_namespace_of(bundle, CLONE_NEWNET))
 		return check_refuse("the host's network",
 				    "it has a network stack of its own, so give it a network "
 				    "namespace",
 				    err);
+	if (!bundle_namespace_is_new(bundle, CLONE_NEWNS))
+		return check_refuse("a shared mount namespace", "its mounts are its own", err);
 	if (bundle_namespace_of(bundle, CLONE_NEWUSER))
 		return check_refuse("a user namespace", "its users are its own already", err);
 	if (bundle_namespace_of(bundle, CLONE_NEWTIME))
@@ -128,7 +144,14 @@ static bool mount_is_own(const struct bundle_mount *mount)
 	return false;
 }
 
-enum vm_mount vm_mount_kind(const struct bundle_mount *mount)
+/* What only its own kernel can say; below /dev and /sys a bind has its place. */
+static bool mount_is_kernels(const char *target)
+{
+	return !strcmp(target, "/proc") || !strncmp(target, "/proc/", 6) ||
+	       !strcmp(target, "/sys") || !strcmp(target, "/dev");
+}
+
+enum vm_mount vm_mount_kind(const struct bundle_mount *mount, const struct vm_sharing *sharing)
 {
 	static const char *const files[] = { "/etc/hosts", "/etc/resolv.conf", "/etc/hostname" };
 	/* Managers write these once, before the start, but do not say that nobody else may. */
@@ -143,6 +166,10 @@ enum vm_mount vm_mount_kind(const struct bundle_mount *mount)
 		if (!strcmp(mount->target, files[i]))
 			return VM_MOUNT_FILE;
 	}
+	if (mount_is_kernels(mount->target))
+		return VM_MOUNT_NONE;
+	if (sharing->binds)
+		return VM_MOUNT_SHARE;
 	if (mount->ids.n_uids || mount->container_ids)
 		return VM_MOUNT_NONE; /* a copy has the ids of its source */
 	for (size_t i = 0; i < ARRAY_SIZE(still); i++) {
@@ -152,11 +179,27 @@ enum vm_mount vm_mount_kind(const struct bundle_mount *mount)
 	return (mount->set | mount->all_set) & MOUNT_ATTR_RDONLY ? VM_MOUNT_COPY : VM_MOUNT_NONE;
 }
 
-static int check_mounts(const struct bundle *bundle, struct err *err)
+int vm_sharing(const struct config *config, struct vm_sharing *ret, struct err *err)
+{
+	const char *word = json_str(config->annotations, VM_ANNOTATION_ROOT, "");
+	const bool shared = !strcmp(word, "shared"), copy = !strcmp(word, "copy");
+	char *program = NULL;
+
+	if (word[0] && !shared && !copy)
+		return err_say(err, EINVAL, "%s: '%.40s' is not known: shared or copy",
+			       VM_ANNOTATION_ROOT, word);
+	int r = virtiofsd_find(NULL, &program, err);
+	free(program);
+	*ret = (struct vm_sharing){ .binds = r == 0, .root = r == 0 && !copy };
+	return shared ? r : 0;
+}
+
+static int check_mounts(const struct bundle *bundle, const struct vm_sharing *sharing,
+			struct err *err)
 {
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
 		const struct bundle_mount *mount = &bundle->mounts[i];
-		if (vm_mount_kind(mount) != VM_MOUNT_NONE)
+		if (vm_mount_kind(mount, sharing) != VM_MOUNT_NONE)
 			continue;
 		if (mount->type)
 			return err_say(
@@ -164,10 +207,17 @@ static int check_mounts(const struct bundle *bundle, struct err *err)
 				"mounts[%zu]: %s at %.200s is not for a virtual machine, which "
 				"has a kernel of its own",
 				i, mount->type, mount->target);
+		if (mount_is_kernels(mount->target))
+			return err_say(
+				err, ENOTSUP,
+				"mounts[%zu]: a bind at %.200s is not for a virtual machine, "
+				"which has a kernel of its own",
+				i, mount->target);
 		return err_say(
 			err, ENOTSUP,
-			"mounts[%zu]: a virtual machine has no way to write to %.150s, for %.100s: "
-			"give it read-only, and it gets a copy, or use os-level",
+			"mounts[%zu]: %.150s, for %.100s, is shared by the program virtiofsd, "
+			"which is not installed: apt-get install qemu-system-common, or give it "
+			"read-only, and the machine gets a copy",
 			i, mount->source, mount->target);
 	}
 	return 0;
@@ -198,13 +248,14 @@ static int check_seccomp(const struct config *config, struct err *err)
 	return 0;
 }
 
-int vm_check(const struct config *config, const struct bundle_host *host, struct err *err)
+int vm_check(const struct config *config, const struct bundle_host *host,
+	     const struct vm_sharing *sharing, struct err *err)
 {
 	const struct bundle *bundle = &config->bundle;
 	int r = check_namespaces(config, err);
 
 	if (r == 0)
-		r = check_mounts(bundle, err);
+		r = check_mounts(bundle, sharing, err);
 	if (r < 0)
 		return r;
 	if (bundle->n_devices)

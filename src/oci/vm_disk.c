@@ -96,9 +96,21 @@ static int disk_bind(const struct bundle_mount *mount, int root, struct err *err
 			MOUNT_TRUST_NONE, err);
 }
 
-/* Told before a machine is made, in the words that managers look for. */
-static int disk_command(const struct bundle_process *process, int root, struct err *err)
+/* Whether a path is on something that is mounted: it is looked for where that is. */
+static bool command_is_elsewhere(const struct bundle *bundle, const char *path)
 {
+	for (size_t i = 0; i < bundle->n_mounts; i++) {
+		const char *target = bundle->mounts[i].target;
+		const size_t len = strlen(target);
+		if (!strncmp(path, target, len) && (path[len] == '\0' || path[len] == '/'))
+			return true;
+	}
+	return false;
+}
+
+int vm_command(const struct bundle *bundle, int root, struct err *err)
+{
+	const struct bundle_process *process = &bundle->process;
 	const char *command = process->args[0];
 	const char *path = workload_getenv(process->env, "PATH");
 	char all[PATH_MAX], full[PATH_MAX];
@@ -106,7 +118,9 @@ static int disk_command(const struct bundle_process *process, int root, struct e
 
 	if (strchr(command, '/')) { /* a relative one: the guest knows its directory */
 		AUTO(fd_close_p)
-		int fd = command[0] == '/' ? fd_open_in(root, command, O_PATH, 0) : -EBADF;
+		int fd = command[0] == '/' && !command_is_elsewhere(bundle, command)
+				 ? fd_open_in(root, command, O_PATH, 0)
+				 : -EBADF;
 		return fd == -ENOENT ? err_set(err, ENOENT, "run %s", command) : 0;
 	}
 	(void)snprintf(all, sizeof(all), "%s", path ? path : SEARCH_PATH); /* cut: not looked at */
@@ -115,13 +129,14 @@ static int disk_command(const struct bundle_process *process, int root, struct e
 		AUTO(fd_close_p)
 		int fd = n > 0 && (size_t)n < sizeof(full) ? fd_open_in(root, full, O_PATH, 0)
 							   : -ENOENT;
-		if (fd != -ENOENT && fd != -ENOTDIR)
+		if ((fd != -ENOENT && fd != -ENOTDIR) || command_is_elsewhere(bundle, full))
 			return 0; /* the guest has the last word */
 	}
 	return err_say(err, ENOENT, "run %s: executable file not found in $PATH", command);
 }
 
-static int disk_tree(const struct bundle *bundle, struct disk_size *ret, struct err *err)
+static int disk_tree(const struct bundle *bundle, const struct vm_sharing *sharing,
+		     struct disk_size *ret, struct err *err)
 {
 	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
 		return err_set(err, errno, "a mount namespace for the root file system");
@@ -129,13 +144,13 @@ static int disk_tree(const struct bundle *bundle, struct disk_size *ret, struct 
 	if (root < 0)
 		return err_set(err, errno, "root file system %s", bundle->root);
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
-		if (vm_mount_kind(&bundle->mounts[i]) != VM_MOUNT_COPY)
+		if (vm_mount_kind(&bundle->mounts[i], sharing) != VM_MOUNT_COPY)
 			continue;
 		int r = disk_bind(&bundle->mounts[i], root, err);
 		if (r < 0)
 			return r;
 	}
-	int r = disk_command(&bundle->process, root, err);
+	int r = vm_command(bundle, root, err);
 	return r < 0 ? r : disk_count(bundle->root, ret, err);
 }
 
@@ -186,7 +201,8 @@ static void disk_mke2fs(const struct bundle *bundle, const struct disk_size *cou
 }
 
 /* Its standard output and error are what goes wrong. */
-static _Noreturn void disk_child(const struct bundle *bundle, int fd, int words)
+static _Noreturn void disk_child(const struct bundle *bundle, const struct vm_sharing *sharing,
+				 int fd, int words)
 {
 	struct disk_size size = { .files = 0 };
 	struct err err = { 0 };
@@ -198,7 +214,7 @@ static _Noreturn void disk_child(const struct bundle *bundle, int fd, int words)
 	    dup2(high_words, 1) < 0 || dup2(high_words, 2) < 0 || dup2(high, 3) < 0)
 		_exit(127);
 	(void)close_range(4, ~0U, 0); /* the maker's lock, too: it may die first */
-	if (disk_tree(bundle, &size, &err) == 0)
+	if (disk_tree(bundle, sharing, &size, &err) == 0)
 		disk_mke2fs(bundle, &size);
 	else
 		(void)dprintf(STDOUT_FILENO, "%s", err.text);
@@ -221,7 +237,8 @@ static int disk_failed(struct buf *words, int status, struct err *err)
 		       text && *text ? text : "mke2fs failed");
 }
 
-static int disk_fill(const struct bundle *bundle, int fd, struct err *err)
+static int disk_fill(const struct bundle *bundle, const struct vm_sharing *sharing, int fd,
+		     struct err *err)
 {
 	AUTO(buf_fini) struct buf words = { 0 };
 	int pipes[2];
@@ -230,7 +247,7 @@ static int disk_fill(const struct bundle *bundle, int fd, struct err *err)
 		return err_set(err, errno, "pipe");
 	pid_t pid = fork();
 	if (pid == 0)
-		disk_child(bundle, fd, pipes[1]);
+		disk_child(bundle, sharing, fd, pipes[1]);
 	fd_close(pipes[1]);
 	if (pid < 0) {
 		fd_close(pipes[0]);
@@ -242,13 +259,26 @@ static int disk_fill(const struct bundle *bundle, int fd, struct err *err)
 	return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? 0 : disk_failed(&words, status, err);
 }
 
-int vm_disks(const struct config *config, const char *store, int ret[VM_FDS], struct err *err)
+/* The root itself is there to be looked at. */
+static int disk_none(const struct bundle *bundle, struct err *err)
+{
+	AUTO(fd_close_p) int root = open(bundle->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return root < 0 ? err_set(err, errno, "root file system %s", bundle->root)
+			: vm_command(bundle, root, err);
+}
+
+int vm_disks(const struct config *config, const struct vm_sharing *sharing, const char *store,
+	     int ret[VM_FDS], struct err *err)
 {
 	char path[32];
+
+	if (sharing->root)
+		return disk_none(&config->bundle, err);
 	int r = ret[VM_ROOT_FD] = disk_new(store, err);
 
 	if (r >= 0)
-		r = disk_fill(&config->bundle, ret[VM_ROOT_FD], err);
+		r = disk_fill(&config->bundle, sharing, ret[VM_ROOT_FD], err);
 	if (r < 0 || config->bundle.root_read_only)
 		return r;
 	r = ret[VM_UPPER_FD] = disk_new(store, err);

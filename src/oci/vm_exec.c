@@ -14,11 +14,11 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
 #include "base/os/json.h"
+#include "base/os/wait.h"
 #include "engines/cgroup/instance.h"
 #include "engines/vmm/agent_exec.h"
 #include "engines/vmm/guest.h"
@@ -170,8 +170,7 @@ static int exec_start(struct exec_work *work, const struct bundle *bundle, pid_t
 		*ret_pid = pid;
 	} else if (pid > 0) {
 		(void)kill(pid, SIGKILL); /* ours: there until waited for */
-		while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		(void)wait_child(pid);
 	}
 	return r;
 }

@@ -12,7 +12,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -20,11 +19,16 @@
 #include "base/os/json.h"
 #include "base/os/self.h"
 #include "base/os/store.h"
+#include "base/os/wait.h"
+#include "engines/oslevel/namespace.h"
+#include "engines/oslevel/start_wait.h"
 #include "engines/cgroup/instance.h"
 #include "engines/vmm/guest.h"
 #include "engines/vmm/sync.h"
+#include "engines/vmm/virtiofsd.h"
 #include "network/link.h"
 #include "network/takeover.h"
+#include "oci/scope.h"
 #include "oci/vm.h"
 #include "storage/initramfs.h"
 #include "storage/kernel.h"
@@ -43,10 +47,12 @@ struct vm_work {
 	int fds[VM_FDS];
 	int run;	/* O_PATH of the container's directory */
 	int ours, sync; /* the maker's end, the child's */
+	struct vm_sharing sharing;
+	struct virtiofsd server; /* the child's */
+	int share;		 /* its socket */
 	char *program, *initramfs;
 	struct kernel kernel;
 	pid_t pid;
-	bool own_cgroups;
 };
 
 static int word_say(int fd, enum vm_word word)
@@ -124,12 +130,18 @@ static int work_cgroup(struct vm_work *work, struct err *err)
 	const struct spec_limits limits = vm_limits(&bundle->limits);
 	int r = bundle_layout(&work->layout, err);
 
+	scope_adopt(work->config, &work->layout);
 	if (r == 0)
 		r = cgroup_prepare(&work->layout, bundle->cgroup, &limits, true, &work->cgroup,
 				   err);
 	if (r < 0)
 		return r;
-	work->own_cgroups = true;
+	if (!cgroup_is_none(&work->cgroup))
+		r = work->host->grouped(work->host->arg, err);
+	if (r < 0) {
+		cgroup_remove_empty(&work->layout, bundle->cgroup);
+		return r;
+	}
 	r = cgroup_restrict(&work->cgroup, &limits, NULL, 0, true, err);
 	for (size_t i = 0; r == 0 && i < bundle->n_settings; i++) {
 		const enum cgroup_controller controller = bundle->settings[i].controller;
@@ -146,7 +158,7 @@ static int work_prepare(struct vm_work *work, const char *store, struct err *err
 	if (r == 0)
 		r = work_files(work, err);
 	if (r == 0)
-		r = vm_disks(work->config, store, work->fds, err);
+		r = vm_disks(work->config, &work->sharing, store, work->fds, err);
 	if (r < 0)
 		return r;
 	if (work->host->seccomp >= 0) {
@@ -170,15 +182,11 @@ static int child_namespaces(const struct bundle *bundle, struct err *err)
 		const struct bundle_namespace *ns = bundle_namespace_of(bundle, kinds[i]);
 		if (!ns)
 			continue;
-		AUTO(fd_close_p) int fd = -EBADF;
-		if (!ns->path) {
-			if (unshare((int)kinds[i]) < 0)
-				return err_set(err, errno, "make the machine's namespaces");
-			continue;
-		}
-		fd = open(ns->path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || setns(fd, (int)kinds[i]) < 0)
-			return err_set(err, errno, "namespace %s", ns->path);
+		int r = ns->path ? namespace_enter(ns->path, kinds[i], err) : 0;
+		if (r < 0)
+			return r;
+		if (!ns->path && unshare((int)kinds[i]) < 0)
+			return err_set(err, errno, "make the machine's namespaces");
 	}
 	return bundle_namespace_of(bundle, CLONE_NEWNET)->path ? 0 : link_lo_up(err);
 }
@@ -200,7 +208,7 @@ static int child_tty(const struct vm_work *work, struct err *err)
 	return r < 0 ? err_set(err, -r, "send the terminal to the console socket") : 0;
 }
 
-static int child_setup(const struct vm_work *work, struct err *err)
+static int child_setup(struct vm_work *work, struct err *err)
 {
 	const struct bundle_host *host = work->host;
 	const struct bundle *bundle = &work->config->bundle;
@@ -215,26 +223,25 @@ static int child_setup(const struct vm_work *work, struct err *err)
 		r = vmm_expect(work->sync, VMM_WORD_GO, NULL, err);
 	if (r == 0 && host->entering)
 		r = host->entering(host->arg, getpid(), err);
+	if (r == 0)
+		r = vm_share(work->config, &work->sharing, &work->server, &work->share, err);
 	return r == 0 && bundle->process.tty ? child_tty(work, err) : r;
 }
 
-/* As bundle.h's first process: whoever only looks, and leaves, is not heard. */
+static bool child_heard(int socket)
+{
+	return word_expect(socket, VM_WORD_BEGIN, NULL) == 0 &&
+	       word_say(socket, VM_WORD_BEGIN) == 0;
+}
+
+/* As bundle.h's first process. */
 static int child_wait(const struct vm_work *work, struct err *err)
 {
 	int r = word_say(work->sync, VM_WORD_DONE);
 
 	if (r < 0)
 		return err_set(err, -r, "tell that the machine is made");
-	for (;;) {
-		AUTO(fd_close_p)
-		int socket = accept4(work->host->listener, NULL, NULL, SOCK_CLOEXEC);
-		if (socket < 0 && errno != EINTR && errno != ECONNABORTED)
-			return err_set(err, errno, "wait for the start");
-		if (socket < 0 || word_expect(socket, VM_WORD_BEGIN, NULL) < 0)
-			continue;
-		if (word_say(socket, VM_WORD_BEGIN) == 0)
-			return fd_take(&socket);
-	}
+	return start_wait(work->host->listener, child_heard, err);
 }
 
 static int child_spec(const struct vm_work *work, const struct takeover *net, struct err *err)
@@ -245,6 +252,7 @@ static int child_spec(const struct vm_work *work, const struct takeover *net, st
 		.initramfs = work->initramfs,
 		.net = net->name[0] ? net : NULL,
 		.seccomp = work->fds[VM_SECCOMP_FD] >= 0,
+		.sharing = work->sharing,
 	};
 	AUTO(json_decref_p) json_t *spec = vm_spec(work->config, work->container->id, &parts);
 	char *text = spec ? json_text(spec, 0) : NULL;
@@ -275,7 +283,7 @@ static int child_fds(int fds[VM_ALL_FDS], struct err *err)
 }
 
 /* @sync: whoever starts it */
-static int child_become(const struct vm_work *work, int *sync, struct err *err)
+static int child_become(struct vm_work *work, int *sync, struct err *err)
 {
 	static char *const env[] = { NULL };
 	char *argv[] = { (char[]){ "strata-vmm" }, (char[]){ "--free" }, NULL };
@@ -288,12 +296,15 @@ static int child_become(const struct vm_work *work, int *sync, struct err *err)
 	int r = takeover_read(&net, err);
 	if (r == 0 && net.name[0])
 		r = takeover_begin(&net, &fds[VMM_TAP_FD], err);
+	if (r == 0) /* what it says later nobody hears */
+		r = virtiofsd_explain(&work->server, 0, err);
 	if (r == 0)
 		r = fds[VMM_SPEC_FD] = child_spec(work, &net, err);
 	if (r < 0)
 		return r;
 	fds[VMM_SYNC_FD] = *sync;
 	fds[VMM_RUN_FD] = work->run;
+	fds[VMM_SHARE_FD] = work->share;
 	for (int i = 0; i < VM_FDS; i++)
 		fds[VMM_FDS + i] = work->fds[i];
 	r = child_fds(fds, err);
@@ -409,12 +420,12 @@ static void work_kill(struct vm_work *work)
 	if (work->pid <= 0)
 		return;
 	(void)kill(work->pid, SIGKILL); /* ours: there until waited for */
-	while (waitpid(work->pid, NULL, 0) < 0 && errno == EINTR)
-		;
+	(void)wait_child(work->pid);
 }
 
-int vm_create(const struct container *container, const struct config *config, const char *store,
-	      const struct bundle_host *host, pid_t *ret_pid, struct err *err)
+int vm_create(const struct container *container, const struct config *config,
+	      const struct vm_sharing *sharing, const char *store, const struct bundle_host *host,
+	      pid_t *ret_pid, struct err *err)
 {
 	AUTO(work_fini)
 	struct vm_work work = {
@@ -424,6 +435,9 @@ int vm_create(const struct container *container, const struct config *config, co
 		.run = -EBADF,
 		.ours = -EBADF,
 		.sync = -EBADF,
+		.sharing = *sharing,
+		.server = VIRTIOFSD_NONE,
+		.share = -EBADF,
 	};
 
 	for (int i = 0; i < VM_FDS; i++)
@@ -440,9 +454,6 @@ int vm_create(const struct container *container, const struct config *config, co
 		return 0;
 	}
 	work_kill(&work);
-	if (work.own_cgroups)
-		(void)cgroup_destroy(&work.layout, config->bundle.cgroup,
-				     NULL); /* the first error counts */
 	return r;
 }
 

@@ -125,13 +125,25 @@ static json_t *spec_tmpfs(const struct bundle_mount *mount)
 					  (set & MOUNT_ATTR_RDONLY) != 0);
 }
 
-static json_t *spec_mounts(const struct bundle *bundle)
+static json_t *spec_share(const struct bundle_mount *mount)
+{
+	return json_pack("{s:s,s:s,s:s,s:b}", "type", "bind", "source", mount->source, "target",
+			 mount->target, "read_only",
+			 ((mount->set | mount->all_set) & MOUNT_ATTR_RDONLY) != 0);
+}
+
+/* vm_share.c counts them as they stand here. */
+static json_t *spec_mounts(const struct bundle *bundle, const struct vm_sharing *sharing)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
-		if (vm_mount_kind(&bundle->mounts[i]) == VM_MOUNT_TMPFS)
-			(void)json_array_append_new(array, spec_tmpfs(&bundle->mounts[i]));
+		const struct bundle_mount *mount = &bundle->mounts[i];
+		const enum vm_mount kind = vm_mount_kind(mount, sharing);
+		if (kind == VM_MOUNT_TMPFS || kind == VM_MOUNT_SHARE)
+			(void)json_array_append_new(array, kind == VM_MOUNT_TMPFS
+								   ? spec_tmpfs(mount)
+								   : spec_share(mount));
 	}
 	return array;
 }
@@ -190,13 +202,9 @@ static json_t *spec_network(const struct takeover *net)
 	return json_pack("{s:s,s:o}", "mode", "bridge", "endpoint", endpoint);
 }
 
-static json_t *spec_vm(const struct bundle *bundle, const struct vm_parts *parts)
+/* What is not shared: the root, and what is written. */
+static json_t *spec_disks(const struct bundle *bundle)
 {
-	const struct spec_limits *limits = &bundle->limits;
-	json_int_t vcpus =
-		limits->cpu_quota_us > 0 && limits->cpu_period_us > 0
-			? (limits->cpu_quota_us + limits->cpu_period_us - 1) / limits->cpu_period_us
-			: 1;
 	json_t *disks = json_pack("[{s:o,s:s,s:b}]", "path",
 				  json_sprintf("/proc/self/fd/%d", VMM_FDS + VM_ROOT_FD), "format",
 				  "raw", "read_only", 1);
@@ -206,10 +214,23 @@ static json_t *spec_vm(const struct bundle *bundle, const struct vm_parts *parts
 			disks, json_pack("{s:o,s:s}", "path",
 					 json_sprintf("/proc/self/fd/%d", VMM_FDS + VM_UPPER_FD),
 					 "format", "raw"));
+	return disks;
+}
+
+static json_t *spec_vm(const struct bundle *bundle, const struct vm_parts *parts)
+{
+	const bool shared = parts->sharing.root;
+	const struct spec_limits *limits = &bundle->limits;
+	json_int_t vcpus =
+		limits->cpu_quota_us > 0 && limits->cpu_period_us > 0
+			? (limits->cpu_quota_us + limits->cpu_period_us - 1) / limits->cpu_period_us
+			: 1;
 	json_t *vm = json_pack("{s:s,s:s,s:s,s:b,s:s,s:b,s:I,s:o}", "kernel", parts->kernel,
 			       "initrd", parts->initramfs, "append", VM_APPEND, "agent", 1,
-			       "root_fs", "ext4", "upper", !bundle->root_read_only, "vcpus",
-			       vcpus > VM_VCPUS ? (json_int_t)VM_VCPUS : vcpus, "disks", disks);
+			       "root_fs", shared ? SPEC_ROOT_SHARED : "ext4", "upper",
+			       !shared && !bundle->root_read_only, "vcpus",
+			       vcpus > VM_VCPUS ? (json_int_t)VM_VCPUS : vcpus, "disks",
+			       shared ? json_array() : spec_disks(bundle));
 	if (vm)
 		(void)json_object_set_new(vm, "sysctls", spec_sysctls(bundle));
 	if (vm && limits->memory_bytes > 0) /* whole pages, as the guest sees them */
@@ -243,7 +264,7 @@ json_t *vm_spec(const struct config *config, const char *id, const struct vm_par
 	r |= json_object_set_new(spec, "read_only", json_boolean(bundle->root_read_only));
 	r |= json_object_set_new(spec, "privileged",
 				 json_boolean(!bundle->n_masked && !bundle->n_read_only));
-	r |= json_object_set_new(spec, "mounts", spec_mounts(bundle));
+	r |= json_object_set_new(spec, "mounts", spec_mounts(bundle, &parts->sharing));
 	r |= json_object_set_new(spec, "network", spec_network(parts->net));
 	r |= json_object_set_new(spec, "vm", spec_vm(bundle, parts));
 	if (spec_shm(bundle))

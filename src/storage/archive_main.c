@@ -9,16 +9,18 @@
  *           the image whose description (JSON) is on the control pipe: storage/archive/export.h
  *   strata-archive cp-out [--follow] [--as NAME] PATH
  *           PATH below the root directory as a tar to standard output
- *   strata-archive cp-in [--only NAME] PATH
+ *   strata-archive cp-in [--mine] [--only NAME] PATH
  *           the tar on standard input into the directory PATH below the root directory; --only: one entry, NAME, is what
- *           may be in it, no directory and no hard link
+ *           may be in it, no directory and no hard link; --mine: no owner that the tar says
  *   strata-archive kernel SOURCE MODULE...
  *           the kernel and the modules named from a Debian package into the directory: storage/archive/kernel.h
  *   strata-archive disk ID [BLOB DIFF-ID]...
  *           the layers of image ID, lowest first, as one disk into the directory's file "disk": storage/archive/disk.h
+ *   strata-archive own BLOB DIFF-ID
+ *           a layer with its own owners into the directory: storage/archive/own.h
  *
  * File descriptors: 3 the result pipe; 4 the control pipe; 5 import, disk: the staging directory, kernel: an empty one, export:
- * the store's blobs, cp: the root directory; 6 import: the store's layers, disk: its blobs, cp: the user namespace
+ * the store's blobs, cp: the root directory; 6 import: the store's layers, disk, own: its blobs, cp: the user namespace
  * to work in, where there is one.
  *
  * The result is one line. Success: a JSON object (import: {"images":[...],"skipped":N,
@@ -47,6 +49,7 @@
 #include "storage/archive/export.h"
 #include "storage/archive/import.h"
 #include "storage/archive/kernel.h"
+#include "storage/archive/own.h"
 
 enum { FD_RESULT = 3, FD_CONTROL = 4, FD_DIR = 5, FD_LAYERS = 6, FD_USERS = 6 };
 
@@ -173,13 +176,17 @@ static int archive_cp_out(int argc, char **argv, json_t **ret, struct err *err)
 
 static int archive_cp_in(int argc, char **argv, json_t **ret, struct err *err)
 {
-	bool only = argc == 3 && !strcmp(argv[0], "--only");
+	const bool mine = argc > 1 && !strcmp(argv[0], "--mine");
+
+	argc -= mine;
+	argv += mine;
+	const bool only = argc == 3 && !strcmp(argv[0], "--only");
 
 	if (argc != 1 && !only)
 		return archive_usage(err);
 	int r = archive_users(err);
 	if (r == 0)
-		r = copy_in(FD_DIR, argv[argc - 1], only ? argv[1] : NULL, STDIN_FILENO, err);
+		r = copy_in(FD_DIR, argv[argc - 1], only ? argv[1] : NULL, mine, STDIN_FILENO, err);
 	if (r == 0)
 		*ret = json_object();
 	return r;
@@ -225,6 +232,18 @@ static int archive_disk(int argc, char **argv, json_t **ret, struct err *err)
 	return r;
 }
 
+static int archive_own(int argc, char **argv, json_t **ret, struct err *err)
+{
+	int dir = FD_DIR;
+	int r = argc == 2 ? confine(&dir, true, true, err) : archive_usage(err);
+
+	if (r == 0)
+		r = own_unpack(FD_LAYERS, dir, argv[0], argv[1], err);
+	if (r == 0)
+		*ret = json_object();
+	return r;
+}
+
 /* Return: the exit status. */
 static int archive_answer(int r, const json_t *result, const struct err *err)
 {
@@ -258,6 +277,7 @@ int main(int argc, char **argv)
 		{ "import", archive_import, true },  { "export", archive_export, false },
 		{ "cp-out", archive_cp_out, false }, { "cp-in", archive_cp_in, false },
 		{ "kernel", archive_kernel, false }, { "disk", archive_disk, false },
+		{ "own", archive_own, false },
 	};
 	struct err err = { 0 };
 	AUTO(json_decref_p) json_t *result = NULL;

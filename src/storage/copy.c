@@ -29,10 +29,12 @@ static int copy_start_out(const struct copy_root *root, const char *path, bool f
 static int copy_start_in(const struct copy_root *root, const char *path, const char *only,
 			 int in_fd, struct helper *ret, struct err *err)
 {
-	const char *argv[5] = { "cp-in" };
+	const char *argv[6] = { "cp-in" };
 	const struct helper_fds fds = { in_fd, -1, root->dir, root->users };
 	size_t n = 1;
 
+	if (root->mine)
+		argv[n++] = "--mine";
 	if (only) {
 		argv[n++] = "--only";
 		argv[n++] = only;

@@ -12,6 +12,7 @@
 struct copy_root {
 	int dir;
 	int users; /* a user namespace whose ids the tar has, and whose root works there; negative: the host's */
+	bool mine; /* what is copied there is ours, whoever the tar says; without set-user-ID */
 };
 
 /*

@@ -168,7 +168,7 @@ int ext4_ensure(const char *path, bool read_only, struct err *err)
 	if (fd < 0)
 		return err_set(err, errno, "open %s", path);
 	if (!ext4_is_there(fd, &incompat)) {
-		AUTO(fd_close_p) int hold = disk_hold(path, err);
+		AUTO(fd_close_p) int hold = disk_hold(path, false, err);
 		return hold < 0 ? hold : ext4_fill(hold, path, err);
 	}
 	if (!read_only || !(incompat & EXT4_RECOVER))

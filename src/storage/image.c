@@ -189,9 +189,11 @@ int image_find(struct store *store, const char *text, struct image *ret, struct 
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return err_say(err, ENOENT,
-			       "no such image: %.200s (strata image list shows what is here)",
-			       text);
+		return err_say(
+			err, ENOENT,
+			"no such image: %.200s (strata image list shows what is here, strata image "
+			"pull fetches more)",
+			text);
 	*ret = image;
 	return 0;
 }

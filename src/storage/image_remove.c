@@ -12,6 +12,7 @@
 #include "base/os/fd.h"
 #include "storage/image_priv.h"
 #include "storage/initramfs.h"
+#include "storage/own_layers.h"
 #include "storage/ref.h"
 
 static bool image_in_use(const char *id, const char *const *in_use)
@@ -71,6 +72,9 @@ int image_sweep(struct store *store, struct staging *staging, struct err *err)
 	int r = sweep_dir(store, staging, "layers",
 			  "SELECT 1 FROM image_layers WHERE diff = ? LIMIT 1", err);
 
+	if (r == 0)
+		r = sweep_dir(store, staging, OWN_LAYERS,
+			      "SELECT 1 FROM image_layers WHERE diff = ? LIMIT 1", err);
 	if (r == 0)
 		r = sweep_dir(store, staging, "disks", "SELECT 1 FROM images WHERE id = ? LIMIT 1",
 			      err);

@@ -31,6 +31,7 @@ static const char *const kernel_modules[] = {
 	"erofs",
 	"overlay",
 	"ext4",
+	"virtiofs",
 };
 
 #define HDRS_AT 0x202 /* Linux Documentation/arch/x86/boot.rst, The Real-Mode Kernel Header */

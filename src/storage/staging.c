@@ -14,6 +14,7 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/idspace.h"
 
 int storage_dir(struct store *store, const char *name, mode_t mode, int *ret, struct err *err)
 {
@@ -90,7 +91,7 @@ int staging_open(struct store *store, const char *kind, struct staging *ret, str
 void staging_close(struct staging *staging)
 {
 	if (staging->path[0])
-		(void)dir_remove(staging->root_fd,
+		(void)ids_remove(staging->root_fd,
 				 staging->path); /* else the next command reaps it */
 	fd_close(fd_take(&staging->fd));
 	staging->path[0] = '\0';
@@ -155,7 +156,7 @@ int staging_reap(struct store *store, int64_t *bytes, struct err *err)
 			continue;
 		/* Its maker is gone, and nobody works in another's: no lock is needed to remove it. */
 		*bytes += staging_usage(dirfd(dir), e->d_name, 0);
-		int r = dir_remove(dirfd(dir), e->d_name);
+		int r = ids_remove(dirfd(dir), e->d_name);
 		if (r < 0)
 			return err_set(err, -r, "remove %s/tmp/%s", store->root, e->d_name);
 	}

@@ -96,7 +96,9 @@ int volume_find(struct store *store, const char *name, struct volume *ret, struc
 	if (r == 0)
 		r = db_step(&store->db, stmt, err);
 	if (r == 0)
-		return err_say(err, ENOENT, "no such volume: %.200s", name);
+		return err_say(err, ENOENT,
+			       "no such volume: %.200s (strata volume ls shows what is here)",
+			       name);
 	return r < 0 ? r : volume_row(store, stmt, ret, err);
 }
 
@@ -109,6 +111,15 @@ struct volume_new {
 	uint64_t size_bytes;
 };
 
+/* Closed: a container can make set-user-ID programs there. Who mounts it opens it by our rights. */
+static int volume_dir(struct store *store, int *ret, struct err *err)
+{
+	int r = storage_dir(store, "volumes", 0700, ret, err);
+
+	/* Once it was 0711. */
+	return r == 0 && fchmod(*ret, 0700) < 0 ? err_set(err, errno, "close the volumes") : r;
+}
+
 static int volume_make_dirs(struct store *store, const struct volume_new *new, struct err *err)
 {
 	AUTO(fd_close_p) int volumes = -EBADF;
@@ -116,7 +127,7 @@ static int volume_make_dirs(struct store *store, const struct volume_new *new, s
 	const char *name = new->name;
 	bool is_disk = new->kind != VOLUME_DIRECTORY;
 
-	int r = storage_dir(store, "volumes", 0711, &volumes, err);
+	int r = volume_dir(store, &volumes, err);
 	if (r < 0)
 		return r;
 	if (buf_printf(&data, "%s/data", name) < 0)
@@ -290,7 +301,7 @@ static int volume_remove_in(struct store *store, struct staging *staging, const 
 	if (r == 0)
 		r = volume_check_unused(store, name, err);
 	if (r == 0)
-		r = storage_dir(store, "volumes", 0711, &volumes, err);
+		r = volume_dir(store, &volumes, err);
 	if (r == 0)
 		r = db_run(&store->db, err, "DELETE FROM volumes WHERE name = ?", "s", name);
 	return r == 0 ? storage_discard(staging, volumes, name, err) : r;
@@ -302,7 +313,7 @@ static void volume_put_back(struct store *store, struct staging *staging, unsign
 {
 	AUTO(fd_close_p) int volumes = -EBADF;
 
-	if (nth < staging->discarded && storage_dir(store, "volumes", 0711, &volumes, NULL) == 0)
+	if (nth < staging->discarded && volume_dir(store, &volumes, NULL) == 0)
 		storage_restore(staging, nth, volumes, name);
 }
 

@@ -39,8 +39,8 @@ void x86_state_reset(struct x86_state *state, bool is_bsp)
 	state->tr = segment_real(0, 0, X86_TYPE_TSS_BUSY);
 	state->tr.s = false;
 	state->regs[X86_RDX] = 0x600; /* a family and a model; firmware that asks uses CPUID */
-	state->dr[6] = 0xffff0ff0;
-	state->dr[7] = 0x400;
+	state->dr[6] = X86_DR6_FIXED;
+	state->dr[7] = X86_DR7_FIXED;
 }
 
 void x86_state_sipi(struct x86_state *state, uint8_t vector)
@@ -50,6 +50,17 @@ void x86_state_sipi(struct x86_state *state, uint8_t vector)
 	state->rip = 0;
 	state->wait_sipi = false;
 	state->halted = false;
+}
+
+bool x86_xcr0_is_valid(uint64_t value, uint64_t allowed)
+{
+	uint64_t avx512 = value & X86_XCR0_AVX512;
+
+	if (value & ~allowed || !(value & X86_XCR0_X87))
+		return false;
+	if ((value & X86_XCR0_AVX) && !(value & X86_XCR0_SSE))
+		return false;
+	return !avx512 || (avx512 == X86_XCR0_AVX512 && (value & X86_XCR0_AVX));
 }
 
 uint64_t x86_descriptor(const struct x86_segment *seg)
@@ -63,4 +74,24 @@ uint64_t x86_descriptor(const struct x86_segment *seg)
 
 	return (limit & 0xffff) | (base & 0xffffff) << 16 | flags << 40 |
 	       (limit >> 16 & 0xf) << 48 | base >> 24 << 56;
+}
+
+struct x86_segment x86_descriptor_parse(uint64_t raw, uint16_t selector)
+{
+	uint32_t limit = (uint32_t)(raw & 0xffff) | (uint32_t)(raw >> 32 & 0xf0000);
+	bool g = raw >> 55 & 1;
+
+	return (struct x86_segment){
+		.base = (raw >> 16 & 0xffffff) | raw >> 56 << 24,
+		.limit = g ? limit << 12 | 0xfff : limit,
+		.selector = selector,
+		.type = raw >> 40 & 0xf,
+		.s = raw >> 44 & 1,
+		.dpl = raw >> 45 & 3,
+		.present = raw >> 47 & 1,
+		.avl = raw >> 52 & 1,
+		.l = raw >> 53 & 1,
+		.db = raw >> 54 & 1,
+		.g = g,
+	};
 }

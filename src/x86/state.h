@@ -67,17 +67,44 @@ struct x86_state {
 #define X86_CR0_CD UINT64_C(0x40000000)
 #define X86_CR0_PG UINT64_C(0x80000000)
 
+#define X86_CR4_VME	   UINT64_C(0x1)
+#define X86_CR4_PVI	   UINT64_C(0x2)
+#define X86_CR4_TSD	   UINT64_C(0x4)
+#define X86_CR4_DE	   UINT64_C(0x8)
+#define X86_CR4_PSE	   UINT64_C(0x10)
 #define X86_CR4_PAE	   UINT64_C(0x20)
+#define X86_CR4_MCE	   UINT64_C(0x40)
+#define X86_CR4_PGE	   UINT64_C(0x80)
+#define X86_CR4_PCE	   UINT64_C(0x100)
 #define X86_CR4_OSFXSR	   UINT64_C(0x200)
 #define X86_CR4_OSXMMEXCPT UINT64_C(0x400)
+#define X86_CR4_UMIP	   UINT64_C(0x800)
+#define X86_CR4_LA57	   UINT64_C(0x1000)
+#define X86_CR4_FSGSBASE   UINT64_C(0x10000)
+#define X86_CR4_PCIDE	   UINT64_C(0x20000)
+#define X86_CR4_OSXSAVE	   UINT64_C(0x40000)
+#define X86_CR4_SMEP	   UINT64_C(0x100000)
+#define X86_CR4_SMAP	   UINT64_C(0x200000)
 
 #define X86_EFER_SCE UINT64_C(0x1)
 #define X86_EFER_LME UINT64_C(0x100)
 #define X86_EFER_LMA UINT64_C(0x400)
 #define X86_EFER_NX  UINT64_C(0x800)
 
+#define X86_XCR0_X87	UINT64_C(0x1)
+#define X86_XCR0_SSE	UINT64_C(0x2)
+#define X86_XCR0_AVX	UINT64_C(0x4)
+#define X86_XCR0_AVX512 UINT64_C(0xe0)
+
+#define X86_DR6_TRAPS UINT64_C(0xf)    /* B0 to B3 */
+#define X86_DR6_STEP  UINT64_C(0x4000) /* BS */
+#define X86_DR6_FIXED UINT64_C(0xffff0ff0)
+#define X86_DR7_FIXED UINT64_C(0x400)
+
 #define X86_RFLAGS_FIXED UINT64_C(0x2)
+#define X86_RFLAGS_TF	 UINT64_C(0x100)
 #define X86_RFLAGS_IF	 UINT64_C(0x200)
+#define X86_RFLAGS_RF	 UINT64_C(0x10000)
 
 /*
  * x86_state_reset() - as the CPU comes out of reset: real mode at the reset vector; another than the first waits
@@ -90,3 +117,15 @@ void x86_state_reset(struct x86_state *state, bool is_bsp);
  * Source: Intel SDM 3A, Multiple-Processor (MP) Initialization; Interrupt Command Register, Start-Up.
  */
 void x86_state_sipi(struct x86_state *state, uint8_t vector);
+/*
+ * x86_xcr0_is_valid() - whether XSETBV takes it: x87 always; AVX needs SSE; AVX-512 all of its three, and AVX
+ * @allowed: what CPUID leaf 0xd shows   Source: Intel SDM 1, Enabling the XSAVE Feature Set and XSAVE-Enabled Features.
+ */
+bool x86_xcr0_is_valid(uint64_t value, uint64_t allowed);
+/* x86_is_canonical() - the upper bits are all as bit @bits - 1. @bits: 48; 57 with CR4.LA57 */
+static inline bool x86_is_canonical(uint64_t gva, unsigned bits)
+{
+	unsigned unused = 64 - bits;
+
+	return (uint64_t)((int64_t)(gva << unused) >> unused) == gva;
+}

@@ -3,23 +3,12 @@
  * From the PVH entry (32-bit protected mode, flat segments; Xen docs/misc/pvh.pandoc) to 64-bit C. The first GiB of
  * memory is where it is. No interrupt is ever taken: those that the models raise are looked at in their registers.
  */
+#include "../guest/lib/long_mode.inc"
 #include "../guest/lib/pvh.inc"
 
 	cli
 	cld
-	lgdt gdt_pointer
-	mov $pml4, %eax
-	mov %eax, %cr3
-	mov %cr4, %eax
-	or $0x20, %eax			/* PAE */
-	mov %eax, %cr4
-	mov $0xc0000080, %ecx		/* EFER */
-	rdmsr
-	or $0x100, %eax			/* LME */
-	wrmsr
-	mov %cr0, %eax
-	or $0x80000001, %eax		/* PG, PE */
-	mov %eax, %cr0
+	long_mode_on
 	ljmp $0x08, $entry64
 
 	.code64

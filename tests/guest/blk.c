@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * virtio-blk: Block Device. Wants one that may be overwritten, of 1 MiB at least; a read-only one as the second is
- * tried too.
+ * tried too. By "wipe=1" on the command line it has all of its disk discarded afterwards, by as many requests as the queue holds, for ever.
  */
 #include "lib/virtio.h"
 
@@ -163,6 +163,30 @@ static void read_only_disk(uint8_t *b)
 	check_equal("second_does_not_write", request(OUT, 0, b, SECTOR, true), IOERR);
 }
 
+/* In the room of three descriptors each. */
+static void wipe_forever(void)
+{
+	struct virtq *q = &disk.queues[0];
+	uint64_t sectors = read32(disk.config) | (uint64_t)read32(disk.config + 4) << 32;
+	struct range *range = mem_alloc(sizeof(*range), 8);
+	uint32_t head, len;
+
+	*header = (struct header){ .type = DISCARD };
+	*range = (struct range){ .sectors = (uint32_t)sectors };
+	const struct piece pieces[] = { { header, sizeof(*header) },
+					{ range, sizeof(*range) },
+					{ status, 1 } };
+	for (unsigned i = 0; i < VIRTQ_MAX / 3; i++)
+		(void)virtq_add(q, pieces, 2, 1);
+	print("now\n");
+	for (;;) {
+		virtq_kick(q);
+		while (!virtq_pop(q, &head, &len))
+			;
+		virtq_offer(q, (uint16_t)head);
+	}
+}
+
 void guest_main(void)
 {
 	uint8_t *a = mem_alloc(16 * SECTOR, 4096), *b = mem_alloc(16 * SECTOR, 4096);
@@ -180,5 +204,7 @@ void guest_main(void)
 	pieces_of_any_size(a, b);
 	discards(a, b);
 	check("ends_without_needs_reset", !(virtio_status(&disk) & STATUS_NEEDS_RESET));
+	if (option_number("wipe", 0))
+		wipe_forever();
 	read_only_disk(b);
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Clocks: PM timer, PIT, RTC, TSC, and KVM's where it is offered. Nothing here may be early; late is the host's
- * affair.
+ * affair. "tsc-khz=N" on the command line: what the TSC's rate has to be, by every clock that there is.
  */
-#include "lib/guest.h"
+#include "lib/irq.h"
 
 #define PM_HZ  3579545U
 #define PIT_HZ 1193182U
@@ -152,6 +152,101 @@ static void kvm_clock(void)
 	msr_write(0x4b564d01, 0);
 }
 
+/* ---- the TSC at a rate of its own ---- */
+
+#define DEADLINE     0x44
+#define MSR_TSC	     0x10
+#define MSR_DEADLINE 0x6e0
+#define LVT_DEADLINE 0x40000U
+
+/* Within one in a hundred: what is read between two clocks takes its time, too. */
+static bool is_near(uint64_t got, uint64_t want)
+{
+	return got > want - want / 100 && got < want + want / 100;
+}
+
+/* Both clocks at one moment: of many looks the one that took the fewest ticks, as others may have this CPU in between. */
+struct moment {
+	uint32_t pm;
+	uint64_t ticks;
+};
+
+static struct moment moment_of(void)
+{
+	uint64_t least = UINT64_MAX;
+	struct moment best = { 0 };
+
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t before = tsc();
+		uint32_t pm = pm_timer();
+		uint64_t took = tsc() - before;
+		if (took >= least)
+			continue;
+		least = took;
+		best = (struct moment){ pm, before + took / 2 };
+	}
+	return best;
+}
+
+static bool is_the_tsc_at(uint64_t hz)
+{
+	struct moment first = moment_of(), last = first;
+
+	while (((last.pm - first.pm) & 0xffffff) < PM_HZ / 20)
+		last = moment_of();
+	return is_near(last.ticks - first.ticks, hz * ((last.pm - first.pm) & 0xffffff) / PM_HZ);
+}
+
+static void rate_by_kvm_clock(uint64_t hz)
+{
+	volatile struct pvclock *clock = mem_alloc(sizeof(*clock), 64);
+
+	msr_write(0x4b564d01, (uintptr_t)clock | 1);
+	uint64_t per_s = clock->shift < 0 ? hz >> -clock->shift : hz << clock->shift;
+	/* A second by the guest's own arithmetic: ((hz << shift) * mul) >> 32. */
+	uint64_t ns = (per_s >> 16) * (clock->mul >> 8) >> 8;
+	check("kvm_clock_has_the_rate", is_near(ns, 1000000000));
+	msr_write(0x4b564d01, 0);
+}
+
+static void rate_of_deadlines(uint64_t hz)
+{
+	struct within w = { 0 };
+
+	irq_init();
+	irq_set(DEADLINE, irq_counter);
+	lapic_write(LAPIC_SVR, 0x1ff);
+	lapic_write(0x320, LVT_DEADLINE | DEADLINE);
+	uint64_t until = tsc() + hz / 50; /* 20 ms */
+	uint32_t began = pm_timer();
+	msr_write(MSR_DEADLINE, until);
+	irq_on();
+	while (!irq_counts[DEADLINE] && within(&w, 10))
+		pause();
+	irq_off();
+	uint32_t took = (pm_timer() - began) & 0xffffff;
+	check("a_deadline_comes", irq_counts[DEADLINE] == 1);
+	check("not_early_by_the_tsc", tsc() >= until);
+	check("nor_by_the_pm_timer", took >= PM_HZ / 50 - PM_HZ / 5000);
+}
+
+static void rates(uint64_t khz)
+{
+	uint64_t hz = khz * 1000;
+	uint32_t regs[4];
+
+	check("the_tsc_has_the_rate", is_the_tsc_at(hz));
+	uint64_t before = tsc(), read = msr_read(MSR_TSC), after = tsc();
+	check("its_msr_counts_the_same", before <= read && read <= after);
+	msr_write(MSR_TSC, UINT64_C(1) << 40);
+	read = tsc();
+	check("it_can_be_set", read >> 40 == 1 && read - (UINT64_C(1) << 40) < 60 * hz);
+	cpuid(0x15, 0, regs);
+	check("no_leaf_tells_of_another", !regs[0] && !regs[1] && !regs[2]);
+	rate_by_kvm_clock(hz);
+	rate_of_deadlines(hz);
+}
+
 void guest_main(void)
 {
 	pm();
@@ -159,4 +254,6 @@ void guest_main(void)
 	rtc();
 	time_stamps();
 	kvm_clock();
+	if (option_number("tsc-khz", 0))
+		rates(option_number("tsc-khz", 0));
 }

@@ -69,12 +69,19 @@ static void do_x2apic_write(void)
 
 static uint64_t measure(void (*fn)(void), unsigned loops)
 {
+	uint64_t least = UINT64_MAX;
+
 	fn(); /* what is decoded or translated at first is not what an exit costs */
 	fn();
-	uint64_t start = tsc();
-	for (unsigned i = 0; i < loops; i++)
-		fn();
-	return (tsc() - start) / loops;
+	for (unsigned round = 0; round < 2;
+	     round++) { /* an interrupt of the host's may fall into one */
+		uint64_t start = tsc();
+		for (unsigned i = 0; i < loops; i++)
+			fn();
+		uint64_t ticks = (tsc() - start) / loops;
+		least = ticks < least ? ticks : least;
+	}
+	return least;
 }
 
 static void one(const char *name, const char *most, void (*fn)(void), unsigned loops, uint64_t base)

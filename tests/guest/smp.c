@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Other CPUs: they start, they work, they take interrupts. Wants "cpus=N", or QEMU's fw_cfg. */
+/*
+ * Other CPUs: they start, they work, they take interrupts. Wants "cpus=N", or QEMU's fw_cfg. With "nmis=N" so many NMIs are sent
+ * to one of them in shadows of STI and MOV SS.
+ */
 #include "lib/smp.h"
 #include "lib/irq.h"
 
@@ -31,6 +34,52 @@ static void wait_ready(uint32_t value)
 
 	while (ready != value && within(&w, 10))
 		pause();
+}
+
+#define VECTOR_NMI  2
+#define NMI_COMMAND 0x4400U
+
+static volatile uint32_t nmis;
+static volatile bool nmis_are_over;
+
+static void nmi_counter(struct irq_frame *frame)
+{
+	(void)frame;
+	nmis++;
+}
+
+/* Nothing here exits but what the host's interrupts do: often in a shadow of STI or MOV SS. */
+static void shadows(void *arg)
+{
+	(void)arg;
+	ready = 1;
+	while (!nmis_are_over)
+		__asm__ volatile(
+			"mov %%ss, %%eax\n\tmov %%eax, %%ss\n\tnop\n\tmov %%eax, %%ss\n\tnop\n\t"
+			"sti\n\tnop\n\tcli\n\tsti\n\tnop\n\tcli"
+			:
+			:
+			: "rax", "memory", "cc");
+}
+
+/* Each NMI arrives before the next one is sent, whatever the other CPU does. */
+static void nmis_in_shadows(unsigned cpu, uint32_t wanted)
+{
+	nmis = 0;
+	ready = 0;
+	nmis_are_over = false;
+	irq_set(VECTOR_NMI, nmi_counter);
+	smp_run(cpu, shadows, NULL);
+	wait_ready(1);
+	for (uint32_t i = 1; i <= wanted && nmis == i - 1; i++) {
+		struct within w = { 0 };
+		lapic_ipi(smp_id(cpu), NMI_COMMAND);
+		while (nmis < i && within(&w, 10))
+			pause();
+	}
+	check_equal("nmis_in_shadows", nmis, wanted);
+	nmis_are_over = true;
+	check("and_it_goes_on", smp_wait(cpu, 10));
 }
 
 void guest_main(void)
@@ -69,6 +118,8 @@ void guest_main(void)
 		lapic_ipi(smp_id(i), 0x4000 | VECTOR);
 		check("ipi_wakes_a_cpu", smp_wait(i, 10));
 	}
+	if (option_number("nmis", 0))
+		nmis_in_shadows(1, (uint32_t)option_number("nmis", 0));
 	irq_counts[VECTOR] = 0;
 	lapic_ipi(0, 0x40000 | 0x4000 | VECTOR); /* to self */
 	check("ipi_to_self", irq_wait(VECTOR, 1, 5));

@@ -3,14 +3,11 @@
 # Needs QEMU and mkfs.erofs (make setup), and Debian's archive for the kernel the first time.
 #   STRATA_LAB_CACHE   where the kernel is kept (build/lab)
 
+load lab_helper
+
 setup_file()
 {
-	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
-	local tool
-	for tool in qemu-system-x86_64 mkfs.erofs busybox; do
-		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
-	done
+	needs qemu-system-x86_64 mkfs.erofs busybox
 	[ -x "$REPO/build/strata-init" ] || skip "build/strata-init was not built"
 	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
 	export LAB
@@ -24,7 +21,7 @@ teardown_file()
 
 boot()
 {
-	timeout 180 python3 "$REPO/tests/lab/guest_boot.py" "$1" "$LAB"
+	timeout 600 python3 "$REPO/tests/lab/guest_boot.py" "$1" "$LAB"
 }
 
 @test "strata-init is static and below 200 KiB" {

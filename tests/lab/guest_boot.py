@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import guest_image  # noqa: E402
 import guest_wire as wire  # noqa: E402
 
-BOOT_S = 90  # TCG on a busy machine
+BOOT_S = 300  # TCG on a busy machine
 PORTS = ("control", "stdin", "stdout", "stderr")
 # no_timer_check: on a busy machine the TCG is too late for the kernel to believe in its timer.
 APPEND = "console=ttyS0 panic=-1 quiet no_timer_check"
@@ -105,7 +105,7 @@ class Guest:
         return made
 
     def connect(self, name):
-        until = time.monotonic() + 20
+        until = time.monotonic() + 100
         sock = socket.socket(socket.AF_UNIX)
         while True:
             try:

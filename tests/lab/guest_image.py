@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a VM that runs an OCI image is booted from: a kernel of Debian's, an initramfs with strata-init, a root disk."""
+import fcntl
 import os
 import re
 import shutil
@@ -13,22 +14,28 @@ def run(*command, **options):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options).stdout
 
 
+def unpack_kernel(cache, unpacked):
+    depends = run("apt-cache", "depends", "linux-image-cloud-amd64").decode()
+    package = re.search(r"Depends: (linux-image-\S+)", depends).group(1)
+    debs = os.path.join(cache, "deb")
+    os.makedirs(debs, exist_ok=True)
+    if os.geteuid() == 0:
+        shutil.chown(debs, "_apt")
+    run("apt-get", "download", package, cwd=debs)
+    partial = unpacked + ".new"
+    shutil.rmtree(partial, ignore_errors=True)
+    run("dpkg", "-x", os.path.join(debs, os.listdir(debs)[0]), partial)
+    os.rename(partial, unpacked)
+
+
 def fetch_kernel(cache):
     """Debian's cloud kernel, unpacked below cache: (vmlinuz, directory of modules). Nothing is installed."""
     unpacked = os.path.join(cache, "kernel")
-    if not os.path.isdir(unpacked):
-        os.makedirs(cache, exist_ok=True)
-        depends = run("apt-cache", "depends", "linux-image-cloud-amd64").decode()
-        package = re.search(r"Depends: (linux-image-\S+)", depends).group(1)
-        debs = os.path.join(cache, "deb")
-        os.makedirs(debs, exist_ok=True)
-        if os.geteuid() == 0:
-            shutil.chown(debs, "_apt")
-        run("apt-get", "download", package, cwd=debs)
-        partial = unpacked + ".new"
-        shutil.rmtree(partial, ignore_errors=True)
-        run("dpkg", "-x", os.path.join(debs, os.listdir(debs)[0]), partial)
-        os.rename(partial, unpacked)
+    os.makedirs(cache, exist_ok=True)
+    with open(os.path.join(cache, "lock"), "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # files of tests run side by side: one fetches, the others find it
+        if not os.path.isdir(unpacked):
+            unpack_kernel(cache, unpacked)
     boot = os.path.join(unpacked, "boot")
     kernel = next(os.path.join(boot, n) for n in os.listdir(boot) if n.startswith("vmlinuz"))
     modules = os.path.join(unpacked, "lib/modules")

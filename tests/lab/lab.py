@@ -12,6 +12,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -140,7 +141,8 @@ def ramdisk(path, loaded, files, names, command, patience):
 def boot(vmlinuz, initrd, args):
     # tsc=reliable: a moment without a CPU on the host, and the server's kernel would take its TSC for broken, and its KVM change its
     # guests' clocks under them.
-    argv = ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max,-xsave", "-M", "q35", "-m", str(args.memory),
+    argv = ["qemu-system-x86_64", *(["-icount", "shift=1,sleep=off"] if args.icount else []),
+            "-accel", "tcg" if args.icount else "tcg,thread=multi", "-cpu", "max,-xsave", "-M", "q35", "-m", str(args.memory),
             "-smp", str(args.smp), "-nodefaults", "-display", "none", "-no-reboot", "-serial", "stdio",
             "-kernel", vmlinuz, "-initrd", initrd,
             "-append", "console=ttyS0 panic=-1 quiet mitigations=off no_timer_check tsc=reliable rdinit=/init"]
@@ -172,9 +174,11 @@ def main():
     parser.add_argument("--timeout", type=int, default=300)
     parser.add_argument("--file", action="append", default=[])
     parser.add_argument("--program", action="append", default=[], help="with the libraries that it loads")
+    parser.add_argument("--icount", action="store_true", help="an instruction takes 2 ns; one CPU")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what has begun is cleaned up
     vmlinuz, modules = guest_image.fetch_kernel(CACHE)
     loaded = guest_image.load_order(modules, MODULES)
     with tempfile.NamedTemporaryFile(prefix="strata-lab-", suffix=".cpio") as initrd:

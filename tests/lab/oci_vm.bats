@@ -3,25 +3,17 @@
 # Bundles in virtual machines: strata-oci by itself, and under Debian's podman. On the software CPU, which every host can run.
 # shellcheck disable=SC2016,SC2154 # what is quoted is for the shell inside, or for jq; bats sets stderr
 bats_require_minimum_version 1.5.0
+load lab_helper
 
 setup_file()
 {
-	REPO=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
-	export REPO STRATA_LAB_CACHE=${STRATA_LAB_CACHE:-$REPO/build/lab}
-	local tool
-	for tool in mke2fs busybox jq ip; do
-		command -v "$tool" >/dev/null || skip "needs $tool: make setup"
-	done
-	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
-	chmod 755 "$LAB"
-	export LAB B=$LAB/bundle OCI_ROOT=$LAB/oci STORE=$LAB/podman
+	needs mke2fs busybox jq ip
+	lab_strata
+	export B=$LAB/bundle OCI_ROOT=$LAB/oci STORE=$LAB/podman
 	mkdir "$B" "$STORE"
 	! mountpoint -q /run/netns || touch "$LAB/netns" # ip makes one, and leaves it
 	"$REPO/tools/demo-image" "$LAB/rootfs"
-	python3 -c "import sys; sys.path.insert(0, '$REPO/tests/lab'); import guest_image; guest_image.fetch_kernel('$STRATA_LAB_CACHE')" ||
-		skip "there is no kernel package to be had"
-	"$REPO/build/strata" --root "$LAB/root" --run-root "$LAB/run" image kernel fetch \
-		--from "$(find "$STRATA_LAB_CACHE/deb/" -name '*.deb' | head -n 1)"
+	lab_kernel
 }
 
 teardown_file()
@@ -45,7 +37,7 @@ docker_end()
 {
 	DOCKER_HOST=unix://$1/sock docker ps -aq | DOCKER_HOST=unix://$1/sock xargs -r docker rm -f >/dev/null 2>&1 || true
 	kill "$2" 2>/dev/null || true
-	timeout 10 tail --pid="$2" -f /dev/null || kill -9 "$2"
+	timeout 100 tail --pid="$2" -f /dev/null || kill -9 "$2"
 	find "$1" -xdev -depth -type d -exec umount -q {} + 2>/dev/null || true
 	grep -o " $1/[^ ]*" /proc/self/mounts | sort -r | xargs -r umount -l 2>/dev/null || true
 	find /sys/fs/cgroup -mindepth 2 -maxdepth 2 -type d -name docker -exec rmdir {} + 2>/dev/null || true
@@ -79,32 +71,26 @@ is()
 	[ "$(status_of "$1")" = "$2" ]
 }
 
-wait_until()
-{
-	local tries
-	for ((tries = 0; tries < 200; tries++)); do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.05
-	done
-	echo "still not so after 10 s: $*" >&2
-	return 1
-}
-
-@test "run: a kernel of its own; output, input, exit status, user, limits, a read-only bind's copy, and nothing left" {
-	mkdir -p "$LAB/given"
+@test "run: a kernel of its own; output, input, exit status, user, limits, binds, a copied root, and nothing left" {
+	mkdir -p "$LAB/given" "$LAB/written"
+	chmod 777 "$LAB/written"
 	echo "from the host" >"$LAB/given/file"
 	config ".process.user = {uid: 7, gid: 8, additionalGids: [9]} | .process.env += [\"A=b c\"] | .hostname = \"guest\" |
 		.linux.resources = {memory: {limit: 201326592}, cpu: {quota: 150000, period: 100000}} |
 		.linux.sysctl = {\"net.ipv4.ip_forward\": \"1\"} |
+		.annotations[\"io.strata.root\"] = \"copy\" |
 		.mounts += [{destination: \"/given\", source: \"$LAB/given\", options: [\"rbind\", \"ro\"]},
+			{destination: \"/written\", source: \"$LAB/written\", options: [\"rbind\", \"rw\"]},
 			{destination: \"/scratch\", type: \"tmpfs\", options: [\"size=1m\", \"mode=1777\"]}]" \
 		sh -c 'cat; id -u; id -g; echo "$A"; hostname; nproc; cat /given/file /proc/sys/net/ipv4/ip_forward
-			echo 1 >/scratch/x && cat /scratch/x; uname -r; echo err >&2; exit 7'
+			echo 1 >/scratch/x && cat /scratch/x; uname -r; touch /tmp/copied /written/by7; echo err >&2; exit 7'
 	run --separate-stderr oci run -b "$B" vmbox <<<"from stdin"
 	[ "$status" -eq 7 ]
 	[ "${lines[*]:0:9}" = "from stdin 7 8 b c guest 2 from the host 1 1" ]
 	[ "${lines[9]}" != "$(uname -r)" ]
 	[ "$stderr" = err ]
+	[ "$(stat -c '%u %g' "$LAB/written/by7")" = "7 8" ]
+	[ ! -e "$LAB/rootfs/tmp/copied" ]
 	[ -z "$(oci list -q)" ]
 	[ -z "$(find "$LAB/root/oci" -type f)" ]
 	config . nosuch
@@ -159,7 +145,7 @@ wait_until()
 	ip -n vmpeer addr add 10.9.8.1/24 dev peer
 	ip -n vmpeer link set peer up
 	config '.process.capabilities.bounding += ["CAP_NET_RAW"] | (.linux.namespaces[] | select(.type == "network")).path = "/run/netns/vmbox"' \
-		sh -c 'cat /sys/class/net/eth0/address; ip -4 -o addr show eth0 | grep -o "10.9.8.7/24"; ping -c 1 -q -W 5 10.9.8.1 >/dev/null && echo reached; [ -z "$STAY" ] || sleep 100'
+		sh -c 'cat /sys/class/net/eth0/address; ip -4 -o addr show eth0 | grep -o "10.9.8.7/24"; ping -c 1 -q -W 50 10.9.8.1 >/dev/null && echo reached; [ -z "$STAY" ] || sleep 100'
 	said=$(printf '02:00:00:00:07:07\n10.9.8.7/24\nreached')
 	[ "$(oci run -b "$B" vmbox </dev/null)" = "$said" ]
 	[ "$(oci run -b "$B" vmbox </dev/null)" = "$said" ]
@@ -209,7 +195,7 @@ vm_pod()
 {
 	local verb=$1
 	shift
-	timeout 60 nsenter --net=/run/netns/vmpod podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+	timeout 300 nsenter --net=/run/netns/vmpod podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
 		--events-backend file --runtime "$REPO/build/strata-oci" --runtime-flag "strata-root=$LAB/root" \
 		"$verb" --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 --annotation io.strata.virt=hosted "$@"
 }
@@ -223,7 +209,8 @@ vm_pod()
 	[ "$status" -eq 5 ]
 	[ "$output" != "$(uname -r)" ]
 	run -127 vm_pod run --rm --network none demo nosuch
-	vm_pod run -d --name vm demo sh -c 'trap "echo bye; exit 3" TERM
+	mkdir "$LAB/shared"
+	vm_pod run -d --name vm -v "$LAB/shared:/shared" demo sh -c 'trap "echo bye; exit 3" TERM
 		mkdir /www; echo served >/www/index.html; httpd -h /www -p 80; echo ready; while :; do sleep 0.1; done'
 	said() { pod logs vm | grep -q ready; }
 	wait_until said
@@ -233,11 +220,16 @@ vm_pod()
 	[ "$(pod exec vm sh -c 'ip -4 -o addr show eth0 | grep -o "inet [0-9.]*"')" = "inet $ip" ]
 	run pod exec vm sh -c 'exit 4'
 	[ "$status" -eq 4 ]
+	pod exec vm sh -c 'echo to the host >/shared/out'
+	[ "$(cat "$LAB/shared/out")" = "to the host" ]
+	pod diff vm | grep -qx 'A /www/index.html'
 	pod pause vm >/dev/null
 	pod unpause vm >/dev/null
 	pod stop vm >/dev/null
 	[ "$(pod inspect vm | jq '.[0].State.ExitCode')" = 3 ]
 	[[ $(pod logs vm) == *bye ]]
+	pod cp vm:/www/index.html "$LAB/shared/copied"
+	[ "$(cat "$LAB/shared/copied")" = served ]
 	pod rm vm >/dev/null
 	vm_pod run -d --name vm --network none demo sleep 1000 >/dev/null
 	pod kill vm >/dev/null

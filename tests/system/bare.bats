@@ -12,7 +12,7 @@ setup_file()
 	export BARE=${build%/*}/tests/bare/bare
 	export OUTPUT=$BATS_FILE_TMPDIR/output STATUS=$BATS_FILE_TMPDIR/status
 	local status=0
-	timeout 60 qemu-system-x86_64 -accel tcg -M q35 -m 64 -nodefaults -display none -no-reboot \
+	timeout 200 qemu-system-x86_64 -accel tcg -M q35 -m 64 -nodefaults -display none -no-reboot \
 		-device isa-debug-exit,iobase=0xf4,iosize=1 -serial stdio -kernel "$BARE" \
 		</dev/null >"$OUTPUT" 2>&1 || status=$?
 	echo "$status" >"$STATUS"

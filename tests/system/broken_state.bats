@@ -15,15 +15,15 @@ teardown()
 {
 	local mount
 	for mount in "$R/small" "$R/run" "$R/state"; do
-		mountpoint -q "$mount" && umount "$mount"
+		mountpoint -q "$mount" || continue
+		wait_until umount "$mount" # what was killed may not have gone yet
 	done
-	return 0
 }
 
 # fresh DIR: a state directory with the image demo.
 fresh() { cp -a "$STRATA_TEST_SHARED/root" "$1"; }
 # s ARGUMENTS...: strata on $R/state and $R/run
-s() { timeout 30 "$STRATA_BIN" --root "$R/state" --run-root "$R/run" "$@"; }
+s() { timeout 100 "$STRATA_BIN" --root "$R/state" --run-root "$R/run" "$@"; }
 
 clean()
 {
@@ -198,29 +198,29 @@ no_monitor() { ! pgrep -f "strata-monitor.*$R/run"; }
 	local dir="$R/a b:c,d\\e'f\"g=h"
 	mkdir "$dir"
 	fresh "$dir/state"
-	run timeout 30 "$STRATA_BIN" --root "$dir/state" --run-root "$dir/run" run --rm --network none demo echo in
+	run timeout 100 "$STRATA_BIN" --root "$dir/state" --run-root "$dir/run" run --rm --network none demo echo in
 	[ "$output" = in ]
-	timeout 30 "$STRATA_BIN" --root "$dir/state" --run-root "$dir/run" run -d --name k --network none \
+	timeout 100 "$STRATA_BIN" --root "$dir/state" --run-root "$dir/run" run -d --name k --network none \
 		-v data:/data demo sleep 1000
-	timeout 30 "$STRATA_BIN" --root "$dir/state" --run-root "$dir/run" exec k touch /data/x
-	timeout 30 "$STRATA_BIN" --root "$dir/state" --run-root "$dir/run" rm -f k
+	timeout 100 "$STRATA_BIN" --root "$dir/state" --run-root "$dir/run" exec k touch /data/x
+	timeout 100 "$STRATA_BIN" --root "$dir/state" --run-root "$dir/run" rm -f k
 }
 
 @test "a run directory whose path is longer than a socket's may be" {
 	fresh "$R/state"
 	local run
 	run=$R/$(printf 'x%.0s' $(seq 120))/$(printf 'y%.0s' $(seq 120))
-	timeout 30 "$STRATA_BIN" --root "$R/state" --run-root "$run" run -d --name k --network none demo sleep 1000
-	timeout 30 "$STRATA_BIN" --root "$R/state" --run-root "$run" exec k true
-	timeout 30 "$STRATA_BIN" --root "$R/state" --run-root "$run" stop -t 0 k
-	timeout 30 "$STRATA_BIN" --root "$R/state" --run-root "$run" rm k
+	timeout 100 "$STRATA_BIN" --root "$R/state" --run-root "$run" run -d --name k --network none demo sleep 1000
+	timeout 100 "$STRATA_BIN" --root "$R/state" --run-root "$run" exec k true
+	timeout 100 "$STRATA_BIN" --root "$R/state" --run-root "$run" stop -t 0 k
+	timeout 100 "$STRATA_BIN" --root "$R/state" --run-root "$run" rm k
 }
 
 @test "an ordinary user is told that root is needed" {
 	mkdir -m 0777 "$R/user"
 	cp "$STRATA_BIN" "${STRATA_BIN%/*}/strata-monitor" "${STRATA_BIN%/*}/strata-archive" "$R/"
 	chmod 0755 "$R"/strata*
-	run setpriv --reuid 65534 --regid 65534 --clear-groups timeout 30 "$R/strata" --root "$R/user/root" \
+	run setpriv --reuid 65534 --regid 65534 --clear-groups timeout 100 "$R/strata" --root "$R/user/root" \
 		--run-root "$R/user/run" run --rm --network none demo true
 	[ "$status" -eq 125 ]
 	one_line_error "root|no.*image"

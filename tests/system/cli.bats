@@ -22,7 +22,7 @@ subs() {
 	local sub
 	for sub in $("$STRATA" "$@" --help | sed -n 's/^  \([a-z]*\)[, ].*/\1/p'); do
 		case $sub in
-		kernel) subs "$@" "$sub" ;;
+		kernel | lab | disk) subs "$@" "$sub" ;;
 		*) echo "$* $sub" ;;
 		esac
 	done
@@ -86,7 +86,7 @@ man_section() {
 				{ echo "$verb: no $flag"; false; }
 		done
 	done < <(verbs)
-	for flag in --root --run-root --debug --version --help; do
+	for flag in --root --run-root --host --debug --version --help; do
 		grep -q -- "$flag" <<<"$(man_section strata)"
 	done
 }
@@ -221,7 +221,7 @@ refused() {
 	run "$STRATA" info --compare
 	[ "$status" -eq 0 ]
 	! printf '%s\n' "$output" | grep -E '^.{81}' || false
-	for name in os-level hybrid hosted; do
+	for name in os-level hybrid hosted bare-metal; do
 		printf '%s\n' "$output" | grep -qx "$name" || { echo "no $name"; false; }
 	done
 	[ "$(printf '%s\n' "$output" | grep -c '^  a breach reaches ')" -eq "$(printf '%s\n' "$output" | grep -c '^[a-z]')" ]
@@ -229,6 +229,6 @@ refused() {
 	run "$STRATA" info --compare -f json
 	[ "$status" -eq 0 ]
 	# no architecture without an answer, and none that has another's about the kernel and itself
-	printf '%s' "$output" | jq -e 'length >= 3 and all(.[]; (.privileged_instructions, .kernel, .shared, .breach, .gives) | length > 10)'
+	printf '%s' "$output" | jq -e 'length >= 4 and all(.[]; (.privileged_instructions, .kernel, .shared, .breach, .gives) | length > 10)'
 	[ "$(printf '%s' "$output" | jq -r '.[].privileged_instructions' | sort -u | wc -l)" -eq "$(printf '%s' "$output" | jq length)" ]
 }

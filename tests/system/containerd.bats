@@ -53,7 +53,7 @@ teardown_file()
 # The namespace is the cgroups' parent too. ctr hands TERM on, and does not close a standard input that has ended.
 tc()
 {
-	timeout -s KILL 20 ctr -a "$D/sock" -n strata-ctr "$@"
+	timeout -s KILL 100 ctr -a "$D/sock" -n strata-ctr "$@"
 }
 
 # in_box FLAGS... ID COMMAND...: the image comes before the name
@@ -150,8 +150,11 @@ clear_all()
 @test "attach sees what is said from now on" {
 	in_box -d "--fifo-dir=$D/fifos" box sh -c 'while :; do echo tick; sleep 0.05; done' >/dev/null 2>&1 &
 	wait_until is box RUNNING
-	(timeout -s KILL 2 ctr -a "$D/sock" -n strata-ctr task attach box | head -n 2 >"$D/seen") || true
-	grep -q tick "$D/seen"
+	ctr -a "$D/sock" -n strata-ctr task attach box >"$D/seen" 2>&1 3>&- &
+	local attached=$!
+	wait_until grep -q tick "$D/seen"
+	kill -KILL $attached
+	wait $attached || true
 	tc task kill -s KILL box || true
 	wait_until is box STOPPED
 	tc task rm box || true
@@ -159,7 +162,7 @@ clear_all()
 }
 
 @test "a terminal, of run and of exec" {
-	run timeout -s KILL 20 script -qec "ctr -a $D/sock -n strata-ctr run --rm -t --snapshotter $(cat "$D/snapshotter") \
+	run timeout -s KILL 100 script -qec "ctr -a $D/sock -n strata-ctr run --rm -t --snapshotter $(cat "$D/snapshotter") \
 		--runc-binary $OCI_BIN --runc-root $D/runc demo:latest box tty" /dev/null
 	[[ $output == *"/dev/pts/0"* ]]
 }

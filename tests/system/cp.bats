@@ -19,7 +19,7 @@ setup() {
 }
 
 inside() {
-	timeout 30 strata cp "$1:$2" - | tar -xOf -
+	timeout 100 strata cp "$1:$2" - | tar -xOf -
 }
 
 @test "a file goes in and out, under its name or another, with its mode" {

@@ -7,7 +7,7 @@ load helper
 # 77: io_uring is denied here
 killer() {
 	local status=0
-	timeout 100 "$(dirname "$STRATA_BIN")/tests/disk_killer" "$@" || status=$?
+	timeout 500 "$(dirname "$STRATA_BIN")/tests/disk_killer" "$@" || status=$?
 	[ "$status" != 77 ] || skip "io_uring is denied here"
 	return "$status"
 }

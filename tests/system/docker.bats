@@ -86,7 +86,7 @@ in_docker()
 
 @test "attach, and a network namespace that two share" {
 	in_docker run -d -i --name box demo sh -c 'read -r line; echo "got $line"'
-	echo hello | timeout -s KILL 20 docker attach box >/dev/null
+	echo hello | timeout -s KILL 100 docker attach box >/dev/null
 	[ "$(docker wait box)" = 0 ]
 	[ "$(docker logs box)" = "got hello" ]
 	docker rm -f box
@@ -109,5 +109,5 @@ in_docker()
 # Whatever a test that failed has left.
 teardown()
 {
-	docker ps -aq | xargs -r timeout -s KILL 20 docker rm -f >/dev/null 2>&1 || true
+	docker ps -aq | xargs -r timeout -s KILL 100 docker rm -f >/dev/null 2>&1 || true
 }

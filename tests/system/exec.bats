@@ -10,7 +10,7 @@ setup_file() {
 }
 
 e() {
-	timeout 30 strata exec "$@"
+	timeout 100 strata exec "$@"
 }
 
 @test "exec has the instance's user, directory, variables and rights" {
@@ -72,12 +72,12 @@ e() {
 }
 
 @test "exec on a terminal, and out of it by the detach keys" {
-	run timeout 30 python3 "$BATS_TEST_DIRNAME/terminal.py" 31 99 '' \
+	run timeout 100 python3 "$BATS_TEST_DIRNAME/terminal.py" 31 99 '' \
 		strata exec -it web sh -c 'tty; stty size; exit 4'
 	[ "$status" -eq 4 ]
 	[[ $output == */dev/pts/* ]]
 	[[ $output == *"31 99"* ]]
-	run timeout 30 python3 "$BATS_TEST_DIRNAME/terminal.py" 24 80 '\x10\x11' \
+	run timeout 100 python3 "$BATS_TEST_DIRNAME/terminal.py" 24 80 '\x10\x11' \
 		strata exec -it web sh -c 'echo ready; sleep 1000'
 	[ "$status" -eq 0 ]
 }
@@ -98,4 +98,73 @@ e() {
 	[ "$status" -eq 125 ]
 	one_line_error "not running"
 	strata rm idle
+}
+
+# pid_of NAME: of its first process
+pid_of()
+{
+	strata inspect "$1" | jq -r '.[0].state.pid'
+}
+
+@test "exec and cp do not enter who has the number of a first process that ended" {
+	command -v strace >/dev/null || skip "needs strace"
+	echo secret >"$SCRATCH/of-the-host"
+	strata run -d --network none --name reused --restart always demo sleep 1000 >/dev/null
+	pid=$(pid_of reused)
+	# The command waits between the look at the instance and at the process, and meanwhile the number becomes another's.
+	strace -f -o /dev/null -e trace=pidfd_open -e inject=pidfd_open:delay_enter=2000000 \
+		strata exec reused cat "$SCRATCH/of-the-host" >"$SCRATCH/out" 2>&1 3>&- &
+	command=$!
+	strace -f -o /dev/null -P "/proc/$pid/root" -e trace=open,openat -e inject=open,openat:delay_enter=2000000 \
+		strata cp "reused:$SCRATCH/of-the-host" - >"$SCRATCH/copied" 2>&1 3>&- &
+	copy=$!
+	sleep 0.5
+	# clone3(2) with CLONE_ARGS_SIZE_VER1's set_tid: that very number, as soon as it is free
+	python3 - "$pid" 3>&- <<'P' &
+import ctypes, os, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+want = ctypes.c_int(int(sys.argv[1]))
+args = (ctypes.c_uint64 * 10)(0, 0, 0, 0, 17, 0, 0, 0, ctypes.addressof(want), 1)
+os.kill(want.value, 9)
+for _ in range(100000):
+    pid = libc.syscall(435, ctypes.byref(args), 80)
+    if pid == 0:
+        os.execv("/bin/sleep", ["sleep", "1000"])
+    if pid > 0:
+        os.wait()
+        break
+    time.sleep(0.0001)
+P
+	other=$!
+	status=0
+	wait "$command" || status=$?
+	wait "$copy" || true
+	kill -9 "$pid" || true
+	wait "$other" || true
+	[ "$(cat "$SCRATCH/out" "$SCRATCH/copied" | grep -ac secret)" = 0 ]
+	[ "$status" -ne 0 ]
+	strata rm -f reused
+}
+
+@test "exec and cp do not enter an instance before its first process has left the host's root" {
+	command -v strace >/dev/null || skip "needs strace"
+	echo secret >"$SCRATCH/of-the-host"
+	strata run -d --network none --name again --restart always demo sleep 1000 >/dev/null
+	pid=$(pid_of again)
+	monitor=$(strata inspect again | jq .[0].state.monitor_pid)
+	strace -f -o /dev/null -p "$monitor" -e trace=pivot_root -e inject=pivot_root:delay_enter=1000000:when=1 3>&- &
+	tracer=$!
+	traced() { ! grep -q "^TracerPid:	0" "/proc/$monitor/status"; }
+	wait_until traced
+	kill -9 "$pid"
+	runs_again() {
+		strata exec again cat "$SCRATCH/of-the-host" >>"$SCRATCH/out" 2>&1
+		strata cp "again:$SCRATCH/of-the-host" - >>"$SCRATCH/out" 2>&1
+		strata exec again test ! -e "$SCRATCH/of-the-host"
+	}
+	: >"$SCRATCH/out"
+	wait_until runs_again
+	[ "$(grep -ac secret "$SCRATCH/out")" = 0 ]
+	strata rm -f again
+	wait "$tracer" || true
 }

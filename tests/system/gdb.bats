@@ -37,7 +37,7 @@ debug()
 		</dev/null >"$SCRATCH/guest" 2>&1 &
 	guest=$!
 	wait_until test -S "$SCRATCH/socket"
-	timeout 60 gdb -q -nx -batch -ex "set confirm off" -ex "target remote $SCRATCH/socket" "${commands[@]}" "$GUEST" \
+	timeout 200 gdb -q -nx -batch -ex "set confirm off" -ex "target remote $SCRATCH/socket" "${commands[@]}" "$GUEST" \
 		>"$SCRATCH/gdb" 2>&1 || true
 	status=0
 	wait "$guest" || status=$?

@@ -35,10 +35,10 @@ guest() {
 	shift
 	for chip in $PLACES; do
 		echo "-- $chip"
-		append=
+		append=${APPEND:-}
 		[ "$chip" != engine ] || append=$(in_service)
 		# shellcheck disable=SC2046 # words
-		run timeout 100 strata run --rm --network "${NETWORK:-none}" --memory 128M $(flags "$chip") "$@" \
+		run timeout 200 strata run --rm --network "${NETWORK:-none}" --memory 128M $(flags "$chip") "$@" \
 			--append "$append" --kernel "$PROGRAMS/guest_$program"
 		echo "$output"
 		[ "$status" = 1 ]
@@ -62,7 +62,7 @@ by_hand() {
 	id=$(printf '%064d' 1)
 	echo "{\"id\":\"$id\",\"name\":\"t\",\"args\":[\"x\"],$(members "$2"),\"memory_bytes\":67108864," \
 		"\"kernel\":\"$PROGRAMS/guest_$1\",$3}}" >"$SCRATCH/spec.json"
-	timeout 100 "$(dirname "$STRATA_BIN")/strata-vmm" "$SCRATCH/spec.json"
+	timeout 200 "$(dirname "$STRATA_BIN")/strata-vmm" "$SCRATCH/spec.json"
 }
 
 # passed FILE: what a guest said there is that all is well
@@ -92,6 +92,12 @@ in_service() {
 
 @test "clocks" {
 	guest clocks
+}
+
+# On KVM they are the CPU's, or KVM's emulator's.
+@test "task switches" {
+	PLACES="software interpreted" APPEND=all=1
+	guest tasks
 }
 
 @test "the PCI bus" {
@@ -163,7 +169,7 @@ in_service() {
 		by_hand vsock "$chip" '"agent":true,"console":true,"append":"listen_port=7 listen_bytes=100000"' \
 			</dev/null 2>"$SCRATCH/said" 3>&- 5<"$SCRATCH/machine" &
 		PEER=$!
-		timeout 60 "$(dirname "$STRATA_BIN")/tests/vsock_peer" "$SCRATCH/machine/vsock" 7 100000
+		timeout 200 "$(dirname "$STRATA_BIN")/tests/vsock_peer" "$SCRATCH/machine/vsock" 7 100000
 		status=0
 		wait "$PEER" || status=$?
 		PEER=

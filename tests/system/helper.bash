@@ -10,6 +10,18 @@
 # strata_setup_file and strata_teardown_file from it.
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+WAIT_SECONDS=100
+# shellcheck source=tests/wait_until.bash
+source "$REPO/tests/wait_until.bash"
+
+# A test that fails says what it compared; in what `run` and $() take there is nothing of it.
+function [
+{
+	builtin [ "$@" && return 0 # without a number, below a trap, it is the status of what was before that
+	local status=$?
+	[[ $BASH_SUBSHELL -gt 0 ]] || echo "not so: [ ${*@Q}" >&2
+	return "$status"
+}
 
 strata_setup_file()
 {
@@ -52,14 +64,17 @@ strata_hierarchies()
 # The first file imports, the others copy what it made.
 strata_demo_image()
 {
+	mkdir -p "$STRATA_TEST_SHARED"
+	exec 9>"$STRATA_TEST_SHARED/lock"
+	flock 9 # files of tests run side by side
 	if [ ! -d "$STRATA_TEST_SHARED/root" ]; then
-		mkdir -p "$STRATA_TEST_SHARED"
 		rm -rf "$DEMO_ROOTFS" "$STRATA_TEST_SHARED/new"
 		"$REPO/tools/demo-image" "$DEMO_ROOTFS"
 		"$STRATA_BIN" --root "$STRATA_TEST_SHARED/new" --run-root "$STRATA_TEST_SHARED/run" \
 			image import "$DEMO_ROOTFS" demo
 		mv "$STRATA_TEST_SHARED/new" "$STRATA_TEST_SHARED/root"
 	fi
+	exec 9>&-
 	cp -a "$STRATA_TEST_SHARED/root" "$STRATA_ROOT"
 }
 
@@ -73,17 +88,17 @@ strata_remove_all()
 	strata network rm bridge >/dev/null 2>&1 || true
 }
 
-# What was there before may go: only what came and stayed is a leak. Dying processes get 3 seconds.
+# What was there before may go: only what came and stayed is a leak. Dying processes get 30 seconds.
 strata_leaks()
 {
-	local tries
-	for tries in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do
+	local end=$((SECONDS + 30))
+	while :; do
 		"$REPO/tools/leaks" >"$SCRATCH/after"
 		comm -13 "$SCRATCH/before" "$SCRATCH/after" >"$SCRATCH/leaks"
 		[ -s "$SCRATCH/leaks" ] || return 0
-		[ "$tries" = 15 ] || sleep 0.2
+		((SECONDS <= end)) || return 1
+		sleep 0.2
 	done
-	return 1
 }
 
 strata_teardown_file()
@@ -108,18 +123,6 @@ setup_file()
 teardown_file()
 {
 	strata_teardown_file
-}
-
-# wait_until COMMAND...: until it succeeds, 10 seconds at most. For events there is nothing to wait on.
-wait_until()
-{
-	local tries
-	for ((tries = 0; tries < 200; tries++)); do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.05
-	done
-	echo "still not so after 10 s: $*" >&2
-	return 1
 }
 
 # one_line_error PATTERN: what `run` saw is a failure with exactly one line, "error: ...", that matches.

@@ -32,7 +32,7 @@ refused()
 	local pattern=$1 before
 	shift
 	before=$(kept)
-	run timeout 20 strata run --rm --virt hybrid --network none --kernel "$RESET" "$@" </dev/null
+	run timeout 100 strata run --rm --virt hybrid --network none --kernel "$RESET" "$@" </dev/null
 	[ "$status" = 125 ] || { echo "status $status for $*: $output" >&2; return 1; }
 	one_line_error "$pattern"
 	[ "$(kept)" = "$before" ] || { echo "kept: $(kept)" >&2; return 1; }
@@ -177,8 +177,8 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 
 @test "flags that a virtual machine has not" {
 	refused '--device is not for' --device /dev/null
-	refused 'bind mount is not for' -v /tmp:/x
-	refused 'bind mount is not for' --mount type=bind,src=/tmp,dst=/x
+	refused '--volume, --mount or --tmpfs is not for' -v /tmp:/x
+	refused '--volume, --mount or --tmpfs is not for' --mount type=bind,src=/tmp,dst=/x
 	refused '--tmpfs is not for' --tmpfs /x
 	refused '--tmpfs is not for' -v data:/x
 	[ -z "$(strata volume list -q)" ]
@@ -196,9 +196,9 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 	refused '--time-offset is not for' --time-offset boottime=1
 	refused '--stop-signal USR1: a kernel alone' --stop-signal USR1
 	refused 'nothing can be reached' -p 80:80
-	run strata run --rm --virt hybrid -v /tmp:/x demo true
+	run strata run --rm --virt hybrid --mount type=bind,src=/tmp,dst=/x,bind-propagation=rshared demo true
 	[ "$status" = 125 ]
-	one_line_error 'a bind mount is not for a virtual machine'
+	one_line_error "a bind's propagation is not for a virtual machine"
 	run strata run --rm --virt os-level --kernel "$RESET"
 	[ "$status" = 125 ]
 	one_line_error '--virt os-level has no virtual machine'
@@ -282,7 +282,7 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 		case $(readlink "$fd") in
 		anon_inode:kvm-vm | anon_inode:kvm-vcpu:[01] | anon_inode:kvm-vcpu-stats:[01] | /dev/kvm | "/memfd:guest-ram (deleted)") ;;
 		anon_inode:\[event*\] | anon_inode:\[timerfd\] | anon_inode:\[signalfd\] | anon_inode:\[io_uring\]) ;;
-		"$SCRATCH/sealed" | */exits.ask | /dev/null | /dev/urandom | pipe:*) ;;
+		"$SCRATCH/sealed" | */exits.ask | */memory.ask | /dev/null | /dev/urandom | pipe:*) ;;
 		*) echo "unexpected: $(ls -l "$fd")" >&2; return 1 ;;
 		esac
 	done
@@ -305,8 +305,8 @@ time.sleep(60)' >port 3>&- &
 	kill "$pid"
 }
 
-# Its request is on the way.
-connected() { find "/proc/$1/fd" -lname 'socket:*' | grep -q .; }
+# It has been answered: it waits for signals, too.
+connected() { find "/proc/$1/fd" -lname '*signalfd*' | grep -q .; }
 
 @test "attach gets its end" {
 	up w -i
@@ -417,13 +417,13 @@ dead() { [ "$(state "$1" .status)" != '"running"' ]; }
 
 @test "streams that end early" {
 	local flags=(--rm --virt hybrid --network none --memory 64M --kernel "$RESET")
-	[ "$(echo x | timeout 20 strata run -i "${flags[@]}")" = x ]
-	[ "$(timeout 20 strata run -i "${flags[@]}" </dev/null)" = x ]
-	[ "$(timeout 20 strata run -i "${flags[@]}" <&-)" = x ]
-	[ "$(timeout 20 strata run "${flags[@]}" | head -c1)" = x ]
-	timeout 20 strata run "${flags[@]}" >&- 2>/dev/null || true
-	timeout 20 strata run "${flags[@]}" >/dev/full 2>/dev/null || true
-	[ "$(head -c 1M /dev/zero | timeout 20 strata run -i "${flags[@]}")" = x ]
+	[ "$(echo x | timeout 100 strata run -i "${flags[@]}")" = x ]
+	[ "$(timeout 100 strata run -i "${flags[@]}" </dev/null)" = x ]
+	[ "$(timeout 100 strata run -i "${flags[@]}" <&-)" = x ]
+	[ "$(timeout 100 strata run "${flags[@]}" | head -c1)" = x ]
+	timeout 100 strata run "${flags[@]}" >&- 2>/dev/null || true
+	timeout 100 strata run "${flags[@]}" >/dev/full 2>/dev/null || true
+	[ "$(head -c 1M /dev/zero | timeout 100 strata run -i "${flags[@]}")" = x ]
 	nothing_kept
 }
 
@@ -438,8 +438,8 @@ killed_at()
 			strata run -d "${machine[@]}" >step 2>step.err </dev/null || status=$?
 		[ "$status" -le 1 ] || { echo "step $n: $(cat step step.err)" >&2; return 1; }
 		cat step
-		timeout 20 strata ps -a >/dev/null
-		timeout 20 strata rm -f k >/dev/null 2>&1 || true
+		timeout 100 strata ps -a >/dev/null
+		timeout 100 strata rm -f k >/dev/null 2>&1 || true
 		nothing_kept || { echo "step $n: $(cat step step.err)" >&2; return 1; }
 		wait_until no_machine || { echo "step $n: $(cat step); a machine is left" >&2; return 1; }
 		[ "$status" -eq 0 ] || break

@@ -10,7 +10,7 @@ setup_file() {
 }
 
 works() {
-	[ "$(timeout 30 strata run --rm --network none "$1" /bin/echo "from $1")" = "from $1" ]
+	[ "$(timeout 100 strata run --rm --network none "$1" /bin/echo "from $1")" = "from $1" ]
 }
 
 id_of() {
@@ -71,8 +71,8 @@ id_of() {
 	strata image import -q "$SCRATCH/saved.tar" >/dev/null
 	local name
 	for name in u:layout u:oci made:one; do
-		[ "$(timeout 30 strata run --rm --network none $name)" = hello ]
-		[ "$(timeout 30 strata run --rm --network none --entrypoint sh $name -c 'echo $WHO')" = umoci ]
+		[ "$(timeout 100 strata run --rm --network none $name)" = hello ]
+		[ "$(timeout 100 strata run --rm --network none --entrypoint sh $name -c 'echo $WHO')" = umoci ]
 	done
 	strata image pull "oci:$layout:demo" >/dev/null 2>&1 || true # forms of pull are skopeo's
 	strata image export -o "$SCRATCH/ours.tar" demo
@@ -119,7 +119,7 @@ id_of() {
 	mkfifo "$tree/k/fifo"
 	truncate -s 100M "$tree/k/sparse"
 	strata image import -q "$tree" kinds >/dev/null
-	run timeout 30 strata run --rm --network none kinds sh -c \
+	run timeout 100 strata run --rm --network none kinds sh -c \
 		'stat -c "%u %g %a %h" /k/file; readlink /k/soft; stat -c %F /k/fifo; stat -c %s /k/sparse; du -k /k/sparse | cut -f 1'
 	[ "${lines[0]}" = "12 34 4755 2" ]
 	[ "${lines[1]}" = file ]
@@ -151,7 +151,7 @@ id_of() {
 	strata image export --format oci-dir -o "$SCRATCH/tampered" demo
 	local layer
 	layer=$(find "$SCRATCH/tampered/blobs/sha256" -size +100k | head -n 1)
-	printf 'X' | dd of="$layer" bs=1 seek=60000 conv=notrunc status=none
+	printf 'none of it' | dd of="$layer" bs=1 seek=60000 conv=notrunc status=none
 	run strata --root "$SCRATCH/third" image import -q "$SCRATCH/tampered" bad
 	[ "$status" -eq 125 ]
 	one_line_error "digest|sha256|match"
@@ -188,7 +188,7 @@ id_of() {
 	END
 	run strata image import -q "$SCRATCH/arm" arm
 	if [ "$status" -eq 0 ]; then
-		run timeout 30 strata run --rm --network none arm true
+		run timeout 100 strata run --rm --network none arm true
 	fi
 	[ "$status" -eq 125 ]
 	one_line_error "arm64"

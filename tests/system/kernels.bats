@@ -28,7 +28,7 @@ make_deb() {
 		head -c 4096 /dev/zero
 	} >"$tree/boot/vmlinuz-$2"
 	printf 'kernel/%s.ko\n' virtio_pci virtio_blk virtio_net virtio_console virtio-rng virtio_balloon \
-		vmw_vsock_virtio_transport erofs overlay ext4 >"$tree/lib/modules/$2/modules.builtin"
+		vmw_vsock_virtio_transport erofs overlay ext4 virtiofs >"$tree/lib/modules/$2/modules.builtin"
 	dpkg-deb --root-owner-group -b "$tree" "$1" >/dev/null
 }
 

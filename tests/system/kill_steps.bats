@@ -17,7 +17,7 @@ setup_file()
 whole()
 {
 	local status=0
-	timeout 20 "$@" >"$SCRATCH/out" 2>"$SCRATCH/err" </dev/null || status=$?
+	timeout 100 "$@" >"$SCRATCH/out" 2>"$SCRATCH/err" </dev/null || status=$?
 	[ "$status" -ne 124 ] || { echo "hangs: $*" >&2; return 1; }
 	[ "$status" -lt 128 ] || { echo "died of signal $((status - 128)): $*" >&2; return 1; }
 	[ "$status" -eq 0 ] || [ "$(grep -c '^error: ' "$SCRATCH/err")" = 1 ] ||

@@ -3,6 +3,12 @@
 # create, start, attach, stop, kill, pause, wait, rename, rm, inspect, top, stats, events.
 load helper
 
+# What a test that failed left would have the name of the next one's.
+teardown()
+{
+	[ -n "${BATS_TEST_COMPLETED:-}" ] || strata_remove_all
+}
+
 SLEEPER='trap "echo term; exit 5" TERM; trap "echo usr1" USR1; echo up; while :; do sleep 0.05; done'
 
 status_of() {
@@ -28,6 +34,26 @@ said() {
 	[ "$(strata cp a:/count - | tar -xOf - | wc -l)" -eq 2 ]
 	strata rm a
 	run strata inspect a
+	[ "$status" -ne 0 ]
+}
+
+# It "was running" for whoever was told of its end while another command had it in hand, to record just that.
+@test "one that has ended has ended, recorded or not" {
+	local id removed
+	up e demo sh -c 'while [ ! -e /go ]; do sleep 0.01; done; exit 4'
+	id=$(strata inspect e | jq -r '.[0].id')
+	exec 8<"$STRATA_ROOT/instances/$id"
+	flock 8
+	strata exec e touch /go
+	wait_until grep -q '^ended ' "$STRATA_RUN/instances/$id/status"
+	[ "$(status_of e)" = exited ]
+	[ "$(strata wait e)" = 4 ]
+	strata rm e 8<&- 3>&- & # it waits for the lock, as what the monitor runs does
+	removed=$!
+	flock -u 8
+	exec 8<&-
+	wait "$removed"
+	run strata inspect e
 	[ "$status" -ne 0 ]
 }
 
@@ -65,12 +91,12 @@ said() {
 	[ "$(strata inspect a | jq '.[0].state.exit_code')" -eq 137 ]
 	run strata kill a
 	[ "$status" -ne 0 ]
-	one_line_error "not running"
+	one_line_error "not running .exited.: .strata start a. starts it"
 	strata rm a
 }
 
 @test "pause stops it, resume lets it go on" {
-	up a demo sh -c 'i=0; while :; do i=$((i + 1)); echo $i >/n; done'
+	up a demo sh -c 'i=0; while :; do i=$((i + 1)); echo $i >>/n; done'
 	wait_until strata exec a test -s /n
 	strata pause a
 	[ "$(status_of a)" = paused ]
@@ -92,7 +118,7 @@ said() {
 	strata create --name a --network none demo sh -c 'exit 1' >/dev/null
 	strata create --name b --network none -i demo sh -c 'cat; exit 2' >/dev/null
 	strata start b
-	timeout 30 strata wait b >"$SCRATCH/waited" &
+	timeout 100 strata wait b >"$SCRATCH/waited" &
 	local pid=$!
 	strata kill b
 	wait "$pid"
@@ -108,7 +134,7 @@ said() {
 		'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done' <"$SCRATCH/input" >"$SCRATCH/deaf" &
 	local pid=$!
 	wait_until grep -q ready "$SCRATCH/deaf"
-	timeout 20 strata stop -t 10 deaf
+	timeout 100 strata stop -t 10 deaf
 	local status=0
 	wait "$pid" || status=$?
 	[ "$status" -eq 9 ]
@@ -130,10 +156,11 @@ said() {
 }
 
 @test "rename: the new name finds it, the old does not, a taken one is refused" {
-	up a demo sleep 1000
-	strata rename a b
+	# No hexadecimal digit: one id in sixteen begins with it.
+	up old demo sleep 1000
+	strata rename old b
 	[ "$(strata exec b echo in)" = in ]
-	run strata inspect a
+	run strata inspect old
 	[ "$status" -ne 0 ]
 	strata create --name c --network none demo true >/dev/null
 	[ "$(strata events --since 1h --no-follow -f json | jq -rs 'map(select(.action == "rename")) | last | .name')" = b ]
@@ -166,7 +193,7 @@ said() {
 
 @test "attach gets what is said from then on, and the end" {
 	up a -i demo sh -c 'read x; echo "got $x"; exit 8'
-	run timeout 30 sh -c 'echo word | strata attach a'
+	run timeout 100 sh -c 'echo word | strata attach a'
 	[ "$status" -eq 8 ]
 	[ "$output" = "got word" ]
 	run strata attach a
@@ -217,7 +244,7 @@ said() {
 }
 
 @test "events follows" {
-	timeout 30 strata events -f json >"$SCRATCH/follow" &
+	timeout 100 strata events -f json >"$SCRATCH/follow" &
 	local pid=$!
 	# Nothing tells when it listens: make events until it has seen one.
 	seen() { strata run --rm --network none demo true; grep -q destroy "$SCRATCH/follow"; }
@@ -256,4 +283,87 @@ said() {
 	[ "$(status_of two)" = running ]
 	[ "$(strata top -f json two | jq length)" -eq 1 ]
 	strata rm -f two
+}
+
+@test "attach to one that ends before it is heard says that it does not run" {
+	command -v strace >/dev/null || skip "needs strace"
+	local call
+	strata create --network none --name late demo sleep 1000 >/dev/null
+	# It ends before attach has connected, before it has asked, and before it has its answer.
+	for call in connect sendmsg recvmsg; do
+		strata start late >/dev/null
+		timeout -s KILL 60 strace -f -o /dev/null -e trace=$call -e inject=$call:delay_enter=700000:when=1 \
+			strata attach late </dev/null >"$SCRATCH/late" 2>&1 3>&- &
+		attach=$!
+		strata kill late >/dev/null
+		status=0
+		wait "$attach" || status=$?
+		# Where it was heard in time it saw the end.
+		[ "$status" = 137 ] || grep -q "^error: late is not running" "$SCRATCH/late"
+	done
+	strata rm -f late
+}
+
+@test "more commands than a monitor has places for: stop and kill are heard, and whoever waits sees the end" {
+	local i pids=() all=()
+	strata run -d --network none --name crowded demo sleep 1000 >/dev/null
+	for ((i = 0; i < 40; i++)); do
+		strata wait crowded >"$SCRATCH/waited.$i" 3>&- &
+		pids+=($!)
+	done
+	# Those who say nothing, and those who attach and do not read.
+	python3 - "$STRATA_RUN"/instances/*/sock 3>&- <<'P' >"$SCRATCH/crowd" &
+import socket, sys, time
+held = []
+for i in range(400):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    s.connect(sys.argv[1])
+    try:
+        if i % 5 == 0:
+            s.send(b"a")
+        elif i % 5 == 1:
+            s.send(b"\xff" * 60000)
+    except OSError:
+        pass
+    held.append(s)
+print("there", flush=True)
+time.sleep(1000)
+P
+	crowd=$!
+	wait_until grep -q there "$SCRATCH/crowd"
+	[ "$(strata exec crowded echo in)" = in ]
+	strata stop -t 0 crowded
+	[ "$(strata inspect crowded | jq -r '.[0].state.status')" = exited ]
+	for i in "${pids[@]}"; do wait "$i"; done
+	cat "$SCRATCH"/waited.* | sort -u >"$SCRATCH/waited"
+	[ "$(cat "$SCRATCH/waited")" = 137 ]
+	strata start crowded
+	kill "$crowd"
+	wait "$crowd" || true
+	for ((i = 0; i < 40; i++)); do
+		strata wait crowded >/dev/null 3>&- &
+		all+=($!)
+	done
+	strata rm -f crowded >/dev/null
+	for i in "${all[@]}"; do wait "$i" || true; done
+	run strata inspect crowded
+	[ "$status" -ne 0 ]
+}
+
+@test "rm -f removes one that another command starts, pauses or resumes at that moment" {
+	local i what other
+	for ((i = 0; i < 15; i++)); do
+		for what in 'stop -t 0 gone:start gone' 'pause gone:resume gone' 'exec gone true:pause gone'; do
+			strata run -d --network none --name gone demo sleep 1000 >/dev/null
+			# shellcheck disable=SC2086 # its words
+			strata ${what%:*} >/dev/null
+			# shellcheck disable=SC2086
+			strata ${what#*:} >/dev/null 2>&1 3>&- &
+			other=$!
+			strata rm -f gone >/dev/null
+			wait "$other" || true
+			run strata inspect gone
+			[ "$status" -ne 0 ]
+		done
+	done
 }

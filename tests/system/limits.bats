@@ -4,7 +4,7 @@
 load helper
 
 in_demo() {
-	timeout 30 strata run --rm --network none "$@"
+	timeout 100 strata run --rm --network none "$@"
 }
 
 # cg NAME...: the first of these files that the instance's cgroup has
@@ -43,7 +43,7 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 
 @test "--pids-limit stops a fork bomb" {
 	[ "$(in_demo --pids-limit 33 demo sh -c "$CG cg pids.max")" = 33 ]
-	run in_demo --pids-limit 5 demo sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; echo all'
+	run in_demo --pids-limit 5 demo sh -c 'for i in 1 2 3 4 5 6 7 8; do sleep 100 & done; echo all'
 	[ "$status" -ne 0 ]
 	[[ $output == *"can't fork"* ]]
 	[[ $output != *all* ]]

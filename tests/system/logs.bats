@@ -41,13 +41,13 @@ setup_file() {
 
 @test "-f goes on until the end, and ends with it" {
 	strata run -d -i --name talk --network none demo sh -c 'echo first; read x; echo "then $x"' >/dev/null
-	timeout 30 strata logs -f talk >"$SCRATCH/follow" &
+	timeout 100 strata logs -f talk >"$SCRATCH/follow" &
 	local pid=$!
 	wait_until grep -q first "$SCRATCH/follow"
-	echo more | timeout 30 strata attach talk
+	echo more | timeout 100 strata attach talk
 	wait "$pid"
 	[ "$(cat "$SCRATCH/follow")" = $'first\nthen more' ]
-	[ "$(timeout 30 strata logs -f talk)" = $'first\nthen more' ]
+	[ "$(timeout 100 strata logs -f talk)" = $'first\nthen more' ]
 	strata rm talk
 }
 
@@ -82,7 +82,7 @@ setup_file() {
 }
 
 @test "logs into head ends quietly" {
-	run bash -c 'timeout 30 strata logs ten 2>/dev/null | head -n 1'
+	run bash -c 'timeout 100 strata logs ten 2>/dev/null | head -n 1'
 	[ "$status" -eq 0 ]
 	[ "$output" = "line 1" ]
 }

@@ -48,6 +48,9 @@ monitor_fds()
 	find "/proc/$(strata inspect many1 | jq '[.. | .monitor_pid? // empty][0]')/fd" -mindepth 1 | wc -l
 }
 
+# What a command that has ended was heard by may be open for a moment yet.
+no_more_fds() { [ "$(monitor_fds)" -le "$1" ]; }
+
 @test "without a network: started eight at a time, listed, removed" {
 	many_started none
 	many_listed
@@ -83,6 +86,6 @@ monitor_fds()
 		strata logs many1
 	done
 	strata stats --no-stream many1
-	[ "$(monitor_fds)" -eq "$before" ]
+	wait_until no_more_fds "$before"
 	strata rm -f many1
 }

@@ -47,17 +47,17 @@ web() {
 }
 
 get() {
-	timeout 10 curl -s -f -m 5 "$1"
+	timeout 60 curl -s -f -m 50 "$1"
 }
 
 outside() {
-	timeout 10 ip netns exec "$OUTSIDE" "$@"
+	timeout 60 ip netns exec "$OUTSIDE" "$@"
 }
 
-# asks INSTANCE HOST [PORT]: by nc, as the wget of a static busybox may crash where it resolves a name
+# asks INSTANCE HOST [PORT]: PATIENCE seconds long, by nc, as the wget of a static busybox may crash where it resolves a name
 asks() {
-	timeout 20 strata exec "$1" sh -c \
-		'printf "GET / HTTP/1.0\r\n\r\n" | nc -w 3 "$1" "$2" | tail -n 1 | grep .' sh "$2" "${3:-80}"
+	timeout 100 strata exec "$1" sh -c \
+		'printf "GET / HTTP/1.0\r\n\r\n" | nc -w "$3" "$1" "$2" | tail -n 1 | grep .' sh "$2" "${3:-80}" "${PATIENCE:-30}"
 }
 
 address() {
@@ -69,7 +69,7 @@ address() {
 	wait_until get http://127.0.0.1:8080/
 	[ "$(get http://127.0.0.1:8080/)" = hello ]
 	[ "$(get http://192.0.2.1:8080/)" = hello ]
-	[ "$(outside curl -s -f -m 5 http://192.0.2.1:8080/)" = hello ]
+	[ "$(outside curl -s -f -m 50 http://192.0.2.1:8080/)" = hello ]
 	strata run -d --name b demo sleep 1000 >/dev/null
 	[ "$(asks b 192.0.2.1 8080)" = hello ]
 	[ "$(asks b "$(address a)")" = hello ]
@@ -97,11 +97,11 @@ while True:
     data, whence = s.recvfrom(100)
     s.sendto(data, whence)' 3>&- &
 	local pid=$!
-	timeout 30 ip netns exec "$OUTSIDE" python3 -c '
+	timeout 100 ip netns exec "$OUTSIDE" python3 -c '
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(0.2)
-for attempt in range(50):
+for attempt in range(400):
     s.sendto(b"ping", ("192.0.2.1", 5353))
     try:
         assert s.recv(10) == b"ping"
@@ -134,7 +134,7 @@ else:
 	wait_until get http://127.0.0.1:8082/
 	python3 - <<-'END' 3>&- &
 		import socket, time
-		s = socket.socket(); s.bind(("0.0.0.0", 8083)); s.listen(); time.sleep(20)
+		s = socket.socket(); s.bind(("0.0.0.0", 8083)); s.listen(); time.sleep(100)
 	END
 	local pid=$!
 	wait_until sh -c 'ss -ltn | grep -q :8083'
@@ -154,7 +154,7 @@ else:
 	[ "$(asks two one)" = first ]
 	strata rename two three
 	[ "$(asks one three)" = second ]
-	run asks one two
+	PATIENCE=3 run asks one two
 	[ "$status" -ne 0 ]
 	strata rm -f one three
 	strata network rm apps
@@ -166,9 +166,9 @@ else:
 	web a hidden --network left
 	strata run -d --name b --network right demo sleep 1000 >/dev/null
 	wait_until asks a 127.0.0.1
-	run asks b "$(address a)"
+	PATIENCE=3 run asks b "$(address a)"
 	[ "$status" -ne 0 ]
-	run asks b a
+	PATIENCE=3 run asks b a
 	[ "$status" -ne 0 ]
 	run strata network rm left
 	[ "$status" -eq 125 ]
@@ -192,13 +192,13 @@ else:
 }
 
 @test "the way out is there, with the host's address" {
-	run timeout 20 strata run --rm demo ping -c 1 -W 5 192.0.2.2
+	run timeout 100 strata run --rm demo ping -c 1 -W 50 192.0.2.2
 	[ "$status" -eq 0 ] || [[ $output == *"denied"* ]]
 }
 
 @test "none has a loopback only; host has the host's" {
 	[ "$(strata run --rm --network none demo sh -c 'ip -o link | wc -l')" -eq 1 ]
-	strata run --rm --network none demo ping -c 1 -W 2 127.0.0.1
+	strata run --rm --network none demo ping -c 1 -W 50 127.0.0.1
 	[ "$(strata run --rm --network host demo readlink /proc/self/ns/net)" = "$(readlink /proc/self/ns/net)" ]
 	[ "$(strata run --rm --network host demo hostname)" = "$(hostname)" ]
 }

@@ -14,7 +14,7 @@ setup()
 in_bundle()
 {
 	config "$@"
-	timeout 30 "$OCI_BIN" --root "$OCI_ROOT" run -b "$B" box
+	timeout 100 "$OCI_BIN" --root "$OCI_ROOT" run -b "$B" box
 }
 
 status_of()
@@ -55,7 +55,8 @@ is()
 	oci start box
 	is box running
 	wait_until grep -q started "$SCRATCH/out"
-	[ "$(tr '\0' ' ' <"/proc/$pid/cmdline")" = "sleep 1000 " ]
+	sleeps() { [ "$(tr '\0' ' ' <"/proc/$pid/cmdline")" = "sleep 1000 " ]; } # the shell that said so becomes it
+	wait_until sleeps
 	run oci start box
 	one_line_error "cannot be started: it is running"
 	run oci delete box
@@ -87,6 +88,22 @@ is()
 	wait_until grep -q started "$SCRATCH/out"
 	[ "$(grep -c started "$SCRATCH/out")" -eq 1 ]
 	oci delete --force box
+}
+
+@test "a configuration without a process: it is made, others run in it, and it is not started" {
+	config 'del(.process)' unused
+	run oci run -b "$B" box
+	one_line_error "process is missing: what is it to run"
+	oci create -b "$B" box </dev/null >"$SCRATCH/out" 2>&1
+	is box created
+	run oci start box
+	one_line_error "cannot be started: its configuration has no process"
+	is box created
+	echo '{"args": ["/bin/sh", "-c", "id -u; pwd"], "cwd": "/tmp", "env": ["PATH=/bin"]}' >"$SCRATCH/process.json"
+	[ "$(oci exec --process "$SCRATCH/process.json" box)" = "0
+/tmp" ]
+	oci delete box
+	[ -z "$(ls "$OCI_ROOT")" ]
 }
 
 @test "delete takes one that was never started; a name is taken once" {
@@ -165,7 +182,8 @@ is()
 	[ -z "$(ls "$OCI_ROOT")" ]
 	python3 - "$SCRATCH/tty" >"$SCRATCH/said" <<'P' &
 import array, os, socket, sys
-s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + ".new"); s.listen(1)
+os.rename(sys.argv[1] + ".new", sys.argv[1])  # it is there once it listens
 c = s.accept()[0]
 data, ancillary, _, _ = c.recvmsg(64, socket.CMSG_SPACE(4))
 fd = array.array("i", ancillary[0][2])[0]
@@ -188,7 +206,7 @@ P
 	grep -q '^/dev/pts/0' "$SCRATCH/said"
 	wait_until is box stopped
 	oci delete box
-	run timeout 30 script -qec "$OCI_BIN --root $OCI_ROOT run -b $B box" /dev/null
+	run timeout 100 script -qec "$OCI_BIN --root $OCI_ROOT run -b $B box" /dev/null
 	[ "$status" -eq 3 ]
 	[[ $output == *"/dev/pts/0"* ]]
 }
@@ -280,6 +298,24 @@ P
 	[[ $output != *wrote* ]]
 }
 
+@test "devices: in their order, all but one of what is allowed, by what is asked of it" {
+	tried='for d in tun fuse; do { true 3</dev/$d; } 2>/dev/null && echo "$d r"; { true 3>/dev/$d; } 2>/dev/null && echo "$d w";
+		{ true 3<>/dev/$d; } 2>/dev/null && echo "$d rw"; done; true'
+	nodes='.linux.devices = [{path: "/dev/tun", type: "c", major: 10, minor: 200}, {path: "/dev/fuse", type: "c", major: 10, minor: 229}]'
+	while IFS='#' read -r rules words; do
+		run in_bundle "$nodes | .linux.resources.devices = $rules" sh -c "$tried"
+		[ "$status" -eq 0 ]
+		[ "$(echo "$output" | tr '\n' ' ')" = "$words" ] || { echo "$rules: $output"; false; }
+	done <<-'END'
+		[{allow: false}, {allow: true, type: "c", major: 10}, {allow: false, type: "c", major: 10, minor: 200}]#fuse r fuse w fuse rw 
+		[{allow: true}, {allow: false, type: "c", major: 10, minor: 229}]#tun r tun w tun rw 
+		[{allow: true}, {allow: false, minor: 229, access: "w"}]#tun r tun w tun rw fuse r 
+		[{allow: false}, {allow: true, type: "c", major: 10}, {allow: false, type: "c", minor: 200, access: "rw"}, {allow: true, type: "c", major: 10, minor: 200, access: "r"}]#tun r fuse r fuse w fuse rw 
+		[{allow: false}, {allow: true, type: "c", minor: 200}]#tun r tun w tun rw 
+		[{allow: false}, {allow: true, type: "b", major: 10}, {allow: false, type: "b", major: 10, minor: 200}]# 
+	END
+}
+
 @test "process: user, groups, umask, capabilities, limits, directory, no new privileges" {
 	[ "$(in_bundle '.process.user = {uid: 1000, gid: 1000, additionalGids: [5, 6], umask: 63}' sh -c 'id -u; id -G; umask')" = "1000
 1000 5 6
@@ -339,6 +375,11 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	oci update --memory 48m --pids-limit 45 --cpu-share 512 box
 	[ "$(oci exec box cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max | tr '\n' ' ')" = "50331648 45 " ] ||
 		[ "$(oci exec box cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max | tr '\n' ' ')" = "50331648 45 " ]
+	# What is lifted takes the limit on swap with it: version 1 has no memory above the total.
+	oci update --memory 48m --memory-swap 96m box
+	oci update --memory -1 --pids-limit -1 box
+	lifted=$(oci exec box sh -c "$CG cg pids.max; cg memory.max memory.limit_in_bytes")
+	[[ $lifted == $'max\nmax' || $lifted == $'max\n9223372036854'* ]]
 	run oci update --memory lots box
 	one_line_error "memory"
 	run oci update box
@@ -359,8 +400,6 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	find /sys/fs/cgroup -maxdepth 3 -type d -name strata-test -exec rmdir {} + 2>/dev/null || true
 	run in_bundle '.linux.cgroupsPath = "system.slice:a:b"' true
 	one_line_error "systemd's form"
-	run oci --systemd-cgroup create -b "$B" box
-	one_line_error "cgroupfs driver"
 }
 
 @test "seccomp: the profile of the configuration holds, in exec too; what we cannot do is refused" {
@@ -398,6 +437,30 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 	wait_until is box stopped
 	oci delete box
 	[ "$(tr '\n' ' ' <"$SCRATCH/hooks")" = "prestart createRuntime createContainer poststart poststop " ]
+}
+
+@test "a startContainer hook may what the container may: the image chose the program" {
+	run in_bundle '.process.user = {uid: 1000, gid: 1000, additionalGids: [7]} | .process.capabilities[] = ["CAP_KILL"]
+		| .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "{ id -u; id -G; grep -E \"Cap(Eff|Bnd|Inh)|NoNew\" /proc/self/status; } >/dev/shm/hook"]}]' \
+		cat /dev/shm/hook
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = 1000 ]
+	[ "${lines[1]}" = "1000 7" ]
+	[[ $output == *"CapBnd:"*"0000000000000020"* ]]
+	[[ $output == *"NoNewPrivs:"*1* ]]
+	[[ $output != *"3fffff"* ]]
+}
+
+@test "a startContainer hook has the container's filter, also where somebody outside answers it" {
+	local nnp action
+	for nnp in true false; do
+		for action in SCMP_ACT_ERRNO SCMP_ACT_NOTIFY; do
+			run in_bundle '.process.noNewPrivileges = '$nnp' | .linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW",
+				listenerPath: "'"$SCRATCH"'/nobody", syscalls: [{names: ["mkdir"], action: "'$action'"}]}
+				| .hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "mkdir /dev/shm/x && exit 3; exit 4"]}]' true
+			one_line_error "startContainer: hook /bin/sh: exit status 4"
+		done
+	done
 }
 
 @test "hooks that fail, hang and flood: the container is not made, and nothing is left" {
@@ -524,6 +587,17 @@ CASES
 	run bash -c 'for ((i = 4; i < 100; i++)); do eval "exec $i>&-"; done; exec 3</dev/null "$1" --root "$2" run -b "$3" --preserve-fds 40 box' \
 		x "$OCI_BIN" "$OCI_ROOT" "$B"
 	[ "$output" = "0 1 2 3 4 " ]
+}
+
+@test "LISTEN_FDS that were another process's: what has their numbers now stays outside" {
+	config . sh -c 'echo "${LISTEN_FDS-none}"; ls -l /proc/self/fd'
+	run bash -c 'exec 3</etc; LISTEN_FDS=1 LISTEN_PID=1 exec "$1" --root "$2" run -b "$3" box' x "$OCI_BIN" "$OCI_ROOT" "$B"
+	[ "$status" -eq 0 ]
+	[ "${lines[0]}" = none ]
+	[[ $output != *" /etc"* ]]
+	run bash -c 'exec 3</etc; LISTEN_FDS=1 LISTEN_PID=$BASHPID exec "$1" --root "$2" run -b "$3" box' x "$OCI_BIN" "$OCI_ROOT" "$B"
+	[ "${lines[0]}" = 1 ]
+	[[ $output == *" 3 -> "* ]]
 }
 
 @test "LISTEN_FDS: the sockets go in, with the number of the process that is to take them" {

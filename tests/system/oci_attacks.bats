@@ -21,7 +21,7 @@ teardown()
 in_bundle()
 {
 	config "$@"
-	timeout -s KILL 30 "$OCI_BIN" --root "$OCI_ROOT" run -b "$B" box
+	timeout -s KILL 100 "$OCI_BIN" --root "$OCI_ROOT" run -b "$B" box
 }
 
 evil_image()
@@ -56,6 +56,57 @@ evil_image()
 	[ "$(stat -c %u "/proc/$pid/fd")" = 100000 ]
 	run oci exec box sh -c 'ls -l /proc/self/fd 2>/dev/null | grep -c " /$"'
 	[ "$output" = 0 ]
+}
+
+@test "exec: who comes in shows nobody inside the host's mounts, at no moment" {
+	command -v strace >/dev/null || skip "needs strace"
+	mkdir -p "$SCRATCH/looks"
+	# Whoever turns up is looked at for as long as it is there.
+	config '.mounts += [{destination: "/mnt", type: "bind", source: "'"$SCRATCH/looks"'", options: ["bind", "rw"]}]' sh -c '
+		while :; do
+			for p in /proc/[0-9]*; do
+				case $p in /proc/1 | "/proc/$$") continue ;; esac
+				cat "$p/mountinfo" >/dev/shm/theirs 2>/dev/null && [ -s /dev/shm/theirs ] || continue
+				cmp -s /dev/shm/theirs /proc/1/mountinfo || cat /dev/shm/theirs >>/mnt/other
+				: >>/mnt/seen
+			done
+		done'
+	oci create -b "$B" box >/dev/null 2>&1 </dev/null
+	oci start box
+	come_in() { # slowly: it is there for a while before each step
+		strace -f -o /dev/null -e trace=setns,execve -e inject=setns,execve:delay_enter=200000 \
+			"$OCI_BIN" --root "$OCI_ROOT" exec box true </dev/null
+		[ -e "$SCRATCH/looks/seen" ]
+	}
+	wait_until come_in
+	[ ! -e "$SCRATCH/looks/other" ]
+	oci delete --force box
+	rm -rf "$SCRATCH/looks"
+}
+
+@test "exec: nobody comes into a container that run has not brought away from the host's root" {
+	config '.hooks.createContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo >'"$SCRATCH"'/there; exec cat <'"$SCRATCH"'/go"]}]' sleep 1000
+	rm -f "$SCRATCH/there"
+	mkfifo "$SCRATCH/go"
+	"$OCI_BIN" --root "$OCI_ROOT" run -b "$B" box </dev/null >"$SCRATCH/out" 2>&1 3>&- &
+	maker=$!
+	wait_until test -e "$SCRATCH/there"
+	run oci exec box cat "$SCRATCH/victim/file"
+	[[ $output != *secret* ]]
+	one_line_error "still being made, or whoever made it was killed"
+	# Nor where nobody makes it any more.
+	kill -9 "$maker"
+	wait "$maker" || true
+	run oci exec box cat "$SCRATCH/victim/file"
+	[[ $output != *secret* ]]
+	echo >"$SCRATCH/go"
+	oci delete --force box
+	"$OCI_BIN" --root "$OCI_ROOT" run -b "$B" box </dev/null >"$SCRATCH/out" 2>&1 3>&- &
+	echo >"$SCRATCH/go"
+	comes_in() { oci exec box true; }
+	wait_until comes_in
+	oci delete --force box
+	rm "$SCRATCH/go"
 }
 
 @test "CVE-2024-21626: no fd leads out, as a working directory neither" {
@@ -103,7 +154,7 @@ evil_image()
 	ln -sf /proc/sys/kernel/core_pattern "$IMAGE/dev/console"
 	config '.mounts |= map(select(.destination | startswith("/dev") | not)) | .process.terminal = true
 		| .mounts += [{destination: "/dev/pts", type: "devpts", source: "devpts", options: ["newinstance", "ptmxmode=0666"]}]' true
-	run timeout -s KILL 30 script -qec "$OCI_BIN --root $OCI_ROOT run -b $B box" /dev/null
+	run timeout -s KILL 100 script -qec "$OCI_BIN --root $OCI_ROOT run -b $B box" /dev/null
 	[[ $output == *"error: "* ]]
 }
 
@@ -139,4 +190,22 @@ evil_image()
 	run grep -E '@.*(strata|start)' /proc/net/unix
 	[ "$status" -eq 1 ]
 	[ "$(stat -c %a "$OCI_ROOT")" = 700 ]
+}
+
+@test "root of a user namespace remounts a read-only bind mount, and writes nothing" {
+	chmod 0755 "$B"
+	chmod 0777 "$SCRATCH/victim"
+	mkdir "$SCRATCH/victim/below"
+	mount -t tmpfs -o mode=1777 none "$SCRATCH/victim/below"
+	run in_bundle '.linux.namespaces += [{type: "user"}]
+		| .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .process.capabilities |= map_values(. + ["CAP_SYS_ADMIN"]) | del(.linux.seccomp)
+		| .mounts += [{destination: "/mnt", type: "bind", source: "'"$SCRATCH/victim"'", options: ["rbind", "rro"]}]' \
+		sh -c 'mount -o remount,bind,rw /mnt; touch /mnt/written; umount /mnt/below || echo stays; mount -o remount,bind,rw /mnt/below; touch /mnt/below/written; grep -c " /mnt" /proc/self/mountinfo'
+	umount "$SCRATCH/victim/below"
+	[[ $output == *stays* ]]
+	[ "${lines[-1]}" = 2 ]
+	[ "$(grep -c 'Read-only' <<<"$output")" = 2 ]
+	[ ! -e "$SCRATCH/victim/written" ]
 }

@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # strata-oci: the sections of a config.json that few containers have, and verbs that few managers call.
 # shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
+bats_require_minimum_version 1.5.0
 load helper
 load oci_helper
 
 setup()
 {
 	oci_setup
-	OCI=(timeout 30 "${OCI[@]}")
+	OCI=(timeout 100 "${OCI[@]}")
 }
 
 teardown()
@@ -73,14 +74,19 @@ USERNS='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{container
 	config '.process.selinuxLabel = "system_u:system_r:container_t:s0"' true
 	run oci run -b "$B" feat
 	one_line_error "process.selinuxLabel system_u:.*: this kernel does not run SELinux"
-	config '.linux.mountLabel = "system_u:object_r:container_file_t:s0"' true
-	run oci run -b "$B" feat
-	one_line_error "linux.mountLabel system_u:.*: this kernel does not run SELinux"
 	[ ! -e /sys/module/apparmor ] || skip "AppArmor is there"
 	config '.process.apparmorProfile = "docker-default"' true
 	run oci run -b "$B" feat
 	one_line_error "process.apparmorProfile docker-default: this kernel does not run AppArmor"
 	[ "$(in_bundle '.process.apparmorProfile = "unconfined"' echo yes)" = yes ]
+}
+
+@test "a mount's label is left out where the kernel has no SELinux, and that is said" {
+	[ ! -e /sys/fs/selinux/enforce ] || skip "SELinux is there"
+	run -0 in_bundle '.linux.mountLabel = "system_u:object_r:container_file_t:s0"' grep -c " /dev/shm " /proc/self/mountinfo
+	[ "${#lines[@]}" = 2 ]
+	[[ $output == *"warning: linux.mountLabel system_u:object_r:container_file_t:s0 is left out: this kernel does not run SELinux"* ]]
+	[[ $output == *1* ]]
 }
 
 @test "mapped ids: of a bind mount by the container's, and of a new file system" {
@@ -102,6 +108,48 @@ cgroup_v1()
 	V1=$SCRATCH/cgroup-$1
 	mkdir -p "$V1"
 	mount -t cgroup -o "$1" none "$V1" 2>/dev/null || skip "no cgroup v1 of $1 can be mounted here"
+}
+
+@test "ids of a file system that cannot map them: refused by that reason" {
+	local ids='uidMappings: [{containerID: 0, hostID: 1000, size: 10}], gidMappings: [{containerID: 0, hostID: 1000, size: 10}]'
+	config '.mounts += [{destination: "/mnt", type: "bind", source: "/proc/sys", options: ["bind", "idmap"], '"$ids"'}]' true
+	run oci run -b "$B" feat
+	one_line_error "map the ids of /proc/sys: its file system,.* cannot"
+	config '.mounts += [{destination: "/mnt", type: "sysfs", source: "s", '"$ids"'}]' true
+	run oci run -b "$B" feat
+	one_line_error "map the ids of sysfs: its file system,.* cannot"
+}
+
+# propagates ROOTFS MOUNT FILTER: "in" and "out": what the host mounts later is seen inside, and the other way round
+propagates()
+{
+	local seen=
+	started ".linux.rootfsPropagation = \"$1\" | .mounts += [{destination: \"/mnt\", type: \"bind\", source: \"$SCRATCH/tied\", options: [\"rbind\", \"$2\"]}]
+		| .process.capabilities |= map_values(. + [\"CAP_SYS_ADMIN\"]) | $3"
+	mount -t tmpfs outer "$SCRATCH/tied/out"
+	! oci exec feat grep -q ' /mnt/out ' /proc/self/mountinfo || seen=in
+	oci exec feat mount -t tmpfs inner /mnt/in
+	! grep -q "$SCRATCH/tied/in " /proc/self/mountinfo || seen=$seen,out
+	umount "$SCRATCH/tied/out"
+	umount "$SCRATCH/tied/in" 2>/dev/null || true
+	oci delete --force feat
+	echo "$seen"
+}
+
+@test "a bind is tied to the host's mounts as it and rootfsPropagation say, and never both ways in a user namespace" {
+	mkdir -p "$SCRATCH/tied"
+	mount -t tmpfs tied "$SCRATCH/tied"
+	mount --make-shared "$SCRATCH/tied"
+	mkdir "$SCRATCH/tied/in" "$SCRATCH/tied/out"
+	[ "$(propagates rslave rslave .)" = in ]
+	[ "$(propagates shared rslave .)" = in ]
+	[ "$(propagates slave rshared .)" = in ]
+	[ "$(propagates rshared rshared .)" = in,out ]
+	[ "$(propagates shared shared .)" = in,out ]
+	[ -z "$(propagates private rshared .)" ]
+	[ -z "$(propagates shared rprivate .)" ]
+	[ "$(propagates shared rshared "$USERNS")" = in ]
+	umount "$SCRATCH/tied"
 }
 
 @test "network class and priorities" {
@@ -207,6 +255,23 @@ P
 	[ "$status" -ne 0 ]
 }
 
+@test "seccomp: a listener that takes it and dies is not waited for" {
+	python3 - "$SCRATCH/seccomp" <<'P' 3>&- &
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + ".new"); s.listen(4)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+s.accept()[0].recvmsg(65536, socket.CMSG_SPACE(4))
+P
+	wait_until test -S "$SCRATCH/seccomp"
+	config '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "'"$SCRATCH"'/seccomp",
+		syscalls: [{names: ["execve"], action: "SCMP_ACT_NOTIFY"}]}' true
+	status=0
+	timeout -s KILL 60 "$OCI_BIN" --root "$OCI_ROOT" run -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1 3>&- || status=$?
+	rm "$SCRATCH/seccomp"
+	[ "$status" -eq 1 ]
+	grep -q "Function not implemented" "$SCRATCH/out"
+}
+
 @test "seccomp: what cannot be sent outside is refused" {
 	run in_bundle '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/x", syscalls: [{names: ["sendmsg"], action: "SCMP_ACT_NOTIFY"}]}' true
 	one_line_error "SCMP_ACT_NOTIFY of sendmsg is not supported"
@@ -244,27 +309,28 @@ P
 
 @test "libstrata-oci: its example runs a bundle, and a program that pkg-config builds" {
 	config '.mounts |= map(select(.destination != "/sys/fs/cgroup"))' sh -c 'echo first; exec sleep 1000'
-	run timeout 30 "${STRATA_BIN%/*}/examples/oci_example" "$B" "$OCI_ROOT" "$OCI_BIN"
+	run timeout 100 "${STRATA_BIN%/*}/examples/oci_example" "$B" "$OCI_ROOT" "$OCI_BIN"
 	[ "$status" -eq 0 ]
 	[[ $output == *"exec: status 0"* ]]
 	[[ $output == *'"status": "running"'* ]]
 	[[ $output == *"one more"* ]]
 	[ -z "$(oci list -q)" ]
-	run timeout 30 "${STRATA_BIN%/*}/examples/oci_example" "$SCRATCH/nosuch" "$OCI_ROOT" "$OCI_BIN"
+	run timeout 100 "${STRATA_BIN%/*}/examples/oci_example" "$SCRATCH/nosuch" "$OCI_ROOT" "$OCI_BIN"
 	[ "$status" -eq 1 ]
 	[ "$(grep -c '^create: --bundle .*nosuch: No such file' <<<"$output")" -eq 1 ]
 	command -v pkg-config >/dev/null || skip "needs pkg-config"
 	export PKG_CONFIG_PATH=${STRATA_BIN%/*}/meson-uninstalled
 	# shellcheck disable=SC2046 # words
 	cc -Wall -Werror "$REPO/examples/oci.c" $(pkg-config --cflags --libs strata-oci) -o "$SCRATCH/example"
-	LD_LIBRARY_PATH=${STRATA_BIN%/*}/src/oci timeout 30 "$SCRATCH/example" "$B" "$OCI_ROOT" "$OCI_BIN" | grep -q "one more"
+	LD_LIBRARY_PATH=${STRATA_BIN%/*}/src/oci timeout 100 "$SCRATCH/example" "$B" "$OCI_ROOT" "$OCI_BIN" | grep -q "one more"
 	[ "$(nm -D --defined-only "${STRATA_BIN%/*}/src/oci/libstrata-oci.so" | grep -vc ' strata_oci_')" -eq 0 ]
 }
 
 @test "features: what it says is what there is" {
 	oci features >"$SCRATCH/f.json"
 	jq -e '.linux.seccomp.actions | index("SCMP_ACT_NOTIFY")' "$SCRATCH/f.json"
-	jq -e '.linux.cgroup == {v1: true, v2: true, systemd: false, systemdUser: false, rdma: true}' "$SCRATCH/f.json"
+	jq -e '.linux.cgroup == {v1: true, v2: true, systemd: true, systemdUser: true, rdma: true}' "$SCRATCH/f.json"
+	jq -e '.potentiallyUnsafeConfigAnnotations == ["io.strata.virt", "org.systemd.property."]' "$SCRATCH/f.json"
 	jq -e '.linux.intelRdt.enabled == false and .linux.mountExtensions.idmap.enabled and .linux.apparmor.enabled' "$SCRATCH/f.json"
 	# Each flag that it knows is taken; each namespace can be made.
 	for flag in $(jq -r '.linux.seccomp.supportedFlags[]' "$SCRATCH/f.json"); do
@@ -289,11 +355,21 @@ P
 	run env PATH="$SCRATCH/fake:$PATH" "$OCI_BIN" --root "$OCI_ROOT" checkpoint --image-path "$SCRATCH/images" feat
 	one_line_error "criu failed with status 1: Error .criu/x.c:1.: no; see .*/images/dump.log"
 	[ "$(oci state feat | jq -r .status)" = running ]
-	run oci checkpoint --pre-dump feat
-	one_line_error "pre-dump is not supported"
 	run env PATH="$SCRATCH/fake:$PATH" "$OCI_BIN" --root "$OCI_ROOT" restore -b "$B" --image-path "$SCRATCH/images" other
 	one_line_error "criu failed with status 1"
 	[ "$(oci list -q)" = feat ]
+	# What it is asked for where it comes in two.
+	local PATH=$SCRATCH/fake:$PATH
+	printf '#!/bin/sh\n[ "$1" = check ] || echo "$@" >>"%s"\n' "$SCRATCH/asked" >"$SCRATCH/fake/criu"
+	oci checkpoint --pre-dump --auto-dedup --image-path "$SCRATCH/memory" feat
+	grep -q '^pre-dump .*--images-dir .*/memory .*--track-mem --auto-dedup ' "$SCRATCH/asked"
+	[ "$(oci list -q)" = feat ]
+	for bad in /no/such no/such "$SCRATCH/memory"; do
+		run oci checkpoint --parent-path "$bad" --image-path "$SCRATCH/images" feat
+		one_line_error "--parent-path $bad: must be a directory, by its path"
+	done
+	oci checkpoint --leave-running --parent-path ../memory --image-path "$SCRATCH/images" feat
+	grep -q '^dump .*--images-dir .*/images .*--track-mem --prev-images-dir ../memory .*--leave-running' "$SCRATCH/asked"
 	oci delete --force feat
 	config "$USERNS" sleep 1000
 	oci create -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1
@@ -315,7 +391,17 @@ P
 	wait_until counts 10
 	oci checkpoint --leave-running --image-path "$SCRATCH/first" feat
 	[ "$(oci state feat | jq -r .status)" = running ]
-	oci checkpoint --image-path "$SCRATCH/images" feat
+	# Its memory first, while it runs; then what has changed since. Which is which takes CONFIG_MEM_SOFT_DIRTY.
+	if criu check --feature mem_dirty_track >/dev/null 2>&1; then
+		oci checkpoint --pre-dump --image-path "$SCRATCH/memory" feat
+		[ "$(oci state feat | jq -r .status)" = running ]
+		oci checkpoint --parent-path ../memory --image-path "$SCRATCH/images" feat
+		[ -L "$SCRATCH/images/parent" ]
+	else
+		run oci checkpoint --pre-dump --image-path "$SCRATCH/memory" feat
+		one_line_error "Tracking memory is not available"
+		oci checkpoint --image-path "$SCRATCH/images" feat
+	fi
 	[ -z "$(oci list -q)" ]
 	at=$(cat "$SCRATCH/bound/count")
 	oci restore --detach -b "$B" --image-path "$SCRATCH/images" --pid-file "$SCRATCH/pid" feat </dev/null >/dev/null 2>&1
@@ -347,8 +433,75 @@ P
 	config '.linux.resources.memory = {limit: 50000000}' true
 	run oci --cgroup-manager disabled run -b "$B" feat
 	one_line_error "memory"
-	run oci --systemd-cgroup run -b "$B" feat
-	one_line_error "cgroups by systemd are not supported"
+	[ "$(config '.linux.cgroupsPath = "a.slice:b:c"' echo any && oci --cgroup-manager disabled run -b "$B" feat)" = any ]
 	run oci --cgroup-manager nosuch list
 	[ "$status" -eq 1 ]
+}
+
+@test "memory policy: of the program and of what is executed later; words that are none" {
+	[ -e /proc/self/numa_maps ] || skip "this kernel has one memory node"
+	bind='.linux.memoryPolicy = {mode: "MPOL_BIND", nodes: "0", flags: ["MPOL_F_STATIC_NODES"]}'
+	[[ $(in_bundle "$bind" head -n 1 /proc/self/numa_maps) == *"bind=static:0 "* ]]
+	[[ $(in_bundle '.linux.memoryPolicy = {mode: "MPOL_LOCAL"}' head -n 1 /proc/self/numa_maps) == *" local "* ]]
+	started "$bind"
+	[[ $(oci exec feat head -n 1 /proc/self/numa_maps) == *"bind=static:0 "* ]]
+	oci delete --force feat
+	while IFS='#' read -r policy words; do
+		run in_bundle ".linux.memoryPolicy = $policy" true
+		one_line_error "$words"
+	done <<-'END'
+		{}#memoryPolicy.mode is missing
+		{mode: "MPOL_X"}#memoryPolicy.mode 'MPOL_X' is not known
+		{mode: "MPOL_BIND", flags: ["X"]}#memoryPolicy.flags 'X' is not known
+		{mode: "MPOL_BIND", nodes: "a"}#memoryPolicy.nodes 'a' is no list
+		{mode: "MPOL_BIND", nodes: "2000"}#memoryPolicy.nodes '2000' is no list
+		{mode: "MPOL_BIND"}#memoryPolicy: Invalid argument
+	END
+	oci features | jq -e '.linux.memoryPolicy | (.modes | index("MPOL_BIND")) and (.flags | length == 3)'
+}
+
+@test "exec --cgroup: below the container's own, and nowhere else" {
+	started '.linux.cgroupsPath = "/strata-exec"'
+	mapfile -t groups < <(find /sys/fs/cgroup -maxdepth 3 -type d -name strata-exec)
+	mkdir "${groups[0]}/foo"
+	top=$(oci exec feat grep -c '/foo$' /proc/self/cgroup || true)
+	[ "$top" = 0 ]
+	oci exec --cgroup foo feat grep -q '/foo$' /proc/self/cgroup
+	oci exec --cgroup /foo feat grep -q '/foo$' /proc/self/cgroup
+	for bad in .. ../x foo/.. ./foo/../.. nosuch cpu:nosuch nosuch:foo; do
+		run oci exec --cgroup "$bad" feat true
+		[ "$status" -eq 255 ]
+		[[ $output == *"--cgroup $bad: "* ]]
+	done
+	oci delete --force feat
+	run find /sys/fs/cgroup -maxdepth 3 -type d -name strata-exec
+	[ -z "$output" ]
+}
+
+@test "--pidfd-socket: the pidfd of the first process, and of one executed" {
+	config . sleep 1000
+	cat >"$SCRATCH/take.py" <<-'END'
+		import array, os, socket, sys
+		server = socket.socket(socket.AF_UNIX)
+		server.bind(sys.argv[1] + ".new")
+		server.listen(4)
+		os.rename(sys.argv[1] + ".new", sys.argv[1])  # it is there once it listens
+		for _ in range(2):
+		    peer, _ = server.accept()
+		    _, fds, _, _ = socket.recv_fds(peer, 64, 1)
+		    line = [l for l in open(f"/proc/self/fdinfo/{fds[0]}") if l.startswith("Pid:")][0]
+		    print(line.split()[1], flush=True)
+	END
+	python3 "$SCRATCH/take.py" "$SCRATCH/pidfd" >"$SCRATCH/pids" 3>&- &
+	LISTENER=$!
+	wait_until test -S "$SCRATCH/pidfd"
+	oci create -b "$B" --pidfd-socket "$SCRATCH/pidfd" feat </dev/null >"$SCRATCH/out" 2>&1 || { cat "$SCRATCH/out"; false; }
+	oci start feat
+	oci exec -d --pid-file "$SCRATCH/second" --pidfd-socket "$SCRATCH/pidfd" feat sleep 1000
+	wait "$LISTENER"
+	[ "$(sed -n 1p "$SCRATCH/pids")" = "$(oci state feat | jq .pid)" ]
+	[ "$(sed -n 2p "$SCRATCH/pids")" = "$(cat "$SCRATCH/second")" ]
+	run oci exec --pidfd-socket /no/such feat true
+	[ "$status" -eq 255 ]
+	[[ $output == *"--pidfd-socket /no/such"* ]]
 }

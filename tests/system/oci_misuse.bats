@@ -14,7 +14,7 @@ teardown()
 # No pipe of ours stays with the container.
 create()
 {
-	timeout -s KILL 20 "$OCI_BIN" --root "$OCI_ROOT" create -b "$B" "$@" >"$SCRATCH/out" 2>&1 </dev/null
+	timeout -s KILL 100 "$OCI_BIN" --root "$OCI_ROOT" create -b "$B" "$@" >"$SCRATCH/out" 2>&1 </dev/null
 }
 
 failed_in_one_line()
@@ -98,6 +98,12 @@ nothing_left()
 	create box
 	[ ! -s "$SCRATCH/out" ]
 	oci delete --force box
+	# It leaves the group that is killed.
+	config '.hooks.createRuntime = [{path: "/usr/bin/env", timeout: 1, env: ["PATH=/usr/local/bin:/usr/bin:/bin"], args: ["env", "python3", "-c",
+		"import os, time\nchild = os.fork()\nif child:\n os.setpgid(child, child)\n os.setpgid(0, child)\ntime.sleep(1000 if child else 5)"]}]' true
+	! create box
+	failed_in_one_line "not done after 1 s"
+	nothing_left
 	config '.hooks.createContainer = [{path: "/bin/sleep", args: ["sleep", "100"], timeout: 1}]' true
 	! create box
 	failed_in_one_line "not done after 1 s"
@@ -147,7 +153,8 @@ nothing_left()
 	nothing_left
 	python3 - "$SCRATCH/tty" 3>&- <<'P' &
 import os, socket, sys
-s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(1)
+s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1] + ".new"); s.listen(1)
+os.rename(sys.argv[1] + ".new", sys.argv[1])  # it is there once it listens
 s.accept()[0].close()          # the first hangs up at once
 s.accept()[0].recvmsg(64, 64)  # the second takes the terminal and is gone
 P
@@ -171,10 +178,209 @@ P
 		create box
 		pid=$(oci state box | jq .pid)
 		(cd "$OCI_ROOT/box" && eval "$what")
-		timeout -s KILL 20 "$OCI_BIN" --root "$OCI_ROOT" delete --force box || { echo "after: $what" >&2; return 1; }
+		timeout -s KILL 100 "$OCI_BIN" --root "$OCI_ROOT" delete --force box || { echo "after: $what" >&2; return 1; }
 		[ -d /proc/1 ]
 		dead() { [ ! -d "/proc/$pid" ]; }
 		wait_until dead || { echo "lives after: $what" >&2; return 1; }
 		nothing_left || { echo "after: $what" >&2; return 1; }
 	done
+}
+
+@test "a cgroup that somebody lives in is not taken, and he goes on living there" {
+	config '.linux.cgroupsPath = "/strata-taken/box"' sleep 1000
+	oci create -b "$B" first </dev/null >"$SCRATCH/out" 2>&1
+	oci start first
+	for verb in run create restore; do
+		run timeout 100 "$OCI_BIN" --root "$SCRATCH/second" "$verb" -b "$B" second </dev/null
+		[ "$status" -eq 1 ]
+		[ "$verb" = restore ] || [[ $output == *"it exists and has processes"* ]]
+		[ -z "$(ls "$SCRATCH/second")" ]
+		[ "$(oci state first | jq -r .status)" = running ]
+	done
+	oci delete --force first
+	find /sys/fs/cgroup -maxdepth 3 -type d -name strata-taken -exec rmdir {} + 2>/dev/null || true
+}
+
+@test "who fails before his cgroup is made, or has none, does not kill those who live at its path" {
+	config '.linux.cgroupsPath = "/strata-taken/box"' sleep 1000
+	oci create -b "$B" first </dev/null >"$SCRATCH/out" 2>&1
+	oci start first
+	mkdir -p "$SCRATCH/other"
+	for wrong in '.root.path = "/nonexistent"' '.mounts += [{destination: "/mnt", type: "bind", source: "/nonexistent", options: ["bind"]}]' \
+		'.linux.namespaces += [{type: "user", path: "/nonexistent"}]'; do
+		jq "$wrong" "$B/config.json" >"$SCRATCH/other/config.json"
+		for verb in create run; do
+			run timeout 100 "$OCI_BIN" --root "$OCI_ROOT" "$verb" -b "$SCRATCH/other" second </dev/null
+			[ "$status" -eq 1 ]
+			[ "$(oci state first | jq -r .status)" = running ]
+		done
+	done
+	oci --cgroup-manager disabled create -b "$B" second </dev/null >"$SCRATCH/out" 2>&1
+	oci start second
+	run oci exec second grep -q /strata-taken /proc/self/cgroup
+	[ "$status" -eq 1 ]
+	oci kill --all second USR1
+	for verb in pause events; do
+		run oci "$verb" second
+		[[ $output == *"it has no cgroup"* ]]
+	done
+	oci delete --force second
+	[ "$(oci state first | jq -r .status)" = running ]
+	oci delete --force first
+	find /sys/fs/cgroup -maxdepth 3 -type d -name strata-taken -exec rmdir {} + 2>/dev/null || true
+}
+
+@test "a container that run stays with can be deleted by another, and run ends with its status" {
+	config . sleep 1000
+	"$OCI_BIN" --root "$OCI_ROOT" run -b "$B" box </dev/null >"$SCRATCH/out" 2>&1 3>&- &
+	stays=$!
+	runs() { [ "$(oci state box 2>/dev/null | jq -r .status)" = running ]; }
+	wait_until runs
+	run oci delete box
+	one_line_error 'not stopped: it is running'
+	oci delete --force box
+	status=0
+	wait "$stays" || status=$?
+	[ "$status" -eq 137 ]
+	[ ! -s "$SCRATCH/out" ]
+	nothing_left
+}
+
+@test "two deletes and a create of one name at once: what was made is whole, or gone" {
+	config . sleep 1000
+	for ((i = 0; i < 40; i++)); do
+		create box
+		oci delete --force box 2>/dev/null 3>&- &
+		one=$!
+		oci delete --force box 2>/dev/null 3>&- &
+		two=$!
+		made=0
+		create box || made=$?
+		wait "$one" || true
+		wait "$two" || true
+		if [ "$made" -eq 0 ] && [ -d "$OCI_ROOT/box" ]; then
+			[ "$(oci state box | jq -r .status)" = created ]
+			oci delete --force box
+		fi
+		nothing_left
+	done
+}
+
+@test "one that does not come to an end of being made is not paused, and delete --force ends it" {
+	mkdir -p "$SCRATCH/shared"
+	config '.hooks.startContainer = [{path: "/bin/sh", args: ["sh", "-c", "echo >/mnt/there; exec sleep 1000"]}]
+		| .mounts += [{destination: "/mnt", type: "bind", source: "'"$SCRATCH/shared"'", options: ["bind", "rw"]}]' true
+	for verb in run create; do
+		rm -f "$SCRATCH/shared/there"
+		"$OCI_BIN" --root "$OCI_ROOT" "$verb" -b "$B" box </dev/null >"$SCRATCH/out" 2>&1 3>&- &
+		maker=$!
+		if [ "$verb" = create ]; then
+			wait "$maker"
+			"$OCI_BIN" --root "$OCI_ROOT" start box </dev/null >"$SCRATCH/out" 2>&1 3>&- &
+			maker=$!
+		fi
+		wait_until test -e "$SCRATCH/shared/there"
+		if [ "$verb" = run ]; then
+			run oci pause box
+			one_line_error "being made, paused or deleted by process $maker"
+			run oci delete box
+			one_line_error "being made, paused or deleted by process $maker"
+		fi
+		oci delete --force box
+		wait "$maker" || true
+		nothing_left
+	done
+}
+
+@test "one that is frozen or stopped before its start holds up nobody who looks, and starts after it" {
+	local turn
+	quick() { timeout -s KILL 60 "$OCI_BIN" --root "$OCI_ROOT" "$@" </dev/null; }
+	config . sleep 1000
+	create box
+	oci pause box
+	for turn in {1..30}; do [ "$(quick state box | jq -r .status)" = paused ]; done
+	run quick start box
+	one_line_error "cannot be started: it is paused"
+	run quick exec box true
+	one_line_error "it is paused"
+	quick resume box
+	[ "$(quick state box | jq -r .status)" = created ]
+	kill -STOP "$(oci state box | jq .pid)"
+	for turn in {1..30}; do [ "$(quick state box | jq -r .status)" = created ]; done
+	run quick start box
+	one_line_error "cannot be started: its first process answers nobody"
+	kill -CONT "$(oci state box | jq .pid)"
+	starts() { quick start box; }
+	wait_until starts
+	[ "$(oci state box | jq -r .status)" = running ]
+	oci delete --force box
+	create box
+	oci pause box
+	quick delete --force box
+	nothing_left
+}
+
+@test "one that version 1's freezer holds dies of SIGKILL" {
+	grep -q " - cgroup .*freezer" /proc/self/mountinfo || skip "needs the freezer of cgroup v1"
+	config . sleep 1000
+	unshare --mount --propagation private bash <<-'END'
+		set -eu
+		for place in $(awk '$3 == "cgroup2" { print $2 }' /proc/mounts); do umount "$place"; done
+		oci() { "$OCI_BIN" --root "$SCRATCH/v1" "$@" </dev/null; }
+		oci create -b "$B" box >/dev/null 2>&1
+		oci start box
+		oci pause box
+		oci kill box TERM
+		[ "$(oci state box | jq -r .status)" = paused ]
+		oci kill box KILL
+		for turn in {1..600}; do
+			[ "$(oci state box | jq -r .status)" != stopped ] || break
+			sleep 0.05
+		done
+		[ "$(oci state box | jq -r .status)" = stopped ]
+		oci delete box
+	END
+}
+
+@test "a state directory that is another user's is believed by nobody" {
+	local verb own=$SCRATCH/anothers
+	config . sleep 1000
+	mkdir "$own"
+	"$OCI_BIN" --root "$own" create -b "$B" box </dev/null >"$SCRATCH/out" 2>&1
+	chown 1234 "$own/box"
+	for verb in state kill start exec pause ps update delete "delete --force"; do
+		# shellcheck disable=SC2086 # a verb and its flag
+		run "$OCI_BIN" --root "$own" $verb box
+		one_line_error "$own/box is user 1234's"
+	done
+	[ "$(stat -c %F "$own/box")" = directory ]
+	# What would hold up who reads it.
+	mkfifo "$own/box/waits"
+	mv "$own/box/waits" "$own/box/config.json"
+	run timeout -s KILL 60 "$OCI_BIN" --root "$own" list -q
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
+	chown 1234 "$own"
+	run "$OCI_BIN" --root "$own" list
+	one_line_error "$own is user 1234's"
+	# Filters in a directory of his would let through what he likes.
+	mkdir "$own/.cache"
+	chown 1234 "$own/.cache"
+	config '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW"}' true
+	run "$OCI_BIN" --root "$own" run -b "$B" other
+	one_line_error "$own/.cache is user 1234's"
+	chown 0 "$own" "$own/box"
+	rm "$own/box/config.json"
+	"$OCI_BIN" --root "$own" delete --force box
+	rm -rf "$own"
+}
+
+@test "list says that it cannot look, and not that there is none" {
+	mkdir -p "$SCRATCH/nobodys"
+	: >"$SCRATCH/nobodys/file"
+	run "$OCI_BIN" --root "$SCRATCH/nobodys/file" list
+	one_line_error "open $SCRATCH/nobodys/file: not a directory"
+	run "$OCI_BIN" --root "$SCRATCH/nobodys/none" list -q
+	[ "$status" -eq 0 ]
+	[ -z "$output" ]
 }

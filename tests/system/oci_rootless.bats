@@ -46,7 +46,7 @@ as_user()
 
 u()
 {
-	as_user timeout 30 "$OCI_BIN" "$@"
+	as_user timeout 100 "$OCI_BIN" "$@"
 }
 
 # config FILTER COMMAND...: a bundle of that user's, root inside is he himself
@@ -78,12 +78,13 @@ config()
 }
 
 @test "create, start, exec, ps, kill, delete; commands come from outside each time" {
-	config . sh -c 'trap "exit 3" TERM; while :; do sleep 0.02; done'
+	config . sh -c 'trap "exit 3" TERM; echo ready; while :; do sleep 0.02; done'
 	u create -b "$B" --pid-file "$USER_HOME/pid" box </dev/null >"$SCRATCH/out" 2>&1
 	[ "$(u state box | jq -r .status)" = created ]
 	[ "$(u state box | jq -r .pid)" = "$(cat "$USER_HOME/pid")" ]
 	[ "$(stat -c %u "$USER_HOME/run/strata-oci/box")" = "$USER_ID" ]
 	u start box
+	wait_until grep -q ready "$SCRATCH/out"
 	run u exec box sh -c 'id -u; exit 4'
 	[ "$status" -eq 4 ]
 	[ "$output" = 0 ]
@@ -102,7 +103,8 @@ config()
 	u start box
 	pid=$(u state box | jq .pid)
 	u delete --force box
-	[ ! -d "/proc/$pid" ]
+	gone() { [ ! -d "/proc/$pid" ]; } # once whoever got it as a child has waited for it
+	wait_until gone
 }
 
 @test "more ids than his own are those of subuid; others are refused by number" {

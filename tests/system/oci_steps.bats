@@ -54,7 +54,7 @@ steps()
 	for ((n = 1 + ${FIRST:-0} % stride; ; n += stride)); do
 		[ -z "${PREPARE:-}" ] || $PREPARE
 		status=0
-		timeout -s KILL 30 "$KILL_STEP" "$n" -a "$@" >"$SCRATCH/step" 2>"$SCRATCH/err" </dev/null || status=$?
+		timeout -s KILL 100 "$KILL_STEP" "$n" -a "$@" >"$SCRATCH/step" 2>"$SCRATCH/err" </dev/null || status=$?
 		if [ "$status" -gt 1 ] || ! "$check"; then
 			echo "step $n of $*: $(cat "$SCRATCH/step")" >&2
 			cat "$SCRATCH/err" >&2
@@ -64,18 +64,18 @@ steps()
 		[ "$status" -eq 0 ] || break
 	done
 	[ "$n" -gt "$stride" ] || { echo "it made no step: $(cat "$SCRATCH/step")" >&2; return 1; }
-	grep -q '^survived [1-9]' "$SCRATCH/step"
+	grep -q '^survived [1-9]' "$SCRATCH/step" || { cat "$SCRATCH/step" "$SCRATCH/err"; return 1; }
 }
 
 # Whatever is left, --force removes it; what was killed may be dying yet.
 removable()
 {
 	local tries
-	for ((tries = 0; tries < 100; tries++)); do
+	for ((tries = 0; tries < 1000; tries++)); do
 		oci delete --force box 2>"$SCRATCH/delete" && break
 		sleep 0.02
 	done
-	[ "$tries" -lt 100 ] || { cat "$SCRATCH/delete" >&2; return 1; }
+	[ "$tries" -lt 1000 ] || { cat "$SCRATCH/delete" >&2; return 1; }
 	! remains >/dev/null || wait_until nothing_remains
 }
 
@@ -98,6 +98,24 @@ undone()
 	CHECK=removable steps 11 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$B" box
 }
 
+# The other one lives, and after a removal nothing but his is there.
+spared()
+{
+	oci delete --force box 2>"$SCRATCH/delete" || { cat "$SCRATCH/delete" >&2; return 1; }
+	[ "$("$OCI_BIN" --root "$SCRATCH/others" state other | jq -r .status)" = running ] || { echo "the other was killed" >&2; return 1; }
+	[ ! -e "$OCI_ROOT/box" ]
+}
+
+@test "create, killed before its cgroup was made: delete --force does not kill whoever lives at that path" {
+	mkdir -p "$SCRATCH/others-bundle"
+	jq '.linux.cgroupsPath = "/strata-oci-box"' "$B/config.json" >"$SCRATCH/others-bundle/config.json"
+	"$OCI_BIN" --root "$SCRATCH/others" create -b "$SCRATCH/others-bundle" other </dev/null >/dev/null 2>&1 3>&-
+	"$OCI_BIN" --root "$SCRATCH/others" start other
+	CHECK=spared steps 3 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$B" box
+	"$OCI_BIN" --root "$SCRATCH/others" delete --force other
+	nothing_remains
+}
+
 @test "run, killed at every system call: delete --force removes what is left" {
 	jq '.process.args = ["/bin/true"]' "$B/config.json" >"$SCRATCH/run.json"
 	mkdir -p "$SCRATCH/run-bundle"
@@ -118,4 +136,31 @@ created() { oci create -b "$B" box >/dev/null 2>&1 </dev/null; }
 	FIRST=5 CHECK=undone steps 37 -f 12 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$B" box
 	FIRST=11 CHECK=undone steps 37 -f 24 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$B" box
 	FIRST=17 CHECK=undone steps 37 -f 28 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$B" box
+}
+
+# shared FILTER: the bundle in $SCRATCH/other, its namespaces others'
+shared()
+{
+	mkdir -p "$SCRATCH/other"
+	jq "del(.linux.maskedPaths, .linux.readonlyPaths) | $1" "$B/config.json" >"$SCRATCH/other/config.json"
+}
+
+@test "without a mount namespace: killed at every system call, and each failing; its root goes with it" {
+	shared '.linux.namespaces |= map(select(.type != "mount"))'
+	CHECK=removable steps 83 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$SCRATCH/other" box
+	FIRST=7 CHECK=undone steps 127 -f 12 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$SCRATCH/other" box
+	[ -e "$DEMO_ROOTFS/bin/sh" ]
+}
+
+@test "in others' user and mount namespaces: killed at every system call, and each failing" {
+	unshare --user --mount sh -c 'echo >"$0"; exec sleep 10000' "$SCRATCH/held" 3>&- &
+	holder=$!
+	wait_until test -s "$SCRATCH/held"
+	for file in uid_map gid_map; do echo "0 100000 65536" >"/proc/$holder/$file"; done
+	shared ".linux.namespaces += [{type: \"user\", path: \"/proc/$holder/ns/user\"}] | del(.linux.sysctl)"
+	chmod 755 "$SCRATCH" "$B"
+	CHECK=removable steps 97 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$SCRATCH/other" box
+	FIRST=3 CHECK=undone steps 139 -f 12 -- "$OCI_BIN" --root "$OCI_ROOT" create -b "$SCRATCH/other" box
+	kill -KILL "$holder"
+	wait "$holder" || true
 }

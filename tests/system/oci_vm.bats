@@ -68,7 +68,7 @@ no_kernel()
 		head -c 4096 /dev/zero
 	} >"$tree/boot/vmlinuz-6.1.0-1-test"
 	printf 'kernel/%s.ko\n' virtio_pci virtio_blk virtio_net virtio_console virtio-rng virtio_balloon vmw_vsock_virtio_transport \
-		erofs overlay ext4 >"$tree/lib/modules/6.1.0-1-test/modules.builtin"
+		erofs overlay ext4 virtiofs >"$tree/lib/modules/6.1.0-1-test/modules.builtin"
 	dpkg-deb --root-owner-group -b "$tree" "$SCRATCH/none.deb" >/dev/null
 	strata image kernel fetch --from "$SCRATCH/none.deb" >/dev/null
 }
@@ -77,7 +77,7 @@ no_kernel()
 	command -v mke2fs >/dev/null || skip "needs mke2fs: make setup"
 	no_kernel
 	config '.annotations["io.strata.virt"] = "hosted"' true
-	run timeout 30 "$OCI_BIN" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT" run -b "$B" box-vm
+	run timeout 100 "$OCI_BIN" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT" run -b "$B" box-vm
 	one_line_error 'boot .*vmlinuz'
 	oci create -b "$B" box-vm >/dev/null 2>&1 </dev/null
 	[ "$(oci state box-vm | jq -r .status)" = created ]
@@ -95,9 +95,34 @@ no_kernel()
 @test "what a virtual machine cannot have is refused by its name" {
 	refused "the host's network" 'del(.linux.namespaces[] | select(.type == "network"))'
 	refused 'a user namespace' '.linux.namespaces += [{"type": "user"}] | .linux.uidMappings = [{"containerID": 0, "hostID": 0, "size": 1}] | .linux.gidMappings = .linux.uidMappings'
-	refused 'mounts\[[0-9]+\]: a virtual machine has no way to write to /tmp, for /data' \
-		'.mounts += [{"destination": "/data", "source": "/tmp", "options": ["rbind", "rw"]}]'
+	refused 'mounts\[[0-9]+\]: a bind at /proc/stat' '.mounts += [{"destination": "/proc/stat", "source": "/tmp", "options": ["rbind", "ro"]}]'
+	refused "io.strata.root: 'none' is not known: shared or copy" '.annotations["io.strata.root"] = "none"'
 	refused 'linux.devices' '.linux.devices = [{"path": "/dev/fuse", "type": "c", "major": 10, "minor": 229}]'
 	refused 'hooks.startContainer' '.hooks.startContainer = [{"path": "/bin/true"}]'
 	refused 'umask' '.process.user.umask = 63'
+}
+
+# without_server COMMAND...: as on a host where virtiofsd is not installed
+without_server()
+{
+	[ ! -d /usr/share/qemu/vhost-user ] || set -- unshare -m sh -c 'mount --make-rprivate / && mount -t tmpfs none /usr/share/qemu/vhost-user && exec "$@"' sh "$@"
+	"$@"
+}
+
+@test "without virtiofsd the root is copied, what is read-only too, and what is not is refused by the package's name" {
+	command -v mke2fs >/dev/null || skip "needs mke2fs: make setup"
+	no_kernel
+	local vm=("$OCI_BIN" --root "$OCI_ROOT" --strata-root "$STRATA_ROOT")
+	config '.annotations["io.strata.virt"] = "hosted" | .mounts += [{"destination": "/data", "source": "/tmp", "options": ["rbind", "rw"]}]' true
+	run without_server "${vm[@]}" run -b "$B" box-vm
+	one_line_error 'mounts\[[0-9]+\]: /tmp, for /data, is shared by the program virtiofsd, which is not installed: apt-get install qemu-system-common'
+	config '.annotations["io.strata.virt"] = "hosted" | .annotations["io.strata.root"] = "shared"' true
+	run without_server "${vm[@]}" run -b "$B" box-vm
+	one_line_error 'apt-get install qemu-system-common'
+	config '.annotations["io.strata.virt"] = "hosted"' true
+	run without_server timeout 100 "${vm[@]}" run -b "$B" box-vm
+	one_line_error 'boot .*vmlinuz'
+	[ -z "$(oci list -q)" ]
+	[ -z "$(find "$STRATA_ROOT/oci" -type f)" ]
+	strata image kernel rm 6.1.0-1-test >/dev/null
 }

@@ -33,7 +33,7 @@ teardown()
 
 pod()
 {
-	timeout -s KILL 20 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+	timeout -s KILL 100 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
 		--events-backend file --runtime "$OCI_BIN" "$@"
 }
 
@@ -117,7 +117,7 @@ in_pod()
 
 @test "attach, and update of what runs" {
 	in_pod run -d -i --name box -m 64m demo sh -c 'while read -r line; do echo "got $line"; done'
-	[ "$(echo hello | timeout -s KILL 20 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+	[ "$(echo hello | timeout -s KILL 100 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
 		--events-backend file --runtime "$OCI_BIN" attach box)" = "got hello" ]
 	pod rm -f -t 0 box
 	in_pod run -d --name box -m 64m demo sleep 1000
@@ -170,7 +170,7 @@ rootless()
 {
 	unshare -m sh -c '
 		for f in passwd group subuid subgid; do mount --bind "$SCRATCH/etc/$f" "/etc/$f" || exit 120; done
-		exec timeout -s KILL 20 setpriv --reuid 54323 --regid 54323 --clear-groups env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
+		exec timeout -s KILL 100 setpriv --reuid 54323 --regid 54323 --clear-groups env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin \
 			HOME="$SCRATCH/user" XDG_RUNTIME_DIR="$SCRATCH/user/run" podman --root "$SCRATCH/user/store" --runroot "$SCRATCH/user/r" \
 			--tmpdir "$SCRATCH/user/t" --storage-driver vfs --cgroup-manager cgroupfs --events-backend file --runtime "$OCI_BIN" "$@"
 	' x "$@"

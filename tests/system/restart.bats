@@ -30,19 +30,19 @@ reboot() {
 
 @test "on-failure:3 tries three times more, and not after success" {
 	up a --restart on-failure:3 demo sh -c 'echo x; exit 4'
-	[ "$(timeout 30 strata wait a)" = 4 ]
+	[ "$(timeout 100 strata wait a)" = 4 ]
 	[ "$(state a restarts)" = 3 ]
 	[ "$(strata logs a | wc -l)" -eq 4 ]
 	strata rm a
 	up a --restart on-failure demo true
-	[ "$(timeout 30 strata wait a)" = 0 ]
+	[ "$(timeout 100 strata wait a)" = 0 ]
 	[ "$(state a restarts)" = 0 ]
 	strata rm a
 }
 
 @test "a restarted one keeps its files and id" {
 	up a --restart on-failure:5 demo sh -c 'echo x >>/n; [ $(wc -l </n) -ge 3 ]'
-	[ "$(timeout 30 strata wait a)" = 0 ]
+	[ "$(timeout 100 strata wait a)" = 0 ]
 	[ "$(state a restarts)" = 2 ]
 	strata rm a
 }

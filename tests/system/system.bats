@@ -40,7 +40,7 @@ boot() # NAME IMAGE [FLAG...]
 {
 	local name=$1 image=$2
 	shift 2
-	timeout 20 strata run -d --system --network none --name "$name" "$@" "$image"
+	timeout 100 strata run -d --system --network none --name "$name" "$@" "$image"
 }
 
 says() # NAME TEXT
@@ -52,7 +52,10 @@ says() # NAME TEXT
 	boot busy busy
 	wait_until says busy ready
 	[ "$(strata exec busy cat /proc/1/comm)" = init ]
-	timeout 20 strata stop busy
+	# Its inittab's getty would be there: the console by another name.
+	strata exec busy sh -c 'echo by tty1 >/dev/tty1'
+	wait_until says busy 'by tty1'
+	timeout 100 strata stop busy
 	says busy 'busybox shuts down'
 	strata inspect busy | jq -e '.[0].state.exit_code == 0'
 	strata rm busy
@@ -67,7 +70,7 @@ says() # NAME TEXT
 	wait_until sh -c '[ "$(strata logs again | grep -c ready)" = 2 ]'
 	[ "$(strata exec again sh -c 'cat /root/file /run/file 2>/dev/null')" = kept ]
 	strata exec again poweroff || true
-	timeout 20 strata wait again
+	timeout 100 strata wait again
 	strata inspect again | jq -e '.[0].state | .status == "exited" and .exit_code == 0'
 	strata rm again
 }
@@ -79,7 +82,7 @@ says() # NAME TEXT
 		set -- $case
 		boot one "$1" "${@:3}"
 		wait_until says one 'script boots as 1'
-		timeout 20 strata stop one
+		timeout 100 strata stop one
 		says one "got $2" || { echo "$case"; strata logs one; false; }
 		strata rm one
 	done
@@ -109,10 +112,23 @@ says() # NAME TEXT
 	[ "$id" != "$(strata exec idb cat /etc/machine-id)" ]
 	[ "$(strata exec ida sh -c 'tr "\0" "\n" </proc/1/environ | grep ^container=')" = container=strata ]
 	strata exec ida sh -c 'touch /run/x /run/lock/x /tmp/x; test -c /dev/console'
-	timeout 20 strata restart ida
+	wait_until says ida 'script boots' # it hears its stop signal
+	timeout 100 strata restart ida
 	[ "$(strata exec ida cat /etc/machine-id)" = "$id" ]
 	strata exec ida sh -c '! ls /run/x /run/lock/x /tmp/x 2>/dev/null'
 	strata rm -f ida idb
+}
+
+@test "each boot has an id of its own" {
+	local first
+	boot boots sysv
+	first=$(strata exec boots cat /proc/sys/kernel/random/boot_id)
+	[ ${#first} = 36 ]
+	[ "$first" != "$(cat /proc/sys/kernel/random/boot_id)" ]
+	timeout 100 strata restart -t 0 boots
+	[ "$(strata exec boots cat /proc/sys/kernel/random/boot_id)" != "$first" ]
+	strata exec boots sh -c '! echo x >/proc/sys/kernel/random/boot_id' 2>/dev/null
+	strata rm -f boots
 }
 
 @test "its root is nobody on the host" {
@@ -142,6 +158,22 @@ says() # NAME TEXT
 	one_line_error 'at least 16m'
 }
 
+@test "a disk's rates hold for a root of a size, which is behind a loop device" {
+	local disk loop id
+	disk=$(lsblk -npo PKNAME,NAME "$(findmnt -nvo SOURCE -T "$STRATA_ROOT")" 2>/dev/null | awk 'NR == 1 { print $1 ~ "^/" && NF == 2 ? $1 : $NF }')
+	[ -b "$disk" ] || skip "no disk under $STRATA_ROOT"
+	strata run -d --network none --name held --root-size 32m --device-write-bps "$disk:3m" demo sleep 1000
+	id=$(strata inspect held | jq -r '.[0].id')
+	loop=$(grep -l "$id" /sys/block/loop*/loop/backing_file | sed 's|/loop/.*||')
+	rates() { cat /sys/fs/cgroup/{,*/}"strata-$id"/{blkio.throttle.write_bps_device,io.max} 2>/dev/null; }
+	rates | grep -q "^$(cat "$loop/dev") .*3145728"
+	strata update --device-write-bps "$disk:5m" --device-write-iops "$disk:700" held
+	rates | grep -q "^$(cat "$loop/dev") .*5242880"
+	strata update --device-write-bps "$disk:0" held
+	[ -z "$(rates | grep 5242880)" ]
+	strata rm -f held
+}
+
 @test "with lxcfs on the host /proc shows its limits" {
 	command -v lxcfs >/dev/null && [ -c /dev/fuse ] || skip "no lxcfs here"
 	if [ ! -f /var/lib/lxcfs/proc/meminfo ]; then
@@ -161,6 +193,26 @@ says() # NAME TEXT
 		kill "$(cat "$SCRATCH/lxcfs.pid")"
 		wait_until sh -c '! test -f /var/lib/lxcfs/proc/meminfo'
 	fi
+}
+
+@test "without lxcfs files of ours in /proc show its limits, and follow them" {
+	[ ! -f /var/lib/lxcfs/proc/meminfo ] || skip "lxcfs serves them here"
+	local id
+	boot ours sysv -m 64m --cpuset-cpus 0 --cpus 1
+	wait_until says ours 'script boots'
+	[ "$(strata exec ours awk '/^MemTotal/ { print $2 }' /proc/meminfo)" = 65536 ]
+	[ "$(strata exec ours grep -c ^processor /proc/cpuinfo)" = 1 ]
+	[ "$(strata exec ours cat /sys/devices/system/cpu/online)" = 0 ]
+	[ "$(strata exec ours grep -c '^cpu[0-9]' /proc/stat)" = 1 ]
+	[ "$(strata exec ours cut -d. -f1 /proc/uptime)" -lt 100 ]
+	strata exec ours sh -c '! echo x >/proc/meminfo && cat /proc/loadavg /proc/swaps && free && uptime' >/dev/null
+	strata update -m 48m ours
+	wait_until sh -c '[ "$(strata exec ours awk "/^MemTotal/ { print \$2 }" /proc/meminfo)" = 49152 ]'
+	strata exec ours sh -c 'dd if=/dev/zero of=/tmp/x bs=1M count=16'
+	wait_until sh -c '[ "$(strata exec ours awk "/^Shmem/ { print \$2 }" /proc/meminfo)" -ge 16384 ]'
+	id=$(strata inspect ours | jq -r '.[0].id')
+	strata rm -f ours
+	[ ! -e "$STRATA_RUN/instances/$id" ]
 }
 
 @test "what cannot be booted, or contradicts it, is one line" {

@@ -129,7 +129,7 @@ no_row() { [ "$(sqlite3 "$STRATA_ROOT/strata.db" "SELECT count(*) FROM instance 
 	client=$(pgrep -P "$client" -f 'start -a full' || echo "$client")
 	kill -STOP "$client"
 	wait_until is_stuck
-	run timeout 20 strata stop -t 0 full
+	run timeout 100 strata stop -t 0 full
 	kill -KILL "$client"
 	[ "$status" -eq 0 ]
 	strata rm -f full

@@ -4,7 +4,7 @@
 load helper
 
 in_demo() {
-	timeout 30 strata run --rm --network none "$@"
+	timeout 100 strata run --rm --network none "$@"
 }
 
 @test "a named volume outlives its instances" {

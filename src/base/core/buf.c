@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define BUF_SHIFT_MIN 4096U /* bytes: fewer are not worth the copy */
+
 void buf_fini(struct buf *buf)
 {
 	free(buf->data);
@@ -51,6 +53,22 @@ int buf_add(struct buf *buf, const void *data, size_t len)
 int buf_adds(struct buf *buf, const char *s)
 {
 	return buf_add(buf, s, strlen(s));
+}
+
+void buf_shift(struct buf *buf, size_t *at)
+{
+	const size_t left = buf->len - *at;
+
+	if (!left) {
+		buf_fini(buf);
+	} else if (*at >= BUF_SHIFT_MIN && *at >= left) {
+		memcpy(buf->data, buf->data + *at, left);
+		buf->data[left] = '\0';
+		buf->len = left;
+	} else {
+		return;
+	}
+	*at = 0;
 }
 
 int buf_printf(struct buf *buf, const char *fmt, ...)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +11,11 @@
 static void err_flatten(char *text)
 {
 	for (unsigned char *c = (unsigned char *)text; *c; c++) {
-		if (*c < 0x20 || *c == 0x7f)
+		/* U+0080 to U+009F in UTF-8: U+009B begins an escape sequence, too. */
+		const bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+		if (c1)
+			c[1] = '?';
+		if (*c < 0x20 || *c == 0x7f || c1)
 			*c = '?';
 	}
 }

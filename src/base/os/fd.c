@@ -4,11 +4,18 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <limits.h>
+#include <poll.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "base/os/clock.h"
+
+#define CLAIM_LOOKS_MS 10000U /* on a busy machine one who looks may not run for long */
 
 void fd_close(int fd)
 {
@@ -95,6 +102,25 @@ ssize_t fd_read_text(int fd, char *ret, size_t size)
 	}
 	ret[len] = '\0';
 	return (ssize_t)len;
+}
+
+int fd_claim(int fd, unsigned patience_ms)
+{
+	const struct timespec nap = { .tv_nsec = NS_PER_MS };
+
+	for (unsigned ms = 0;; ms++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		/* Beside a claim there is nothing shared. */
+		const bool looks = flock(fd, LOCK_SH | LOCK_NB) == 0;
+		if (looks)
+			(void)flock(fd, LOCK_UN); /* ours: cannot fail */
+		if (ms >= (looks ? CLAIM_LOOKS_MS : patience_ms))
+			return -EWOULDBLOCK;
+		(void)nanosleep(&nap, NULL); /* woken early: one try more */
+	}
 }
 
 int fd_open_in(int dirfd, const char *path, int flags, mode_t mode)
@@ -205,6 +231,28 @@ ssize_t fd_receive(int socket, void *data, size_t len, int *ret_fd)
 	if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 		memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
 	return n;
+}
+
+int fd_receive_all(int socket, void *data, size_t len, int64_t deadline_ns)
+{
+	uint8_t *to = data;
+
+	while (len) {
+		struct pollfd ready = { .fd = socket, .events = POLLIN };
+		const int64_t ms = (deadline_ns - clock_mono_ns()) / NS_PER_MS;
+		if (ms <= 0)
+			return -ETIMEDOUT;
+		if (poll(&ready, 1, (int)ms) <= 0)
+			continue; /* a signal, or the time is up */
+		ssize_t n = recv(socket, to, len, MSG_DONTWAIT);
+		if (n < 0 && (errno == EAGAIN || errno == EINTR))
+			continue;
+		if (n <= 0)
+			return -EPIPE;
+		to += n;
+		len -= (size_t)n;
+	}
+	return 0;
 }
 
 int pidfd_of(pid_t pid)

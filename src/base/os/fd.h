@@ -49,6 +49,19 @@ int fd_send(int socket, const struct iovec *iov, size_t n, int passed);
  * Return: bytes, 0 at end of file, or a negative errno.
  */
 ssize_t fd_receive(int socket, void *data, size_t len, int *ret_fd);
+/*
+ * fd_receive_all() - so many bytes of a stream, and no more
+ * @deadline_ns: of clock_mono_ns()
+ * Return: 0, -ETIMEDOUT, or -EPIPE where the other side is gone, for whatever reason.
+ */
+int fd_receive_all(int socket, void *data, size_t len, int64_t deadline_ns);
+
+/*
+ * fd_claim() - flock(2) for this one alone, of what others look at: who only looks has it shared for a moment, and is waited for
+ * @patience_ms: how long somebody else's claim is waited for
+ * Return: 0, or a negative errno: -EWOULDBLOCK where another has it, or the looks take no end (10 seconds).
+ */
+int fd_claim(int fd, unsigned patience_ms);
 
 /*
  * fd_poke() - make an eventfd readable, from any thread or a signal's handler

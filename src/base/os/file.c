@@ -88,6 +88,14 @@ static int dir_make_one(int dirfd, const char *path, mode_t mode)
 	return S_ISDIR(st.st_mode) ? 0 : -ENOTDIR;
 }
 
+int file_fifo(int dirfd, const char *name)
+{
+	if ((unlinkat(dirfd, name, 0) < 0 && errno != ENOENT) || mkfifoat(dirfd, name, 0600) < 0)
+		return -errno;
+	int fd = openat(dirfd, name, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
 int dir_make(int dirfd, const char *path, mode_t mode)
 {
 	char part[PATH_MAX];
@@ -125,6 +133,19 @@ struct dir_top {
 	bool moved;    /* something was moved up since the last round: look again */
 };
 
+/* One that its owner closed to himself, as overlayfs does with its own. */
+static int dir_open_up(int dirfd, const char *name)
+{
+	char path[40];
+	AUTO(fd_close_p)
+	int fd = openat(dirfd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd); /* fits */
+	return chmod(path, 0700) < 0 ? -errno : 0;
+}
+
 /* A sub-directory, never through a link or into a mount: not even one of the same file system. */
 static int dir_open_sub(int dirfd, const char *name)
 {
@@ -134,6 +155,11 @@ static int dir_open_sub(int dirfd, const char *name)
 	};
 	long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
 
+	if (fd < 0 && errno == EACCES) {
+		if (dir_open_up(dirfd, name) < 0)
+			return -EACCES;
+		fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
+	}
 	return fd < 0 ? -errno : (int)fd;
 }
 

@@ -20,6 +20,12 @@ int file_write(int dirfd, const char *path, const char *text);
  */
 int file_replace(int dirfd, const char *name, mode_t mode, const void *data, size_t len,
 		 bool durable);
+/*
+ * file_fifo() - a new FIFO under an old or new name, for one who has a loop and is told by others: open for both, so that no
+ * writer's end is ever the last
+ * Return: an fd that does not block, or a negative errno.
+ */
+int file_fifo(int dirfd, const char *name);
 /* dir_make() - mkdir -p of a trusted path; 0 or -errno. */
 int dir_make(int dirfd, const char *path, mode_t mode);
 /*

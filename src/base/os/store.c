@@ -11,6 +11,8 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 
+#define STORE_TMP "/tmp/strata-"
+
 static int store_path(const char *given, bool run, char **ret, struct err *err)
 {
 	AUTO(buf_fini) struct buf path = { 0 };
@@ -29,7 +31,7 @@ static int store_path(const char *given, bool run, char **ret, struct err *err)
 	else if (xdg && xdg[0] == '/')
 		(void)buf_printf(&path, "%s/strata", xdg);
 	else if (run)
-		(void)buf_printf(&path, "/tmp/strata-%u", (unsigned)geteuid());
+		(void)buf_printf(&path, STORE_TMP "%u", (unsigned)geteuid());
 	else if (home && home[0] == '/')
 		(void)buf_printf(&path, "%s/.local/share/strata", home);
 	else
@@ -44,15 +46,24 @@ static int store_path(const char *given, bool run, char **ret, struct err *err)
 	return 0;
 }
 
+/* In /tmp a link is as much of a trap as a directory, though where it leads is ours. */
+static int store_link(const char *path)
+{
+	const size_t len = sizeof(STORE_TMP) - 1;
+
+	return strncmp(path, STORE_TMP, len) != 0 || strchr(path + len, '/') ? 0 : O_NOFOLLOW;
+}
+
 static int store_dir(const char *path, mode_t mode, int *ret_fd, struct err *err)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | store_link(path);
+	int fd = open(path, flags);
 
 	if (fd < 0 && errno == ENOENT) {
 		int r = dir_make(AT_FDCWD, path, mode);
 		if (r < 0)
 			return err_set(err, -r, "make state directory %s", path);
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		fd = open(path, flags);
 	}
 	if (fd < 0)
 		return err_set(err, errno, "open state directory %s", path);

@@ -28,14 +28,30 @@ struct balloon_host_ops {
 	 * take them, and what is read there later is zero or the old contents.
 	 */
 	void (*release)(struct balloon_host *host, gpa_t gpa, uint64_t len);
-	/* Optional; the same. The guest will use these pages again. */
-	void (*reclaim)(struct balloon_host *host, gpa_t gpa, uint64_t len);
+	/*
+	 * Optional; the same, for what the guest reports as free, and not has in its balloon: it may use it again without a word, but
+	 * not before this chain is answered. NULL: release() is called.
+	 */
+	void (*report)(struct balloon_host *host, gpa_t gpa, uint64_t len);
+	/* Optional; I/O thread, lock held. The device was reset: no page is in the balloon. */
+	void (*reset)(struct balloon_host *host);
+	/*
+	 * Optional; the same. The guest will use these pages again, and does not before it is answered (MUST_TELL_HOST). Return: false: not
+	 * now; it waits, and asks again for all of what it asked for at once, when the host has it look at the queue again.
+	 */
+	bool (*reclaim)(struct balloon_host *host, gpa_t gpa, uint64_t len);
 	/* Optional; the same. What virtio_balloon_ask() asked for. */
 	void (*stats)(struct balloon_host *host, const struct balloon_stats *stats);
 };
 
+/* 5.5.3 Feature bits, those that not every host wants */
+#define BALLOON_F_DEFLATE_ON_OOM                                                                   \
+	2 /* a guest short of memory takes from its balloon, whatever the target is */
+#define BALLOON_F_PAGE_REPORTING 5 /* report() */
+
 struct balloon_host { /* embedded by the assembler */
 	const struct balloon_host_ops *ops;
+	uint64_t without; /* VIRTIO_BIT()s that are not offered */
 };
 
 /* 5.5.4 Device configuration layout */

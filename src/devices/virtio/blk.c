@@ -31,6 +31,9 @@ enum { BLK_S_OK = 0, BLK_S_IOERR = 1, BLK_S_UNSUPP = 2 };
 #define BLK_RANGE_SECTORS (UINT32_C(1) << 22) /* 2 GiB: what one request keeps a disk busy with */
 #define BLK_CONFIG_BYTES  60U
 #define BLK_BUDGET	  256U /* requests of one turn, where the disk answers at once */
+#define BLK_TURN_BYTES                                                                             \
+	(UINT64_C(64)                                                                              \
+	 << 20) /* and of their buffers, which may have to be filled before anybody uses them */
 
 _Static_assert(offsetof(struct blk_config, unused1) + 3 == BLK_CONFIG_BYTES, "5.2.4");
 
@@ -63,6 +66,32 @@ static void blk_finish(struct blk_request *req, uint8_t status, uint32_t len)
 	}
 	blk->free[blk->n_free++] = req;
 	virtio_end(&blk->virtio);
+}
+
+static bool blk_is_free(const struct virtio_blk *blk, const struct blk_request *req)
+{
+	for (unsigned i = 0; i < blk->n_free; i++) {
+		if (blk->free[i] == req)
+			return true;
+	}
+	return false;
+}
+
+/* The buffers and the status byte of each request that the disk has. */
+static void blk_held(struct virtio_dev *dev, virtio_tell *tell, void *arg)
+{
+	const struct virtio_blk *blk = blk_of(dev);
+
+	for (unsigned i = 0; i < BLK_REQUESTS; i++) {
+		const struct blk_request *req = &blk->requests[i];
+		if (blk_is_free(blk, req))
+			continue;
+		for (unsigned n = 0; n < req->chain.n; n++) {
+			if (req->chain.iov[n].len)
+				tell(arg, req->chain.iov[n].hva, req->chain.iov[n].len);
+		}
+		tell(arg, req->status, 1);
+	}
 }
 
 static void blk_submit(struct blk_request *req)
@@ -258,11 +287,14 @@ static int blk_start(struct blk_request *req)
 static int blk_handle(struct virtio_dev *dev, uint16_t queue)
 {
 	struct virtio_blk *blk = blk_of(dev);
+	uint64_t bytes = 0;
 	int r = 1;
 
-	for (unsigned i = 0; r > 0 && i < BLK_BUDGET && blk->n_free; i++) {
+	for (unsigned i = 0; r > 0 && i < BLK_BUDGET && bytes < BLK_TURN_BYTES && blk->n_free;
+	     i++) {
 		struct blk_request *req = blk->free[blk->n_free - 1];
 		r = virtq_pop(&dev->queues[queue], &req->chain);
+		bytes += r > 0 ? req->chain.out_bytes + req->chain.in_bytes : 0;
 		if (r > 0 && blk_start(req) < 0)
 			r = -EPROTO;
 	}
@@ -298,6 +330,7 @@ static const struct virtio_dev_ops blk_ops = {
 	.device_id = VIRTIO_ID_BLOCK,
 	.class_code = 0x018000,
 	.handle = blk_handle,
+	.held = blk_held,
 	.reset = blk_reset,
 	.config_write = blk_config_write,
 };
@@ -349,6 +382,17 @@ void virtio_blk_init(struct virtio_blk *blk, const struct virtio_place *place, s
 		blk->free[blk->n_free++] = &blk->requests[i];
 	}
 	blk_config_fill(&blk->config, disk);
+}
+
+void virtio_blk_forget(struct virtio_blk *blk)
+{
+	lock_acquire(&blk->virtio.lock);
+	for (unsigned i = 0; i < BLK_REQUESTS; i++) {
+		if (!blk_is_free(blk, &blk->requests[i]))
+			__atomic_store_n(&blk->requests[i].disk.is_unwanted, true,
+					 __ATOMIC_RELAXED);
+	}
+	lock_release(&blk->virtio.lock);
 }
 
 void virtio_blk_resized(struct virtio_blk *blk)

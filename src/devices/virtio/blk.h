@@ -58,5 +58,7 @@ struct virtio_blk {
 
 /* virtio_blk_init() - @disk: borrowed, and closed by the caller once virtio_stop() said that nothing is under way. */
 void virtio_blk_init(struct virtio_blk *blk, const struct virtio_place *place, struct disk *disk);
+/* virtio_blk_forget() - any thread: the guest is gone; nobody waits for what is under way, whose end virtio_stop() still waits for. */
+void virtio_blk_forget(struct virtio_blk *blk);
 /* virtio_blk_resized() - any thread: the disk's size_bytes changed; the guest is told. */
 void virtio_blk_resized(struct virtio_blk *blk);

@@ -199,6 +199,15 @@ static int net_window_fill(struct virtio_net *dev, uint64_t need)
 	return 0;
 }
 
+/* The receive window: buffers that wait for frames. */
+static void net_held(struct virtio_dev *base, virtio_tell *tell, void *arg)
+{
+	const struct virtio_net *dev = container_of(base, struct virtio_net, virtio);
+
+	for (unsigned i = 0; i < dev->rx_pieces; i++)
+		tell(arg, dev->rx_iov[dev->rx_piece + i].hva, dev->rx_iov[dev->rx_piece + i].len);
+}
+
 /* A frame of len bytes lies in the window's first buffers: they go to the guest. */
 static void net_deliver(struct virtio_net *dev, uint64_t len)
 {
@@ -377,6 +386,7 @@ static const struct virtio_dev_ops net_ops_of_dev = {
 	.device_id = VIRTIO_ID_NET,
 	.class_code = 0x020000,
 	.handle = net_handle,
+	.held = net_held,
 	.start = net_start,
 	.reset = net_reset,
 	.features_ok = net_features_ok,

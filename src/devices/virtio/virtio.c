@@ -221,6 +221,16 @@ void virtio_config_changed(struct virtio_dev *dev)
 		dev->transport->config_irq(dev);
 }
 
+void virtio_held(struct virtio_dev *dev, virtio_tell *tell, void *arg)
+{
+	lock_acquire(&dev->lock);
+	for (unsigned i = 0; i < dev->n_queues; i++)
+		virtq_held(&dev->queues[i], tell, arg);
+	if (dev->ops->held)
+		dev->ops->held(dev, tell, arg);
+	lock_release(&dev->lock);
+}
+
 bool virtio_needs_reset(struct virtio_dev *dev)
 {
 	lock_acquire(&dev->lock);

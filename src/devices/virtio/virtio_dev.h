@@ -50,6 +50,7 @@ enum virtio_id {
 	VIRTIO_ID_RNG = 4,
 	VIRTIO_ID_BALLOON = 5,
 	VIRTIO_ID_VSOCK = 19,
+	VIRTIO_ID_FS = 26,
 };
 
 #define VIRTIO_QUEUES	 34U /* of one device: a console of 16 ports */
@@ -69,6 +70,11 @@ struct virtio_dev_ops {
 	void (*start)(struct virtio_dev *dev);
 	/* Optional. I/O thread: after start(), nothing is under way; forget chains that are held. */
 	void (*reset)(struct virtio_dev *dev);
+	/*
+	 * Optional. Any thread: every range of guest memory that it, or a back end for it, keeps an address of between its turns,
+	 * but its queues. Mandatory for a device that does, where memory comes and goes.
+	 */
+	void (*held)(struct virtio_dev *dev, virtio_tell *tell, void *arg);
 	/* Optional. vcpu thread: whether this subset of the offered bits holds together. */
 	bool (*features_ok)(struct virtio_dev *dev, uint64_t features);
 	/* Optional. vcpu thread: [offset, offset + len) is inside the configuration. Without it nothing is writable. */
@@ -133,6 +139,12 @@ void virtio_serve(struct virtio_dev *dev, uint16_t queue);
 /* virtio_begin(), virtio_end() - lock held, I/O thread: a chain is with the back end; end() may reset the device. */
 void virtio_begin(struct virtio_dev *dev);
 void virtio_end(struct virtio_dev *dev);
+
+/*
+ * virtio_held() - any thread: tells of every range of guest memory that the device keeps an address of between its turns; a range may
+ * come twice. Nothing else of the device runs meanwhile, or it may be out of date at once.
+ */
+void virtio_held(struct virtio_dev *dev, virtio_tell *tell, void *arg);
 
 /* ---- for transports: lock held, vcpu thread ---- */
 

@@ -64,6 +64,11 @@ static struct vdesc vdesc_load(const uint8_t *at)
 
 /* ---- life ---- */
 
+static uint64_t ring_bytes(uint64_t size, uint64_t entry_bytes)
+{
+	return RING_ENTRIES + size * entry_bytes + RING_EVENT_BYTES;
+}
+
 int virtq_enable(struct virtq *vq, struct guest_mem *mem, bool event_idx, bool indirect)
 {
 	const uint64_t size = vq->size;
@@ -72,10 +77,8 @@ int virtq_enable(struct virtq *vq, struct guest_mem *mem, bool event_idx, bool i
 	    vq->avail_gpa % 2 || vq->used_gpa % 4)
 		return -EINVAL;
 	const uint8_t *desc = mem_hva(mem, vq->desc_gpa, size * VDESC_BYTES);
-	const uint8_t *avail = mem_hva(mem, vq->avail_gpa,
-				       RING_ENTRIES + size * AVAIL_ENTRY_BYTES + RING_EVENT_BYTES);
-	uint8_t *used = mem_hva_rw(mem, vq->used_gpa,
-				   RING_ENTRIES + size * USED_ENTRY_BYTES + RING_EVENT_BYTES);
+	const uint8_t *avail = mem_hva(mem, vq->avail_gpa, ring_bytes(size, AVAIL_ENTRY_BYTES));
+	uint8_t *used = mem_hva_rw(mem, vq->used_gpa, ring_bytes(size, USED_ENTRY_BYTES));
 	if (!desc || !avail || !used)
 		return -EFAULT;
 	vq->mem = mem;
@@ -86,6 +89,15 @@ int virtq_enable(struct virtq *vq, struct guest_mem *mem, bool event_idx, bool i
 	vq->indirect = indirect;
 	vq->enabled = true;
 	return 0;
+}
+
+void virtq_held(const struct virtq *vq, virtio_tell *tell, void *arg)
+{
+	if (!vq->enabled)
+		return;
+	tell(arg, vq->desc, (uint64_t)vq->size * VDESC_BYTES);
+	tell(arg, vq->avail, ring_bytes(vq->size, AVAIL_ENTRY_BYTES));
+	tell(arg, vq->used, ring_bytes(vq->size, USED_ENTRY_BYTES));
 }
 
 void virtq_reset(struct virtq *vq)
@@ -103,6 +115,37 @@ struct walk {
 	bool nested; /* table is an indirect one */
 };
 
+static unsigned chain_most(const struct virtq *vq)
+{
+	return vq->chain_max ? vq->chain_max : CHAIN_MAX;
+}
+
+/* A buffer that is talked of, not used. */
+static int chain_name(const struct virtq *vq, struct chain *chain, const struct vdesc *d)
+{
+	if (chain->n == chain_most(vq))
+		return -EPROTO;
+	if (!mem_is_ram(vq->mem, d->addr, d->len))
+		return -EFAULT;
+	chain->iov[chain->n++] = (struct mem_iov){ (void *)(uintptr_t)d->addr, d->len };
+	return 0;
+}
+
+/* Mostly one piece; more where guest memory does not lie in a row. */
+static int chain_reach(const struct virtq *vq, struct chain *chain, const struct vdesc *d)
+{
+	for (uint64_t done = 0, n; done < d->len; done += n) {
+		if (chain->n == chain_most(vq))
+			return -EPROTO;
+		void *hva = mem_part(vq->mem, d->addr + done, d->len - done,
+				     d->flags & VDESC_F_WRITE, &n);
+		if (!hva)
+			return -EFAULT;
+		chain->iov[chain->n++] = (struct mem_iov){ hva, n };
+	}
+	return 0;
+}
+
 static int chain_add(const struct virtq *vq, struct chain *chain, const struct vdesc *d)
 {
 	const bool writable = d->flags & VDESC_F_WRITE;
@@ -112,18 +155,14 @@ static int chain_add(const struct virtq *vq, struct chain *chain, const struct v
 		return -EPROTO;
 	if (d->len == 0)
 		return 0;
-	if (chain->n == CHAIN_MAX)
-		return -EPROTO;
-	void *hva =
-		writable ? mem_hva_rw(vq->mem, d->addr, d->len) : mem_hva(vq->mem, d->addr, d->len);
-	if (!hva)
-		return -EFAULT;
-	chain->iov[chain->n++] = (struct mem_iov){ hva, d->len };
+	int r = vq->by_gpa ? chain_name(vq, chain, d) : chain_reach(vq, chain, d);
+	if (r < 0)
+		return r;
 	if (writable) {
 		chain->in_bytes += d->len;
 	} else {
 		chain->out_bytes += d->len;
-		chain->n_out++;
+		chain->n_out = chain->n;
 	}
 	/* 2.7.5: a chain of more than 2^32 bytes is none. */
 	return chain->out_bytes + chain->in_bytes > UINT32_MAX ? -EPROTO : 0;

@@ -22,6 +22,9 @@
 #define VIRTQ_SIZE_MAX 256U	      /* entries of a queue: also the longest chain (2.7.5.3.1) */
 #define CHAIN_MAX      VIRTQ_SIZE_MAX /* pieces of one request */
 
+/* Told of bytes of guest memory that somebody keeps an address of; len > 0. */
+typedef void virtio_tell(void *arg, const void *hva, uint64_t len);
+
 /* The buffers of one request, copied and checked. Zero-length ones are left out. */
 struct chain {
 	uint16_t head;	    /* its name in the used ring */
@@ -39,6 +42,8 @@ struct virtq {
 	bool enabled;
 	/* From here on: set by virtq_enable(). */
 	bool event_idx, indirect; /* negotiated */
+	uint16_t chain_max;	  /* the device's choice: pieces of a chain at most; 0: CHAIN_MAX */
+	bool by_gpa; /* the device's choice: buffers are only named, iov.hva is a gpa of RAM; nothing is reached */
 	const uint8_t *desc, *avail;
 	uint8_t *used;
 	uint16_t avail_next; /* the next entry to take */
@@ -53,6 +58,8 @@ struct virtq {
  * Return: 0; -EINVAL (size, alignment), -EFAULT (not in RAM). The queue stays disabled then.
  */
 int virtq_enable(struct virtq *vq, struct guest_mem *mem, bool event_idx, bool indirect);
+/* virtq_held() - tells of the three parts, if the queue is enabled. */
+void virtq_held(const struct virtq *vq, virtio_tell *tell, void *arg);
 /* virtq_reset() - as it was before the driver touched it; size_max is kept. */
 void virtq_reset(struct virtq *vq);
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/self.h"
 #include "engines/baremetal/private.h"
 
 void media_fini(struct media *media)
@@ -65,5 +66,24 @@ int media_add(struct media *media, const char *path, const char **ret_name, stru
 	media->n_files++;
 	if (ret_name)
 		*ret_name = file->name;
+	return 0;
+}
+
+int media_self_test(struct media *media, struct err *err)
+{
+	/* As hypervisor/selftest/programs.c has them. */
+	static const char *const programs[] = {
+		"strata-guest-pio",	 "strata-guest-mmio",	   "strata-guest-interrupts",
+		"strata-guest-clocks",	 "strata-guest-cpu",	   "strata-guest-smp",
+		"strata-guest-trespass", "strata-guest-exit_cost", "strata-guest-tasks",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(programs); i++) {
+		AUTO(media_text_free_p) char *path = NULL;
+		int r = self_helper_path(programs[i], &path, err);
+		r = r < 0 ? r : media_add(media, path, NULL, err);
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }

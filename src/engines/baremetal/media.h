@@ -46,9 +46,16 @@ int media_config_text(struct media *media, const char *text, size_t len, const c
 int media_add(struct media *media, const char *path, const char **ret_name, struct err *err);
 
 /*
+ * media_self_test() - the guest programs of the self-test (hypervisor/selftest), which the word MEDIA_SELF_TEST begins
+ * Errors: those of media_add(), and one that was not installed.
+ */
+int media_self_test(struct media *media, struct err *err);
+#define MEDIA_SELF_TEST "self-test"
+
+/*
  * media_build() - make the medium
- * @out: NAME.iso: a disk image for BIOS and UEFI, as a CD or on a disk; NAME.efi: one program for UEFI; anything else: a
- * directory, which is made and must not have anything in it   @words: the hypervisor's command line, or NULL
- * An ISO and an EFI program need grub-mkrescue and grub-mkstandalone; they appear whole or not at all.
+ * @out: NAME.iso: a disk image for BIOS and UEFI, as a CD or on a disk; NAME.efi: one program for UEFI; NAME without a dot, or
+ * NAME/: a directory, which is made and must not have anything in it   @words: the hypervisor's command line, or NULL
+ * Errors: -EINVAL: another suffix. An ISO and an EFI program need grub-mkrescue and grub-mkstandalone; they appear whole or not at all.
  */
 int media_build(const struct media *media, const char *out, const char *words, struct err *err);

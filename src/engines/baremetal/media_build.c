@@ -191,9 +191,27 @@ static int build_efi(const char *folder, const char *out, struct err *err)
 	return run_grub(argv, err);
 }
 
+/* "x.img" is meant to be something else than a directory. One that is there already, or a '/' behind the name, says that it is. */
+static int check_folder(const char *out, struct err *err)
+{
+	const char *slash = strrchr(out, '/'), *name = slash ? slash + 1 : out;
+	struct stat st;
+
+	if (!strchr(name, '.') || (stat(out, &st) == 0 && S_ISDIR(st.st_mode)))
+		return 0;
+	return err_say(err, EINVAL,
+		       "-o %.200s: a medium is NAME.iso, NAME.efi, or a directory: NAME without a "
+		       "dot, or NAME/",
+		       out);
+}
+
 static int build_folder(const struct media *media, const char *out, const char *words,
 			struct err *err)
 {
+	int r = check_folder(out, err);
+
+	if (r < 0)
+		return r;
 	if (mkdir(out, 0755) < 0 && errno != EEXIST)
 		return err_set(err, errno, "make %s", out);
 	if (rmdir(out) < 0) /* made again below */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/core/extents.h"
 #include "base/os/file.h"
 #include "base/os/json.h"
 #include "engines/baremetal/media.h"
@@ -17,11 +18,14 @@
 
 #define CONFIG_BYTES_MAX (1U << 20)
 #define GUESTS_MAX	 16U /* as hypervisor/vm/config.h has them */
-#define DISKS_MAX	 4U
+#define DISKS_MAX	 8U
+#define PORTS_MAX	 8U
 #define NAME_MAX_BYTES	 31U
 #define APPEND_MAX_BYTES 511U
 #define SERVER_MAX_BYTES 56U /* with "server:" as long as a file's name */
 #define VCPUS_MAX	 64
+#define TSC_KHZ_MIN	 1000
+#define TSC_KHZ_MAX	 16000000
 #define MEMORY_UNIT	 (INT64_C(2) << 20)
 #define MEMORY_DEFAULT	 (INT64_C(512) << 20)
 
@@ -136,6 +140,9 @@ static int take_disk(struct config *config, json_t *disk, const char *at, const 
 		return r;
 	if (!name == !server || (server && (!*server || strchr(server, ' '))))
 		return err_say(err, EINVAL, "config: %s: needs one of path and server", at);
+	if (server && !strncmp(server, "strata:", 7) && !extents_name_ok(server + 7))
+		return err_say(err, EINVAL, "config: %s.server: '%s' is no extent's name", at,
+			       server + 7);
 	if (server && asprintf(&path, "server:%s", server) < 0) {
 		path = NULL;
 		return err_set(err, ENOMEM, "config: %s", at);
@@ -205,6 +212,60 @@ static int take_network(struct config *config, json_t *guest, const char *at, st
 	return buf_printf(&config->media->guests, "net%s%s\n", mac ? " " : "", mac ? mac : "");
 }
 
+static bool is_port_name(const char *name)
+{
+	for (const char *c = name; *c; c++) {
+		if (!isalnum((unsigned char)*c) && !strchr("._-", *c))
+			return false;
+	}
+	return *name && strlen(name) <= NAME_MAX_BYTES;
+}
+
+/* What the management channel reaches of the guest: ports of a virtio-console by their names, a vsock. */
+static int take_ports(struct config *config, json_t *guest, const char *at, struct err *err)
+{
+	json_t *ports = json_object_get(guest, "ports"), *port;
+	const json_t *vsock = json_object_get(guest, "vsock");
+	size_t i;
+
+	if (vsock && !json_is_boolean(vsock))
+		return err_say(err, EINVAL, "config: %s.vsock: must be true or false", at);
+	if (ports && (!json_is_array(ports) || json_array_size(ports) > PORTS_MAX))
+		return err_say(err, EINVAL, "config: %s.ports: must be an array, of %u at most", at,
+			       PORTS_MAX);
+	json_array_foreach(ports, i, port)
+	{
+		const char *name = json_string_value(port);
+		if (!name || !is_port_name(name))
+			return err_say(err, EINVAL,
+				       "config: %s.ports[%zu]: 1 to %u letters, digits, . _ -", at,
+				       i, (unsigned)NAME_MAX_BYTES);
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(json_string_value(json_array_get(ports, k)), name) == 0)
+				return err_say(err, EINVAL,
+					       "config: %s.ports[%zu]: %s is there already", at, i,
+					       name);
+		}
+		(void)buf_printf(&config->media->guests, "port %s\n", name);
+	}
+	if (json_is_true(vsock))
+		(void)buf_printf(&config->media->guests, "vsock\n");
+	return 0;
+}
+
+static int take_balloon(struct config *config, json_t *guest, const char *at, struct err *err)
+{
+	const json_t *balloon = json_object_get(guest, "balloon");
+	const char *word = json_string_value(balloon);
+
+	if (balloon && !json_is_boolean(balloon) && !(word && !strcmp(word, "overcommit")))
+		return err_say(err, EINVAL,
+			       "config: %s.balloon: must be true, false or \"overcommit\"", at);
+	if (json_is_true(balloon) || word)
+		(void)buf_printf(&config->media->guests, "balloon%s\n", word ? " overcommit" : "");
+	return 0;
+}
+
 static int take_console(struct config *config, json_t *guest, const char *at, struct err *err)
 {
 	const char *console;
@@ -240,7 +301,7 @@ static int take_kernel(struct config *config, json_t *guest, const char *at, str
 
 static int take_numbers(struct config *config, json_t *guest, const char *at, struct err *err)
 {
-	int64_t memory = MEMORY_DEFAULT, vcpus = 1, weight = 0, cap = 0;
+	int64_t memory = MEMORY_DEFAULT, vcpus = 1, weight = 0, cap = 0, tsc_khz = 0;
 	struct buf *out = &config->media->guests;
 
 	int r = take_int(guest, at, "memory_bytes", MEMORY_UNIT, INT64_C(1) << 40, &memory, err);
@@ -250,13 +311,20 @@ static int take_numbers(struct config *config, json_t *guest, const char *at, st
 	r = r < 0 ? r : take_int(guest, at, "vcpus", 1, VCPUS_MAX, &vcpus, err);
 	r = r < 0 ? r : take_int(guest, at, "weight", 1, 65535, &weight, err);
 	r = r < 0 ? r : take_int(guest, at, "cap_percent", 1, VCPUS_MAX * 100, &cap, err);
+	r = r < 0 ? r : take_int(guest, at, "tsc_khz", TSC_KHZ_MIN, TSC_KHZ_MAX, &tsc_khz, err);
 	if (r < 0)
 		return r;
-	(void)buf_printf(out, "memory %" PRId64 "\nvcpus %" PRId64 "\n", memory, vcpus);
+	const json_t *at_once = json_object_get(guest, "memory_at_once");
+	if (at_once && !json_is_boolean(at_once))
+		return err_say(err, EINVAL, "config: %s.memory_at_once: must be true or false", at);
+	(void)buf_printf(out, "memory %" PRId64 "%s\nvcpus %" PRId64 "\n", memory,
+			 json_is_true(at_once) ? " at-once" : "", vcpus);
 	if (weight)
 		(void)buf_printf(out, "weight %" PRId64 "\n", weight);
 	if (cap)
 		(void)buf_printf(out, "cap %" PRId64 "\n", cap);
+	if (tsc_khz)
+		(void)buf_printf(out, "tsc-khz %" PRId64 "\n", tsc_khz);
 	return 0;
 }
 
@@ -284,9 +352,12 @@ static int take_name(json_t *guests, json_t *guest, size_t index, const char *at
 
 static int take_guest(struct config *config, json_t *guests, size_t index, struct err *err)
 {
-	static const char *const known[] = { "name",	     "kernel", "initrd",  "append",
-					     "memory_bytes", "vcpus",  "weight",  "cap_percent",
-					     "console",	     "disks",  "network", NULL };
+	static const char *const known[] = {
+		"name",		  "kernel",  "initrd", "append",      "memory_bytes",
+		"memory_at_once", "vcpus",   "weight", "cap_percent", "console",
+		"disks",	  "network", "ports",  "vsock",	      "balloon",
+		"tsc_khz",	  NULL
+	};
 	json_t *guest = json_array_get(guests, index);
 	const char *name;
 	char at[32];
@@ -301,6 +372,8 @@ static int take_guest(struct config *config, json_t *guests, size_t index, struc
 	r = r < 0 ? r : take_kernel(config, guest, at, err);
 	r = r < 0 ? r : take_console(config, guest, at, err);
 	r = r < 0 ? r : take_disks(config, guest, at, name, err);
+	r = r < 0 ? r : take_ports(config, guest, at, err);
+	r = r < 0 ? r : take_balloon(config, guest, at, err);
 	return r < 0 ? r : take_network(config, guest, at, err);
 }
 

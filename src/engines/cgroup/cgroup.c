@@ -140,6 +140,8 @@ static int group_mkdir(const struct cgroup_hierarchy *h, const char *path, const
 		if (mkdir(full, 0755) == 0)
 			return 0;
 		int r = -errno;
+		if (r == -EEXIST && h->adopt)
+			return 0;
 		if (r == -ENOENT)
 			r = parents_make(h, path);
 		else if (r == -EEXIST)
@@ -194,6 +196,16 @@ static void cgroup_init(const struct cgroup_layout *layout, const char *path, st
 	(void)snprintf(ret->path, sizeof(ret->path), "%s", path); /* checked before */
 	for (int i = 0; i < CGROUP_HIERARCHIES; i++)
 		ret->fds[i] = -EBADF;
+}
+
+void cgroup_none(const struct cgroup_layout *layout, struct cgroup *ret)
+{
+	cgroup_init(layout, "", ret);
+}
+
+bool cgroup_is_none(const struct cgroup *cgroup)
+{
+	return cgroup_main(cgroup) < 0;
 }
 
 void cgroup_close(struct cgroup *cgroup)

@@ -47,7 +47,8 @@ struct cgroup_hierarchy {
 	uint32_t
 		controllers; /* bit n: enum cgroup_controller n; 0 for v2's may be: still good for kill and freeze */
 	bool v2;
-	bool used; /* an instance gets a group here; else only when a limit needs it */
+	bool adopt; /* the caller's: a group that is there is taken as it is, whoever is in it: systemd made it for us */
+	bool used;  /* an instance gets a group here; else only when a limit needs it */
 };
 
 struct cgroup_layout {
@@ -56,6 +57,7 @@ struct cgroup_layout {
 	int v2;		    /* index of the v2 hierarchy, or -1 */
 	uint32_t also;	    /* the caller's: bits of controllers that settings will need */
 	uint32_t read_only; /* controllers that are only mounted read-only: there, but not for us */
+	uint32_t closed; /* an ordinary user's: controllers whose directories are somebody else's */
 	/* v1 without a controller of ours: "name=systemd", "perf_event" */
 	struct cgroup_hierarchy others[CGROUP_OTHERS];
 	unsigned n_others;
@@ -75,6 +77,18 @@ int cgroup_layout_parse(const char *mountinfo, size_t len, struct cgroup_layout 
  * root may mount each of them inside, and would see the host's tree in one that it is at the top of
  */
 void cgroup_layout_use_all(struct cgroup_layout *layout);
+/*
+ * cgroup_layout_user() - for whoever is not root of the host: only hierarchies in which he may make groups below parent stay
+ * @parent: "" or a path in each of them   Return: false for the host's root, whose layout stays as it is.
+ */
+bool cgroup_layout_user(struct cgroup_layout *layout, const char *parent);
+/*
+ * cgroup_user_parent() - the group of version 2 below which an ordinary user's go: the highest above his own process that was
+ * delegated to him (cgroup-v2.rst, "Model of Delegation"); "": there is none
+ */
+int cgroup_user_parent(char ret[256]);
+/* cgroup_own_parse() - a process's group of version 2 out of /proc/PID/cgroup, without the first slash; false: none is there */
+bool cgroup_own_parse(const char *text, char *ret, size_t size);
 /* cgroup_layout_find() - index of a v1 hierarchy by its options, or -1; the others only after cgroup_layout_use_all(). */
 int cgroup_layout_find(const struct cgroup_layout *layout, const char *options);
 
@@ -173,9 +187,14 @@ int cgroup_join(const int *fds, unsigned n); /* 0 or -errno; async-signal-safe *
 #define CGROUP_PATH_BYTES 4096
 bool cgroup_limits_denied(const struct cgroup_layout *layout, const char *parent,
 			  const struct spec_limits *limits, char ret_where[CGROUP_PATH_BYTES]);
+/* cgroup_limits_check() - -ENOTSUP, naming limit and controller, where one has no controller here; -EACCES where it is not this user's. */
+int cgroup_limits_check(const struct cgroup_layout *layout, const struct spec_limits *limits,
+			struct err *err);
 /* cgroup_open() - an existing one; -ENOENT where no hierarchy has it. */
 int cgroup_open(const struct cgroup_layout *layout, const char *path, struct cgroup *ret,
 		struct err *err);
+/* cgroup_none() - in no hierarchy at all */
+void cgroup_none(const struct cgroup_layout *layout, struct cgroup *ret);
 void cgroup_close(struct cgroup *cgroup);
 /* cgroup_v2_fd() - for clone3's CLONE_INTO_CGROUP; -EBADF without v2. */
 int cgroup_v2_fd(const struct cgroup *cgroup);
@@ -186,11 +205,16 @@ int cgroup_v2_fd(const struct cgroup *cgroup);
 int cgroup_attach(const struct cgroup *cgroup, pid_t pid, bool skip_v2, struct err *err);
 /* cgroup_freeze() - and wait until every process is frozen or thawed; -ENOTSUP. */
 int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err);
-int cgroup_is_frozen(const struct cgroup *cgroup); /* 1, 0, or negative errno */
+/* cgroup_is_frozen() - or is to be, from cgroup_freeze()'s beginning to its undoing: 1, 0, or negative errno */
+int cgroup_is_frozen(const struct cgroup *cgroup);
 /* cgroup_kill() - SIGKILL to every process in it, frozen ones too; returns when none is left, -ETIMEDOUT after 10 s. */
 int cgroup_kill(const struct cgroup *cgroup, struct err *err);
 /* cgroup_destroy() - remove the directories (children too); kills first what is left. Absent is fine. */
 int cgroup_destroy(const struct cgroup_layout *layout, const char *path, struct err *err);
+/* cgroup_remove_empty() - only those of its directories that hold nobody, and no group: nobody is killed */
+void cgroup_remove_empty(const struct cgroup_layout *layout, const char *path);
+/* cgroup_is_none() - it is in no hierarchy */
+bool cgroup_is_none(const struct cgroup *cgroup);
 /*
  * cgroup_delegate() - the group in one hierarchy, with what is needed to make groups in it, becomes these ids' own; its limits do not
  * @index: of the layout's hierarchies   Source: Linux Documentation/admin-guide/cgroup-v2.rst, "Model of Delegation".
@@ -202,6 +226,12 @@ int cgroup_delegate(const struct cgroup *cgroup, unsigned index, uid_t uid, gid_
  * A v1 hierarchy that the group had no need of so far is joined by all its processes first.
  */
 int cgroup_update(const struct cgroup *cgroup, const struct spec_limits *limits, struct err *err);
+
+/*
+ * cgroup_weight_of() - shares of version 1 as a weight of version 2, in proportion, 1024 being the default of 100: instances keep their
+ * relation to one another and to everything that has no weight of its own
+ */
+int64_t cgroup_weight_of(int64_t shares);
 
 struct cgroup_stats {
 	uint64_t cpu_ns;

@@ -98,7 +98,7 @@ static int v1_rules_set(int dirfd, const struct device_rule *rules, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		char text[48];
 		int len = v1_rule_text(&rules[i], text, sizeof(text));
-		if (rules[i].access && write(fd, text, (size_t)len) < 0 && r == 0)
+		if (rules[i].access && !rules[i].deny && write(fd, text, (size_t)len) < 0 && r == 0)
 			r = -errno;
 	}
 	return r;
@@ -147,7 +147,15 @@ int cgroup_rules_set(struct cgroup *cgroup, const struct device_rule *rules, siz
 {
 	int v2 = cgroup_v2_fd(cgroup);
 	int why = v2 < 0 ? -ENOTSUP : devices_bpf_set(v2, rules, n, 0);
-	if (why == 0 || cgroup->v1_rules)
+	if (why == 0)
+		return 0;
+	/* Version 1 has one list, of what is allowed. */
+	if (devices_deny(rules, n))
+		return err_set(
+			err, -why,
+			"device rules: one denies a part of what another allows, which takes a "
+			"BPF program for cgroup v2");
+	if (cgroup->v1_rules)
 		return 0;
 	int v1 = v1_devices_fd(cgroup, err);
 	if (v1 == -ENOTSUP)

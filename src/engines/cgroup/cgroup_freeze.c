@@ -12,14 +12,13 @@
 #define PF_KTHREAD 0x00200000 /* proc(5), stat, flags: linux/sched.h */
 #define REST_MS	   50	      /* between two looks at a group that does not say that it is frozen */
 
-static int v1_is_frozen(int fd)
+/* Whether its state begins so: THAWED, FREEZING, FROZEN (freezer-subsystem.rst). */
+static int v1_says(int fd, const char *state)
 {
-	char state[32];
+	char text[32];
+	int r = cgroup_read(fd, "freezer.state", text, sizeof(text));
 
-	int r = cgroup_read(fd, "freezer.state", state, sizeof(state));
-	if (r < 0)
-		return r;
-	return !strncmp(state, "FROZEN", 6);
+	return r < 0 ? r : !strncmp(text, state, strlen(state));
 }
 
 /* v1 tells nobody when it is done, and asks to write again when a fork got away: freezer-subsystem.rst. */
@@ -32,7 +31,7 @@ static int v1_freeze(int fd, bool frozen)
 		int r = file_write(fd, "freezer.state", frozen ? "FROZEN" : "THAWED");
 		if (r < 0)
 			return r;
-		r = v1_is_frozen(fd);
+		r = v1_says(fd, "FROZEN");
 		if (r < 0 || !!r == frozen)
 			return r < 0 ? r : 0;
 		if (clock_mono_ns() >= deadline)
@@ -127,14 +126,27 @@ int cgroup_freeze(const struct cgroup *cgroup, bool frozen, struct err *err)
 	return err_set(err, -r, "%s cgroup %s", what, cgroup->path);
 }
 
-int cgroup_is_frozen(const struct cgroup *cgroup)
+/*
+ * What was asked of it counts: one whose process is on its way in, or does not come to rest, is not said to be frozen for that moment,
+ * and yet nothing goes on there. What was asked of a group above shows in the events.
+ */
+static int v2_is_to_freeze(int fd)
 {
 	char text[256];
 	uint64_t frozen;
 
-	if (cgroup_v2_fd(cgroup) >= 0 &&
-	    cgroup_read(cgroup_v2_fd(cgroup), "cgroup.events", text, sizeof(text)) >= 0 &&
-	    cgroup_field(text, "frozen", &frozen))
-		return frozen != 0;
-	return v1_freezer_fd(cgroup) >= 0 ? v1_is_frozen(v1_freezer_fd(cgroup)) : -ENOTSUP;
+	if (cgroup_read(fd, "cgroup.freeze", text, sizeof(text)) > 0 && text[0] == '1')
+		return 1;
+	return cgroup_read(fd, "cgroup.events", text, sizeof(text)) >= 0 &&
+			       cgroup_field(text, "frozen", &frozen)
+		       ? frozen != 0
+		       : -ENOTSUP;
+}
+
+int cgroup_is_frozen(const struct cgroup *cgroup)
+{
+	const int v1 = v1_freezer_fd(cgroup);
+	int r = cgroup_v2_fd(cgroup) < 0 ? -ENOTSUP : v2_is_to_freeze(cgroup_v2_fd(cgroup));
+
+	return r >= 0 || v1 < 0 ? r : v1_says(v1, "FR"); /* it is, or is to be */
 }

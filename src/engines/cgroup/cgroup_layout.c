@@ -239,7 +239,7 @@ static void layout_add(struct cgroup_layout *layout, const struct mount_line *li
 	root_lens[at] = line->root.len;
 }
 
-static void layout_finish(struct cgroup_layout *layout)
+void cgroup_layout_finish(struct cgroup_layout *layout)
 {
 	uint32_t always = CGROUP_BIT(CGROUP_MEMORY);
 
@@ -268,7 +268,7 @@ static void layout_scan(const char *mountinfo, size_t len, bool check, struct cg
 		if (mount_line_parse(next_word(&rest, '\n'), &line))
 			layout_add(layout, &line, check, root_lens);
 	}
-	layout_finish(layout);
+	cgroup_layout_finish(layout);
 }
 
 int cgroup_layout_parse(const char *mountinfo, size_t len, struct cgroup_layout *ret,

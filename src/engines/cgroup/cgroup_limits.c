@@ -45,10 +45,12 @@ static int swap_unsupported(struct err *err)
 
 /*
  * The total that memory and swap together may use, by Docker's rule: twice the memory where only that is
- * limited. 0: leave it alone; -1: no limit.
+ * limited; where that is lifted this goes too, for version 1 has none above a total. 0: leave it alone; -1: no limit.
  */
 static int64_t swap_total(const struct spec_limits *limits)
 {
+	if (!limits->memory_swap_bytes && limits->memory_bytes < 0)
+		return -1;
 	if (limits->memory_swap_bytes || limits->memory_alone)
 		return limits->memory_swap_bytes;
 	return limits->memory_bytes > INT64_MAX / 2 ? -1 : limits->memory_bytes * 2;
@@ -106,9 +108,14 @@ static int v2_memory(const struct limit *limit, const struct spec_limits *limits
 		memory = v2_memory_now(limit);
 	if (!total)
 		return 0;
+	if (total > 0 && !memory) /* version 1's kernel refuses that too */
+		return err_say(err, EINVAL,
+			       "limit memory-swap to %" PRId64 ": it is memory and swap together, "
+			       "and takes a limit of memory",
+			       total);
 	if (total < 0)
 		r = file_write(limit->fd, "memory.swap.max", "max");
-	else if (memory)
+	else
 		r = limit_write(limit, "memory.swap.max", total > memory ? total - memory : 0);
 	if (r == -ENOENT && limits->memory_swap_bytes > 0)
 		return swap_unsupported(err);
@@ -133,36 +140,35 @@ static int set_memory(const struct limit *limit, const struct spec_limits *limit
 	return r < 0 ? err_set(err, -r, "limit memory-reservation to %" PRId64, reservation) : 0;
 }
 
-/*
- * Shares become a weight in proportion, 1024 being v2's default of 100: instances keep their relation to one another
- * and to everything that has no weight of its own.
- */
-static int64_t weight_of(int64_t shares)
+int64_t cgroup_weight_of(int64_t shares)
 {
 	int64_t weight = (shares * 100 + 512) / 1024;
 
 	return weight < 1 ? 1 : weight > 10000 ? 10000 : weight;
 }
 
+/* One file has both: what is not asked stays as it is, as in version 1, where each has its own. */
 static int v2_cpu_quota(const struct limit *limit, const struct spec_limits *limits)
 {
-	char now[64], text[64];
-	int64_t period = limits->cpu_period_us ? limits->cpu_period_us : CPU_PERIOD_US;
-
-	if (limits->cpu_quota_us < 0) {
-		(void)snprintf(text, sizeof(text), "max %" PRId64, period); /* fits */
-		return file_write(limit->fd, "cpu.max", text);
-	}
-	if (limits->cpu_quota_us) {
-		(void)snprintf(text, sizeof(text), "%" PRId64 " %" PRId64, limits->cpu_quota_us,
-			       period); /* fits */
-		return file_write(limit->fd, "cpu.max", text);
-	}
+	char now[64], text[64], quota[24];
 	int r = cgroup_read(limit->fd, "cpu.max", now, sizeof(now));
+
 	if (r < 0)
 		return r;
-	(void)snprintf(text, sizeof(text), "%.*s %" PRId64, (int)strcspn(now, " \n"), now,
-		       period); /* fits */
+	const char *blank = strchr(now, ' ');
+	long long period = blank ? strtoll(blank, NULL, 10) : 0;
+	if (limits->cpu_period_us)
+		period = limits->cpu_period_us;
+	else if (period <= 0)
+		period = CPU_PERIOD_US;
+	if (limits->cpu_quota_us < 0)
+		(void)snprintf(quota, sizeof(quota), "max"); /* fits */
+	else if (limits->cpu_quota_us)
+		(void)snprintf(quota, sizeof(quota), "%" PRId64, limits->cpu_quota_us); /* fits */
+	else
+		(void)snprintf(quota, sizeof(quota), "%.*s", (int)strcspn(now, " \n"),
+			       now);				      /* a number: fits */
+	(void)snprintf(text, sizeof(text), "%s %lld", quota, period); /* fits */
 	return file_write(limit->fd, "cpu.max", text);
 }
 
@@ -203,7 +209,7 @@ static int set_cpu(const struct limit *limit, const struct spec_limits *limits, 
 		return limit_error(err, r, limit, limits->cpu_quota_us);
 	if (!shares)
 		return 0;
-	r = limit->v2 ? limit_write(limit, "cpu.weight", weight_of(shares))
+	r = limit->v2 ? limit_write(limit, "cpu.weight", cgroup_weight_of(shares))
 		      : limit_write(limit, "cpu.shares", shares);
 	return r < 0 ? err_set(err, -r, "limit cpu-shares to %" PRId64, shares) : 0;
 }
@@ -211,6 +217,9 @@ static int set_cpu(const struct limit *limit, const struct spec_limits *limits, 
 static int set_cpuset(const struct limit *limit, const struct spec_limits *limits, struct err *err)
 {
 	char has[256];
+
+	if (!limits->cpuset)
+		return 0;
 	int r = file_write(limit->fd, "cpuset.cpus", limits->cpuset);
 
 	if (r == 0)
@@ -229,19 +238,20 @@ static int set_cpuset(const struct limit *limit, const struct spec_limits *limit
 static int set_pids(const struct limit *limit, const struct spec_limits *limits, struct err *err)
 {
 	int r = limits->pids < 0 ? file_write(limit->fd, "pids.max", "max")
-				 : limit_write(limit, "pids.max", limits->pids);
+		: limits->pids	 ? limit_write(limit, "pids.max", limits->pids)
+				 : 0;
 
 	return r < 0 ? limit_error(err, r, limit, limits->pids) : 0;
 }
 
 static bool asks_memory(const struct spec_limits *l)
 {
-	return l->memory_bytes || l->memory_swap_bytes > 0 || l->memory_reservation_bytes;
+	return l->memory_bytes > 0 || l->memory_swap_bytes > 0 || l->memory_reservation_bytes > 0;
 }
 
 static bool asks_cpu(const struct spec_limits *l)
 {
-	return l->cpu_quota_us || l->cpu_period_us || l->cpu_shares;
+	return l->cpu_quota_us > 0 || l->cpu_period_us || l->cpu_shares;
 }
 
 static bool asks_cpuset(const struct spec_limits *l)
@@ -251,7 +261,7 @@ static bool asks_cpuset(const struct spec_limits *l)
 
 static bool asks_pids(const struct spec_limits *l)
 {
-	return l->pids != 0; /* < 0: lifted */
+	return l->pids > 0;
 }
 
 static bool asks_io(const struct spec_limits *l)
@@ -267,6 +277,7 @@ static int set_io(const struct limit *limit, const struct spec_limits *limits, s
 static const struct {
 	enum cgroup_controller controller;
 	const char *name; /* as the command line calls it */
+	/* A limit, not that one is lifted: where there is no controller nothing is limited. */
 	bool (*asks)(const struct spec_limits *limits);
 	int (*set)(const struct limit *limit, const struct spec_limits *limits, struct err *err);
 } rows[] = {
@@ -295,6 +306,13 @@ int cgroup_limits_check(const struct cgroup_layout *layout, const struct spec_li
 
 		if (!rows[i].asks(limits) || cgroup_find(layout, rows[i].controller) >= 0)
 			continue;
+		if (layout->closed & bit)
+			return err_say(
+				err, EACCES,
+				"limit %s: no cgroup with the controller '%s' is yours to "
+				"divide: leave the limit out, have one delegated (systemd-run "
+				"--user --scope -p Delegate=yes strata ...), or use sudo",
+				rows[i].name, controller);
 		if (layout->read_only & bit)
 			return err_say(err, ENOTSUP,
 				       "limit %s: the cgroup controller '%s' is mounted read-only "
@@ -343,19 +361,20 @@ int cgroup_limits_set(const struct cgroup *cgroup, const struct spec_limits *lim
 		      struct err *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (!rows[i].asks(limits) &&
-		    !(rows[i].controller == CGROUP_MEMORY && limits->memory_swap_bytes))
-			continue;
+		struct err why = { 0 };
 		int h = cgroup_find(cgroup->layout, rows[i].controller);
 		if (h < 0 || cgroup->fds[h] < 0)
-			continue; /* "no limit on swap" where nothing counts it */
+			continue; /* what is asked is known to be there */
 		struct limit limit = { .fd = cgroup->fds[h],
 				       .v2 = cgroup->layout->hierarchies[h].v2,
 				       .name = rows[i].name,
 				       .group = cgroup->path };
-		int r = rows[i].set(&limit, limits, err);
-		if (r < 0)
-			return r;
+		int r = rows[i].set(&limit, limits, &why);
+		if (r == 0 || ((r == -ENOENT || r == -ENOTSUP) && !rows[i].asks(limits)))
+			continue;
+		if (err)
+			*err = why;
+		return r;
 	}
 	return 0;
 }

@@ -229,3 +229,13 @@ int cgroup_destroy(const struct cgroup_layout *layout, const char *path, struct 
 	}
 	return 0;
 }
+
+void cgroup_remove_empty(const struct cgroup_layout *layout, const char *path)
+{
+	char full[PATH_MAX];
+
+	for (unsigned n = 0; n < layout->n && cgroup_path_check(path, NULL) == 0; n++) {
+		if (cgroup_full_path(&layout->hierarchies[n], path, full, sizeof(full)) == 0)
+			(void)rmdir(full); /* refused: it is in use, or not there */
+	}
+}

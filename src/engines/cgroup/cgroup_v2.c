@@ -41,7 +41,8 @@ static int subtree_enable(const char *dir, uint32_t want, uint32_t *ret_got)
 		r = file_write(AT_FDCWD, file, text);
 		if (r == 0)
 			got |= CGROUP_BIT(c);
-		else if (r != -EBUSY && r != -ENOENT && r != -EOPNOTSUPP && r != -EINVAL)
+		else if (r != -EBUSY && r != -ENOENT && r != -EOPNOTSUPP && r != -EINVAL &&
+			 r != -EACCES)
 			return r;
 	}
 	*ret_got = got;

@@ -14,17 +14,17 @@
  * that hold nodes unpack.
  */
 const struct device_rule devices_default[DEVICES_DEFAULT] = {
-	{ 'c', DEVICE_ANY, DEVICE_ANY, BPF_DEVCG_ACC_MKNOD },
-	{ 'b', DEVICE_ANY, DEVICE_ANY, BPF_DEVCG_ACC_MKNOD },
-	{ 'c', 1, 3, DEVICE_ALL },	      /* null */
-	{ 'c', 1, 5, DEVICE_ALL },	      /* zero */
-	{ 'c', 1, 7, DEVICE_ALL },	      /* full */
-	{ 'c', 1, 8, DEVICE_ALL },	      /* random */
-	{ 'c', 1, 9, DEVICE_ALL },	      /* urandom */
-	{ 'c', 5, 0, DEVICE_ALL },	      /* tty */
-	{ 'c', 5, 1, DEVICE_ALL },	      /* console */
-	{ 'c', 5, 2, DEVICE_ALL },	      /* ptmx */
-	{ 'c', 136, DEVICE_ANY, DEVICE_ALL }, /* pts/n */
+	{ 'c', DEVICE_ANY, DEVICE_ANY, BPF_DEVCG_ACC_MKNOD, false },
+	{ 'b', DEVICE_ANY, DEVICE_ANY, BPF_DEVCG_ACC_MKNOD, false },
+	{ 'c', 1, 3, DEVICE_ALL, false },	     /* null */
+	{ 'c', 1, 5, DEVICE_ALL, false },	     /* zero */
+	{ 'c', 1, 7, DEVICE_ALL, false },	     /* full */
+	{ 'c', 1, 8, DEVICE_ALL, false },	     /* random */
+	{ 'c', 1, 9, DEVICE_ALL, false },	     /* urandom */
+	{ 'c', 5, 0, DEVICE_ALL, false },	     /* tty */
+	{ 'c', 5, 1, DEVICE_ALL, false },	     /* console */
+	{ 'c', 5, 2, DEVICE_ALL, false },	     /* ptmx */
+	{ 'c', 136, DEVICE_ANY, DEVICE_ALL, false }, /* pts/n */
 };
 
 /*
@@ -40,7 +40,7 @@ struct program {
 
 enum { R0, R1, R_TYPE, R_ACCESS, R_DEVICE, R_MAJOR, R_REST }; /* R1: struct bpf_cgroup_dev_ctx */
 
-#define INSNS_PER_RULE 4
+#define INSNS_PER_RULE 8
 #define INSNS_AROUND   20
 #define TO_ALLOW       INT16_MAX /* jump offset that program_link() fills in */
 
@@ -56,6 +56,42 @@ static void emit(struct program *p, uint8_t code, unsigned dst, unsigned src, in
 	p->n++;
 }
 
+static void emit_minor(struct program *p)
+{
+	emit(p, BPF_ALU | BPF_MOV | BPF_X, R_REST, R_DEVICE, 0, 0);
+	emit(p, BPF_ALU | BPF_AND | BPF_K, R_REST, 0, 0, 0xfffff);
+}
+
+/*
+ * The general form, for lists that deny: from the last rule to the first, each allows its part of what is asked for and is left, till
+ * nothing is, or denies it.
+ */
+static void emit_ordered(struct program *p, const struct device_rule *rule)
+{
+	const bool any_major = rule->major == DEVICE_ANY, any_minor = rule->minor == DEVICE_ANY;
+	const int16_t body = rule->deny ? 5 : 2;
+
+	if (any_major && !any_minor) {
+		emit_minor(p);
+		emit(p, BPF_JMP32 | BPF_JNE | BPF_K, R_REST, 0, body, rule->minor);
+	} else if (!any_major && any_minor) {
+		emit(p, BPF_JMP32 | BPF_JNE | BPF_K, R_MAJOR, 0, body, rule->major);
+	} else if (!any_major) {
+		emit(p, BPF_JMP32 | BPF_JNE | BPF_K, R_DEVICE, 0, body,
+		     rule->major << 20 | rule->minor);
+	}
+	if (!rule->deny) {
+		emit(p, BPF_ALU | BPF_AND | BPF_K, R_ACCESS, 0, 0, DEVICE_ALL & ~rule->access);
+		emit(p, BPF_JMP32 | BPF_JEQ | BPF_K, R_ACCESS, 0, TO_ALLOW, 0);
+		return;
+	}
+	emit(p, BPF_ALU | BPF_MOV | BPF_X, R_REST, R_ACCESS, 0, 0);
+	emit(p, BPF_ALU | BPF_AND | BPF_K, R_REST, 0, 0, rule->access);
+	emit(p, BPF_JMP32 | BPF_JEQ | BPF_K, R_REST, 0, 2, 0);
+	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R0, 0, 0, 0);
+	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
+}
+
 static void emit_rule(struct program *p, const struct device_rule *rule)
 {
 	bool any_major = rule->major == DEVICE_ANY, any_minor = rule->minor == DEVICE_ANY;
@@ -68,20 +104,29 @@ static void emit_rule(struct program *p, const struct device_rule *rule)
 		emit(p, BPF_ALU | BPF_AND | BPF_K, R_REST, 0, 0, DEVICE_ALL & ~rule->access);
 		emit(p, BPF_JMP32 | BPF_JNE | BPF_K, R_REST, 0, 1, 0);
 	}
-	if (any_major)
+	if (any_major && any_minor) {
 		emit(p, BPF_JMP | BPF_JA, 0, 0, TO_ALLOW, 0);
-	else if (any_minor)
+	} else if (any_major) {
+		emit_minor(p);
+		emit(p, BPF_JMP32 | BPF_JEQ | BPF_K, R_REST, 0, TO_ALLOW, rule->minor);
+	} else if (any_minor) {
 		emit(p, BPF_JMP32 | BPF_JEQ | BPF_K, R_MAJOR, 0, TO_ALLOW, rule->major);
-	else
+	} else {
 		emit(p, BPF_JMP32 | BPF_JEQ | BPF_K, R_DEVICE, 0, TO_ALLOW,
 		     rule->major << 20 | rule->minor);
+	}
 }
 
 static void emit_rules(struct program *p, char type, const struct device_rule *rules, size_t n)
 {
+	const bool ordered = devices_deny(rules, n);
+
 	for (size_t i = 0; i < n; i++) {
-		if (rules[i].type == type)
-			emit_rule(p, &rules[i]);
+		const struct device_rule *rule = &rules[ordered ? n - 1 - i : i];
+		if (rule->type == type && rule->access && ordered)
+			emit_ordered(p, rule);
+		else if (rule->type == type)
+			emit_rule(p, rule);
 	}
 	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R0, 0, 0, 0);
 	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
@@ -120,6 +165,15 @@ static int program_make(struct program *p, const struct device_rule *rules, size
 	emit(p, BPF_ALU64 | BPF_MOV | BPF_K, R0, 0, 0, 1);
 	emit(p, BPF_JMP | BPF_EXIT, 0, 0, 0, 0);
 	return program_link(p, block, allow, type_jump);
+}
+
+bool devices_deny(const struct device_rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (rules[i].deny && rules[i].access)
+			return true;
+	}
+	return false;
 }
 
 static int bpf_attach(int dirfd, const struct program *p, uint32_t flags)

@@ -3,6 +3,7 @@
 
 /* Which devices a cgroup v2's processes may make and open, in a container and in a VM alike: by a BPF program. */
 #include <linux/bpf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,7 @@ struct device_rule {
 	char type;	       /* 'b' or 'c' */
 	uint32_t major, minor; /* or DEVICE_ANY */
 	uint32_t access;       /* BPF_DEVCG_ACC_x */
+	bool deny; /* of what rules before it allow; rules after it may allow again. By BPF alone */
 };
 
 /* Any node may be made; null, zero, full, random, urandom and terminals may be opened. */
@@ -26,6 +28,8 @@ enum devices_bpf_flags {
 	DEVICES_BPF_ALONE = 1 << 1,
 };
 
+/* devices_deny() - whether any rule of these denies */
+bool devices_deny(const struct device_rule *rules, size_t n);
 /*
  * devices_bpf_set() - deny every device that no rule allows
  * @dirfd: the cgroup's directory   @flags: enum devices_bpf_flags

@@ -56,6 +56,8 @@ static int cgroup_instance_open(const struct spec *spec, struct cgroup_layout *l
 
 	if (r == 0)
 		r = cgroup_layout_read(NULL, layout, err);
+	if (r == 0)
+		(void)cgroup_layout_user(layout, spec->cgroup_parent); /* root's stays */
 	return r < 0 ? r : cgroup_open(layout, path, ret, err);
 }
 
@@ -139,7 +141,7 @@ int cgroup_instance_sweep(const char *id, const char *cgroup_parent, pid_t pid, 
 
 	if (r == 0)
 		r = cgroup_layout_read(NULL, &layout, err);
-	if (r == 0)
+	if (r == 0 && !cgroup_layout_user(&layout, cgroup_parent))
 		cgroup_layout_use_all(&layout);
 	return r < 0 ? r : cgroup_destroy(&layout, path, err);
 }

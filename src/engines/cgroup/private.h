@@ -15,6 +15,8 @@
 
 extern const char *const cgroup_v1_names[CGROUP_CONTROLLER_MAX];
 
+/* cgroup_layout_finish() - what follows from the hierarchies that are there: which is v2, which are used */
+void cgroup_layout_finish(struct cgroup_layout *layout);
 /* cgroup_find() - index of the hierarchy that holds a controller, or -1. */
 int cgroup_find(const struct cgroup_layout *layout, enum cgroup_controller controller);
 /* cgroup_controllers_parse() - "cpuset cpu io" to bits; words we do not use are skipped. */
@@ -43,9 +45,6 @@ int cgroup_main(const struct cgroup *cgroup);
 
 /* cgroup_limits_need() - bits of the controllers that these limits ask for. */
 uint32_t cgroup_limits_need(const struct spec_limits *limits);
-/* cgroup_limits_check() - -ENOTSUP, naming limit and controller, where one has no controller here. */
-int cgroup_limits_check(const struct cgroup_layout *layout, const struct spec_limits *limits,
-			struct err *err);
 /* cgroup_io_set() - the limits' block I/O in one group of the controller */
 int cgroup_io_set(int fd, bool v2, const struct spec_limits *limits, struct err *err);
 int cgroup_limits_set(const struct cgroup *cgroup, const struct spec_limits *limits,

@@ -33,6 +33,8 @@
 
 #include "machine/cpu_ops.h"
 #include "x86/insn.h"
+#include "x86/msr.h"
+#include "x86/pvclock.h"
 #include "x86/state.h"
 
 enum cpu_result {
@@ -211,16 +213,15 @@ struct hosted_cpu {
 	uint8_t shadow;	     /* CPU_SHADOW_* */
 	bool halted;	     /* HLT retired; run() returns VCPU_EXIT_HLT */
 
-	/* MSRs that live here; others are in msr.c's table or the machine's */
+	/* MSRs that live here; others are in msrs[] or the machine's */
 	uint64_t star, lstar, cstar, sfmask, kernel_gs_base, sysenter_cs, sysenter_esp,
 		sysenter_eip;
-	uint64_t apic_base, pat, tsc_aux, misc_enable, mtrr_def_type;
+	uint64_t apic_base, tsc_aux;
 	uint64_t tsc_offset; /* guest TSC = host TSC + this */
 	uint64_t tsc_adjust;
-	uint32_t pvclock_version;		  /* even */
-	bool kvm_no_poll;			  /* MSR_KVM_POLL_CONTROL was written as 0 */
-	uint64_t kvm_system_time, kvm_wall_clock; /* MSR values as written */
-	uint64_t msr_other[80];			  /* msr.c: those that only keep what was written */
+	bool kvm_no_poll; /* MSR_KVM_POLL_CONTROL was written as 0 */
+	struct pvclock pvclock;
+	uint64_t msrs[X86_MSRS]; /* msr_table.c: at the place of their row in x86_msrs[] */
 
 	struct cpu_fault fault;
 	enum vcpu_exit exit;
@@ -340,7 +341,7 @@ static inline uint32_t cpu_flags_kept(const struct x86_insn *insn)
 /* With 4-level paging, the only one that is shown: bits 63 to 47 are equal. */
 static inline bool sys_is_canonical(uint64_t gva)
 {
-	return (uint64_t)((int64_t)(gva << 16) >> 16) == gva;
+	return x86_is_canonical(gva, 48);
 }
 
 /* ---- mmu.c: by linear address; the segment's part is done ---- */

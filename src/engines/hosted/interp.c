@@ -38,7 +38,7 @@ static bool interp_is_off(const struct hosted_cpu *cpu, const struct x86_insn *i
 		return true;
 	if (avx512 || (insn->uses & X86_USES_AVX)) {
 		uint64_t needed = avx512 ? SYS_XCR0_AVX512 : SYS_XCR0_AVX;
-		return !(cpu->cr4 & SYS_CR4_OSXSAVE) || (cpu->xcr0 & needed) != needed;
+		return !(cpu->cr4 & X86_CR4_OSXSAVE) || (cpu->xcr0 & needed) != needed;
 	}
 	if (insn->uses & X86_USES_SSE)
 		return (cpu->cr0 & X86_CR0_EM) || !(cpu->cr4 & X86_CR4_OSFXSR);

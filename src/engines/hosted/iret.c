@@ -155,7 +155,7 @@ static enum cpu_result iret_vme(struct hosted_cpu *cpu, const struct x86_insn *i
 {
 	bool pending = (cpu->rflags & SYS_FL_VIP) && (*flags & SYS_FL_IF);
 
-	if (!(cpu->cr4 & SYS_CR4_VME) || insn->op_bytes != 2)
+	if (!(cpu->cr4 & X86_CR4_VME) || insn->op_bytes != 2)
 		return sys_gp(cpu, 0);
 	if (pending || (*flags & SYS_FL_TF))
 		return sys_gp(cpu, 0);

@@ -5,7 +5,6 @@
 #define RFLAGS_AC      0x40000
 #define RFLAGS_RF      0x10000
 #define RFLAGS_VM      0x20000
-#define CR4_SMAP       0x200000
 #define OF_SHIFT       11
 #define WAITS_INJECTED 0xff0000U /* irq_injected, of the 4 bytes from nmi_pending on */
 #define CPU_GS(m)      offsetof(struct hosted_cpu, m)
@@ -102,7 +101,7 @@ static void rdtsc(struct emit *e)
 /* Supervisor's data accesses reach user pages, or no longer do. */
 static void access_to_user(struct jit_work *w, bool on)
 {
-	leave_without(w, CR4_SMAP);
+	leave_without(w, (uint32_t)X86_CR4_SMAP);
 	if (on)
 		emit_gs_imm32(&w->e, EMIT_IMM_OR, CPU_GS(rflags), RFLAGS_AC);
 	else

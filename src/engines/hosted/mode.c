@@ -37,11 +37,11 @@ static uint32_t mode_vectors(const struct hosted_cpu *cpu)
 {
 	uint32_t mode = 0;
 	bool ts = cpu->cr0 & X86_CR0_TS, em = cpu->cr0 & X86_CR0_EM;
-	bool avx = cpu->cr4 & SYS_CR4_OSXSAVE && !ts && !sys_is_8086(cpu);
+	bool avx = cpu->cr4 & X86_CR4_OSXSAVE && !ts && !sys_is_8086(cpu);
 
 	if (ts || em)
 		mode |= CPU_MODE_NO_FPU;
-	if (ts || em || !(cpu->cr4 & SYS_CR4_OSFXSR))
+	if (ts || em || !(cpu->cr4 & X86_CR4_OSFXSR))
 		mode |= CPU_MODE_NO_SSE;
 	if (!avx || (cpu->xcr0 & SYS_XCR0_AVX) != SYS_XCR0_AVX)
 		mode |= CPU_MODE_NO_AVX;
@@ -197,7 +197,7 @@ uint64_t debug_port(const struct hosted_cpu *cpu, uint16_t port, unsigned len)
 {
 	bool kinds[4] = { [DR7_PORT] = true };
 
-	if (!(cpu->dr[7] & DR7_ENABLED) || !(cpu->cr4 & SYS_CR4_DE))
+	if (!(cpu->dr[7] & DR7_ENABLED) || !(cpu->cr4 & X86_CR4_DE))
 		return 0;
 	return debug_match(cpu, port, len, kinds);
 }
@@ -208,7 +208,7 @@ static enum cpu_result debug_register(struct hosted_cpu *cpu, const struct x86_i
 {
 	unsigned number = insn->reg;
 
-	if (number > 7 || ((number == 4 || number == 5) && (cpu->cr4 & SYS_CR4_DE)))
+	if (number > 7 || ((number == 4 || number == 5) && (cpu->cr4 & X86_CR4_DE)))
 		return sys_raise(cpu, SYS_UD);
 	if (cpu->cpl != 0)
 		return sys_gp(cpu, 0);

@@ -7,13 +7,7 @@
 
 #include "engines/hosted/io.h"
 #include "engines/hosted/mmu.h"
-
-#define MSR_APIC_BASE	 0x1bU
-#define MSR_CAPABILITIES 0x10aU /* IA32_ARCH_CAPABILITIES */
-#define MSR_DEADLINE	 0x6e0U
-#define MSR_X2APIC	 0x800U
-#define MSR_X2APIC_LAST	 0x8ffU
-#define MSR_EFER	 0xc0000080U
+#include "x86/msr.h"
 
 #define APIC_BASE_INITIAL UINT64_C(0xfee00000)
 #define APIC_BASE_BSP	  UINT64_C(0x100)
@@ -64,14 +58,11 @@ static enum msr_result apic_base_put(struct hosted_cpu *cpu, uint64_t value)
 
 static enum msr_result efer_put(struct hosted_cpu *cpu, uint64_t value)
 {
-	const uint64_t bits = X86_EFER_SCE | X86_EFER_LME | X86_EFER_LMA | X86_EFER_NX;
-	uint64_t new = (value & ~X86_EFER_LMA) | (cpu->efer & X86_EFER_LMA);
-	uint64_t changed = new ^ cpu->efer;
+	uint64_t new = 0;
 
-	if (value & ~bits)
+	if (!x86_efer_written(cpu->efer, cpu->cr0, value, &new))
 		return MSR_FAULT;
-	if ((changed & X86_EFER_LME) && (cpu->cr0 & X86_CR0_PG))
-		return MSR_FAULT;
+	uint64_t changed = new ^ cpu->efer;
 	cpu->efer = new;
 	if (changed & X86_EFER_NX)
 		mmu_flush_all(cpu);
@@ -82,7 +73,7 @@ static enum msr_result efer_put(struct hosted_cpu *cpu, uint64_t value)
 
 static bool is_machines(uint32_t index)
 {
-	return index == MSR_DEADLINE || (index >= MSR_X2APIC && index <= MSR_X2APIC_LAST);
+	return index == MSR_TSC_DEADLINE || (index >= MSR_X2APIC && index < MSR_X2APIC_END);
 }
 
 enum msr_result msr_get(struct hosted_cpu *cpu, uint32_t index, uint64_t *ret)
@@ -96,7 +87,7 @@ enum msr_result msr_get(struct hosted_cpu *cpu, uint32_t index, uint64_t *ret)
 	case MSR_EFER:
 		*ret = cpu->efer;
 		return MSR_OK;
-	case MSR_CAPABILITIES:
+	case MSR_ARCH_CAPABILITIES:
 		*ret = CAPABILITIES;
 		return has_capabilities(cpu) ? MSR_OK : MSR_NONE;
 	default:
@@ -115,7 +106,7 @@ enum msr_result msr_put(struct hosted_cpu *cpu, uint32_t index, uint64_t value)
 		return apic_base_put(cpu, value);
 	case MSR_EFER:
 		return efer_put(cpu, value);
-	case MSR_CAPABILITIES:
+	case MSR_ARCH_CAPABILITIES:
 		return MSR_FAULT;
 	default:
 		break;

@@ -4,8 +4,8 @@
 /*
  * What the files msr*.c share: MSRs without their #GP and their exits, which are msr_read()'s and msr_write()'s (cpu.h).
  *
- * Theory of operation. Most registers only keep what was written, if its reserved bits are right: a row each in msr_table.c. Those
- * that do something are in msr.c; time, and the paravirtual clock, in msr_clock.c. x2APIC registers and the TSC deadline are the machine's.
+ * Theory of operation. Most registers only keep what was written, if its reserved bits are right: x86/msr.h; msr_table.c says where.
+ * Those that do something are in msr.c; time, and the paravirtual clock (x86/pvclock.h), in msr_clock.c. x2APIC registers and the TSC deadline are the machine's.
  */
 #include "engines/hosted/cpu.h"
 
@@ -30,8 +30,6 @@ enum msr_result msr_clock_put(struct hosted_cpu *cpu, uint32_t index, uint64_t v
  * else it waits that long
  */
 uint64_t clock_hz(struct hosted_clock *clock);
-/* clock_scale() - how pvclock turns TSC ticks into ns: (ticks << shift) * mul >> 32; a negative shift is to the right. */
-void clock_scale(uint64_t hz, uint32_t *ret_mul, int8_t *ret_shift);
 
 static inline uint64_t clock_rdtsc(void)
 {

@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The time stamp counter, and KVM's paravirtual clock over it.
- *
- * A guest's clock is a straight line of the TSC: its structures are written when the guest asks for them, and again only when its TSC is
- * set. Sources: Intel SDM 3B, Time-Stamp Counter Adjustment; Linux Documentation/virt/kvm/x86/msr.rst; arch/x86/include/asm/pvclock-abi.h
- * for the layout.
+ * The time stamp counter, and KVM's paravirtual clock over it (x86/pvclock.h).
+ * Sources: Intel SDM 3B, Time-Stamp Counter Adjustment; Linux Documentation/virt/kvm/x86/msr.rst.
  */
 #include <cpuid.h>
 #include <sys/syscall.h>
@@ -12,17 +9,11 @@
 
 #include "engines/hosted/msr.h"
 #include "engines/hosted/run.h"
+#include "x86/msr.h"
+#include "x86/pvclock.h"
 
-#define MSR_TSC		    0x10U
-#define MSR_TSC_ADJUST	    0x3bU
-#define MSR_WALL_CLOCK_OLD  0x11U
-#define MSR_SYSTEM_TIME_OLD 0x12U
-#define MSR_WALL_CLOCK	    0x4b564d00U
-#define MSR_SYSTEM_TIME	    0x4b564d01U
-#define MSR_POLL_CONTROL    0x4b564d05U
+#define MSR_POLL_CONTROL 0x4b564d05U
 
-#define SYSTEM_TIME_ON	 UINT64_C(1)
-#define PVCLOCK_STABLE	 1U /* PVCLOCK_TSC_STABLE_BIT */
 #define NS_PER_S	 UINT64_C(1000000000)
 #define MEASURE_NS	 UINT64_C(20000000) /* to 5 parts in a million, if each end is off by 50 ns */
 #define MEASURE_TRIES	 5U
@@ -30,21 +21,6 @@
 #define CPUID_HYPERVISOR 0x40000000U
 #define CPUID_HYPERVISOR_TSC                                                                       \
 	0x40000010U /* EAX: kHz, by a convention of VMware's that KVM's hosts follow */
-
-/* struct pvclock_vcpu_time_info */
-struct pvclock_time {
-	uint32_t version, pad;
-	uint64_t tsc_timestamp, system_time;
-	uint32_t tsc_to_system_mul;
-	int8_t tsc_shift;
-	uint8_t flags, pad2[2];
-};
-_Static_assert(sizeof(struct pvclock_time) == 32, "as the guest has it");
-
-/* struct pvclock_wall_clock */
-struct pvclock_wall {
-	uint32_t version, sec, nsec;
-};
 
 /* ---- the host's clocks ---- */
 
@@ -148,56 +124,34 @@ void hosted_clock_start(struct hosted_clock *clock)
 	clock->stable = d >> 8 & 1; /* invariant */
 }
 
-void clock_scale(uint64_t hz, uint32_t *ret_mul, int8_t *ret_shift)
-{
-	int8_t shift = 0;
-
-	while (hz > 2 * NS_PER_S) {
-		hz >>= 1;
-		shift--;
-	}
-	while (hz <= NS_PER_S) {
-		hz <<= 1;
-		shift++;
-	}
-	*ret_mul = (uint32_t)((NS_PER_S << 32) / hz);
-	*ret_shift = shift;
-}
-
 /* ---- KVM's clock ---- */
 
-static void system_time_write(struct hosted_cpu *cpu)
+static void guest_write(void *arg, uint64_t gpa, const void *data, unsigned len)
 {
-	uint64_t gpa = cpu->kvm_system_time & ~SYSTEM_TIME_ON;
-	struct pvclock_time time = {
-		.version = cpu->pvclock_version + 1,
-		.tsc_timestamp = cpu->vm->clock.tsc_start + cpu->tsc_offset,
-		.flags = cpu->vm->clock.stable ? PVCLOCK_STABLE : 0,
-	};
-
-	if (!(cpu->kvm_system_time & SYSTEM_TIME_ON))
-		return;
-	clock_scale(clock_hz(&cpu->vm->clock), &time.tsc_to_system_mul, &time.tsc_shift);
-	/* Odd while it changes. No RAM there: the guest gets no clock. */
-	(void)mmu_write_gpa(cpu, gpa, &time.version, sizeof(time.version));
-	(void)mmu_write_gpa(cpu, gpa + sizeof(time.version), &time.pad,
-			    sizeof(time) - sizeof(time.version));
-	time.version = cpu->pvclock_version += 2;
-	(void)mmu_write_gpa(cpu, gpa, &time.version, sizeof(time.version));
+	(void)mmu_write_gpa(arg, gpa, data, len); /* no RAM there: no clock */
 }
 
-/* The time of day when the guest's clock was 0. */
-static void wall_clock_write(struct hosted_cpu *cpu, uint64_t gpa)
+static void time_write(struct hosted_cpu *cpu)
 {
-	uint64_t since = clock_ns(CLOCK_MONOTONIC_RAW) - cpu->vm->clock.monotonic_start;
-	uint64_t start = clock_ns(CLOCK_REALTIME) - since;
-	struct pvclock_wall wall = {
-		.version = 2,
-		.sec = (uint32_t)(start / NS_PER_S),
-		.nsec = (uint32_t)(start % NS_PER_S),
-	};
+	struct hosted_clock *clock = &cpu->vm->clock;
+	const struct pvclock_mem mem = { .write = guest_write, .arg = cpu };
 
-	(void)mmu_write_gpa(cpu, gpa, &wall, sizeof(wall)); /* no RAM there: no clock */
+	if (!pvclock_is_on(&cpu->pvclock))
+		return; /* the rate need not be measured */
+	const struct pvclock_line line = {
+		.tsc_hz = clock_hz(clock),
+		.tsc_start = clock->tsc_start + cpu->tsc_offset,
+		.is_stable = clock->stable,
+	};
+	pvclock_time_write(&cpu->pvclock, &line, &mem);
+}
+
+static void wall_write(struct hosted_cpu *cpu)
+{
+	const struct pvclock_mem mem = { .write = guest_write, .arg = cpu };
+	uint64_t since = clock_ns(CLOCK_MONOTONIC_RAW) - cpu->vm->clock.monotonic_start;
+
+	pvclock_wall_write(&cpu->pvclock, clock_ns(CLOCK_REALTIME) - since, &mem);
 }
 
 /* ---- MSRs ---- */
@@ -212,7 +166,7 @@ static void offset_change(struct hosted_cpu *cpu, uint64_t by)
 	cpu->tsc_offset += by;
 	cpu->tsc_adjust += by;
 	if (by)
-		system_time_write(cpu);
+		time_write(cpu);
 }
 
 enum msr_result msr_clock_get(struct hosted_cpu *cpu, uint32_t index, uint64_t *ret)
@@ -224,16 +178,22 @@ enum msr_result msr_clock_get(struct hosted_cpu *cpu, uint32_t index, uint64_t *
 	case MSR_TSC_ADJUST:
 		*ret = cpu->tsc_adjust;
 		return MSR_OK;
-	case MSR_WALL_CLOCK_OLD:
-	case MSR_WALL_CLOCK:
-		*ret = cpu->kvm_wall_clock;
-		return MSR_OK;
-	case MSR_SYSTEM_TIME_OLD:
-	case MSR_SYSTEM_TIME:
-		*ret = cpu->kvm_system_time;
-		return MSR_OK;
 	case MSR_POLL_CONTROL:
 		*ret = !cpu->kvm_no_poll;
+		return MSR_OK;
+	default:
+		return pvclock_msr_read(&cpu->pvclock, index, ret) ? MSR_OK : MSR_NONE;
+	}
+}
+
+static enum msr_result pvclock_put(struct hosted_cpu *cpu, uint32_t index, uint64_t value)
+{
+	switch (pvclock_msr_write(&cpu->pvclock, index, value)) {
+	case PVCLOCK_TIME:
+		time_write(cpu);
+		return MSR_OK;
+	case PVCLOCK_WALL:
+		wall_write(cpu);
 		return MSR_OK;
 	default:
 		return MSR_NONE;
@@ -249,22 +209,12 @@ enum msr_result msr_clock_put(struct hosted_cpu *cpu, uint32_t index, uint64_t v
 	case MSR_TSC_ADJUST:
 		offset_change(cpu, value - cpu->tsc_adjust);
 		return MSR_OK;
-	case MSR_WALL_CLOCK_OLD:
-	case MSR_WALL_CLOCK:
-		cpu->kvm_wall_clock = value;
-		wall_clock_write(cpu, value);
-		return MSR_OK;
-	case MSR_SYSTEM_TIME_OLD:
-	case MSR_SYSTEM_TIME:
-		cpu->kvm_system_time = value;
-		system_time_write(cpu);
-		return MSR_OK;
 	case MSR_POLL_CONTROL:
 		if (value > 1)
 			return MSR_FAULT;
 		cpu->kvm_no_poll = !value;
 		return MSR_OK;
 	default:
-		return MSR_NONE;
+		return pvclock_put(cpu, index, value);
 	}
 }

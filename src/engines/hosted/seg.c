@@ -4,6 +4,7 @@
  * Sources: SDM 3A, Logical Address Translation in IA-32e Mode; Segment Descriptors; Limit Checking; Type Checking.
  */
 #include "engines/hosted/system.h"
+#include "x86/descriptor.h"
 
 #define DESC_TYPE_AT 5U /* the byte with type, s, DPL and present */
 #define TYPE_CODE    8U
@@ -75,26 +76,6 @@ enum cpu_result seg_fetch(struct hosted_cpu *cpu, uint64_t offset, uint64_t *ret
 	return CPU_OK;
 }
 
-struct x86_segment seg_parse(uint64_t raw, uint16_t selector)
-{
-	uint32_t limit = (uint32_t)(raw & 0xffff) | (uint32_t)(raw >> 32 & 0xf0000);
-	bool g = raw >> 55 & 1;
-
-	return (struct x86_segment){
-		.base = (raw >> 16 & 0xffffff) | raw >> 56 << 24,
-		.limit = g ? limit << 12 | 0xfff : limit,
-		.selector = selector,
-		.type = raw >> 40 & 0xf,
-		.s = raw >> 44 & 1,
-		.dpl = raw >> 45 & 3,
-		.present = raw >> 47 & 1,
-		.avl = raw >> 52 & 1,
-		.l = raw >> 53 & 1,
-		.db = raw >> 54 & 1,
-		.g = g,
-	};
-}
-
 /* A system descriptor of long mode takes two places; call gates are among them, task gates are not there. */
 static enum cpu_result seg_high(struct hosted_cpu *cpu, uint64_t limit, uint64_t at,
 				struct seg_desc *ret, bool *ret_there)
@@ -126,7 +107,7 @@ enum cpu_result seg_lookup(struct hosted_cpu *cpu, uint16_t selector, struct seg
 	enum cpu_result r = cpu_load_system(cpu, ret->addr, &ret->raw, 8);
 	if (r != CPU_OK)
 		return r;
-	ret->seg = seg_parse(ret->raw, selector);
+	ret->seg = x86_descriptor_parse(ret->raw, selector);
 	if (sys_is_long(cpu) && !ret->seg.s)
 		return seg_high(cpu, limit, at, ret, ret_there);
 	return CPU_OK;

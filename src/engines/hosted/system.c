@@ -128,7 +128,7 @@ static enum cpu_result int_redirected(struct hosted_cpu *cpu, unsigned vector, b
 	uint8_t byte = 0xff;
 
 	*ret = false;
-	if (!(cpu->cr4 & SYS_CR4_VME) || cpu->tr.limit < TSS_IOMAP_AT + 1)
+	if (!(cpu->cr4 & X86_CR4_VME) || cpu->tr.limit < TSS_IOMAP_AT + 1)
 		return CPU_OK;
 	enum cpu_result r =
 		cpu_load_system(cpu, (cpu->tr.base + TSS_IOMAP_AT) & UINT32_MAX, &map, 2);
@@ -193,8 +193,8 @@ enum cpu_result system_int(struct hosted_cpu *cpu, const struct x86_insn *insn)
 static bool uses_vif(const struct hosted_cpu *cpu)
 {
 	if (sys_is_vm86(cpu))
-		return cpu->cr4 & SYS_CR4_VME;
-	return cpu->cpl == 3 && (cpu->cr4 & SYS_CR4_PVI);
+		return cpu->cr4 & X86_CR4_VME;
+	return cpu->cpl == 3 && (cpu->cr4 & X86_CR4_PVI);
 }
 
 enum cpu_result system_cli(struct hosted_cpu *cpu, const struct x86_insn *insn)
@@ -228,7 +228,7 @@ enum cpu_result system_pushf(struct hosted_cpu *cpu, const struct x86_insn *insn
 	uint64_t value = cpu->rflags & ~(SYS_FL_VM | SYS_FL_RF);
 
 	if (sys_is_vm86(cpu) && sys_iopl(cpu) != 3) {
-		if (insn->op_bytes != 2 || !(cpu->cr4 & SYS_CR4_VME))
+		if (insn->op_bytes != 2 || !(cpu->cr4 & X86_CR4_VME))
 			return sys_gp(cpu, 0);
 		value = (value & ~SYS_FL_IF) | SYS_FL_IOPL;
 		if (cpu->rflags & SYS_FL_VIF)
@@ -255,7 +255,7 @@ static enum cpu_result popf_mask(struct hosted_cpu *cpu, const struct x86_insn *
 		mask |= SYS_FL_IF;
 	} else if (sys_is_vm86(cpu)) {
 		bool pending = (cpu->rflags & SYS_FL_VIP) && (*value & SYS_FL_IF);
-		if (insn->op_bytes != 2 || !(cpu->cr4 & SYS_CR4_VME) || pending ||
+		if (insn->op_bytes != 2 || !(cpu->cr4 & X86_CR4_VME) || pending ||
 		    (*value & SYS_FL_TF))
 			return sys_gp(cpu, 0);
 		*value = *value & SYS_FL_IF ? *value | SYS_FL_VIF : *value & ~SYS_FL_VIF;

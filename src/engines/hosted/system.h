@@ -39,24 +39,6 @@
 #define SYS_XCR0_AVX	UINT64_C(0x6)
 #define SYS_XCR0_AVX512 UINT64_C(0xe6)
 
-#define SYS_CR4_VME	   UINT64_C(0x1)
-#define SYS_CR4_PVI	   UINT64_C(0x2)
-#define SYS_CR4_TSD	   UINT64_C(0x4)
-#define SYS_CR4_DE	   UINT64_C(0x8)
-#define SYS_CR4_PSE	   UINT64_C(0x10)
-#define SYS_CR4_PAE	   UINT64_C(0x20)
-#define SYS_CR4_MCE	   UINT64_C(0x40)
-#define SYS_CR4_PGE	   UINT64_C(0x80)
-#define SYS_CR4_PCE	   UINT64_C(0x100)
-#define SYS_CR4_OSFXSR	   UINT64_C(0x200)
-#define SYS_CR4_OSXMMEXCPT UINT64_C(0x400)
-#define SYS_CR4_UMIP	   UINT64_C(0x800)
-#define SYS_CR4_FSGSBASE   UINT64_C(0x10000)
-#define SYS_CR4_PCIDE	   UINT64_C(0x20000)
-#define SYS_CR4_OSXSAVE	   UINT64_C(0x40000)
-#define SYS_CR4_SMEP	   UINT64_C(0x100000)
-#define SYS_CR4_SMAP	   UINT64_C(0x200000)
-
 /* The type field with s = 0. Source: SDM 3A, System-Segment and Gate-Descriptor Types. */
 enum sys_type {
 	SYS_TYPE_TSS16 = 1,
@@ -159,8 +141,6 @@ uint64_t debug_port(const struct hosted_cpu *cpu, uint16_t port, unsigned len);
 bool seg_range(const struct x86_segment *seg, uint64_t offset, unsigned len);
 /* seg_fetch() - the linear address of an instruction: CS's limit, canonical form; #GP. Execute-only code is fine here. */
 enum cpu_result seg_fetch(struct hosted_cpu *cpu, uint64_t offset, uint64_t *ret);
-/* seg_parse() - a descriptor's fields. */
-struct x86_segment seg_parse(uint64_t raw, uint16_t selector);
 /* A descriptor as it is in its table. */
 struct seg_desc {
 	struct x86_segment seg;

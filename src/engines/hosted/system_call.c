@@ -157,7 +157,7 @@ enum cpu_result system_fsgsbase(struct hosted_cpu *cpu, const struct x86_insn *i
 	bool write = insn->op == X86_OP_WRFSBASE || insn->op == X86_OP_WRGSBASE;
 	uint64_t *base = &cpu->segs[fs ? X86_FS : X86_GS].base;
 
-	if (!sys_is_64(cpu) || !(cpu->cr4 & SYS_CR4_FSGSBASE))
+	if (!sys_is_64(cpu) || !(cpu->cr4 & X86_CR4_FSGSBASE))
 		return sys_raise(cpu, SYS_UD);
 	if (!write) {
 		interp_set_reg(cpu, insn->rm, insn->op_bytes, *base);

@@ -103,7 +103,7 @@ void system_cpuid(const struct hosted_cpu *cpu, uint32_t function, uint32_t inde
 	/* What follows control registers. */
 	if (leaf->function == CPUID_FEATURES) {
 		ret[CPUID_ECX] &= ~FEATURES_OSXSAVE;
-		if (cpu->cr4 & SYS_CR4_OSXSAVE)
+		if (cpu->cr4 & X86_CR4_OSXSAVE)
 			ret[CPUID_ECX] |= FEATURES_OSXSAVE;
 		if (!(cpu->apic_base & APIC_BASE_ENABLE))
 			ret[CPUID_EDX] &= ~FEATURES_APIC;
@@ -168,7 +168,7 @@ enum cpu_result system_rdtsc(struct hosted_cpu *cpu, const struct x86_insn *insn
 
 	if (with_aux && !system_has(cpu, (uint32_t)CPUID_EXT_FEATURES, 0, CPUID_EDX, 27))
 		return sys_raise(cpu, SYS_UD);
-	if ((cpu->cr4 & SYS_CR4_TSD) && cpu->cpl != 0)
+	if ((cpu->cr4 & X86_CR4_TSD) && cpu->cpl != 0)
 		return sys_gp(cpu, 0);
 	set_edx_eax(cpu, cpu_tsc(cpu));
 	if (with_aux)

@@ -14,37 +14,37 @@ static const struct {
 	uint32_t cr4, function;
 	uint8_t reg, bit;
 } cr4_bits[] = {
-	{ SYS_CR4_VME | SYS_CR4_PVI, CPUID_FEATURES, CPUID_EDX, 1 },
-	{ SYS_CR4_DE, CPUID_FEATURES, CPUID_EDX, 2 },
-	{ SYS_CR4_PSE, CPUID_FEATURES, CPUID_EDX, 3 },
-	{ SYS_CR4_TSD, CPUID_FEATURES, CPUID_EDX, 4 },
-	{ SYS_CR4_PAE, CPUID_FEATURES, CPUID_EDX, 6 },
-	{ SYS_CR4_MCE, CPUID_FEATURES, CPUID_EDX, 7 },
-	{ SYS_CR4_PGE, CPUID_FEATURES, CPUID_EDX, 13 },
-	{ SYS_CR4_OSFXSR, CPUID_FEATURES, CPUID_EDX, 24 },
-	{ SYS_CR4_OSXMMEXCPT, CPUID_FEATURES, CPUID_EDX, 25 },
-	{ SYS_CR4_PCIDE, CPUID_FEATURES, CPUID_ECX, 17 },
-	{ SYS_CR4_OSXSAVE, CPUID_FEATURES, CPUID_ECX, 26 },
-	{ SYS_CR4_FSGSBASE, CPUID_EXTENDED_FEATURES, CPUID_EBX, 0 },
-	{ SYS_CR4_SMEP, CPUID_EXTENDED_FEATURES, CPUID_EBX, 7 },
-	{ SYS_CR4_SMAP, CPUID_EXTENDED_FEATURES, CPUID_EBX, 20 },
-	{ SYS_CR4_UMIP, CPUID_EXTENDED_FEATURES, CPUID_ECX, 2 },
+	{ X86_CR4_VME | X86_CR4_PVI, CPUID_FEATURES, CPUID_EDX, 1 },
+	{ X86_CR4_DE, CPUID_FEATURES, CPUID_EDX, 2 },
+	{ X86_CR4_PSE, CPUID_FEATURES, CPUID_EDX, 3 },
+	{ X86_CR4_TSD, CPUID_FEATURES, CPUID_EDX, 4 },
+	{ X86_CR4_PAE, CPUID_FEATURES, CPUID_EDX, 6 },
+	{ X86_CR4_MCE, CPUID_FEATURES, CPUID_EDX, 7 },
+	{ X86_CR4_PGE, CPUID_FEATURES, CPUID_EDX, 13 },
+	{ X86_CR4_OSFXSR, CPUID_FEATURES, CPUID_EDX, 24 },
+	{ X86_CR4_OSXMMEXCPT, CPUID_FEATURES, CPUID_EDX, 25 },
+	{ X86_CR4_PCIDE, CPUID_FEATURES, CPUID_ECX, 17 },
+	{ X86_CR4_OSXSAVE, CPUID_FEATURES, CPUID_ECX, 26 },
+	{ X86_CR4_FSGSBASE, CPUID_EXTENDED_FEATURES, CPUID_EBX, 0 },
+	{ X86_CR4_SMEP, CPUID_EXTENDED_FEATURES, CPUID_EBX, 7 },
+	{ X86_CR4_SMAP, CPUID_EXTENDED_FEATURES, CPUID_EBX, 20 },
+	{ X86_CR4_UMIP, CPUID_EXTENDED_FEATURES, CPUID_ECX, 2 },
 };
 
 /* Those that have PDPTEs loaded and checked, where PAE paging is what they lead to. SDM 3A, PDPTE Registers. */
 #define CR0_LOADS_PDPTES (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
-#define CR4_LOADS_PDPTES (SYS_CR4_PAE | SYS_CR4_PGE | SYS_CR4_PSE | SYS_CR4_SMEP)
+#define CR4_LOADS_PDPTES (X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP)
 
 static bool is_pae(const struct hosted_cpu *cpu, uint64_t cr0, uint64_t cr4)
 {
-	return (cr0 & X86_CR0_PG) && (cr4 & SYS_CR4_PAE) && !(cpu->efer & X86_EFER_LME);
+	return (cr0 & X86_CR0_PG) && (cr4 & X86_CR4_PAE) && !(cpu->efer & X86_EFER_LME);
 }
 
 /* Paging goes on and off: long mode with it, where EFER.LME asks for it. */
 static enum cpu_result cr0_paging(struct hosted_cpu *cpu, bool on)
 {
 	if (!on) {
-		if (sys_is_64(cpu) || (cpu->cr4 & SYS_CR4_PCIDE))
+		if (sys_is_64(cpu) || (cpu->cr4 & X86_CR4_PCIDE))
 			return sys_gp(cpu, 0);
 		cpu->efer &= ~X86_EFER_LMA;
 		return CPU_OK;
@@ -52,7 +52,7 @@ static enum cpu_result cr0_paging(struct hosted_cpu *cpu, bool on)
 	if (!(cpu->efer & X86_EFER_LME))
 		return CPU_OK;
 	bool tss16 = (cpu->tr.type | SYS_TYPE_BUSY) == SYS_TYPE_TSS16_BUSY;
-	if (!(cpu->cr4 & SYS_CR4_PAE) || cpu->segs[X86_CS].l || tss16)
+	if (!(cpu->cr4 & X86_CR4_PAE) || cpu->segs[X86_CS].l || tss16)
 		return sys_gp(cpu, 0);
 	cpu->efer |= X86_EFER_LMA;
 	return CPU_OK;
@@ -94,7 +94,7 @@ static enum cpu_result cr3_write(struct hosted_cpu *cpu, uint64_t value)
 {
 	uint64_t reserved = UINT64_MAX << phys_bits(cpu);
 
-	if (cpu->cr4 & SYS_CR4_PCIDE)
+	if (cpu->cr4 & X86_CR4_PCIDE)
 		reserved &= ~CR3_NO_FLUSH;
 	/* Outside of long mode what is above is not reserved, but there is no way to write it either. */
 	if (sys_is_long(cpu) && (value & reserved))
@@ -107,7 +107,7 @@ static enum cpu_result cr3_write(struct hosted_cpu *cpu, uint64_t value)
 
 static uint64_t cr4_allowed(const struct hosted_cpu *cpu)
 {
-	uint64_t allowed = SYS_CR4_PCE;
+	uint64_t allowed = X86_CR4_PCE;
 
 	for (size_t i = 0; i < sizeof(cr4_bits) / sizeof(cr4_bits[0]); i++) {
 		if (system_has(cpu, cr4_bits[i].function, 0, cr4_bits[i].reg, cr4_bits[i].bit))
@@ -118,15 +118,15 @@ static uint64_t cr4_allowed(const struct hosted_cpu *cpu)
 
 static enum cpu_result cr4_write(struct hosted_cpu *cpu, uint64_t value)
 {
-	const uint64_t paging = SYS_CR4_PSE | SYS_CR4_PAE | SYS_CR4_PGE | SYS_CR4_PCIDE |
-				SYS_CR4_SMEP | SYS_CR4_SMAP;
+	const uint64_t paging = X86_CR4_PSE | X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PCIDE |
+				X86_CR4_SMEP | X86_CR4_SMAP;
 	uint64_t changed = value ^ cpu->cr4;
 
 	if (value & ~cr4_allowed(cpu))
 		return sys_gp(cpu, 0);
-	if (sys_is_long(cpu) && !(value & SYS_CR4_PAE))
+	if (sys_is_long(cpu) && !(value & X86_CR4_PAE))
 		return sys_gp(cpu, 0);
-	if ((changed & value & SYS_CR4_PCIDE) && (!sys_is_long(cpu) || (cpu->cr3 & 0xfff)))
+	if ((changed & value & X86_CR4_PCIDE) && (!sys_is_long(cpu) || (cpu->cr3 & 0xfff)))
 		return sys_gp(cpu, 0);
 	if ((changed & CR4_LOADS_PDPTES) && is_pae(cpu, cpu->cr0, value) &&
 	    !mmu_pdptes_good(cpu, cpu->cr3))
@@ -217,7 +217,7 @@ enum cpu_result system_lmsw(struct hosted_cpu *cpu, const struct x86_insn *insn)
 /* SMSW and the stores of tables and selectors are hidden from user code. */
 static bool umip_hides(const struct hosted_cpu *cpu)
 {
-	return cpu->cpl != 0 && (cpu->cr4 & SYS_CR4_UMIP);
+	return cpu->cpl != 0 && (cpu->cr4 & X86_CR4_UMIP);
 }
 
 enum cpu_result system_smsw(struct hosted_cpu *cpu, const struct x86_insn *insn)

@@ -186,7 +186,7 @@ static uint32_t area_bytes(const struct area *area)
 
 static enum cpu_result area_check(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
-	if (!(cpu->cr4 & SYS_CR4_OSXSAVE) || !insn->has_mem)
+	if (!(cpu->cr4 & X86_CR4_OSXSAVE) || !insn->has_mem)
 		return sys_raise(cpu, SYS_UD);
 	if (cpu->cr0 & X86_CR0_TS)
 		return sys_raise(cpu, SYS_NM);
@@ -410,7 +410,7 @@ enum cpu_result system_xgetbv(struct hosted_cpu *cpu, const struct x86_insn *ins
 	uint32_t index = (uint32_t)cpu->regs[X86_RCX];
 	uint64_t value = cpu->xcr0;
 
-	if (!(cpu->cr4 & SYS_CR4_OSXSAVE))
+	if (!(cpu->cr4 & X86_CR4_OSXSAVE))
 		return sys_raise(cpu, SYS_UD);
 	if (index > 1 || (index == 1 && !system_has(cpu, CPUID_XSAVE, 1, CPUID_EAX, 2)))
 		return sys_gp(cpu, 0);
@@ -421,27 +421,22 @@ enum cpu_result system_xgetbv(struct hosted_cpu *cpu, const struct x86_insn *ins
 	return sys_done(cpu, insn);
 }
 
-static bool xcr0_valid(const struct hosted_cpu *cpu, uint64_t value)
+static uint64_t xcr0_shown(const struct hosted_cpu *cpu)
 {
 	uint32_t regs[4];
 
 	system_cpuid(cpu, CPUID_XSAVE, 0, regs);
-	uint64_t shown = (uint64_t)regs[CPUID_EDX] << 32 | regs[CPUID_EAX];
-	if ((value & ~shown) || !(value & STATE_X87))
-		return false;
-	if ((value & STATE_AVX) && !(value & STATE_SSE))
-		return false;
-	return !(value & STATE_AVX512) ||
-	       ((value & STATE_AVX512) == STATE_AVX512 && (value & STATE_AVX));
+	return (uint64_t)regs[CPUID_EDX] << 32 | regs[CPUID_EAX];
 }
 
 enum cpu_result system_xsetbv(struct hosted_cpu *cpu, const struct x86_insn *insn)
 {
 	uint64_t value = cpu->regs[X86_RDX] << 32 | (uint32_t)cpu->regs[X86_RAX];
 
-	if (!(cpu->cr4 & SYS_CR4_OSXSAVE))
+	if (!(cpu->cr4 & X86_CR4_OSXSAVE))
 		return sys_raise(cpu, SYS_UD);
-	if (cpu->cpl != 0 || (uint32_t)cpu->regs[X86_RCX] != 0 || !xcr0_valid(cpu, value))
+	if (cpu->cpl != 0 || (uint32_t)cpu->regs[X86_RCX] != 0 ||
+	    !x86_xcr0_is_valid(value, xcr0_shown(cpu)))
 		return sys_gp(cpu, 0);
 	cpu->xcr0 = value;
 	cpu_mode_update(cpu);

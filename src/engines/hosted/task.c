@@ -4,57 +4,19 @@
  * Sources: SDM 3A, Task Management: Task Switching; Task-State Segment (TSS); 16-Bit Task-State Segment (TSS).
  */
 #include "engines/hosted/system.h"
-
-#define TSS32_LIMIT 103U
-#define TSS16_LIMIT 43U
-#define TSS_BYTES   104U
+#include "x86/tss.h"
 
 #define DR6_BT	  UINT64_C(0x8000)
 #define DR7_LOCAL UINT64_C(0x155) /* L0 to L3, LE: they are the task's */
 
-/* Where a TSS of either kind has what; 0: not there. */
-struct tss_layout {
-	uint8_t width; /* of a register */
-	uint8_t limit, cr3, ip, flags, regs, segs, ldt, trap;
-};
-static const struct tss_layout tss32 = {
-	.width = 4,
-	.limit = TSS32_LIMIT,
-	.cr3 = 28,
-	.ip = 32,
-	.flags = 36,
-	.regs = 40,
-	.segs = 72,
-	.ldt = 96,
-	.trap = 100,
-};
-static const struct tss_layout tss16 = {
-	.width = 2, .limit = TSS16_LIMIT, .ip = 14, .flags = 16, .regs = 18, .segs = 34, .ldt = 42
-};
-/* Segment registers in a TSS's order; the first four in a 16-bit one. */
-static const uint8_t tss_segs[] = { X86_ES, X86_CS, X86_SS, X86_DS, X86_FS, X86_GS };
-
-struct task {
-	const struct tss_layout *layout;
-	uint8_t bytes[TSS_BYTES];
-};
-
-static const struct tss_layout *layout_of(const struct x86_segment *tss)
+static bool is_32(const struct x86_segment *tss)
 {
-	return tss->type & 8 ? &tss32 : &tss16;
+	return x86_tss_is_32(tss->type);
 }
 
-static unsigned segs_of(const struct tss_layout *layout)
+static bool is_short(const struct x86_segment *tss)
 {
-	return layout == &tss32 ? 6 : 4;
-}
-
-static uint32_t field(const struct task *task, unsigned at, unsigned bytes)
-{
-	uint32_t value = 0;
-
-	cpu_copy(&value, task->bytes + at, bytes);
-	return value;
+	return tss->limit < x86_tss_bytes(is_32(tss)) - 1;
 }
 
 enum cpu_result task_tss(struct hosted_cpu *cpu, uint16_t selector, bool is_busy, uint8_t vector,
@@ -74,37 +36,33 @@ enum cpu_result task_tss(struct hosted_cpu *cpu, uint16_t selector, bool is_busy
 }
 
 static enum cpu_result task_load(struct hosted_cpu *cpu, const struct x86_segment *tss,
-				 struct task *ret)
+				 struct x86_tss *ret)
 {
-	ret->layout = layout_of(tss);
-	unsigned len = ret->layout->limit + 1U, first = len < 64 ? len : 64;
-	enum cpu_result r = cpu_load_system(cpu, tss->base, ret->bytes, first);
+	uint8_t bytes[X86_TSS_BYTES];
+	unsigned len = x86_tss_bytes(is_32(tss)), first = len < 64 ? len : 64;
+	enum cpu_result r = cpu_load_system(cpu, tss->base, bytes, first);
 
 	if (r == CPU_OK && first < len)
-		r = cpu_load_system(cpu, (tss->base + first) & UINT32_MAX, ret->bytes + first,
+		r = cpu_load_system(cpu, (tss->base + first) & UINT32_MAX, bytes + first,
 				    len - first);
+	if (r == CPU_OK)
+		x86_tss_parse(bytes, is_32(tss), ret);
 	return r;
 }
 
-/* The old task's registers: from EIP to the last segment is one piece in either kind, of 64 bytes at most. */
 static enum cpu_result task_save(struct hosted_cpu *cpu, enum task_why why, uint64_t next)
 {
-	const struct tss_layout *layout = layout_of(&cpu->tr);
-	uint8_t bytes[64], *at = bytes;
 	uint64_t flags = why == TASK_IRET ? cpu->rflags & ~SYS_FL_NT : cpu->rflags;
-	unsigned width = layout->width;
+	struct x86_tss old = { .ip = (uint32_t)next, .flags = (uint32_t)flags };
+	uint8_t bytes[X86_TSS_SAVED_BYTES];
+	unsigned at;
 
-	cpu_copy(at, &next, width);
-	cpu_copy(at += width, &flags, width);
 	for (unsigned i = 0; i < 8; i++)
-		cpu_copy(at += width, &cpu->regs[i], width);
-	for (unsigned i = 0; i < segs_of(layout); i++) {
-		uint32_t selector = cpu->segs[tss_segs[i]].selector;
-		cpu_copy(at += width, &selector, width);
-	}
-	at += width;
-	return cpu_store_system(cpu, (cpu->tr.base + layout->ip) & UINT32_MAX, bytes,
-				(unsigned)(at - bytes));
+		old.regs[i] = (uint32_t)cpu->regs[i];
+	for (unsigned i = 0; i < X86_SEGS; i++)
+		old.segs[i] = cpu->segs[i].selector;
+	unsigned len = x86_tss_pack(&old, is_32(&cpu->tr), bytes, &at);
+	return cpu_store_system(cpu, (cpu->tr.base + at) & UINT32_MAX, bytes, len);
 }
 
 /* Busy bits, and the way back. */
@@ -127,32 +85,25 @@ static enum cpu_result task_mark(struct hosted_cpu *cpu, struct seg_desc *tss, e
 }
 
 /* Registers and selectors, as they are in the TSS; segments are loaded after. */
-static void task_take(struct hosted_cpu *cpu, const struct task *task, enum task_why why)
+static void task_take(struct hosted_cpu *cpu, const struct x86_tss *task, enum task_why why)
 {
-	const struct tss_layout *layout = task->layout;
-	unsigned width = layout->width;
-	uint64_t flags = field(task, layout->flags, width) & SYS_FL_ALL;
+	uint64_t flags = task->flags & SYS_FL_ALL;
 
 	if (why == TASK_CALL || why == TASK_GATE)
 		flags |= SYS_FL_NT;
 	cpu->rflags = flags | X86_RFLAGS_FIXED;
-	cpu->rip = field(task, layout->ip, width);
-	for (unsigned i = 0; i < 8; i++) {
-		uint64_t value = field(task, layout->regs + i * width, width);
-		cpu->regs[i] = width == 2 ? value | 0xffff0000 : value;
-	}
-	for (unsigned i = 0; i < X86_SEGS; i++) {
-		bool has = i < segs_of(layout);
-		uint16_t selector = has ? (uint16_t)field(task, layout->segs + i * width, 2) : 0;
-		cpu->segs[tss_segs[i]] = seg_null(selector, 0);
-	}
-	cpu->ldt = seg_null((uint16_t)field(task, layout->ldt, 2), 0);
+	cpu->rip = task->ip;
+	for (unsigned i = 0; i < 8; i++)
+		cpu->regs[i] = task->regs[i];
+	for (unsigned i = 0; i < X86_SEGS; i++)
+		cpu->segs[i] = seg_null(task->segs[i], 0);
+	cpu->ldt = seg_null(task->ldt, 0);
 	cpu->cr0 |= X86_CR0_TS;
 	cpu->dr[7] &= ~DR7_LOCAL;
 	cpu->cpl = flags & SYS_FL_VM ? 3 : cpu->segs[X86_CS].selector & 3;
 	cpu->segs[X86_SS].dpl = cpu->cpl;
-	if (layout->cr3 && (cpu->cr0 & X86_CR0_PG))
-		mmu_cr3_write(cpu, field(task, layout->cr3, 4));
+	if (is_32(&cpu->tr) && (cpu->cr0 & X86_CR0_PG))
+		mmu_cr3_write(cpu, task->cr3);
 	cpu_mode_update(cpu);
 }
 
@@ -234,8 +185,7 @@ static enum cpu_result take_segments(struct hosted_cpu *cpu, uint32_t ext)
 	return r;
 }
 
-static enum cpu_result task_enter(struct hosted_cpu *cpu, const struct tss_layout *layout,
-				  uint32_t ext, const uint32_t *error)
+static enum cpu_result task_enter(struct hosted_cpu *cpu, uint32_t ext, const uint32_t *error)
 {
 	enum cpu_result r = take_segments(cpu, ext);
 
@@ -245,7 +195,7 @@ static enum cpu_result task_enter(struct hosted_cpu *cpu, const struct tss_layou
 	struct stack stack = stack_now(cpu);
 	const uint64_t value = *error;
 	stack.error = ext;
-	r = stack_push(cpu, &stack, &value, 1, layout->width);
+	r = stack_push(cpu, &stack, &value, 1, is_32(&cpu->tr) ? 4 : 2);
 	if (r != CPU_OK)
 		return r;
 	stack_set_sp(cpu, &stack, stack.sp);
@@ -255,12 +205,12 @@ static enum cpu_result task_enter(struct hosted_cpu *cpu, const struct tss_layou
 enum cpu_result task_switch(struct hosted_cpu *cpu, struct seg_desc *tss, enum task_why why,
 			    uint64_t next, uint32_t ext, const uint32_t *error)
 {
-	struct task task;
+	struct x86_tss task;
 	enum cpu_result r;
 
-	if (tss->seg.limit < layout_of(&tss->seg)->limit)
+	if (is_short(&tss->seg))
 		return sys_fault(cpu, SYS_TS, seg_error(tss->seg.selector, ext));
-	if (cpu->tr.limit < layout_of(&cpu->tr)->limit)
+	if (is_short(&cpu->tr))
 		return sys_fault(cpu, SYS_TS, seg_error(cpu->tr.selector, ext));
 	r = task_load(cpu, &tss->seg, &task);
 	if (r == CPU_OK)
@@ -272,8 +222,8 @@ enum cpu_result task_switch(struct hosted_cpu *cpu, struct seg_desc *tss, enum t
 	tss->seg.type |= SYS_TYPE_BUSY;
 	cpu->tr = tss->seg;
 	task_take(cpu, &task, why);
-	r = task_enter(cpu, task.layout, ext, error);
-	if (r == CPU_OK && task.layout->trap && (field(&task, task.layout->trap, 2) & 1))
+	r = task_enter(cpu, ext, error);
+	if (r == CPU_OK && task.trap)
 		r = except_debug(cpu, DR6_BT);
 	if (cpu->rflags & SYS_FL_IF)
 		sys_events(cpu);

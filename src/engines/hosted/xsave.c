@@ -18,10 +18,6 @@
 #define MXCSR_RESET   0x1f80U
 #define MXCSR_MASK    0xffbfU /* where the CPU says 0 */
 
-#define XCR0_SSE    UINT64_C(0x2)
-#define XCR0_AVX    UINT64_C(0x4)
-#define XCR0_AVX512 UINT64_C(0xe0)
-
 static uint64_t host_xcr0(void)
 {
 	uint32_t low, high;
@@ -82,17 +78,6 @@ static uint32_t mxcsr_mask(void)
 	return mask ? mask : MXCSR_MASK;
 }
 
-static bool xcr0_is_good(const struct hosted_cpu *cpu, uint64_t xcr0)
-{
-	uint64_t avx512 = xcr0 & XCR0_AVX512;
-
-	if (!(xcr0 & 1) || (xcr0 & ~(cpu->xsave_mask | 1)))
-		return false;
-	if ((xcr0 & XCR0_AVX) && !(xcr0 & XCR0_SSE))
-		return false;
-	return !avx512 || (avx512 == XCR0_AVX512 && (xcr0 & XCR0_AVX));
-}
-
 /* What XRSTOR would fault on. */
 static bool image_is_good(const struct hosted_cpu *cpu, const uint8_t *image)
 {
@@ -108,7 +93,8 @@ int hosted_xsave_set(struct vcpu *vcpu, uint64_t xcr0, const void *image, size_t
 {
 	struct hosted_cpu *cpu = hosted_cpu(vcpu);
 
-	if (n < cpu->xsave_bytes || !xcr0_is_good(cpu, xcr0) || !image_is_good(cpu, image))
+	if (n < cpu->xsave_bytes || !x86_xcr0_is_valid(xcr0, cpu->xsave_mask | X86_XCR0_X87) ||
+	    !image_is_good(cpu, image))
 		return -EINVAL;
 	memcpy(cpu->xsave, image, cpu->xsave_bytes);
 	cpu->xcr0 = xcr0;

@@ -20,14 +20,7 @@
 #include "base/os/file.h"
 #include "engines/cgroup/instance.h"
 #include "engines/oslevel/bundle_private.h"
-
-/* What this process left for a moment, to have its child born elsewhere. */
-struct bundle_away {
-	int fds[8]; /* our own namespaces */
-	int flags[8];
-	unsigned n;
-	int timens; /* for timens_leave() */
-};
+#include "engines/oslevel/namespace.h"
 
 const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, uint64_t flag)
 {
@@ -36,6 +29,13 @@ const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, 
 			return &bundle->namespaces[i];
 	}
 	return NULL;
+}
+
+bool bundle_namespace_is_new(const struct bundle *bundle, uint64_t flag)
+{
+	const struct bundle_namespace *ns = bundle_namespace_of(bundle, flag);
+
+	return ns && !ns->path;
 }
 
 int bundle_layout(struct cgroup_layout *ret, struct err *err)
@@ -63,28 +63,61 @@ static void work_fini(struct bundle_work *work)
 	free(work->sources);
 	free(work->devices);
 	fd_close(work->root);
+	fd_close(work->place);
+	fd_close(work->proc);
 	fd_close(work->sync);
 	cgroup_close(&work->cgroup);
 }
 
-int bundle_source(const struct bundle_mount *mount, struct err *err)
+/* Those of the container's user namespace, where that is there already, are its own. */
+static int source_users(const struct bundle *bundle, const struct bundle_mount *mount,
+			struct err *err)
 {
+	const struct bundle_namespace *user = bundle_namespace_of(bundle, CLONE_NEWUSER);
+
+	return mount->container_ids && user && user->path
+		       ? namespace_open(user->path, CLONE_NEWUSER, err)
+		       : idmap_userns(&mount->ids, err);
+}
+
+/*
+ * How a bind stays tied to what is mounted on the host: MS_SHARED both ways, MS_SLAVE from there to here, MS_PRIVATE not at all. Never
+ * more than linux.rootfsPropagation grants, which those set who want it (Docker, Kubernetes); and a user namespace's root mounts nothing
+ * on the host: there the kernel's own rule for a new mount namespace is the same (mount_namespaces(7)).
+ */
+static uint64_t source_tie(const struct bundle *bundle, const struct bundle_mount *mount)
+{
+	const uint64_t root = bundle->root_propagation, own = mount->propagation;
+
+	if ((own != MS_SLAVE && own != MS_SHARED) || (root != MS_SLAVE && root != MS_SHARED))
+		return MS_PRIVATE;
+	return own == MS_SLAVE || root == MS_SLAVE || bundle_namespace_of(bundle, CLONE_NEWUSER)
+		       ? MS_SLAVE
+		       : MS_SHARED;
+}
+
+int bundle_source(const struct bundle *bundle, const struct bundle_mount *mount, struct err *err)
+{
+	const uint64_t tie = source_tie(bundle, mount);
 	AUTO(fd_close_p)
 	int fd = mount_clone(AT_FDCWD, mount->source, mount->recursive, err);
 	AUTO(fd_close_p) int users = -EBADF;
 	if (fd < 0)
 		return fd;
 
-	int r = mount_propagation(fd, true, MS_PRIVATE);
-	if (mount->propagation)
+	int r = tie == MS_SHARED ? 0 : mount_propagation(fd, true, tie);
+	if (r == 0 && mount->propagation)
 		r = mount_propagation(fd, mount->all_propagation, mount->propagation);
 	if (r == 0 && (mount->set || mount->clear))
 		r = mount_attrs(fd, false, mount->set, mount->clear);
 	if (r == 0 && (mount->all_set || mount->all_clear))
 		r = mount_attrs(fd, true, mount->all_set, mount->all_clear);
-	if (r == 0 && mount->ids.n_uids) {
-		users = idmap_userns(&mount->ids, err);
-		r = users < 0 ? users : mount_idmap(fd, mount->all_ids, users);
+	if (r == 0 && (mount->ids.n_uids || mount->container_ids)) {
+		users = source_users(bundle, mount, err);
+		if (users < 0)
+			return users;
+		r = mount_idmap(fd, mount->all_ids, users);
+		return r < 0 ? mount_idmap_error(err, r, mount->source) : fd_take(&fd);
 	}
 	return r < 0 ? err_set(err, -r, "bind mount of %s at %s", mount->source, mount->target)
 		     : fd_take(&fd);
@@ -92,13 +125,15 @@ int bundle_source(const struct bundle_mount *mount, struct err *err)
 
 /*
  * /proc/self/mountinfo lists mounts by age: a bind after a new file system is the child's to make, who has the host's mounts as
- * long as the root is not his, and their owner's rights where there is no user namespace.
+ * long as the root is not his, and their owner's rights where there is no user namespace. His are tied to none of the host's.
  */
 static bool source_is_late(const struct bundle_work *work, size_t i, bool after_new)
 {
-	const struct bundle_namespace *ns = bundle_namespace_of(work->bundle, CLONE_NEWNS);
+	const struct bundle_mount *mount = &work->bundle->mounts[i];
 
-	return after_new && !work->userns && ns && !ns->path && !work->bundle->mounts[i].ids.n_uids;
+	return after_new && !work->userns && bundle_namespace_is_new(work->bundle, CLONE_NEWNS) &&
+	       !mount->ids.n_uids && !mount->container_ids &&
+	       source_tie(work->bundle, mount) == MS_PRIVATE;
 }
 
 static int work_sources(struct bundle_work *work, struct err *err)
@@ -114,18 +149,49 @@ static int work_sources(struct bundle_work *work, struct err *err)
 	for (size_t i = 0; i < bundle->n_mounts; i++) {
 		const struct bundle_mount *mount = &bundle->mounts[i];
 		after_new |= mount->type != NULL;
-		if (mount->type ? !mount->ids.n_uids : source_is_late(work, i, after_new))
+		const bool mapped = mount->ids.n_uids || mount->container_ids;
+		if (mount->type ? !mapped : source_is_late(work, i, after_new))
 			continue;
-		work->sources[i] =
-			mount->type ? idmap_userns(&mount->ids, err) : bundle_source(mount, err);
+		work->sources[i] = mount->type ? source_users(bundle, mount, err)
+					       : bundle_source(bundle, mount, err);
 		if (work->sources[i] < 0)
 			return work->sources[i];
 	}
 	return 0;
 }
 
+/* What is read-only stays so, whatever root of the container's user namespace does. */
+static int work_lock(struct bundle_work *work, struct err *err)
+{
+	const struct bundle *bundle = work->bundle;
+	size_t n = 0;
+
+	if (!work->userns)
+		return 0;
+	int **fds = calloc(bundle->n_mounts + 1, sizeof(*fds));
+	if (!fds)
+		return err_set(err, ENOMEM, "mounts");
+	for (size_t i = 0; i < bundle->n_mounts; i++) {
+		const struct bundle_mount *mount = &bundle->mounts[i];
+		if (!mount->type && (mount->set | mount->all_set) & MOUNT_ATTR_RDONLY)
+			fds[n++] = &work->sources[i];
+	}
+	int r = mount_lock(fds, n, err);
+	free(fds);
+	return r;
+}
+
 static int work_root(struct bundle_work *work, struct err *err)
 {
+	const struct bundle_namespace *mounts = bundle_namespace_of(work->bundle, CLONE_NEWNS);
+
+	if (!bundle_namespace_is_new(work->bundle, CLONE_NEWNS)) {
+		work->place = open(work->host->place, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (work->place < 0)
+			return err_set(err, errno, "open %s", work->host->place);
+	}
+	if (mounts && mounts->path)
+		return 0; /* it is looked for there */
 	work->root = mount_clone(AT_FDCWD, work->bundle->root, true, err);
 	if (work->root < 0)
 		return err_wrap(err, "root file system");
@@ -150,63 +216,56 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 		return err_wrap(err, "linux.resources asks for a limit that this user cannot set");
 	if (r < 0)
 		return r;
-	work->own_cgroups = true;
+	if (!cgroup_is_none(&work->cgroup))
+		r = work->host->grouped(work->host->arg, err);
+	if (r < 0) {
+		cgroup_remove_empty(&work->layout, bundle->cgroup);
+		return r;
+	}
 	if (!bundle->all_devices && !work->host->confined)
 		cgroup_rules_early(&work->cgroup, bundle->rules, bundle->n_rules);
 	return cgroup_joins_open(&work->cgroup, work->joins, &work->n_joins, err);
 }
 
-static int work_prepare(struct bundle_work *work, struct err *err)
+/* Ours is none to enter: setns(2) refuses it, and nothing would change. */
+static int work_users(struct bundle_work *work, struct err *err)
 {
-	int r = work_root(work, err);
+	const struct bundle_namespace *user = bundle_namespace_of(work->bundle, CLONE_NEWUSER);
 
-	if (r == 0)
-		r = work_sources(work, err);
-	if (r == 0 && (work->userns || work->host->confined))
-		r = bundle_devices_prepare(work, err);
-	return r < 0 ? r : work_cgroup(work, err);
-}
-
-/* Namespaces that are others' are entered before the clone: a user namespace of the child's own has no right to. */
-static int away_enter(const struct bundle *bundle, struct bundle_away *away, struct err *err)
-{
-	static const struct {
-		int flag;
-		const char *name;
-	} kinds[] = {
-		{ CLONE_NEWNET, "net" }, { CLONE_NEWIPC, "ipc" },	{ CLONE_NEWUTS, "uts" },
-		{ CLONE_NEWPID, "pid" }, { CLONE_NEWCGROUP, "cgroup" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		const struct bundle_namespace *ns =
-			bundle_namespace_of(bundle, (unsigned)kinds[i].flag);
-		char own[40];
-		if (!ns || !ns->path)
-			continue;
-		(void)snprintf(own, sizeof(own), "/proc/self/ns/%s", kinds[i].name); /* fits */
-		int back = open(own, O_RDONLY | O_CLOEXEC);
-		if (back < 0)
-			return err_set(err, errno, "open %s", own);
-		away->fds[away->n] = back;
-		away->flags[away->n++] = kinds[i].flag;
-		AUTO(fd_close_p) int fd = open(ns->path, O_RDONLY | O_CLOEXEC);
-		if (fd < 0 || setns(fd, kinds[i].flag) < 0)
-			return err_set(err, errno, "namespace %s", ns->path);
-	}
+	work->userns = user != NULL;
+	if (!user || !user->path)
+		return 0;
+	AUTO(fd_close_p) int fd = namespace_open(user->path, CLONE_NEWUSER, err);
+	if (fd < 0)
+		return fd;
+	work->joins_userns = work->userns = !namespace_is_own(fd, CLONE_NEWUSER);
 	return 0;
 }
 
-static int away_leave(struct bundle_away *away, struct err *err)
+int bundle_proc_open(const struct bundle_process *as, int *ret, struct err *err)
 {
-	int r = timens_leave(away->timens, err);
+	*ret = -EBADF;
+	if (!label_wanted(as->apparmor, as->selinux))
+		return 0;
+	*ret = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return *ret < 0 ? err_set(err, errno, "open /proc") : 0;
+}
 
-	for (unsigned i = 0; i < away->n; i++) {
-		if (setns(away->fds[i], away->flags[i]) < 0 && r == 0)
-			r = err_set(err, errno, "return from a namespace");
-		fd_close(away->fds[i]);
-	}
-	return r;
+static int work_prepare(struct bundle_work *work, struct err *err)
+{
+	int r = work_users(work, err);
+
+	if (r == 0)
+		r = work_root(work, err);
+	if (r == 0)
+		r = bundle_proc_open(&work->bundle->process, &work->proc, err);
+	if (r == 0)
+		r = work_sources(work, err);
+	if (r == 0)
+		r = work_lock(work, err);
+	if (r == 0 && (work->userns || work->host->confined))
+		r = bundle_devices_prepare(work, err);
+	return r < 0 ? r : work_cgroup(work, err);
 }
 
 /* Cgroups are made and entered before their namespace: the child unshares that one itself. */
@@ -223,7 +282,7 @@ static uint64_t work_clone_flags(const struct bundle *bundle)
 }
 
 /* A group that no process can be born into takes one that enters itself. */
-static int work_join_v2(struct bundle_work *work)
+int bundle_join_v2(const struct bundle_work *work)
 {
 	int v2 = cgroup_v2_fd(&work->cgroup);
 
@@ -238,10 +297,10 @@ static long work_fork(struct bundle_work *work, int ours, struct bundle_away *aw
 	const struct bundle *bundle = work->bundle;
 	struct clone_args args = { .flags = work_clone_flags(bundle), .exit_signal = SIGCHLD };
 	bool into;
-	int r = away_enter(bundle, away, err);
 
-	if (r == 0 && bundle_namespace_of(bundle, CLONE_NEWTIME))
-		r = timens_enter(&bundle->time_offsets, &away->timens, err);
+	if (bundle_join_takes_helper(work))
+		return bundle_fork_helped(work, args.flags, ours, err);
+	int r = bundle_away_enter(bundle, away, err);
 	if (r < 0)
 		return r;
 	long pid = cgroup_clone_into(&args, cgroup_v2_fd(&work->cgroup), &into);
@@ -253,7 +312,7 @@ static long work_fork(struct bundle_work *work, int ours, struct bundle_away *aw
 	for (unsigned i = 0; i < away->n; i++)
 		fd_close(away->fds[i]);
 	fd_close(away->timens);
-	if (!into && work_join_v2(work) < 0)
+	if (!into && bundle_join_v2(work) < 0)
 		_exit(125);
 	bundle_child(work);
 }
@@ -275,7 +334,7 @@ static int work_clone(struct bundle_work *work, struct err *err)
 		work->pid = (pid_t)pid;
 	fd_close(work->sync);
 	work->sync = -EBADF;
-	int back = away_leave(&away, r < 0 ? NULL : err);
+	int back = bundle_away_leave(&away, r < 0 ? NULL : err);
 	return r < 0 ? r : back;
 }
 
@@ -310,7 +369,7 @@ static int work_raise(struct bundle_work *work, struct err *err)
 	const struct bundle_host *host = work->host;
 	int r = 0;
 
-	if (work->userns) {
+	if (work->userns && !work->joins_userns) {
 		r = idmap_write(&work->bundle->ids, work->pid, err);
 		if (r == 0)
 			r = sync_tell(work->ours, SYNC_MAPPED, 0, err);
@@ -355,14 +414,18 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 		  struct err *err)
 {
 	struct bundle_work work = {
-		.bundle = bundle, .host = host, .root = -EBADF, .sync = -EBADF, .ours = -EBADF
+		.bundle = bundle,
+		.host = host,
+		.root = -EBADF,
+		.place = -EBADF,
+		.proc = -EBADF,
+		.sync = -EBADF,
+		.ours = -EBADF,
 	};
 
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		work.cgroup.fds[i] = -EBADF;
-	work.userns = bundle_namespace_of(bundle, CLONE_NEWUSER) != NULL;
-	int r = label_check(bundle->process.apparmor, bundle->process.selinux, bundle->mount_label,
-			    err);
+	int r = label_check(bundle->process.apparmor, bundle->process.selinux, err);
 	if (r == 0)
 		r = work_prepare(&work, err);
 	if (r == 0)
@@ -371,9 +434,6 @@ int bundle_create(const struct bundle *bundle, const struct bundle_host *host, p
 		r = work_raise(&work, err);
 	if (r < 0) {
 		work_kill(&work);
-		if (work.own_cgroups)
-			(void)cgroup_destroy(&work.layout, bundle->cgroup,
-					     NULL); /* the first error counts */
 	} else {
 		fd_close(work.ours);
 		*ret_pid = work.pid;

@@ -15,6 +15,11 @@
  *                                            waits on its listener for an 'S'
  *   (neither of the two without a listener: it runs at once, and the end of file says that it does)
  *
+ * Without a mount namespace of its own (it has none, or somebody else's) there is no pivot_root, and no mount of others is touched: a
+ * copy of the root is mounted at host->place, all the container's mounts are below it, and chroot(2) leads there. Whoever removes the
+ * place removes them: umount2(2) in its own namespace, in others rmdir(2) does it. A namespace by path in which the place is not to be
+ * seen gets no mounts: the root is the path as it is there. Nor is anything hidden or made read-only: who may leave a chroot sees it.
+ *
  * Source of all members' meaning: OCI runtime specification 1.2, config.md and config-linux.md.
  */
 #include <stdbool.h>
@@ -69,9 +74,10 @@ struct bundle_sysctl {
 };
 
 struct bundle_process {
-	const char **args; /* NULL-ended, at least one */
-	const char **env;  /* NULL-ended */
-	const char *cwd;   /* absolute */
+	const char *
+		*args; /* NULL-ended, at least one; "" alone: nothing to run, so nobody starts it */
+	const char **env; /* NULL-ended */
+	const char *cwd;  /* absolute */
 	uint32_t uid, gid;
 	uint32_t *groups; /* the primary group is not among them but where it was asked for */
 	unsigned n_groups;
@@ -107,6 +113,7 @@ struct bundle {
 	struct spec_time_offsets time_offsets;
 	bool set_personality;
 	unsigned long personality; /* of every process: personality(2) */
+	struct tune_memory memory; /* of every process */
 	const char *mount_label;   /* SELinux's, for new file systems, or NULL */
 	const char *cgroup;	   /* path below each hierarchy, relative */
 	struct spec_limits limits;
@@ -121,6 +128,11 @@ struct bundle {
 
 /* bundle_namespace_of() - the entry of that kind, or NULL: the container shares the maker's. */
 const struct bundle_namespace *bundle_namespace_of(const struct bundle *bundle, uint64_t flag);
+/* bundle_namespace_is_new() - whether it has one of that kind to itself */
+bool bundle_namespace_is_new(const struct bundle *bundle, uint64_t flag);
+
+/* bundle_source() - a bind's source, as the container will see it: a detached mount. */
+int bundle_source(const struct bundle *bundle, const struct bundle_mount *mount, struct err *err);
 
 /* Who gets the listener of a seccomp filter; NULL: the filter has none. */
 struct bundle_notify {
@@ -140,15 +152,23 @@ struct bundle_host {
 	const struct cgroup_layout *layout; /* of bundle_layout(), or NULL: it is read */
 	int lock; /* the maker's alone: closed at once in the first process */
 	/* From fd 3 on, BUNDLE_FDS_MAX at most; those that are not there are left out. */
+	/* Of exec: groups below the container's, "foo" or "cpu,memory:foo"; ended by NULL, or NULL */
+	const char *const *sub_groups;
 	unsigned preserve_fds;
 	unsigned listen_fds; /* how many of them are sockets for sd_listen_fds(3) */
-	bool no_pivot;	     /* chroot(2) within a moved mount, for a root on the initial ramdisk */
+	const char *
+		place; /* an empty directory that is nobody else's; NULL: it has mounts of its own */
+	bool no_pivot; /* chroot(2) within a moved mount, for a root on the initial ramdisk */
 	bool keep_keyring;
 	bool confined; /* we are root of a user namespace only: no device nodes, and no cgroup where none is open to us */
+	/* In the maker: its cgroups are there, nobody in them, and from now on the caller's to remove. Not where it has none. */
+	int (*grouped)(void *arg, struct err *err);
 	/* Optional; in the maker, before the first process may go on. */
 	int (*born)(void *arg, pid_t pid, struct err *err);
 	/* Optional; in the maker, once namespaces and mounts are there, before the root changes. */
 	int (*made)(void *arg, pid_t pid, struct err *err);
+	/* Of exec, once the first process is held by a pidfd: whether it is that yet, and not another of its number */
+	bool (*lives)(void *arg);
 	/* Optional; in the first process before its root changes. @pid: its number outside */
 	int (*entering)(void *arg, pid_t pid, struct err *err);
 	/* Optional; in the first process, once it was told to start. */
@@ -159,7 +179,7 @@ struct bundle_host {
 /*
  * bundle_create() - make everything but the first instruction of the container's program; without a
  * listener that too: it runs then. The first process is a child of ours
- * Errors: nothing is left behind but, where it was killed in between, the cgroup.
+ * Errors: nothing is left behind but the cgroup, from host->grouped() on.
  */
 int bundle_create(const struct bundle *bundle, const struct bundle_host *host, pid_t *ret_pid,
 		  struct err *err);
@@ -179,5 +199,10 @@ int bundle_start_by(int socket, pid_t pid, const struct bundle_notify *notify, s
 int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid_t pid,
 		pid_t *ret_pid, int *ret_status, struct err *err);
 
+/*
+ * bundle_drop() - this process gets the user, groups, capabilities, no_new_privs and filter of the container's, for one that is run
+ * beside it. Nobody listens to its filter: calls that are sent outside are not there.
+ */
+int bundle_drop(const struct bundle *bundle, const struct bundle_host *host, struct err *err);
 /* bundle_layout() - every hierarchy there is, used: managers look for limits and figures in any of them. */
 int bundle_layout(struct cgroup_layout *ret, struct err *err);

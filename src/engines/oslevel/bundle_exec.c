@@ -5,9 +5,9 @@
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,8 +16,10 @@
 
 #include "base/os/fd.h"
 #include "base/os/file.h"
+#include "base/os/wait.h"
 #include "engines/cgroup/instance.h"
 #include "engines/oslevel/bundle_private.h"
+#include "engines/oslevel/namespace.h"
 
 struct exec_work {
 	const struct bundle *bundle;
@@ -26,15 +28,57 @@ struct exec_work {
 	int joins[CGROUP_HIERARCHIES];
 	unsigned n_joins;
 	int procs; /* v2's, where the clone was not into it */
+	int proc;  /* the host's, for a label's sake; else -EBADF */
+	int root;  /* of a container without mounts of its own, else -EBADF */
+	int flags; /* what the child enters by itself */
 };
 
-static int exec_flags(const struct bundle *bundle)
+/* A user namespace that is ours already cannot be entered; mounts that it shares need not be ours. */
+static int exec_flags(const struct bundle *bundle, pid_t pid)
 {
-	uint64_t flags = 0;
+	uint64_t flags = CLONE_NEWNS;
 
 	for (size_t i = 0; i < bundle->n_namespaces; i++)
 		flags |= bundle->namespaces[i].flag;
+	if (namespace_is_shared(pid, CLONE_NEWUSER))
+		flags &= ~(uint64_t)CLONE_NEWUSER;
 	return (int)(flags & ~(uint64_t)(CLONE_NEWPID | CLONE_NEWTIME));
+}
+
+/* Its root is no mount namespace's but a chroot(2): that of its first process, which the pidfd says is still the same. */
+static int exec_root(const struct bundle *bundle, pid_t pid, int pidfd, int *ret, struct err *err)
+{
+	char path[40];
+
+	*ret = -EBADF;
+	if (bundle_namespace_is_new(bundle, CLONE_NEWNS))
+		return 0;
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid); /* fits */
+	AUTO(fd_close_p) int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_set(err, errno, "open the container's root");
+	int r = pidfd_signal(pidfd, 0);
+	if (r < 0)
+		return err_set(err, -r, "open the container's root");
+	*ret = fd_take(&fd);
+	return 0;
+}
+
+static int exec_enter(const struct exec_work *work, struct err *err)
+{
+	/* In a user namespace whose owner forbade it they could not be given up any more. Who may not here keeps them. */
+	if (work->flags & CLONE_NEWUSER)
+		(void)setgroups(0, NULL);
+	if (work->flags && setns(work->pidfd, work->flags) < 0)
+		return err_set(err, errno, "enter the container's namespaces");
+	if (work->flags & CLONE_NEWUSER) {
+		int r = caps_apply_root(err);
+		if (r < 0)
+			return r;
+	}
+	if (work->root >= 0 && (fchdir(work->root) < 0 || chroot(".") < 0))
+		return err_set(err, errno, "enter the container's root");
+	return chdir("/") < 0 ? err_set(err, errno, "enter the container's root") : 0;
 }
 
 static int exec_setup(const struct exec_work *work, struct process *process, int *slave,
@@ -59,16 +103,8 @@ static int exec_setup(const struct exec_work *work, struct process *process, int
 		if (r < 0)
 			return r;
 	}
-	if (setns(work->pidfd, exec_flags(bundle)) < 0)
-		return err_set(err, errno, "enter the container's namespaces");
-	if (bundle_namespace_of(bundle, CLONE_NEWUSER)) {
-		r = caps_apply_root(err);
-		if (r < 0)
-			return r;
-	}
-	if (chdir("/") < 0)
-		return err_set(err, errno, "enter the container's root");
-	if (bundle->process.tty)
+	r = exec_enter(work, err);
+	if (r == 0 && bundle->process.tty)
 		r = bundle_console(bundle, work->host, false, slave, err);
 	if (r == 0)
 		r = bundle_process_of(bundle, work->host, work->sync, process, err);
@@ -85,7 +121,7 @@ static _Noreturn void exec_child(const struct exec_work *work)
 	struct err err = { 0 };
 	int status = 125, slave = -EBADF;
 
-	int r = label_open(as->apparmor, as->selinux, &label, &err);
+	int r = label_open(work->proc, as->apparmor, as->selinux, &label, &err);
 	if (r == 0)
 		r = exec_setup(work, &process, &slave, &status, &err);
 	if (r == 0)
@@ -96,42 +132,102 @@ static _Noreturn void exec_child(const struct exec_work *work)
 	_exit(status);
 }
 
-/* Its number counts in the container's namespace: the fork is made from there, and we come back. */
-static long exec_fork(struct exec_work *work, struct cgroup *cgroup, int ours, struct err *err)
+/*
+ * Whoever is born into a pid namespace can be looked at from inside at once: /proc/PID/mountinfo and /proc/PID/net take no rights at
+ * all, /proc/PID/root CAP_SYS_PTRACE. So the child is born where it is going, but for its users and its view of the cgroups, into which
+ * it is born from outside. The mounts are last: /proc is the host's until then.
+ */
+static const int exec_kinds[] = { CLONE_NEWNET, CLONE_NEWIPC,  CLONE_NEWUTS,
+				  CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWNS };
+
+/* Our own namespaces, root and working directory, while we are in the container's. */
+struct exec_away {
+	int back[ARRAY_SIZE(exec_kinds)];
+	int root, cwd;
+};
+
+static bool exec_wants(const struct exec_work *work, int kind)
 {
-	static const struct {
-		int flag;
-		const char *own;
-	} kinds[] = { { CLONE_NEWPID, "/proc/self/ns/pid" },
-		      { CLONE_NEWTIME, "/proc/self/ns/time" } };
-	struct clone_args args = { .exit_signal = SIGCHLD };
-	int back[ARRAY_SIZE(kinds)] = { -EBADF, -EBADF };
-	bool into;
+	return kind == CLONE_NEWPID || kind == CLONE_NEWTIME
+		       ? bundle_namespace_of(work->bundle, (unsigned)kind) != NULL
+		       : (work->flags & kind) != 0;
+}
+
+/* What only the owner of the container's user namespace may enter is left to the child, who will be that. */
+static int exec_leave(struct exec_work *work, struct exec_away *away, struct err *err)
+{
+	away->root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	away->cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (away->root < 0 || away->cwd < 0)
+		return err_set(err, errno, "open our own working directory");
+	for (size_t i = 0; i < ARRAY_SIZE(exec_kinds); i++) {
+		const int kind = exec_kinds[i];
+		if (!exec_wants(work, kind))
+			continue;
+		AUTO(fd_close_p) int back = namespace_own((unsigned)kind, err);
+		if (back < 0)
+			return back;
+		if (setns(work->pidfd, kind) == 0) {
+			away->back[i] = fd_take(&back);
+			work->flags &= ~kind;
+		} else if (errno != EPERM || !(work->flags & kind) ||
+			   !(work->flags & CLONE_NEWUSER)) {
+			return err_set(err, errno, "enter the container's namespaces");
+		}
+	}
+	return 0;
+}
+
+/* From where we may not return to only our next children would notice; but paths must be the host's again. */
+static int exec_return(struct exec_away *away, struct err *err)
+{
 	int r = 0;
 
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(kinds); i++) {
-		if (!bundle_namespace_of(work->bundle, (unsigned)kinds[i].flag))
+	for (size_t i = 0; i < ARRAY_SIZE(exec_kinds); i++) {
+		if (away->back[i] < 0)
 			continue;
-		back[i] = open(kinds[i].own, O_RDONLY | O_CLOEXEC);
-		if (back[i] < 0 || setns(work->pidfd, kinds[i].flag) < 0)
-			r = err_set(err, errno, "enter the container's namespaces");
+		const bool is_back = setns(away->back[i], exec_kinds[i]) == 0;
+		if (exec_kinds[i] == CLONE_NEWNS && (!is_back || fchdir(away->root) < 0 ||
+						     chroot(".") < 0 || fchdir(away->cwd) < 0))
+			r = err_set(err, errno, "return from the container's mount namespace");
+		fd_close(away->back[i]);
 	}
-	int v2 = cgroup_v2_fd(cgroup);
-	work->procs = v2 < 0 ? -EBADF : openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	long pid = r < 0 ? r : cgroup_clone_into(&args, v2, &into);
+	fd_close(away->root);
+	fd_close(away->cwd);
+	return r;
+}
+
+static long exec_clone(struct exec_work *work, int v2, int ours, struct err *err)
+{
+	struct clone_args args = { .exit_signal = SIGCHLD };
+	bool into;
+
+	long pid = cgroup_clone_into(&args, v2, &into);
 	if (pid == 0) {
 		fd_close(ours);
 		if (into)
 			fd_close_p(&work->procs);
 		exec_child(work);
 	}
-	if (pid < 0 && r == 0)
-		pid = err_set(err, errno, "start a process in the container");
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
-		if (back[i] >= 0)
-			(void)setns(back[i],
-				    kinds[i].flag); /* only our next children would notice */
-		fd_close(back[i]);
+	return pid < 0 ? err_set(err, errno, "start a process in the container") : pid;
+}
+
+static long exec_fork(struct exec_work *work, struct cgroup *cgroup, int ours, struct err *err)
+{
+	struct exec_away away = { .root = -EBADF, .cwd = -EBADF };
+	const int v2 = cgroup_v2_fd(cgroup);
+
+	for (size_t i = 0; i < ARRAY_SIZE(exec_kinds); i++)
+		away.back[i] = -EBADF;
+	work->procs = v2 < 0 ? -EBADF : openat(v2, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	long pid = exec_leave(work, &away, err);
+	if (pid == 0)
+		pid = exec_clone(work, v2, ours, err);
+	int r = exec_return(&away, pid < 0 ? NULL : err);
+	if (r < 0 && pid > 0) {
+		(void)kill((pid_t)pid, SIGKILL); /* ours: there until waited for */
+		(void)wait_child((pid_t)pid);
+		pid = r;
 	}
 	fd_close_p(&work->procs);
 	return pid;
@@ -166,20 +262,76 @@ static int exec_cgroup(const struct cgroup_layout *layout, const char *path, boo
 	return 0;
 }
 
+/* "cpu" is one of "cpu,cpuacct". */
+static bool sub_group_is_of(const struct cgroup_hierarchy *h, const char *controllers, size_t len)
+{
+	for (size_t at = 0; at < len;) {
+		const size_t n = strcspn(controllers + at, ",:");
+		const char *all = h->v2 ? "" : h->options;
+		for (const char *p = all; *p; p += strcspn(p, ","), p += *p == ',') {
+			if (strcspn(p, ",") == n && !strncmp(p, controllers + at, n))
+				return true;
+		}
+		at += n + 1;
+	}
+	return false;
+}
+
+static bool sub_group_climbs(const char *path)
+{
+	for (const char *p = path; *p; p += strcspn(p, "/"), p += *p == '/') {
+		if (p[0] == '.' && p[1] == '.' && (!p[2] || p[2] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* In place of the container's own group, in those hierarchies that have it. */
+static int exec_sub_group(struct cgroup *cgroup, const char *text, struct err *err)
+{
+	const char *colon = strchr(text, ':'), *path = colon ? colon + 1 : text;
+	bool found = false;
+
+	if (sub_group_climbs(path))
+		return err_say(err, EINVAL, "--cgroup %.100s: `..` components are not allowed",
+			       text);
+	for (unsigned i = 0; i < cgroup->layout->n; i++) {
+		const struct cgroup_hierarchy *h = &cgroup->layout->hierarchies[i];
+		if (cgroup->fds[i] < 0 ||
+		    (colon && !sub_group_is_of(h, text, (size_t)(colon - text))))
+			continue;
+		int fd = fd_open_in(cgroup->fds[i], path, O_PATH | O_DIRECTORY, 0);
+		if (fd < 0)
+			continue;
+		fd_close(cgroup->fds[i]);
+		cgroup->fds[i] = fd;
+		found = true;
+	}
+	return found ? 0
+		     : err_say(err, ENOENT, "--cgroup %.100s: the container has no such group",
+			       text);
+}
+
 int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid_t pid,
 		pid_t *ret_pid, int *ret_status, struct err *err)
 {
-	struct exec_work work = { .bundle = bundle, .host = host, .procs = -EBADF };
+	struct exec_work work = {
+		.bundle = bundle, .host = host, .procs = -EBADF, .proc = -EBADF, .root = -EBADF
+	};
 	struct cgroup_layout layout;
 	AUTO(cgroup_close) struct cgroup cgroup = { .layout = NULL };
 	int pair[2];
 
 	*ret_status = 125;
-	int r = label_check(bundle->process.apparmor, bundle->process.selinux, NULL, err);
-	if (r == 0)
+	int r = label_check(bundle->process.apparmor, bundle->process.selinux, err);
+	if (r == 0 && host->layout)
+		layout = *host->layout;
+	else if (r == 0)
 		r = bundle_layout(&layout, err);
 	if (r == 0)
 		r = exec_cgroup(&layout, bundle->cgroup, host->confined, &cgroup, err);
+	for (size_t i = 0; r == 0 && host->sub_groups && host->sub_groups[i]; i++)
+		r = exec_sub_group(&cgroup, host->sub_groups[i], err);
 	if (r == 0)
 		r = cgroup_joins_open(&cgroup, work.joins, &work.n_joins, err);
 	if (r < 0)
@@ -187,6 +339,19 @@ int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid
 	AUTO(fd_close_p) int pidfd = pidfd_of(pid);
 	if (pidfd < 0)
 		return err_set(err, -pidfd, "open the container's first process");
+	if (!host->lives(host->arg))
+		return err_say(err, ESRCH, "the container's first process has ended");
+	AUTO(fd_close_p) int root = -EBADF;
+	r = exec_root(bundle, pid, pidfd, &root, err);
+	if (r < 0)
+		return r;
+	work.root = root;
+	AUTO(fd_close_p) int proc = -EBADF;
+	r = bundle_proc_open(&bundle->process, &proc, err);
+	if (r < 0)
+		return r;
+	work.proc = proc;
+	work.flags = exec_flags(bundle, pid);
 	/* Until its execve(2) nobody inside may look at the child through /proc (CVE-2019-5736). */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

@@ -45,7 +45,7 @@ static int mounts_bind(const struct bundle_work *work, size_t i, struct err *err
 	struct stat st;
 
 	if (source < 0) {
-		source = late = bundle_source(mount, err);
+		source = late = bundle_source(work->bundle, mount, err);
 		if (source < 0)
 			return source;
 	}
@@ -128,7 +128,9 @@ static int mounts_one(const struct bundle_work *work, size_t i, struct err *err)
 		return r;
 	if (work->sources[i] >= 0)
 		r = mount_idmap(fd, false, work->sources[i]);
-	if (r == 0 && mount->propagation)
+	if (r < 0)
+		return mount_idmap_error(err, r, mount->type);
+	if (mount->propagation)
 		r = mount_propagation(fd, mount->all_propagation, mount->propagation);
 	if (r < 0)
 		return err_set(err, -r, "mount at %s", mount->target);

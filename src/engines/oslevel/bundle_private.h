@@ -14,7 +14,9 @@ struct bundle_work {
 	int joins
 		[CGROUP_HIERARCHIES]; /* v1 tasks files, then v2's cgroup.procs where the clone was not into it */
 	unsigned n_joins;
-	int root; /* the root file system, a detached mount */
+	int root; /* the root file system, a detached mount; without mounts of its own, what the child makes of it */
+	int place; /* host->place, or -EBADF */
+	int proc;  /* the host's /proc, for a label's sake; else -EBADF */
 	/*
 	 * One a mount: a bind's is a detached mount, that of a file system with mapped ids their user namespace; -EBADF for others,
 	 * and for a bind that is the child's to make.
@@ -24,13 +26,39 @@ struct bundle_work {
 	size_t n_devices;
 	int sync, ours; /* the child's end, and the other */
 	pid_t pid;
-	bool userns, own_cgroups;
+	bool userns;
+	bool joins_userns; /* it is somebody else's, and not ours */
+	bool plain;	   /* in the child: nothing is mounted, bundle.h says when */
 };
 
+/* What the maker left for a moment, to have its child born elsewhere. */
+struct bundle_away {
+	int fds[8]; /* our own namespaces */
+	int flags[8];
+	unsigned n;
+	int timens; /* for timens_leave() */
+};
+/* bundle_join_takes_helper() - whether it is in namespaces that the maker would not come back from */
+bool bundle_join_takes_helper(const struct bundle_work *work);
+int bundle_away_enter(const struct bundle *bundle, struct bundle_away *away, struct err *err);
+int bundle_away_leave(struct bundle_away *away, struct err *err);
+/* bundle_fork_helped() - have the first process born by a helper; its number.  @ours: closed there */
+long bundle_fork_helped(struct bundle_work *work, uint64_t flags, int ours, struct err *err);
+/* bundle_join_v2() - this process enters the v2 group, if there is one; 0 or -errno */
+int bundle_join_v2(const struct bundle_work *work);
+/*
+ * bundle_pivot_open() - where the new root hangs for a moment; with the rights of whoever makes the container
+ * bundle_root() - in the child: the root file system where the container's mounts can go
+ */
+int bundle_pivot_open(const struct bundle_work *work);
+int bundle_root(struct bundle_work *work, int pivot, struct err *err);
+/* bundle_enter_root() - this process's root is the container's, and what linux says of it holds */
+int bundle_enter_root(const struct bundle_work *work, struct err *err);
+
+/* bundle_proc_open() - the host's /proc, where a label takes it: the child is born where others may have mounted over theirs */
+int bundle_proc_open(const struct bundle_process *as, int *ret, struct err *err);
 /* bundle_listener() - from a process that loads its filter to whoever gets it; nothing where it has none */
 int bundle_listener(int sync, pid_t pid, const struct bundle_notify *notify, struct err *err);
-/* bundle_source() - a bind's source, as the container will see it: a detached mount. */
-int bundle_source(const struct bundle_mount *mount, struct err *err);
 /* bundle_mounts() - in the child: all mounts, devices, masks; up to pivot_root. */
 int bundle_mounts(const struct bundle_work *work, struct err *err);
 /* bundle_devices_prepare() - in the maker: what is to be bound where mknod(2) is refused. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -12,6 +14,7 @@
 #include "engines/oslevel/search.h"
 #include "engines/oslevel/users.h"
 #include "engines/oslevel/workload.h"
+#include "engines/seccomp/seccomp.h"
 
 /* HOME is the one variable that is added where it is missing: the user's, by the root's own passwd file. */
 static char *process_home(uint32_t uid)
@@ -85,6 +88,7 @@ int bundle_process_of(const struct bundle *bundle, const struct bundle_host *hos
 	struct tune tune = from->tune;
 	tune.set_personality = bundle->set_personality;
 	tune.personality = bundle->personality;
+	tune.memory = bundle->memory;
 	int r = tune_apply(&tune, err);
 	if (r < 0)
 		return r;
@@ -144,6 +148,32 @@ int bundle_streams(const struct bundle_host *host, int slave, struct err *err)
 			r = err_set(err, errno, "--preserve-fds: fd %u", 3 + i);
 	}
 	return r;
+}
+
+static int drop_filter(const struct bundle_host *host, struct err *err)
+{
+	const unsigned flags =
+		host->seccomp_flags & ~(unsigned)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
+
+	return host->seccomp < 0 ? 0 : seccomp_install_with(host->seccomp, flags, NULL, err);
+}
+
+/* In the order of process_drop() and process_seal(). */
+int bundle_drop(const struct bundle *bundle, const struct bundle_host *host, struct err *err)
+{
+	const struct bundle_process *as = &bundle->process;
+	struct caps_sets caps = as->caps;
+	int r = caps_keep(&caps, err);
+
+	if (r == 0 && !as->no_new_privileges)
+		r = drop_filter(host, err);
+	if (r == 0)
+		r = caps_apply_sets(&caps, as->uid, as->gid, as->groups, as->n_groups, err);
+	if (r < 0 || !as->no_new_privileges)
+		return r;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return err_set(err, errno, "no_new_privs");
+	return drop_filter(host, err);
 }
 
 int bundle_become(const struct bundle *bundle, const struct process *process,

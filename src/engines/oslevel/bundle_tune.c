@@ -36,10 +36,23 @@ static int tune_scheduler(const struct tune_scheduler *asked, struct err *err)
 		       : 0;
 }
 
+static int tune_memory(const struct tune_memory *asked, struct err *err)
+{
+	/* The kernel takes one off: set_mempolicy(2) counts bits from 1. */
+	const unsigned long bits = asked->has_nodes ? CPU_SETSIZE + 1 : 0;
+
+	return syscall(SYS_set_mempolicy, asked->mode, asked->has_nodes ? &asked->nodes : NULL,
+		       bits) < 0
+		       ? err_set(err, errno, "linux.memoryPolicy")
+		       : 0;
+}
+
 int tune_apply(const struct tune *tune, struct err *err)
 {
 	int r = tune->scheduler.set ? tune_scheduler(&tune->scheduler, err) : 0;
 
+	if (r == 0 && tune->memory.set)
+		r = tune_memory(&tune->memory, err);
 	if (r == 0 && tune->set_io &&
 	    syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
 		    IOPRIO_PRIO_VALUE(tune->io_class, tune->io_priority)) < 0)

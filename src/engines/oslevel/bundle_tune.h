@@ -21,7 +21,15 @@ struct tune_scheduler {
 	uint64_t runtime_ns, deadline_ns, period_ns;
 };
 
+/* set_mempolicy(2); OCI runtime specification 1.3, config-linux.md, "Memory policy" */
+struct tune_memory {
+	bool set, has_nodes;
+	int mode;	 /* MPOL_x, with MPOL_F_x */
+	cpu_set_t nodes; /* bit n: node n */
+};
+
 struct tune {
+	struct tune_memory memory;
 	struct tune_scheduler scheduler;
 	bool set_io;
 	int io_class, io_priority; /* ioprio_set(2) */

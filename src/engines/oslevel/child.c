@@ -23,8 +23,10 @@
 #include "base/os/file.h"
 #include "engines/oslevel/cgroupfs.h"
 #include "engines/oslevel/dev.h"
+#include "engines/oslevel/pidone.h"
 #include "engines/oslevel/private.h"
 #include "engines/oslevel/protect.h"
+#include "engines/oslevel/rootless.h"
 #include "engines/oslevel/system.h"
 #include "engines/oslevel/workload.h"
 #include "network/link.h"
@@ -158,7 +160,8 @@ static int child_protect(const struct launch *launch, int null, struct err *err)
 /* A published port's guest may bind low ports and ping without more capabilities, as Docker arranges. */
 static void child_sysctls(const struct launch *launch)
 {
-	if (launch->spec->network != SPEC_NETWORK_BRIDGE)
+	if (launch->spec->network != SPEC_NETWORK_BRIDGE &&
+	    launch->spec->network != SPEC_NETWORK_PASST)
 		return;
 	AUTO(fd_close_p) int ipv4 = fd_open_in(launch->root, "/proc/sys/net/ipv4", O_PATH, 0);
 	struct statfs fs;
@@ -241,20 +244,28 @@ static int child_pivot(const struct launch *launch, struct err *err)
 	return 0;
 }
 
-static int child_console(const struct winsize *size, int *ret_slave, int *ret_master,
+static int child_terminal_at(int slave, int root, const char *path, struct err *err)
+{
+	AUTO(fd_close_p) int copy = mount_clone(slave, "", false, err);
+
+	return copy < 0 ? copy
+			: mount_at(copy, root, path, MOUNT_TARGET_FILE, MOUNT_TRUST_NONE, err);
+}
+
+static int child_console(const struct launch *launch, int *ret_slave, int *ret_master,
 			 struct err *err)
 {
 	AUTO(fd_close_p) int master = -EBADF;
 	AUTO(fd_close_p) int slave = -EBADF;
-	int r = process_tty(size, &master, &slave, err);
+	int r = process_tty(&launch->spec->tty_size, &master, &slave, err);
 	if (r < 0)
 		return r;
 
 	AUTO(fd_close_p) int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	AUTO(fd_close_p) int copy = mount_clone(slave, "", false, err);
-	if (copy < 0)
-		return copy;
-	r = mount_at(copy, root, "/dev/console", MOUNT_TARGET_FILE, MOUNT_TRUST_NONE, err);
+	r = child_terminal_at(slave, root, "/dev/console", err);
+	if (r == 0 && launch->spec->system && sysinit_wants_tty1(launch->init.kind) &&
+	    faccessat(root, "dev/" SYSTEM_TTY1, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		r = child_terminal_at(slave, root, "/dev/" SYSTEM_TTY1, err);
 	if (r < 0)
 		return r;
 	*ret_slave = fd_take(&slave);
@@ -303,9 +314,11 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 	if (r == 0)
 		r = child_pivot(launch, err);
 	if (r == 0 && launch->spec->tty)
-		r = child_console(&launch->spec->tty_size, ret_slave, &master, err);
+		r = child_console(launch, ret_slave, &master, err);
 	if (r == 0)
 		r = process_prepare(launch->spec, process, status, err);
+	if (r == 0)
+		rootless_groups(launch->spec, launch->no_groups, process);
 	if (r == 0 && launch->args)
 		process->args = launch->args;
 	if (r == 0)
@@ -315,25 +328,20 @@ static int child_setup(struct launch *launch, struct process *process, int *ret_
 	return r;
 }
 
-/* --init: the workload is a child of pid 1, which stays to reap and to pass signals on. */
-static void child_fork_workload(const struct launch *launch, const struct process *process)
+/* --init: the workload is a child of pid 1, which stays to reap and to pass signals on, and does not return. */
+static int child_fork_workload(const struct launch *launch, const struct process *process,
+			       struct err *err)
 {
+	pid_t child = 0;
+
 	if (!launch->spec->init)
-		return;
-	pid_t pid = fork();
-	if (pid > 0) {
-		/* No more rights than the workload: CAP_SYS_PTRACE inside would be enough to take over any that it kept. */
-		(void)fcntl(process->sync, F_SETFL, O_RDWR | O_NONBLOCK); /* valid: ours */
-		if (process_drop(process, NULL) < 0 || process_tie(NULL) < 0 ||
-		    process_orphaned(process) || process_seal(process, NULL) < 0)
-			_exit(125);
-		(void)close_range(0, ~0U,
-				  0); /* what stays open here would never end for the reader */
-		init_run(pid);
-	}
-	if (pid < 0)
-		_exit(125);
-	(void)setsid(); /* a child of a session leader or not: it never is one itself yet */
+		return 0;
+	int r = pidone_fork(&child, err);
+	if (r == 0 && child > 0)
+		r = init_run(child, process, err);
+	if (r == 0)
+		(void)setsid(); /* a child of a session leader or not: it never is one itself yet */
+	return r;
 }
 
 _Noreturn void child_main(struct launch *launch)
@@ -345,8 +353,9 @@ _Noreturn void child_main(struct launch *launch)
 
 	(void)umask(0); /* modes below are meant as written; the workload gets 022 */
 	int r = child_setup(launch, &process, &slave, &status, &err);
+	if (r == 0)
+		r = child_fork_workload(launch, &process, &err);
 	if (r == 0) {
-		child_fork_workload(launch, &process);
 		(void)umask(0022);
 		workload_signals();
 		/* An init has its streams there, but leaves the terminal to whoever logs in. */

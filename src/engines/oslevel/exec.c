@@ -16,12 +16,21 @@
 #include "base/os/wait.h"
 #include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
+#include "engines/oslevel/rootless.h"
 #include "engines/oslevel/workload.h"
 
 struct exec_run {
 	const struct guest_exec *exec;
 	int sync, seccomp;
+	int joined; /* the cgroup: 0, or what stood in the way */
+	bool users, no_groups;
 };
+
+/* A container of an ordinary user has one, and whoever made it may enter. */
+static bool exec_has_users(const struct spec *spec)
+{
+	return spec->n_uid_map > 0 || ids_here() != IDS_HOST;
+}
 
 static int exec_namespaces(const struct spec *spec)
 {
@@ -29,7 +38,7 @@ static int exec_namespaces(const struct spec *spec)
 
 	if (spec->network != SPEC_NETWORK_HOST)
 		flags |= CLONE_NEWNET;
-	if (spec->n_uid_map)
+	if (exec_has_users(spec))
 		flags |= CLONE_NEWUSER;
 	if (spec->time_offsets.monotonic_s || spec->time_offsets.boottime_s)
 		flags |= CLONE_NEWTIME;
@@ -44,7 +53,7 @@ static int exec_setup(const struct exec_run *run, struct process *process, int *
 	int r = process_tie(err);
 	if (r < 0)
 		return r;
-	if (spec->n_uid_map && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
+	if (run->users && (setresgid(0, 0, 0) < 0 || setresuid(0, 0, 0) < 0))
 		return err_set(err, errno, "become root of the user namespace");
 	if (chdir("/") < 0)
 		return err_set(err, errno, "enter the container's root");
@@ -58,6 +67,7 @@ static int exec_setup(const struct exec_run *run, struct process *process, int *
 			      master); /* nobody left to look at it */
 	}
 	r = process_prepare(spec, process, status, err);
+	rootless_groups(spec, run->no_groups, process);
 	return r < 0 ? r : process_limits(process, status, err);
 }
 
@@ -68,7 +78,8 @@ static _Noreturn void exec_child(const struct exec_run *run)
 	int status = 125;
 	int slave = -EBADF;
 
-	int r = exec_setup(run, &process, &slave, &status, &err);
+	int r = run->joined < 0 ? err_set(&err, -run->joined, "join the container's cgroup")
+				: exec_setup(run, &process, &slave, &status, &err);
 	if (r == 0) {
 		(void)umask(0022);
 		workload_signals();
@@ -91,12 +102,18 @@ static int exec_join(const struct spec *spec, struct cgroup_layout *layout, stru
 	int r = cgroup_instance_path(spec->cgroup_parent, spec->id, path, err);
 	if (r == 0)
 		r = cgroup_layout_read(NULL, layout, err);
-	if (r == 0 && spec->system)
-		cgroup_layout_use_all(layout);
-	if (r == 0)
-		r = cgroup_open(layout, path, ret, err);
 	if (r < 0)
 		return r;
+	const bool user = cgroup_layout_user(layout, spec->cgroup_parent);
+	if (spec->system)
+		cgroup_layout_use_all(layout);
+	r = cgroup_open(layout, path, ret, user ? NULL : err);
+	if (r == -ENOENT && user) { /* he could make none */
+		cgroup_none(layout, ret);
+		return 0;
+	}
+	if (r < 0)
+		return user ? err_set(err, -r, "the container's cgroups") : r;
 	r = cgroup_joins_open(ret, joins, &n, err);
 	if (r == 0 && (r = cgroup_join(joins, n)) < 0)
 		r = err_set(err, -r, "join the container's cgroups");
@@ -124,7 +141,7 @@ static int exec_leaf(const struct spec *spec, int v2)
 }
 
 /* A child of ours in the container's namespaces and cgroups; 0 in that child, else its pid or -errno. */
-static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
+static pid_t exec_fork(const struct guest_exec *exec, int *ret_join, struct err *err)
 {
 	struct clone_args args = { .exit_signal = SIGCHLD };
 	struct cgroup_layout layout;
@@ -134,6 +151,8 @@ static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
 	AUTO(fd_close_p) int pidfd = pidfd_of(exec->pid);
 	if (pidfd < 0)
 		return err_set(err, -pidfd, "open the container's first process");
+	if (exec->lives && !exec->lives(exec))
+		return err_say(err, ESRCH, "the container has ended, or is starting again");
 	int r = exec_join(exec->spec, &layout, &cgroup, err);
 	if (r < 0)
 		return r;
@@ -143,18 +162,20 @@ static pid_t exec_fork(const struct guest_exec *exec, struct err *err)
 	long pid = setns(pidfd, exec_namespaces(exec->spec)) < 0
 			   ? err_set(err, errno, "enter the container's namespaces")
 			   : cgroup_clone_into(&args, v2, &into);
-	if (pid == 0 && !into && procs >= 0 && write(procs, "0", 1) < 0)
-		_exit(125);
+	*ret_join = pid == 0 && !into && procs >= 0 && write(procs, "0", 1) < 0 ? -errno : 0;
 	cgroup_close(&cgroup);
 	return (pid_t)pid;
 }
 
 int oslevel_exec(const struct guest_exec *exec, struct err *err)
 {
-	struct exec_run run = { .exec = exec, .seccomp = -EBADF };
+	struct exec_run run = { .exec = exec,
+				.seccomp = -EBADF,
+				.users = exec_has_users(exec->spec) };
 	int pair[2];
 	int status = 125;
 
+	run.no_groups = run.users && ids_no_groups(exec->pid);
 	if (exec->spec->seccomp) {
 		run.seccomp = open(exec->spec->seccomp, O_RDONLY | O_CLOEXEC);
 		if (run.seccomp < 0) {
@@ -169,7 +190,7 @@ int oslevel_exec(const struct guest_exec *exec, struct err *err)
 		return 125;
 	}
 	run.sync = pair[1];
-	pid_t pid = exec_fork(exec, err);
+	pid_t pid = exec_fork(exec, &run.joined, err);
 	if (pid < 0) {
 		if (err && !err->code)
 			(void)err_set(err, errno, "start a process in the container");

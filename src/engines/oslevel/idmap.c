@@ -14,7 +14,7 @@
 #include "base/os/file.h"
 #include "engines/oslevel/private.h"
 
-static int idmap_write_one(pid_t pid, const char *file, const struct spec_idmap *map, size_t n,
+static int idmap_write_one(pid_t pid, const char *file, const struct ids_map *map, size_t n,
 			   struct err *err)
 {
 	AUTO(buf_fini) struct buf text = { 0 };
@@ -34,7 +34,7 @@ struct idmap idmap_of(const struct spec *spec)
 	return (struct idmap){ spec->uid_map, spec->gid_map, spec->n_uid_map, spec->n_gid_map };
 }
 
-int idmap_outside(const struct spec_idmap *map, size_t n, uint32_t inside, uint32_t *ret)
+int idmap_outside(const struct ids_map *map, size_t n, uint32_t inside, uint32_t *ret)
 {
 	for (size_t i = 0; i < n; i++) {
 		if (inside >= map[i].inside && inside - map[i].inside < map[i].size) {

@@ -7,6 +7,6 @@
 
 /* Who is who across a user namespace; borrowed. */
 struct idmap {
-	const struct spec_idmap *uids, *gids;
+	const struct ids_map *uids, *gids;
 	size_t n_uids, n_gids;
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -24,9 +25,20 @@ static void init_hide_arguments(void)
 	memcpy(first, name, sizeof(name));
 }
 
-_Noreturn void init_run(pid_t child)
+int init_run(pid_t child, const struct process *process, struct err *err)
 {
+	(void)fcntl(process->sync, F_SETFL, O_RDWR | O_NONBLOCK); /* valid: ours */
 	init_hide_arguments();
+	/* No more rights than the workload: CAP_SYS_PTRACE inside would be enough to take over any that it kept. */
+	int r = process_drop(process, err);
+	if (r == 0)
+		r = process_tie(err);
+	if (r == 0 && process_orphaned(process))
+		r = err_say(err, EOWNERDEAD, "its monitor is gone");
+	if (r == 0)
+		r = process_seal(process, err);
+	if (r < 0)
+		return r;
 	(void)prctl(PR_SET_DUMPABLE, 0); /* what the monitor knows is still in memory */
 	pidone_run(child);
 }

@@ -31,31 +31,45 @@ static bool label_asked(const char *label)
 	return label && *label;
 }
 
-int label_check(const char *apparmor, const char *selinux, const char *mount, struct err *err)
+int label_check(const char *apparmor, const char *selinux, struct err *err)
 {
 	if (label_asked(apparmor) && !label_has_apparmor())
 		return err_say(err, ENOTSUP,
 			       "process.apparmorProfile %.60s: this kernel does not run AppArmor",
 			       apparmor);
-	if ((label_asked(selinux) || label_asked(mount)) && !label_has_selinux())
-		return err_say(err, ENOTSUP, "%s %.60s: this kernel does not run SELinux",
-			       label_asked(selinux) ? "process.selinuxLabel" : "linux.mountLabel",
-			       label_asked(selinux) ? selinux : mount);
+	if (label_asked(selinux) && !label_has_selinux())
+		return err_say(err, ENOTSUP,
+			       "process.selinuxLabel %.60s: this kernel does not run SELinux",
+			       selinux);
 	return 0;
 }
 
-int label_open(const char *apparmor, const char *selinux, struct label *ret, struct err *err)
+bool label_wanted(const char *apparmor, const char *selinux)
+{
+	return label_asked(apparmor) || label_asked(selinux);
+}
+
+static int label_file(int proc, const char *name)
+{
+	AUTO(fd_close_p)
+	int own = proc < 0 ? open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC) : -EBADF;
+
+	return openat(proc < 0 ? own : proc, name, O_WRONLY | O_CLOEXEC);
+}
+
+int label_open(int proc, const char *apparmor, const char *selinux, struct label *ret,
+	       struct err *err)
 {
 	*ret = (struct label){ -EBADF, -EBADF };
 	if (label_asked(apparmor)) {
-		ret->apparmor = open("/proc/thread-self/attr/apparmor/exec", O_WRONLY | O_CLOEXEC);
+		ret->apparmor = label_file(proc, "thread-self/attr/apparmor/exec");
 		if (ret->apparmor < 0) /* before Linux 5.1 there is one for all modules */
-			ret->apparmor = open("/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC);
+			ret->apparmor = label_file(proc, "thread-self/attr/exec");
 		if (ret->apparmor < 0)
 			return err_set(err, errno, "process.apparmorProfile");
 	}
 	if (label_asked(selinux)) {
-		ret->selinux = open("/proc/thread-self/attr/exec", O_WRONLY | O_CLOEXEC);
+		ret->selinux = label_file(proc, "thread-self/attr/exec");
 		if (ret->selinux < 0)
 			return err_set(err, errno, "process.selinuxLabel");
 	}

@@ -3,7 +3,7 @@
 
 /*
  * Labels of AppArmor and SELinux. A process says which one its next program gets: proc_pid_attr(5), "exec". The file is opened
- * before the root changes, in the host's own proc, for what an image has at /proc would be told instead (CVE-2019-16884).
+ * before the root changes, and in no mount namespace of others, in the host's own proc, for what an image has at /proc would be told instead (CVE-2019-16884).
  */
 #include <stdbool.h>
 
@@ -13,15 +13,22 @@
 bool label_has_apparmor(void);
 bool label_has_selinux(void);
 /*
- * label_check() - whether these can be applied here; "" or NULL: none
+ * label_check() - whether a process can be given these here; "" or NULL: none
  * Errors: -ENOTSUP, naming the one that cannot.
  */
-int label_check(const char *apparmor, const char *selinux, const char *mount, struct err *err);
+int label_check(const char *apparmor, const char *selinux, struct err *err);
 
 struct label {
 	int apparmor, selinux; /* open for writing; -EBADF where none is asked */
 };
-int label_open(const char *apparmor, const char *selinux, struct label *ret, struct err *err);
+/* label_wanted() - whether there is anything to open */
+bool label_wanted(const char *apparmor, const char *selinux);
+/*
+ * label_open() - for this very process
+ * @proc: the host's /proc, opened where that is what the path leads to; negative: it does here
+ */
+int label_open(int proc, const char *apparmor, const char *selinux, struct label *ret,
+	       struct err *err);
 /* label_set() - for this process's next execve(2); by the very process that opened it */
 int label_set(const struct label *label, const char *apparmor, const char *selinux,
 	      struct err *err);

@@ -10,6 +10,7 @@
 
 #include "base/os/fd.h"
 #include "engines/oslevel/private.h"
+#include "engines/oslevel/rootless.h"
 #include "engines/oslevel/system.h"
 
 /* Files of the run directory that stand in for the image's own. */
@@ -35,21 +36,30 @@ static enum mount_target launch_kind(int fd)
 	return fstat(fd, &st) == 0 && S_ISDIR(st.st_mode) ? MOUNT_TARGET_DIR : MOUNT_TARGET_FILE;
 }
 
-static int launch_bind(const struct spec_mount *mount, int idmap_fd, struct err *err)
+/* Whoever is root of a user namespace only mounts nothing on the host: "shared" is among his own mounts, and from the host to them. */
+static int launch_tie(const struct spec_mount *mount, int fd, bool userns)
+{
+	const uint64_t propagation = launch_propagation(mount->propagation);
+	int r = userns && propagation == MS_SHARED ? mount_propagation(fd, true, MS_SLAVE) : 0;
+
+	return r < 0 ? r : mount_propagation(fd, mount->recursive, propagation);
+}
+
+static int launch_bind(const struct spec_mount *mount, int idmap_fd, bool userns, struct err *err)
 {
 	AUTO(fd_close_p) int fd = mount_clone(AT_FDCWD, mount->source, mount->recursive, err);
 	if (fd < 0)
 		return fd;
 
 	bool all = mount->recursive;
-	int r = mount_propagation(fd, all, launch_propagation(mount->propagation));
+	int r = launch_tie(mount, fd, userns);
 	if (r == 0 && mount->read_only)
 		r = mount_attrs(fd, all, MOUNT_ATTR_RDONLY, 0);
-	if (r == 0 && idmap_fd >= 0)
-		r = mount_idmap(fd, all, idmap_fd);
 	if (r < 0)
 		return err_set(err, -r, "bind mount of %s", mount->source);
-	return fd_take(&fd);
+	if (idmap_fd >= 0)
+		r = mount_idmap(fd, all, idmap_fd);
+	return r < 0 ? mount_idmap_error(err, r, mount->source) : fd_take(&fd);
 }
 
 /* "size=64m,mode=1777,ro" to options; text is cut up in place. */
@@ -130,7 +140,7 @@ static int launch_add_etc(struct launch *launch, const char *run_dir, int idmap_
 		if (fd < 0)
 			return fd;
 		launch->mounts[launch->n_mounts++] =
-			(struct launch_mount){ fd, launch_etc[i].target, MOUNT_TARGET_FILE };
+			(struct launch_mount){ fd, launch_etc[i].target, MOUNT_TARGET_FILE, false };
 		int r = mount_propagation(fd, false, MS_PRIVATE);
 		if (r < 0)
 			return err_set(err, -r, "bind mount of %s", path);
@@ -156,11 +166,12 @@ static int launch_add_mounts(struct launch *launch, const char *run_dir, int idm
 		/* A volume is nobody else's; the host's own directories are as foreign as its users, unless asked. */
 		bool mapped = m->type == SPEC_MOUNT_VOLUME || m->idmap;
 		int fd = tmpfs ? launch_tmpfs(m, err)
-			       : launch_bind(m, mapped ? idmap_fd : -EBADF, err);
+			       : launch_bind(m, mapped ? idmap_fd : -EBADF, launch->userns, err);
 		if (fd < 0)
 			return fd;
 		enum mount_target kind = tmpfs ? MOUNT_TARGET_DIR : launch_kind(fd);
-		launch->mounts[launch->n_mounts++] = (struct launch_mount){ fd, m->target, kind };
+		launch->mounts[launch->n_mounts++] =
+			(struct launch_mount){ fd, m->target, kind, !tmpfs && m->read_only };
 		int r = mount_check_proc(fd, m->target, ", no volume; is it the image's VOLUME?",
 					 err);
 		if (r < 0)
@@ -195,7 +206,7 @@ static int launch_add_devices(struct launch *launch, struct err *err)
 		if (fd < 0)
 			return fd;
 		launch->devices[launch->n_devices++] =
-			(struct launch_mount){ fd, target, MOUNT_TARGET_FILE };
+			(struct launch_mount){ fd, target, MOUNT_TARGET_FILE, false };
 	}
 	return 0;
 }
@@ -206,7 +217,8 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 	struct launch launch = {
 		.spec = spec,
 		.io = *io,
-		.userns = spec->n_uid_map > 0,
+		.confined = ids_here() != IDS_HOST,
+		.ids = idmap_of(spec),
 		.root = -EBADF,
 		.seccomp = -EBADF,
 		.sync = -EBADF,
@@ -215,13 +227,18 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 	AUTO(fd_close_p) int idmap = -EBADF;
 	int r = cgroup_layout_read(NULL, &launch.layout, err);
 
-	const struct idmap ids = idmap_of(spec);
-
-	if (r == 0 && launch.userns && (idmap = idmap_userns(&ids, err)) < 0)
+	launch.no_groups = launch.confined && ids_no_groups(0);
+	launch.userns = launch.confined || spec->n_uid_map > 0;
+	if (r == 0 && launch.confined) {
+		(void)cgroup_layout_user(&launch.layout, spec->cgroup_parent); /* true */
+		r = rootless_ids(&launch, err);
+	} else if (r == 0 && launch.userns && (idmap = idmap_userns(&launch.ids, err)) < 0) {
 		r = idmap;
+	}
 	/* A system container may boot again at any time. */
 	bool discard = spec->remove && spec->restart == SPEC_RESTART_NO && !spec->system;
-	if (r == 0 && (launch.root = rootfs_mount(spec, dirs->state, idmap, discard, err)) < 0)
+	if (r == 0 && (launch.root = rootfs_mount(spec, dirs->state, idmap, launch.confined,
+						  discard, err)) < 0)
 		r = launch.root;
 	if (r == 0 && spec->system)
 		r = system_prepare(&launch, err);
@@ -242,6 +259,26 @@ int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 	return 0;
 }
 
+int launch_lock(struct launch *launch, struct err *err)
+{
+	size_t n = 0;
+
+	if (!launch->userns)
+		return 0;
+	int **fds = calloc(launch->n_mounts + launch->n_views + 1, sizeof(*fds));
+	if (!fds)
+		return err_set(err, ENOMEM, "mounts");
+	for (size_t i = 0; i < launch->n_mounts; i++) {
+		if (launch->mounts[i].read_only)
+			fds[n++] = &launch->mounts[i].fd;
+	}
+	for (size_t i = 0; i < launch->n_views; i++)
+		fds[n++] = &launch->views[i].fd;
+	int r = mount_lock(fds, n, err);
+	free(fds);
+	return r;
+}
+
 void launch_fini(struct launch *launch)
 {
 	for (size_t i = 0; i < launch->n_mounts; i++)
@@ -253,6 +290,9 @@ void launch_fini(struct launch *launch)
 	launch->n_views = 0;
 	free(launch->mounts);
 	free(launch->devices);
+	free(launch->own_uids);
+	free(launch->own_gids);
+	launch->own_uids = launch->own_gids = NULL;
 	free(launch->args);
 	launch->args = NULL;
 	for (unsigned i = 0; i < launch->n_joins; i++)

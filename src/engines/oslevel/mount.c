@@ -82,11 +82,34 @@ int mount_idmap(int mount_fd, bool recursive, int userns_fd)
 	return mount_setattr_fd(mount_fd, recursive, &attr);
 }
 
+int mount_idmap_error(struct err *err, int r, const char *what)
+{
+	if (r != -EINVAL && r != -EPERM)
+		return err_set(err, -r, "map the ids of %s", what);
+	return err_say(
+		err, -r,
+		"map the ids of %s: its file system, or one that is mounted below it, cannot "
+		"(as proc, sysfs and devtmpfs), or has its ids mapped already",
+		what);
+}
+
 int mount_onto(int mount_fd, int target_fd)
 {
 	unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
 
 	return move_mount(mount_fd, "", target_fd, "", flags) < 0 ? -errno : 0;
+}
+
+int mount_named(int mount_fd, int dir, const char *name)
+{
+	struct stat st;
+
+	if (fstat(mount_fd, &st) < 0 ||
+	    (S_ISDIR(st.st_mode) ? mkdirat(dir, name, 0755)
+				 : mknodat(dir, name, S_IFREG | 0644, 0)) < 0)
+		return -errno;
+	AUTO(fd_close_p) int at = openat(dir, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return at < 0 ? -errno : mount_onto(mount_fd, at);
 }
 
 /* A missing target is made; its parents too. Return: an O_PATH fd, or a negative errno. */

@@ -3,6 +3,7 @@
 
 /* The kernel's mount API by file descriptor (fsopen(2), open_tree(2), move_mount(2), mount_setattr(2)). */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -28,8 +29,19 @@ int mount_attrs(int mount_fd, bool recursive, uint64_t set, uint64_t clear);
 int mount_propagation(int mount_fd, bool recursive, uint64_t propagation);
 /* mount_idmap() - let the ids of a user namespace stand for the file system's; 0 or -errno. */
 int mount_idmap(int mount_fd, bool recursive, int userns_fd);
+/* mount_idmap_error() - what it means: @r is its -errno, @what is or shall be mounted. Returns @r. */
+int mount_idmap_error(struct err *err, int r, const char *what);
+/*
+ * mount_lock() - have the kernel keep what detached mounts forbid (read-only, nosuid, ...), and what is mounted below them, from whoever
+ * owns the mount namespace that they will be moved to, and not ours: else he remounts them as he likes
+ * @fds: each is closed, and is one of a mount of the same then; shared ones have become slaves; no more than some hundreds
+ * Return: 0 or a negative errno. Some may be replaced by then; all are open.
+ */
+int mount_lock(int *const *fds, size_t n, struct err *err);
 /* mount_onto() - attach a detached mount at an O_PATH fd (target fd stays the caller's); 0 or -errno. */
 int mount_onto(int mount_fd, int target_fd);
+/* mount_named() - the same at a new name in a directory of ours, of the mount's own kind; 0 or -errno. */
+int mount_named(int mount_fd, int dir, const char *name);
 
 /*
  * mount_check_proc() - refuse (-EPERM) to have anything but a proc file system at /proc: what it says would be believed by us and by

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,16 +20,24 @@
 #include "base/os/file.h"
 #include "engines/cgroup/instance.h"
 #include "engines/oslevel/private.h"
+#include "engines/oslevel/rootless.h"
+#include "engines/oslevel/rootdisk_io.h"
 #include "engines/oslevel/system.h"
+#include "engines/rates.h"
 #include "network/link.h"
+
+#define OSLEVEL_BLOCK "/sys/block"
 
 struct oslevel_guest {
 	struct guest guest;
 	struct launch launch;
 	struct cgroup cgroup;
+	struct passt passt;
+	struct views views;
 	char cgroup_path[256];
 	int sync; /* our end */
 	bool has_cgroup, in_v2, reaped, system;
+	bool lxcfs; /* it serves what the views show */
 };
 
 static void oslevel_probe(struct engine_report *ret)
@@ -36,17 +45,22 @@ static void oslevel_probe(struct engine_report *ret)
 	struct engine_report report = { .available = false };
 	struct cgroup_layout layout;
 	struct err err = { 0 };
-	char cgroups[200];
+	const bool user = geteuid() != 0;
+	char cgroups[200], own[256] = "";
 
-	if (geteuid() != 0) {
-		(void)snprintf(report.why, sizeof(report.why),
-			       "needs root for now: run strata with sudo");
-	} else if (cgroup_layout_read(NULL, &layout, &err) < 0) {
-		(void)snprintf(report.why, sizeof(report.why), "%.200s", err.text);
+	if (rootless_probe(&err) < 0 || cgroup_layout_read(NULL, &layout, &err) < 0) {
+		(void)snprintf(report.why, sizeof(report.why), "%.230s", err.text);
 	} else {
 		report.available = true;
 		(void)snprintf(report.how, sizeof(report.how),
 			       "native speed, on this host's kernel");
+		if (user)
+			(void)snprintf(report.how, sizeof(report.how),
+				       "native speed, on this host's kernel, with %" PRIu64
+				       " of your user ids",
+				       ids_count());
+		(void)cgroup_user_parent(own); /* without one: there is none */
+		(void)cgroup_layout_user(&layout, own);
 		if (cgroup_report(&layout, cgroups, sizeof(cgroups)) == 0)
 			(void)snprintf(report.why, sizeof(report.why), "cgroups %s",
 				       cgroups); /* fits */
@@ -54,22 +68,13 @@ static void oslevel_probe(struct engine_report *ret)
 	*ret = report;
 }
 
-static int oslevel_check(const struct spec *spec, struct err *err)
-{
-	(void)spec;
-	return geteuid() == 0 ? 0
-			      : err_say(err, EPERM,
-					"--virt os-level needs root for now: run strata with sudo, "
-					"or use a virtual machine (--virt hybrid)");
-}
-
-static uint64_t oslevel_namespaces(const struct spec *spec)
+static uint64_t oslevel_namespaces(const struct launch *launch)
 {
 	uint64_t flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC;
 
-	if (spec->network != SPEC_NETWORK_HOST)
+	if (launch->spec->network != SPEC_NETWORK_HOST)
 		flags |= CLONE_NEWNET;
-	if (spec->n_uid_map)
+	if (launch->userns)
 		flags |= CLONE_NEWUSER;
 	return flags;
 }
@@ -90,8 +95,13 @@ static int oslevel_clone(struct oslevel_guest *g, struct err *err)
 		r = timens_enter(offsets, &back, err);
 	if (r < 0)
 		return r;
+	if (g->launch
+		    .confined) { /* nobody but root may return: what is born later has the last one's, which a start makes anew */
+		fd_close(back);
+		back = -EBADF;
+	}
 	struct clone_args args = {
-		.flags = oslevel_namespaces(g->launch.spec) | CLONE_PIDFD,
+		.flags = oslevel_namespaces(&g->launch) | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
@@ -131,7 +141,8 @@ static int oslevel_connect(const struct spec *spec, pid_t pid, struct err *err)
 		.gateway = spec->endpoint.gateway,
 		.prefix = spec->endpoint.prefix,
 	};
-	return link_connect(&endpoint, netns, err);
+	int r = link_connect(&endpoint, netns, err);
+	return r == 0 ? rates_start(spec, err) : r;
 }
 
 static int oslevel_hierarchies(const struct cgroup *cgroup)
@@ -143,28 +154,51 @@ static int oslevel_hierarchies(const struct cgroup *cgroup)
 	return (int)used;
 }
 
+static int oslevel_restrict(struct oslevel_guest *g, struct err *err)
+{
+	const struct spec *spec = g->launch.spec;
+	AUTO(rootdisk_limits_fini) struct rootdisk_limits limits = { 0 };
+	int r = rootdisk_limits(OSLEVEL_BLOCK, spec, &spec->limits, &limits, err);
+
+	return r < 0 ? r
+		     : cgroup_restrict(&g->cgroup, &limits.limits, spec->devices, spec->n_devices,
+				       spec->privileged || g->launch.confined, err);
+}
+
 /* The parent's half: what the child waits for, in the order in which it waits. */
-static int oslevel_raise(struct oslevel_guest *g, struct err *err)
+static int oslevel_raise(struct oslevel_guest *g, const struct guest_dirs *dirs, struct err *err)
 {
 	const struct spec *spec = g->launch.spec;
 	int r = 0;
 
 	if (g->launch.userns) {
-		const struct idmap ids = idmap_of(spec);
-		r = idmap_write(&ids, g->guest.pid, err);
+		r = idmap_write(&g->launch.ids, g->guest.pid, err);
 		if (r == 0)
 			r = sync_send(g->sync, SYNC_MAPPED, 0);
 	}
 	if (r == 0)
-		r = cgroup_restrict(&g->cgroup, &spec->limits, spec->devices, spec->n_devices,
-				    spec->privileged, err);
+		r = oslevel_restrict(g, err);
 	if (r == 0 && !g->in_v2)
 		r = cgroup_instance_move(&g->cgroup, g->guest.pid, err);
 	if (r == 0 && spec->system)
 		r = system_delegate(&g->launch, &g->cgroup, err);
 	if (r == 0)
+		views_write(&g->views, &g->cgroup, g->guest.pid);
+	if (r == 0)
 		r = oslevel_connect(spec, g->guest.pid, err);
+	if (r == 0 && spec->network == SPEC_NETWORK_PASST)
+		r = rootless_network(spec, dirs, g->guest.pid, &g->passt, err);
 	return r;
+}
+
+static int64_t oslevel_refresh(struct guest *guest)
+{
+	struct oslevel_guest *g = container_of(guest, struct oslevel_guest, guest);
+
+	if (g->views.fds[0] < 0 || g->lxcfs)
+		return 0;
+	views_write(&g->views, &g->cgroup, guest->pid);
+	return VIEWS_NS;
 }
 
 static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs,
@@ -175,25 +209,36 @@ static int oslevel_create(const struct spec *spec, const struct guest_dirs *dirs
 		return err_set(err, ENOMEM, "container");
 	g->guest = (struct guest){ .ops = &oslevel_engine, .wait_fd = -EBADF, .tty = -EBADF };
 	g->sync = -EBADF;
+	g->passt = (struct passt)PASST_NONE;
+	g->views = VIEWS_NONE;
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		g->cgroup.fds[i] = -EBADF;
 
 	int r = cgroup_instance_path(spec->cgroup_parent, spec->id, g->cgroup_path, err);
+	if (r == 0 && geteuid() != 0) /* the first start of this monitor */
+		r = ids_enter(err);
 	if (r == 0)
 		r = launch_prepare(spec, dirs, io, &g->launch, err);
 	if (r < 0) {
 		free(g);
 		return r;
 	}
-	r = cgroup_prepare(&g->launch.layout, g->cgroup_path, &spec->limits, spec->privileged,
-			   &g->cgroup, err);
+	if (spec->system)
+		g->lxcfs = system_files(&g->launch, dirs->run, &g->views);
+	r = launch_lock(&g->launch, err);
+	if (r < 0) {
+		oslevel_engine.destroy(&g->guest);
+		return r;
+	}
+	r = cgroup_prepare(&g->launch.layout, g->cgroup_path, &spec->limits,
+			   spec->privileged || g->launch.confined, &g->cgroup, err);
 	g->has_cgroup = r == 0;
 	if (r == 0)
 		r = cgroup_joins_open(&g->cgroup, g->launch.joins, &g->launch.n_joins, err);
 	if (r == 0)
 		r = oslevel_clone(g, err);
 	if (r == 0)
-		r = oslevel_raise(g, err);
+		r = oslevel_raise(g, dirs, err);
 	if (r < 0) {
 		oslevel_engine.destroy(&g->guest);
 		return r;
@@ -278,6 +323,8 @@ static void oslevel_destroy(struct guest *guest)
 		while (waitid(P_PID, (id_t)guest->pid, NULL, WEXITED) < 0 && errno == EINTR)
 			;
 	}
+	passt_stop(&g->passt);
+	views_close(&g->views);
 	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->launch.layout, g->cgroup_path,
 				     NULL); /* sweep tries again */
@@ -312,15 +359,72 @@ static void oslevel_net_stats(pid_t pid, struct guest_stats *stats)
 }
 
 static int oslevel_stats(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
-			 struct guest_stats *ret, struct err *err)
+			 struct stats_session *session, struct guest_stats *ret, struct err *err)
 {
 	(void)run_dir;
 	(void)paused;
-	int r = cgroup_instance_stats(spec, ret, err);
+	(void)session;
+	struct err ours = { 0 };
+	int r = cgroup_instance_stats(spec, ret, &ours);
 
+	if (r == -ENOENT && ids_here() != IDS_HOST)
+		r = rootless_stats(pid, ret, err);
+	else if (r < 0)
+		return err_say(err, -r, "%s", ours.text);
 	if (r == 0 && spec->network != SPEC_NETWORK_HOST)
 		oslevel_net_stats(pid, ret);
 	return r;
+}
+
+static int oslevel_freeze(const struct spec *spec, pid_t pid, bool frozen, struct err *err)
+{
+	struct err ours = { 0 };
+	int r = cgroup_instance_freeze(spec, pid, frozen, &ours);
+
+	if (r == -ENOENT && ids_here() != IDS_HOST)
+		return rootless_freeze(pid, frozen, err);
+	return r < 0 ? err_say(err, -r, "%s", ours.text) : 0;
+}
+
+static int oslevel_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
+			     struct err *err)
+{
+	struct err ours = { 0 };
+	int r = cgroup_instance_processes(spec, pid, ret, ret_n, &ours);
+
+	if (r == -ENOENT && ids_here() != IDS_HOST)
+		return rootless_processes(pid, ret, ret_n, err);
+	return r < 0 ? err_say(err, -r, "%s", ours.text) : 0;
+}
+
+static int oslevel_update(const struct spec *spec, const char *run_dir,
+			  const struct spec_limits *change, struct err *err)
+{
+	struct err ours = { 0 };
+	int r = rates_change(spec, change, err);
+
+	(void)run_dir;
+	if (r < 0)
+		return r;
+	AUTO(rootdisk_limits_fini) struct rootdisk_limits limits = { 0 };
+	r = rootdisk_limits(OSLEVEL_BLOCK, spec, change, &limits, err);
+	if (r < 0)
+		return r;
+	r = cgroup_instance_update(spec, &limits.limits, &ours);
+
+	if (r == -ENOENT && ids_here() != IDS_HOST)
+		return err_say(err, ENOTSUP,
+			       "%s has no cgroup, for none was yours to make when it started: its "
+			       "limits cannot be changed while it runs",
+			       spec->name);
+	return r < 0 ? err_say(err, -r, "%s", ours.text) : 0;
+}
+
+static int oslevel_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct err *err)
+{
+	int r = ids_here() != IDS_HOST ? rootless_sweep(pid, err) : 0;
+
+	return r < 0 ? r : cgroup_instance_sweep(id, cgroup_parent, pid, err);
 }
 
 static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *state_dir,
@@ -335,12 +439,20 @@ static int oslevel_root_open(const struct spec *spec, pid_t pid, const char *sta
 		return users;
 	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)pid); /* fits */
 	if (pid <= 0)
-		fd = rootfs_mount(spec, state_dir, users, false, err);
+		fd = rootfs_mount(spec, state_dir, users, ids_here() != IDS_HOST, false, err);
 	else if ((fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC)) < 0)
 		fd = err_set(err, errno, "open the root of %s", spec->name);
 	if (fd >= 0)
 		*ret_users = fd_take(&users);
 	return fd;
+}
+
+static void oslevel_stopping(struct guest *guest)
+{
+	const struct oslevel_guest *g = container_of(guest, struct oslevel_guest, guest);
+
+	if (g->launch.spec->system)
+		system_stopping(&g->launch, guest);
 }
 
 const struct engine_ops oslevel_engine = {
@@ -363,17 +475,20 @@ const struct engine_ops oslevel_engine = {
 			"the host's kernel between neighbours",
 	},
 	.filters = true,
-	.check = oslevel_check,
+	.check = rootless_check,
+	.parent = cgroup_user_parent,
 	.probe = oslevel_probe,
 	.create = oslevel_create,
 	.start = oslevel_start,
 	.reap = oslevel_reap,
 	.destroy = oslevel_destroy,
-	.update = cgroup_instance_update,
-	.freeze = cgroup_instance_freeze,
+	.stopping = oslevel_stopping,
+	.refresh = oslevel_refresh,
+	.update = oslevel_update,
+	.freeze = oslevel_freeze,
 	.stats = oslevel_stats,
-	.processes = cgroup_instance_processes,
+	.processes = oslevel_processes,
 	.root_open = oslevel_root_open,
-	.sweep = cgroup_instance_sweep,
+	.sweep = oslevel_sweep,
 	.exec = oslevel_exec,
 };

@@ -13,14 +13,16 @@
 #include "engines/oslevel/idmap.h"
 #include "engines/oslevel/mount.h"
 #include "engines/sysinit.h"
+#include "network/passt.h"
 
-#define SYSTEM_VIEWS 8
+#define SYSTEM_VIEWS 9 /* lxcfs has eight, and its boot id is ours */
 
 /* A detached mount on its way to its place. */
 struct launch_mount {
 	int fd;
 	const char *target;
 	enum mount_target kind;
+	bool read_only;
 };
 
 struct launch {
@@ -28,9 +30,13 @@ struct launch {
 	struct cgroup_layout layout;
 	struct guest_io io; /* borrowed */
 	bool userns;
-	int root;		     /* the root file system, a detached mount */
-	int seccomp;		     /* compiled filter, or -EBADF */
-	struct launch_mount *mounts; /* in the order of their depth */
+	bool no_groups;	  /* confined, and groups cannot be changed */
+	bool confined;	  /* no root of the host's: see rootless.h */
+	struct idmap ids; /* of the user namespace; the spec's, or the two below */
+	struct ids_map *own_uids, *own_gids; /* confined; owned */
+	int root;			     /* the root file system, a detached mount */
+	int seccomp;			     /* compiled filter, or -EBADF */
+	struct launch_mount *mounts;	     /* in the order of their depth */
 	size_t n_mounts;
 	struct launch_mount *devices; /* bound, in a user namespace; else made by mknod */
 	size_t n_devices;
@@ -46,18 +52,21 @@ struct launch {
 
 int launch_prepare(const struct spec *spec, const struct guest_dirs *dirs,
 		   const struct guest_io *io, struct launch *ret, struct err *err);
+/* launch_lock() - what is read-only stays so, whatever root of a user namespace of its own does in the container */
+int launch_lock(struct launch *launch, struct err *err);
 void launch_fini(struct launch *launch);
 bool launch_has_target(const struct launch *launch,
 		       const char *target); /* something is mounted just there */
 
 /*
  * rootfs_mount() - overlay of the layers and the instance's upper directory; an fd or negative errno
+ * @confined: in a user namespace's mount namespace: overlay keeps its notes in attributes that its root may set
  * @discard: the upper directory goes with this mount: it is never synchronised to the disk, whose whole file
  *           system an ordinary overlay writes out when it is unmounted; it cannot be mounted again
  * Source: Linux Documentation/filesystems/overlayfs.rst, "Volatile mount".
  */
-int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool discard,
-		 struct err *err);
+int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool confined,
+		 bool discard, struct err *err);
 /*
  * rootdisk_mount() - the file system that holds an instance's upper directory where its root has a size, made by the manager
  * Return: a detached mount, or a negative errno.
@@ -74,7 +83,7 @@ int idmap_userns(const struct idmap *map, struct err *err);
 int timens_enter(const struct spec_time_offsets *offsets, int *ret_back, struct err *err);
 int timens_leave(int back, struct err *err); /* takes ownership of back */
 /* idmap_outside() - the host's id of one inside; -EOVERFLOW where it has none. */
-int idmap_outside(const struct spec_idmap *map, size_t n, uint32_t inside, uint32_t *ret);
+int idmap_outside(const struct ids_map *map, size_t n, uint32_t inside, uint32_t *ret);
 /* idmap_write() - uid_map and gid_map of a process. */
 int idmap_write(const struct idmap *map, pid_t pid, struct err *err);
 
@@ -154,5 +163,8 @@ int process_tty(const struct winsize *size, int *ret_master, int *ret_slave, str
 /* oslevel_exec() - engine_ops.exec */
 int oslevel_exec(const struct guest_exec *exec, struct err *err);
 
-/* init_run() - --init: be pid 1 for a child: reap, forward signals; its exit status. Never returns. */
-_Noreturn void init_run(pid_t child);
+/*
+ * init_run() - --init: be pid 1 for its child, with no more rights than @process will have: reap, forward
+ * signals; its exit status. Returns on failure only.
+ */
+int init_run(pid_t child, const struct process *process, struct err *err);

@@ -165,6 +165,8 @@ static int process_filter(const struct process *process, struct err *err)
 	if (r < 0 || !process->notifies)
 		return r;
 	sync_send_fd(process->sync, SYNC_NOTIFY, listener);
+	/* With one of our own nobody would see that the other's is gone: we would wait for his answer for ever. */
+	fd_close(listener);
 	r = sync_expect(process->sync, SYNC_NOTIFY, NULL, NULL, err);
 	return r > 0 ? err_say(err, EPIPE, "nobody took the listener of the seccomp filter") : r;
 }

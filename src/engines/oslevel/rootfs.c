@@ -137,10 +137,10 @@ static int rootfs_lower_string(const struct rootfs_fds *set, char ret[ROOTFS_STR
 
 /* The new way, one call a layer: only where the string is too short for them all. */
 static int rootfs_mount_many(const struct rootfs_fds *set, const char *upper, const char *work,
-			     bool discard, struct err *err)
+			     bool confined, bool discard, struct err *err)
 {
 	size_t n = set->n - 2;
-	struct mount_option *options = calloc(n + 4, sizeof(*options));
+	struct mount_option *options = calloc(n + 5, sizeof(*options));
 	char(*names)[12] = calloc(n, sizeof(*names));
 	int fd = -ENOMEM;
 
@@ -151,8 +151,11 @@ static int rootfs_mount_many(const struct rootfs_fds *set, const char *upper, co
 		}
 		options[n] = (struct mount_option){ "upperdir", upper };
 		options[n + 1] = (struct mount_option){ "workdir", work };
+		n += 2;
+		if (confined)
+			options[n++] = (struct mount_option){ "userxattr", NULL };
 		if (discard)
-			options[n + 2] = (struct mount_option){ "volatile", NULL };
+			options[n++] = (struct mount_option){ "volatile", NULL };
 		fd = mount_new("overlay", options, 0, err);
 	} else {
 		fd = err_set(err, ENOMEM, "root file system");
@@ -162,25 +165,31 @@ static int rootfs_mount_many(const struct rootfs_fds *set, const char *upper, co
 	return fd;
 }
 
-static int rootfs_mount_in_fds(const struct rootfs_fds *set, bool discard, struct err *err)
+static int rootfs_mount_in_fds(const struct rootfs_fds *set, bool confined, bool discard,
+			       struct err *err)
 {
 	char lower[ROOTFS_STRING_MAX + 1], upper[12], work[12];
 
 	(void)snprintf(upper, sizeof(upper), "%d", set->fds[set->n - 2]); /* fits */
 	(void)snprintf(work, sizeof(work), "%d", set->fds[set->n - 1]);	  /* fits */
 	if (rootfs_lower_string(set, lower) < 0)
-		return rootfs_mount_many(set, upper, work, discard, err);
+		return rootfs_mount_many(set, upper, work, confined, discard, err);
 
-	const struct mount_option options[] = {
-		{ "lowerdir", lower }, { "upperdir", upper },
-		{ "workdir", work },   { discard ? "volatile" : NULL, NULL },
-		{ NULL, NULL },
+	struct mount_option options[6] = {
+		{ "lowerdir", lower },
+		{ "upperdir", upper },
+		{ "workdir", work },
 	};
+	size_t n = 3;
+	if (confined)
+		options[n++] = (struct mount_option){ "userxattr", NULL };
+	if (discard)
+		options[n++] = (struct mount_option){ "volatile", NULL };
 	return mount_new("overlay", options, 0, err);
 }
 
-int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool discard,
-		 struct err *err)
+int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, bool confined,
+		 bool discard, struct err *err)
 {
 	AUTO(rootfs_fds_fini) struct rootfs_fds set = { .disk = -EBADF };
 	int r = rootfs_open_all(spec, state_dir, idmap_fd, &set, err);
@@ -189,7 +198,7 @@ int rootfs_mount(const struct spec *spec, const char *state_dir, int idmap_fd, b
 	AUTO(fd_close_p) int old = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (old < 0 || chdir("/proc/self/fd") < 0)
 		return err_set(err, errno, "enter /proc/self/fd");
-	int fd = rootfs_mount_in_fds(&set, discard, err);
+	int fd = rootfs_mount_in_fds(&set, confined, discard, err);
 	if (fchdir(old) < 0) {
 		fd_close(fd);
 		return err_set(err, errno, "leave /proc/self/fd");

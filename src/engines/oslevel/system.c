@@ -10,6 +10,8 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/os/fd.h"
@@ -19,6 +21,7 @@
 #define SYSTEM_CGROUP2_MIN 233 /* systemd: the first that runs on nothing but v2, NEWS of v233 */
 #define SYSTEM_NOTHING	   (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC)
 #define SYSTEM_LXCFS	   "/var/lib/lxcfs" /* where Debian's package mounts it */
+#define SYSTEM_LXCFS_VIEWS 8
 #define SYSTEM_NET	   "/proc/sys/net"
 
 static const struct {
@@ -51,6 +54,11 @@ static int system_args(struct launch *launch, struct err *err)
 
 static int system_no_hierarchy(const struct launch *launch, struct err *err)
 {
+	if (launch->confined)
+		return err_say(
+			err, EACCES,
+			"this image's systemd needs a cgroup of version 2 that is yours: have one "
+			"delegated (systemd-run --user --scope -p Delegate=yes strata ...), or use sudo");
 	return err_say(
 		err, ENOTSUP,
 		"this image's systemd%s needs the cgroup hierarchy name=systemd, which is not mounted "
@@ -62,12 +70,12 @@ static int system_no_hierarchy(const struct launch *launch, struct err *err)
 /* Without lxcfs, or where it is something else: none, and no error. */
 static void system_views(struct launch *launch)
 {
-	static const char *const names[SYSTEM_VIEWS] = {
+	static const char *const names[SYSTEM_LXCFS_VIEWS] = {
 		"/proc/cpuinfo", "/proc/diskstats", "/proc/loadavg", "/proc/meminfo",
 		"/proc/stat",	 "/proc/swaps",	    "/proc/uptime",  "/sys/devices/system/cpu",
 	};
 
-	for (size_t i = 0; i < SYSTEM_VIEWS; i++) {
+	for (size_t i = 0; i < SYSTEM_LXCFS_VIEWS; i++) {
 		char path[64];
 		struct statfs fs;
 		(void)snprintf(path, sizeof(path), SYSTEM_LXCFS "%s", names[i]); /* fits */
@@ -79,7 +87,8 @@ static void system_views(struct launch *launch)
 			continue;
 		}
 		launch->views[launch->n_views++] = (struct launch_mount){
-			fd, names[i], i == SYSTEM_VIEWS - 1 ? MOUNT_TARGET_DIR : MOUNT_TARGET_FILE
+			fd, names[i],
+			i == SYSTEM_LXCFS_VIEWS - 1 ? MOUNT_TARGET_DIR : MOUNT_TARGET_FILE, true
 		};
 	}
 }
@@ -122,13 +131,13 @@ int system_views_attach(const struct launch *launch, struct err *err)
 
 int system_delegate(const struct launch *launch, const struct cgroup *cgroup, struct err *err)
 {
-	const struct spec *spec = launch->spec;
+	const struct idmap *ids = &launch->ids;
 	uint32_t uid = 0, gid = 0;
 
 	if (launch->delegated < 0 || !launch->userns)
 		return 0;
-	if (idmap_outside(spec->uid_map, spec->n_uid_map, 0, &uid) < 0 ||
-	    idmap_outside(spec->gid_map, spec->n_gid_map, 0, &gid) < 0)
+	if (idmap_outside(ids->uids, ids->n_uids, 0, &uid) < 0 ||
+	    idmap_outside(ids->gids, ids->n_gids, 0, &gid) < 0)
 		return err_say(
 			err, EINVAL,
 			"a system container needs a root: map the ids 0 (--uidmap, --gidmap)");
@@ -210,4 +219,59 @@ int system_sysctls_attach(const struct launch *launch, int mount, struct err *er
 	AUTO(fd_close_p) int net = fd_open_in(launch->root, SYSTEM_NET, O_PATH | O_DIRECTORY, 0);
 	int r = net < 0 ? net : mount_onto(mount, net);
 	return r < 0 ? err_set(err, -r, "keep " SYSTEM_NET " writable") : 0;
+}
+
+bool system_files(struct launch *launch, const char *run_dir, struct views *views)
+{
+	const bool lxcfs = launch->n_views > 0;
+
+	_Static_assert(VIEWS <= SYSTEM_VIEWS, "all of them have a place");
+	if (views_open(run_dir, views, NULL) < 0)
+		return lxcfs;
+	for (unsigned i = lxcfs ? VIEW_BOOT_ID : 0; i < VIEWS; i++) {
+		int fd = views_mount(run_dir, (enum view)i, NULL);
+		if (fd >= 0)
+			launch->views[launch->n_views++] =
+				(struct launch_mount){ fd, view_path((enum view)i),
+						       MOUNT_TARGET_FILE, true };
+	}
+	return lxcfs;
+}
+
+/*
+ * By a process of its own, which holds nothing of the monitor's: what is below that root may be a file system of the container's,
+ * with somebody behind it who never answers. Then the container is killed when its time is up, and that ends the wait.
+ */
+static _Noreturn void system_tell(enum sysinit_kind kind, const struct guest *guest, int root,
+				  uid_t uid)
+{
+	const int kept = fcntl(root, F_DUPFD, 3), pidfd = fcntl(guest->wait_fd, F_DUPFD, 3);
+
+	/* It has no streams, and no lock that others wait for. */
+	if (kept < 0 || pidfd < 0 || dup2(kept, 0) < 0 || dup2(pidfd, 1) < 0 ||
+	    close_range(2, ~0U, 0) < 0 || fork() != 0)
+		_exit(0);
+	sysinit_tell(kind, 0, uid);
+	/* The monitor's signal may have come before. */
+	(void)syscall(SYS_pidfd_send_signal, 1, guest->stop_signal, NULL, 0);
+	_exit(0);
+}
+
+void system_stopping(const struct launch *launch, const struct guest *guest)
+{
+	const struct spec *spec = launch->spec;
+	char path[64];
+	uint32_t uid = 0;
+
+	if (launch->init.kind != SYSINIT_RUNIT ||
+	    (spec->n_uid_map && idmap_outside(spec->uid_map, spec->n_uid_map, 0, &uid) < 0))
+		return;
+	/* The pid is nobody else's before it is reaped, which this process does. */
+	(void)snprintf(path, sizeof(path), "/proc/%d/root", (int)guest->pid); /* fits */
+	AUTO(fd_close_p) int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	const pid_t pid = root < 0 ? -1 : fork();
+	if (pid == 0)
+		system_tell(launch->init.kind, guest, root, uid);
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
 }

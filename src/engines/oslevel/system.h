@@ -7,6 +7,9 @@
  */
 #include "engines/cgroup/cgroup.h"
 #include "engines/oslevel/private.h"
+#include "engines/oslevel/views.h"
+
+#define SYSTEM_TTY1 "tty1" /* below /dev: the console by the name of a machine's first terminal */
 
 /* system_prepare() - in the monitor, with the root open: which init, and by which cgroup hierarchy it knows its processes. */
 int system_prepare(struct launch *launch, struct err *err);
@@ -24,3 +27,11 @@ int system_cgroups(const struct launch *launch, unsigned used, uint64_t attrs, s
 /* system_sysctls() - its network namespace's sysctls: a mount to be put back over a /proc/sys that is locked, or -EBADF. */
 int system_sysctls(const struct launch *launch, struct err *err);
 int system_sysctls_attach(const struct launch *launch, int mount, struct err *err);
+/*
+ * system_files() - in the monitor, before the clone: mounts of files of ours in /proc that show its limits; where lxcfs serves them of
+ * the boot id alone. Where they cannot be made it is the host's that are seen.
+ * Return: lxcfs does, and views_write() need not.
+ */
+bool system_files(struct launch *launch, const char *run_dir, struct views *views);
+/* system_stopping() - in the monitor, before guest->stop_signal: some inits want to find more than that. */
+void system_stopping(const struct launch *launch, const struct guest *guest);

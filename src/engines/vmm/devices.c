@@ -103,6 +103,8 @@ int vmm_devices_create(struct vmm *vmm, struct err *err)
 		r = vmm_disks_create(vmm, err);
 	if (r == 0)
 		r = vmm_extras_create(vmm, err);
+	if (r == 0)
+		r = vmm_shares_create(vmm, err);
 	if (r == 0 && vmm->spec->vm.agent)
 		r = vmm_agent_create(vmm, err);
 	return r == 0 ? devices_acpi(vmm, err) : r;

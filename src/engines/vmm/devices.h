@@ -10,11 +10,13 @@
 #include "devices/legacy/serial.h"
 #include "devices/virtio/balloon.h"
 #include "devices/virtio/blk.h"
+#include "devices/virtio/fs.h"
 #include "devices/virtio/net.h"
 #include "devices/virtio/rng.h"
 #include "engines/vmm/console_fd.h"
 #include "engines/vmm/console_tail.h"
 #include "engines/vmm/private.h"
+#include "engines/vmm/vhost_fs.h"
 #include "engines/vmm/virtio_host.h"
 #include "machine/events.h"
 #include "machine/fwcfg.h"
@@ -36,6 +38,13 @@ struct vmm_blk {
 	struct disk *disk;
 };
 
+/* What the spec shares of the host's, whatever it is: one program serves it all. */
+struct vmm_shares {
+	struct vmm_virtio host;
+	struct virtio_fs dev;
+	struct vhost_fs server;
+};
+
 /* Each where the spec asks for it. */
 struct vmm_extras {
 	struct vmm *vmm;
@@ -44,6 +53,7 @@ struct vmm_extras {
 	struct virtio_rng rng;
 	struct balloon_host balloon_ops;
 	struct virtio_balloon balloon;
+	int target_fifo; /* with a balloon, and a run directory */
 	struct net *net;
 	struct virtio_net nic;
 };
@@ -66,16 +76,21 @@ struct vmm_devices {
 	struct vmm_blk *disks;
 	unsigned n_disks;
 	struct vmm_extras *extras;
-	struct vmm_agent *agent; /* or NULL: a bare kernel */
+	struct vmm_shares *shares; /* or NULL */
+	struct vmm_agent *agent;   /* or NULL: a bare kernel */
 };
 
 /* extras.c */
 int vmm_extras_create(struct vmm *vmm, struct err *err);
 
+/* target_serve.c: others may set the balloon's target */
+int vmm_target_open(struct vmm *vmm, struct vmm_extras *x, struct err *err);
+
+/* shares.c */
+int vmm_shares_create(struct vmm *vmm, struct err *err);
+
 /* test_devices.c */
 int vmm_test_devices_create(struct vmm *vmm, struct err *err);
-/* test_firmware.c: after the kernel was loaded */
-void vmm_test_firmware_leave(struct vmm *vmm);
 
 /* disks.c */
 int vmm_disks_create(struct vmm *vmm, struct err *err);

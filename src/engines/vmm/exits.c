@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "base/os/file.h"
 #include "engines/vmm/exits_file.h"
 #include "engines/vmm/private.h"
 
@@ -70,14 +71,9 @@ static void exits_asked(void *arg, uint32_t events)
 
 static int exits_listen(struct vmm *vmm, struct err *err)
 {
-	int run = vmm->fds.run;
-
-	if ((unlinkat(run, EXITS_FIFO, 0) < 0 && errno != ENOENT) ||
-	    mkfifoat(run, EXITS_FIFO, 0600) < 0)
-		return err_set(err, errno, "make " EXITS_FIFO " in the run directory");
-	vmm->exits.fifo = openat(run, EXITS_FIFO, O_RDWR | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	vmm->exits.fifo = file_fifo(vmm->fds.run, EXITS_FIFO);
 	if (vmm->exits.fifo < 0)
-		return err_set(err, errno, "open " EXITS_FIFO);
+		return err_set(err, -vmm->exits.fifo, "make " EXITS_FIFO " in the run directory");
 	return loop_add(vmm->loop, vmm->exits.fifo, EPOLLIN, exits_asked, vmm, err);
 }
 

@@ -14,7 +14,7 @@
 #include "base/os/fd.h"
 #include "engines/vmm/exits_file.h"
 
-#define EXITS_WAIT_MS 200
+#define EXITS_WAIT_MS 1000 /* a busy host may not let it run for long */
 #define EXITS_NAP_NS  200000
 
 static int exits_open(int dir)

@@ -46,8 +46,11 @@ static int extras_balloon(struct vmm *vmm, struct vmm_extras *x, struct err *err
 		return r;
 	const struct virtio_place place = { .mem = &vmm->mem, .host = &x->balloon_host.host };
 	x->balloon_ops.ops = &extras_balloon_ops;
+	/* The target holds: who is short of memory is short of it, and inside there is as much as was said. */
+	x->balloon_ops.without = VIRTIO_BIT(BALLOON_F_DEFLATE_ON_OOM);
 	virtio_balloon_init(&x->balloon, &place, &x->balloon_ops);
-	return vmm_virtio_attach(&x->balloon_host, &x->balloon.virtio, err);
+	r = vmm_virtio_attach(&x->balloon_host, &x->balloon.virtio, err);
+	return r == 0 ? vmm_target_open(vmm, x, err) : r;
 }
 
 static void extras_mac(const struct vmm *vmm, uint8_t ret[6])

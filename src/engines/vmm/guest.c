@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "engines/ports.h"
 #include "engines/vmm/guest.h"
 
 #include <errno.h>
@@ -19,6 +20,8 @@
 #include "base/os/json.h"
 #include "base/os/self.h"
 #include "engines/cgroup/instance.h"
+#include "engines/rates.h"
+#include "engines/vmm/guest_share.h"
 #include "engines/vmm/sync.h"
 #include "network/passt.h"
 #include "network/tap.h"
@@ -32,6 +35,7 @@ struct vmm_guest {
 	unsigned n_joins;
 	int sync; /* our end */
 	struct passt passt;
+	struct virtiofsd shares;
 	bool has_cgroup, in_v2, reaped;
 };
 
@@ -169,17 +173,10 @@ static void guest_hand_cgroups(struct vmm_guest *g, struct vmm_child *child)
 
 static int guest_passt(struct vmm_guest *g, const struct spec *spec, int *ret_fd, struct err *err)
 {
-	struct passt_port *ports = calloc(spec->n_ports + 1, sizeof(*ports));
+	struct passt_port *ports = ports_of_passt(spec);
 
 	if (!ports)
 		return err_set(err, ENOMEM, "published ports");
-	for (size_t i = 0; i < spec->n_ports; i++)
-		ports[i] = (struct passt_port){
-			.host_ip = spec->ports[i].host_ip,
-			.host = spec->ports[i].host,
-			.guest = spec->ports[i].guest,
-			.udp = !strcmp(spec->ports[i].protocol, "udp"),
-		};
 	int r = passt_start(ports, spec->n_ports, &g->passt, ret_fd, err);
 	free(ports);
 	return r;
@@ -204,13 +201,17 @@ static int guest_open(struct vmm_guest *g, const struct spec *spec, const struct
 	child->fds[VMM_RUN_FD] = open(dirs->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (child->fds[VMM_RUN_FD] < 0)
 		return err_set(err, errno, "open %s", dirs->run);
+	r = guest_share_start(spec, &g->cgroup, g->joins, g->n_joins, &g->shares,
+			      &child->fds[VMM_SHARE_FD], err);
+	if (r < 0)
+		return r;
 	guest_hand_cgroups(g, child);
 	if (spec->network == SPEC_NETWORK_PASST)
 		return guest_passt(g, spec, &child->fds[VMM_TAP_FD], err);
 	if (spec->network != SPEC_NETWORK_BRIDGE || !spec->endpoint.bridge)
 		return 0;
-	return tap_create(spec->endpoint.host_if, spec->endpoint.bridge, &child->fds[VMM_TAP_FD],
-			  err);
+	r = tap_create(spec->endpoint.host_if, spec->endpoint.bridge, &child->fds[VMM_TAP_FD], err);
+	return r == 0 ? rates_start(spec, err) : r;
 }
 
 static int guest_cgroup(struct vmm_guest *g, const struct spec *spec, struct err *err)
@@ -250,6 +251,16 @@ static int guest_launch(struct vmm_guest *g, const struct spec *spec, const stru
 	return r;
 }
 
+static int guest_ready(struct vmm_guest *g, struct err *err)
+{
+	int r = vmm_expect(g->sync, VMM_WORD_READY, NULL, err);
+
+	if (r < 0)
+		(void)virtiofsd_explain(&g->shares, 100, err); /* else it was something else */
+	virtiofsd_quiet(&g->shares);
+	return r;
+}
+
 int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
 		     const struct guest_dirs *dirs, const struct guest_io *io, struct guest **ret,
 		     struct err *err)
@@ -260,13 +271,14 @@ int vmm_guest_create(const struct engine_ops *ops, const struct spec *spec,
 	g->guest = (struct guest){ .ops = ops, .wait_fd = -EBADF, .tty = -EBADF };
 	g->sync = -EBADF;
 	g->passt = (struct passt)PASST_NONE;
+	g->shares = (struct virtiofsd)VIRTIOFSD_NONE;
 	for (size_t i = 0; i < CGROUP_HIERARCHIES; i++)
 		g->cgroup.fds[i] = -EBADF;
 	int r = guest_cgroup(g, spec, err);
 	if (r == 0)
 		r = guest_launch(g, spec, dirs, io, err);
 	if (r == 0)
-		r = vmm_expect(g->sync, VMM_WORD_READY, NULL, err);
+		r = guest_ready(g, err);
 	if (r == 0 && spec->network == SPEC_NETWORK_PASST)
 		r = passt_wait(&g->passt, err);
 	if (r < 0) {
@@ -321,6 +333,7 @@ void vmm_guest_destroy(struct guest *guest)
 			;
 	}
 	passt_stop(&g->passt);
+	virtiofsd_stop(&g->shares);
 	if (g->has_cgroup)
 		(void)cgroup_destroy(&g->layout, g->cgroup_path, NULL); /* sweep tries again */
 	/* A holder became ours when its machine ended (vmm/holder.h). Out of cgroups it may outlive us: then it is init's. */

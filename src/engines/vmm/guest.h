@@ -21,10 +21,13 @@ void vmm_guest_destroy(struct guest *guest);
  * host. What the workload has of the rest only its guest knows; where it does not answer (paused, on its way up or down), or is
  * a kernel of its own, there is what its process takes.
  */
-int vmm_guest_update(const struct spec *spec, const struct spec_limits *change, struct err *err);
+int vmm_guest_update(const struct spec *spec, const char *run_dir, const struct spec_limits *change,
+		     struct err *err);
+/* vmm_guest_shares() - the part of it that its cgroup and its network's link hold, where something of that changes */
+int vmm_guest_shares(const struct spec *spec, const struct spec_limits *change, struct err *err);
 int vmm_guest_freeze(const struct spec *spec, pid_t pid, bool frozen, struct err *err);
 int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
-		    struct guest_stats *ret, struct err *err);
+		    struct stats_session *session, struct guest_stats *ret, struct err *err);
 int vmm_guest_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t *ret_n,
 			struct err *err);
 int vmm_guest_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct err *err);

@@ -1,13 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a virtual machine cannot be given, said before anything is made. */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/os/json.h"
 #include "engines/cgroup/cgroup.h"
 #include "engines/cgroup/instance.h"
+#include "engines/rates.h"
 #include "engines/vmm/guest.h"
+#include "engines/vmm/target.h"
+#include "engines/vmm/virtiofsd.h"
+
+static void check_text_p(char **text)
+{
+	free(*text);
+}
 
 static int check_refuse(const char *flag, const char *instead, struct err *err)
 {
@@ -38,14 +47,22 @@ static int check_host(const struct spec *spec, struct err *err)
 	if (spec->root_bytes)
 		return check_refuse("--root-size", "what it writes is on a disk of 16 GiB already",
 				    err);
-	for (size_t i = 0; i < spec->n_mounts; i++) {
-		if (spec->mounts[i].type == SPEC_MOUNT_BIND)
-			return check_refuse("a bind mount",
-					    "copy files in ('strata cp'), or mount a disk ('strata "
-					    "volume create --size 1g NAME', then -v NAME:/path)",
-					    err);
-	}
 	return 0;
+}
+
+/* What is shared has a program that serves it, and no mount of the host's that the guest's would follow. */
+static int check_shares(const struct spec *spec, struct err *err)
+{
+	AUTO(check_text_p) char *program = NULL;
+
+	for (size_t i = 0; i < spec->n_mounts; i++) {
+		const struct spec_mount *mount = &spec->mounts[i];
+		if (mount->type == SPEC_MOUNT_BIND && strcmp(mount->propagation, "rprivate") != 0 &&
+		    strcmp(mount->propagation, "private") != 0)
+			return check_refuse("a bind's propagation",
+					    "what the host mounts later stays with the host", err);
+	}
+	return spec_has_shares(spec) ? virtiofsd_find(NULL, &program, err) : 0;
 }
 
 /* What only a process has. */
@@ -91,17 +108,16 @@ int vmm_guest_limits(const struct spec *spec, const struct cgroup_layout *layout
 	return 0;
 }
 
-int vmm_guest_update(const struct spec *spec, const struct spec_limits *change, struct err *err)
+int vmm_guest_shares(const struct spec *spec, const struct spec_limits *change, struct err *err)
 {
-	const bool size = change->memory_bytes || change->memory_swap_bytes ||
-			  change->memory_reservation_bytes || change->pids;
+	struct spec_limits held = *change;
 
-	if (size)
-		return err_say(err, ENOTSUP,
-			       "%s of a running virtual machine is what it booted with: stop it "
-			       "('strata stop %s'), update it, and start it",
-			       change->pids ? "--pids-limit" : "--memory", spec->name);
-	int r = cgroup_instance_update(spec, change, err);
+	held.memory_bytes = held.memory_swap_bytes = held.memory_reservation_bytes = 0;
+	int r = rates_change(spec, &held, err);
+	if (r < 0 || !(held.cpu_quota_us || held.cpu_period_us || held.cpu_shares || held.cpuset ||
+		       held.n_io || held.io_weight))
+		return r;
+	r = cgroup_instance_update(spec, &held, err);
 	if (r == -ENOENT)
 		return err_say(
 			err, ENOTSUP,
@@ -109,6 +125,19 @@ int vmm_guest_update(const struct spec *spec, const struct spec_limits *change, 
 			"and start it with sudo, or update it while it is stopped",
 			spec->name);
 	return r;
+}
+
+int vmm_guest_update(const struct spec *spec, const char *run_dir, const struct spec_limits *change,
+		     struct err *err)
+{
+	uint64_t memory = 0;
+	int r = vmm_target_limits(spec, change, &memory, err);
+
+	if (r == 0 && memory)
+		r = vmm_target_check(spec, run_dir, memory, err);
+	if (r == 0)
+		r = vmm_guest_shares(spec, change, err);
+	return r == 0 && memory ? vmm_target_set(spec, run_dir, memory, err) : r;
 }
 
 static int check_limits(const struct spec *spec, struct err *err)
@@ -129,5 +158,7 @@ int vmm_guest_check(const struct spec *spec, struct err *err)
 
 	if (r == 0 && !spec->vm.agent)
 		r = check_kernel(spec, err);
+	if (r == 0)
+		r = check_shares(spec, err);
 	return r == 0 ? check_limits(spec, err) : r;
 }

@@ -16,6 +16,7 @@
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
+#include "base/os/proc_stat.h"
 #include "engines/cgroup/instance.h"
 #include "engines/vmm/agent_exec.h"
 #include "engines/vmm/exits_read.h"
@@ -28,48 +29,11 @@
 #define PROC_REST_NS  NS_PER_MS
 #define PROC_CHILDREN 16 /* one is expected */
 
-/* What /proc/PID/stat says; proc_pid_stat(5). */
-struct proc_stat {
-	char name[32];
-	char state;
-	pid_t parent;
-	uint64_t ticks; /* of CPU time, user's and system's */
-	uint64_t threads;
-	uint64_t resident; /* pages */
-};
-
 static int proc_text(int dir, const char *name, char *ret, size_t size)
 {
 	AUTO(fd_close_p) int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
 
 	return fd < 0 ? -errno : (int)fd_read_text(fd, ret, size);
-}
-
-/* The name may hold anything, spaces and brackets too. */
-static int proc_stat(int dir, const char *file, struct proc_stat *ret)
-{
-	char text[1024];
-	unsigned long long user, system, threads, resident;
-	int parent;
-	int r = proc_text(dir, file, text, sizeof(text));
-	const char *name = r < 0 ? NULL : strchr(text, '(');
-	const char *end = r < 0 ? NULL : strrchr(text, ')');
-
-	if (r < 0)
-		return r == -ENOENT ? -ESRCH : r;
-	if (!name || !end ||
-	    sscanf(end + 1,
-		   " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %llu %*d "
-		   "%*u %*u %llu",
-		   &ret->state, &parent, &user, &system, &threads, &resident) != 6)
-		return -EBADMSG;
-	(void)snprintf(ret->name, sizeof(ret->name), "%.*s", (int)(end - name - 1),
-		       name + 1); /* a longer one is none of ours */
-	ret->parent = (pid_t)parent;
-	ret->ticks = user + system;
-	ret->threads = threads;
-	ret->resident = resident;
-	return 0;
 }
 
 static int proc_dir(pid_t pid)
@@ -85,7 +49,7 @@ static int proc_dir(pid_t pid)
 static int proc_open(pid_t pid, struct proc_stat *ret, struct err *err)
 {
 	AUTO(fd_close_p) int dir = proc_dir(pid);
-	int r = dir < 0 ? dir : proc_stat(dir, "stat", ret);
+	int r = dir < 0 ? dir : proc_stat_read(dir, "stat", ret);
 
 	if (r == 0 && strcmp(ret->name, PROC_NAME) != 0)
 		r = -ESRCH;
@@ -108,7 +72,7 @@ static bool proc_rests(int dir)
 		if (e->d_name[0] == '.')
 			continue;
 		(void)snprintf(path, sizeof(path), "%s/stat", e->d_name); /* fits */
-		if (proc_stat(dirfd(tasks), path, &stat) == 0)
+		if (proc_stat_read(dirfd(tasks), path, &stat) == 0)
 			rests = stat.state == 'T';
 	}
 	return rests;
@@ -122,7 +86,7 @@ static int proc_wait_stopped(int dir)
 	for (unsigned ms = 0; ms < PROC_WAIT_MS; ms++) {
 		if (proc_rests(dir))
 			return 0;
-		if (proc_stat(dir, "stat", &stat) < 0)
+		if (proc_stat_read(dir, "stat", &stat) < 0)
 			return -ESRCH;
 		(void)nanosleep(&nap, NULL); /* nothing tells who is not its parent */
 	}
@@ -172,11 +136,12 @@ static int proc_stats(pid_t pid, struct guest_stats *ret, struct err *err)
 }
 
 int vmm_guest_stats(const struct spec *spec, const char *run_dir, pid_t pid, bool paused,
-		    struct guest_stats *ret, struct err *err)
+		    struct stats_session *session, struct guest_stats *ret, struct err *err)
 {
 	struct err ours = { 0 };
 	int r = cgroup_instance_stats(spec, ret, &ours);
 
+	(void)session; /* each has an agent of its own */
 	if (r == -ENOENT)
 		r = proc_stats(pid, ret, err);
 	else if (r < 0)
@@ -232,16 +197,6 @@ int vmm_guest_processes(const struct spec *spec, pid_t pid, pid_t **ret, size_t 
 	return r < 0 ? err_say(err, -r, "%s", ours.text) : 0;
 }
 
-/* One that another monitor has got the same number for is that one's. */
-static bool proc_is_orphan(const struct proc_stat *stat)
-{
-	struct proc_stat parent;
-	AUTO(fd_close_p) int dir = proc_dir(stat->parent);
-
-	return dir < 0 || proc_stat(dir, "stat", &parent) < 0 ||
-	       strcmp(parent.name, PROC_PARENT) != 0;
-}
-
 int vmm_guest_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct err *err)
 {
 	int r = cgroup_instance_sweep(id, cgroup_parent, pid, err);
@@ -250,7 +205,8 @@ int vmm_guest_sweep(const char *id, const char *cgroup_parent, pid_t pid, struct
 	/* It dies with its monitor, but holds its disks until it is dead. */
 	AUTO(fd_close_p) int pidfd = r < 0 || pid <= 0 ? -ESRCH : pidfd_of(pid);
 	AUTO(fd_close_p) int dir = pidfd < 0 ? pidfd : proc_open(pid, &stat, NULL);
-	if (dir < 0 || !proc_is_orphan(&stat))
+	/* One that another monitor has got the same number for is that one's. */
+	if (dir < 0 || proc_stat_is_child(&stat, PROC_PARENT))
 		return r;
 	struct pollfd ended = { .fd = pidfd, .events = POLLIN };
 	do {

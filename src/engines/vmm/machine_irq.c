@@ -127,15 +127,12 @@ static void lapic_sleep(struct vmm_vcpu *v)
 	__atomic_store_n(&v->sleeps, false, __ATOMIC_SEQ_CST);
 }
 
-static void lapic_restart(struct vmm_vcpu *v, enum lapic_event event, uint8_t vector)
+static void vcpu_restart(struct vmm_vcpu *v, const struct lapic *lapic, enum lapic_event event,
+			 uint8_t vector)
 {
 	struct x86_state state;
 
-	x86_state_reset(&state, v->index == 0);
-	if (event == LAPIC_EVENT_SIPI)
-		x86_state_sipi(&state, vector);
-	/* INIT leaves IA32_APIC_BASE alone (SDM 3A, Local APIC State After It Receives an INIT-Deassert IPI). */
-	state.apic_base = lapic_base(&v->vmm->chip->lapics[v->index]);
+	lapic_restart(lapic, event, vector, &state);
 	if (v->vmm->cpu->state_set(v->vcpu, &state) < 0)
 		vmm_fail(v->vmm, "a vcpu could not be reset", v->index);
 	v->halted = false;
@@ -154,7 +151,7 @@ static void lapic_events(struct vmm_vcpu *v, struct lapic *lapic)
 			if (v->vmm->cpu->inject_nmi(v->vcpu) < 0)
 				vmm_fail(v->vmm, "an NMI could not be injected", v->index);
 		} else {
-			lapic_restart(v, event, vector);
+			vcpu_restart(v, lapic, event, vector);
 		}
 	}
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/os/fd.h"
+#include "devices/legacy/test_firmware.h"
 #include "engines/cgroup/cgroup.h"
 #include "engines/vmm/boot_files.h"
 #include "engines/vmm/devices.h"
@@ -20,6 +21,7 @@
 #include "engines/vmm/sync.h"
 #include "engines/vmm/threads.h"
 #include "engines/vmm/vmm_agent.h"
+#include "machine/irqchip.h"
 
 static void run_poked(void *arg, uint32_t events)
 {
@@ -132,8 +134,8 @@ static int run_build(struct vmm *vmm, struct err *err)
 		r = vmm_vcpus_boot(vmm, err);
 	if (r == 0)
 		r = vmm_exits_open(vmm, err);
-	if (r == 0)
-		vmm_test_firmware_leave(vmm);
+	if (r == 0 && vmm->spec->vm.test_devices && vmm->chip)
+		test_firmware_leave(&vmm->mem, &vmm->pio, &vmm->chip->lapics[0]);
 	return r == 0 ? vmm_debug_open(vmm, err) : r;
 }
 

@@ -42,7 +42,7 @@ static void signals_came(void *arg, uint32_t events)
 	}
 }
 
-int vmm_signals_open(struct vmm *vmm, struct err *err)
+int vmm_signals_fd(struct err *err)
 {
 	sigset_t mask;
 
@@ -51,8 +51,14 @@ int vmm_signals_open(struct vmm *vmm, struct err *err)
 	for (size_t i = 0; i < ARRAY_SIZE(signals_own); i++)
 		(void)sigdelset(&mask, signals_own[i]);
 	(void)sigprocmask(SIG_BLOCK, &mask, NULL); /* valid arguments: cannot fail */
-	vmm->signal_fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (vmm->signal_fd < 0)
-		return err_set(err, errno, "signalfd");
-	return loop_add(vmm->loop, vmm->signal_fd, EPOLLIN, signals_came, vmm, err);
+	int fd = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? err_set(err, errno, "signalfd") : fd;
+}
+
+int vmm_signals_open(struct vmm *vmm, struct err *err)
+{
+	vmm->signal_fd = vmm_signals_fd(err);
+	return vmm->signal_fd < 0
+		       ? vmm->signal_fd
+		       : loop_add(vmm->loop, vmm->signal_fd, EPOLLIN, signals_came, vmm, err);
 }

@@ -10,5 +10,7 @@
 
 struct vmm;
 
+/* vmm_signals_fd() - block what is the guest's, before there are threads; a signalfd of it, or a negative errno */
+int vmm_signals_fd(struct err *err);
 /* vmm_signals_open() - before threads: block what is the guest's, and watch for it in the loop. */
 int vmm_signals_open(struct vmm *vmm, struct err *err);

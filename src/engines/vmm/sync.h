@@ -11,13 +11,14 @@
 #include "base/core/err.h"
 
 /* Fds of a strata-vmm process beside the standard streams. */
-#define VMM_SPEC_FD 3 /* a memfd with the spec's JSON */
-#define VMM_SYNC_FD 4
-#define VMM_RUN_FD  5 /* O_PATH of the instance's run directory */
-#define VMM_HOME_FD 6 /* O_PATH of a v2 cgroup for the holder (vmm/holder.h); not open without v2 */
-#define VMM_TAP_FD  7 /* a tap's queue, or passt's socket; not open without a network */
+#define VMM_SPEC_FD  3 /* a memfd with the spec's JSON */
+#define VMM_SYNC_FD  4
+#define VMM_RUN_FD   5 /* O_PATH of the instance's run directory */
+#define VMM_HOME_FD  6 /* O_PATH of a v2 cgroup for the holder (vmm/holder.h); not open without v2 */
+#define VMM_TAP_FD   7 /* a tap's queue, or passt's socket; not open without a network */
+#define VMM_SHARE_FD 8 /* virtiofsd's socket; not open without shared folders */
 #define VMM_JOIN_FD                                                                                \
-	8 /* this and the next: what cgroup_join() takes; as many are open as are needed */
+	9 /* this and the next: what cgroup_join() takes; as many are open as are needed */
 #define VMM_JOINS 16
 #define VMM_FDS	  (VMM_JOIN_FD + VMM_JOINS)
 

@@ -30,6 +30,7 @@ struct vmm_fds {
 	int sync;	      /* engines/vmm/sync.h; -EBADF: nobody waits for words, it just runs */
 	int run;	      /* O_PATH of the instance's run directory */
 	int tap;	      /* or the socket to passt */
+	int share;	      /* the socket to virtiofsd */
 	int home;	      /* engines/vmm/sync.h */
 	int joins[VMM_JOINS]; /* v1 cgroups to join, first of all */
 	unsigned n_joins;

@@ -3,26 +3,19 @@
 
 /* An image's workload inside: the agent's port, and the workload's streams, as ports of one virtio-console. */
 #include "devices/virtio/console.h"
-#include "engines/vmm/agent.h"
-#include "engines/vmm/console_fd.h"
-#include "engines/vmm/hosts.h"
+#include "engines/vmm/agent_host.h"
 #include "engines/vmm/virtio_host.h"
 #include "engines/vmm/vmm_agent_socket.h"
 #include "engines/vmm/vsock_unix.h"
 
 struct vmm_agent {
-	struct agent agent;
+	struct agent_host side;
 	struct vmm *vmm;
-	int wake;			/* an eventfd: agent_poke() is to be called */
-	struct console_fd in, out, err; /* the workload's streams */
-	struct vmm_hosts hosts;
 	struct vmm_virtio host;
 	struct virtio_console dev;
 	struct vmm_virtio vsock_host;
 	struct virtio_vsock vsock; /* exec sessions come in by it */
 	struct vsock_unix *sessions;
-	bool exited, stopped;
-	struct agent_end end; /* once exited */
 };
 
 int vmm_agent_create(struct vmm *vmm, struct err *err);

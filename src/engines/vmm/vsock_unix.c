@@ -41,7 +41,9 @@ struct client {
 
 struct vsock_unix {
 	struct vsock_host host;
-	struct virtio_vsock *dev; /* NULL until started */
+	struct vsock_side ours;	  /* over dev */
+	struct virtio_vsock *dev; /* NULL: another's */
+	struct vsock_side *side;  /* NULL until started */
 	struct loop *loop;
 	int listener;
 	bool listening; /* the loop watches the listener */
@@ -103,7 +105,7 @@ static void client_watch(struct client *c, uint32_t events)
 
 static void vsock_unix_listen(struct vsock_unix *v)
 {
-	if (v->dev && !v->listening)
+	if (v->side && !v->listening)
 		v->listening =
 			loop_add(v->loop, v->listener, EPOLLIN, vsock_unix_accept, v, NULL) == 0;
 }
@@ -291,7 +293,7 @@ static void client_line(struct client *c)
 		return;
 	client_unwatch(c);
 	if (r < 0 || !line_parse(c->line, &port) ||
-	    virtio_vsock_connect(c->v->dev, port, c, &c->stream) < 0) {
+	    c->v->side->ops->connect(c->v->side, port, c, &c->stream) < 0) {
 		client_close(c);
 		return;
 	}
@@ -305,7 +307,7 @@ static void client_asked(struct client *c, uint32_t events)
 	client_unwatch(c);
 	if (!(events & (EPOLLHUP | EPOLLERR)))
 		return;
-	virtio_vsock_abort(c->v->dev, c->stream);
+	c->v->side->ops->abort(c->v->side, c->stream);
 	client_close(c);
 }
 
@@ -322,9 +324,9 @@ static void client_ready(void *arg, uint32_t events)
 		/* Each event is told once; the device tries, and what runs dry is watched again. */
 		client_unwatch(c);
 		if (events & ~(uint32_t)EPOLLOUT)
-			virtio_vsock_readable(c->v->dev, c->stream);
+			c->v->side->ops->readable(c->v->side, c->stream);
 		if (!c->dead && events & ~(uint32_t)EPOLLIN)
-			virtio_vsock_writable(c->v->dev, c->stream);
+			c->v->side->ops->writable(c->v->side, c->stream);
 	}
 	c->busy = false;
 	if (c->dead)
@@ -349,6 +351,41 @@ static void vsock_unix_accept(void *arg, uint32_t events)
 	if (c)
 		client_watch(c, EPOLLIN);
 }
+
+/* ---- a device of this process ---- */
+
+static struct virtio_vsock *device_of(struct vsock_side *side)
+{
+	return container_of(side, struct vsock_unix, ours)->dev;
+}
+
+static int device_connect(struct vsock_side *side, uint32_t guest_port, void *endpoint,
+			  struct vsock_stream **ret)
+{
+	return virtio_vsock_connect(device_of(side), guest_port, endpoint, ret);
+}
+
+static void device_abort(struct vsock_side *side, struct vsock_stream *stream)
+{
+	virtio_vsock_abort(device_of(side), stream);
+}
+
+static void device_readable(struct vsock_side *side, struct vsock_stream *stream)
+{
+	virtio_vsock_readable(device_of(side), stream);
+}
+
+static void device_writable(struct vsock_side *side, struct vsock_stream *stream)
+{
+	virtio_vsock_writable(device_of(side), stream);
+}
+
+static const struct vsock_side_ops device_ops = {
+	.connect = device_connect,
+	.abort = device_abort,
+	.readable = device_readable,
+	.writable = device_writable,
+};
 
 /* ---- life ---- */
 
@@ -384,13 +421,20 @@ struct vsock_host *vsock_unix_host(struct vsock_unix *v)
 	return &v->host;
 }
 
-int vsock_unix_start(struct vsock_unix *v, struct virtio_vsock *dev, struct err *err)
+int vsock_unix_serve(struct vsock_unix *v, struct vsock_side *side, struct err *err)
 {
 	int r = loop_add(v->loop, v->listener, EPOLLIN, vsock_unix_accept, v, err);
 
-	v->dev = r == 0 ? dev : NULL;
+	v->side = r == 0 ? side : NULL;
 	v->listening = r == 0;
 	return r;
+}
+
+int vsock_unix_start(struct vsock_unix *v, struct virtio_vsock *dev, struct err *err)
+{
+	v->dev = dev;
+	v->ours.ops = &device_ops;
+	return vsock_unix_serve(v, &v->ours, err);
 }
 
 void vsock_unix_free(struct vsock_unix *v)
@@ -399,7 +443,7 @@ void vsock_unix_free(struct vsock_unix *v)
 		return;
 	if (v->listening)
 		loop_del(v->loop, v->listener);
-	v->dev = NULL; /* a client that goes shall not listen again */
+	v->side = NULL; /* a client that goes shall not listen again */
 	while (v->clients)
 		client_close(v->clients);
 	fd_close(v->listener);

@@ -18,6 +18,23 @@
 
 struct loop;
 struct vsock_unix;
+struct vsock_side;
+
+/*
+ * Who brings a connection to the guest: a virtio_vsock of this process, or one of another's (engines/baremetal/hv_vsock.h). The same
+ * four functions, under the same rules, as devices/virtio/vsock.h has for the host's half.
+ */
+struct vsock_side_ops {
+	int (*connect)(struct vsock_side *side, uint32_t guest_port, void *endpoint,
+		       struct vsock_stream **ret);
+	void (*abort)(struct vsock_side *side, struct vsock_stream *stream);
+	void (*readable)(struct vsock_side *side, struct vsock_stream *stream);
+	void (*writable)(struct vsock_side *side, struct vsock_stream *stream);
+};
+
+struct vsock_side { /* embedded */
+	const struct vsock_side_ops *ops;
+};
 
 /*
  * vsock_unix_create() - a listening socket at path, mode 0600
@@ -31,5 +48,7 @@ struct vsock_host *vsock_unix_host(struct vsock_unix *v);
 extern const struct mem_ops vsock_unix_heap;
 /* vsock_unix_start() - the device is there: clients are served from now on. */
 int vsock_unix_start(struct vsock_unix *v, struct virtio_vsock *dev, struct err *err);
+/* vsock_unix_serve() - the same over another's device; @side: borrowed until vsock_unix_free() */
+int vsock_unix_serve(struct vsock_unix *v, struct vsock_side *side, struct err *err);
 /* vsock_unix_free() - every connection closed, PATH removed; the device is stopped. NULL is a no-op. */
 void vsock_unix_free(struct vsock_unix *v);

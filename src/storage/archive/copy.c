@@ -106,10 +106,10 @@ int copy_out(int root, const char *path, bool follow, const char *as, int fd, st
 	return r == 0 ? pack_end(pack, err) : r;
 }
 
-int copy_in(int root, const char *path, const char *only, int fd, struct err *err)
+int copy_in(int root, const char *path, const char *only, bool mine, int fd, struct err *err)
 {
 	AUTO(reader_free_p) struct reader *reader = NULL;
-	const struct unpack_opts opts = { .prefix = path, .only = only };
+	const struct unpack_opts opts = { .prefix = path, .only = only, .mine = mine };
 	struct unpack_report report = { 0 };
 	char unused[DIGEST_HEX + 1];
 

@@ -14,6 +14,7 @@
 int copy_out(int root, const char *path, bool follow, const char *as, int fd, struct err *err);
 /*
  * copy_in() - unpack a tar into a directory below root, which is made where it is missing
+ * @mine: whoever the tar says, what comes of it is ours
  * @only: the one name that may be in the tar, of what is neither a directory nor a hard link; NULL: whatever it holds
  */
-int copy_in(int root, const char *path, const char *only, int fd, struct err *err);
+int copy_in(int root, const char *path, const char *only, bool mine, int fd, struct err *err);

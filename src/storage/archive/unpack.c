@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -60,6 +61,17 @@ static void unpack_fini(struct unpack *u)
 static int unpack_fail(const struct unpack *u, int r, struct err *err)
 {
 	const char *hint = r == -ENOSPC || r == -EDQUOT ? " (make room, then try again)" : "";
+	char owner[200];
+
+	if (u->opts->user && r == -EINVAL) { /* chown(2), of an id that has no mapping */
+		(void)snprintf(owner, sizeof(owner),
+			       " (its owner is %" PRId64 ":%" PRId64
+			       ", and you have no such id: a range of them takes the package "
+			       "uidmap, and lines of yours in /etc/subuid and /etc/subgid)",
+			       (int64_t)archive_entry_uid(u->entry),
+			       (int64_t)archive_entry_gid(u->entry));
+		hint = owner;
+	}
 
 	return err_say(err, -r, "%s: entry %s: %s%s", reader_what(u->reader), u->path.full,
 		       strerror(-r), hint);
@@ -68,7 +80,7 @@ static int unpack_fail(const struct unpack *u, int r, struct err *err)
 /* An ordinary user's layers serve virtual machines, whose disks are made from the archives: nothing is lost. */
 static void unpack_skip(struct unpack *u, const char *what, int r)
 {
-	if (!u->as_root)
+	if (!u->as_root && !u->opts->mine)
 		return;
 	if (!u->report->skipped++)
 		(void)snprintf(u->report->example, sizeof(u->report->example), "%.120s %.80s: %s",
@@ -199,7 +211,8 @@ static int unpack_opaque(struct unpack *u, const char *name)
 	if (fd < 0)
 		return -errno;
 	/* An unprivileged overlay mount reads its attributes from "user.". */
-	const char *attr = u->as_root ? "trusted.overlay.opaque" : "user.overlay.opaque";
+	const char *attr =
+		u->as_root && !u->opts->user ? "trusted.overlay.opaque" : "user.overlay.opaque";
 	return fsetxattr(fd, attr, "y", 1, 0) < 0 ? -errno : 0;
 }
 
@@ -506,7 +519,7 @@ int unpack(int root, struct reader *reader, const struct unpack_opts *opts,
 			    .reader = reader,
 			    .opts = opts,
 			    .report = report,
-			    .as_root = geteuid() == 0,
+			    .as_root = geteuid() == 0 && !opts->mine,
 			    .parent_fd = -EBADF };
 	uint64_t entries = 0;
 	int r;

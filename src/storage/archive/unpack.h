@@ -16,6 +16,8 @@ struct unpack_opts {
 	const char *prefix; /* directory below root that paths start from; "" is root itself */
 	const char *only;   /* the one entry there may be, no directory and no hard link; or NULL */
 	bool overlay;	    /* a layer: ".wh." names become overlayfs whiteouts */
+	bool mine; /* by root, but as an ordinary user would: owners are ours, modes without set-user-ID */
+	bool user; /* by root of an ordinary user's namespace: marks of overlayfs are attributes that he may set */
 };
 
 struct unpack_report {

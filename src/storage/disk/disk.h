@@ -62,9 +62,9 @@ int disk_create(const char *path, enum disk_format format, uint64_t size_bytes, 
 int disk_resize(const char *path, enum disk_format format, uint64_t size_bytes, struct err *err);
 int disk_size(const char *path, enum disk_format format, uint64_t *ret, struct err *err);
 /*
- * disk_hold() - keep every machine from a disk image: locked as by one that writes
- * Return: an fd, open for both; the lock ends with its last copy, of whatever process. Or what disk_open() says.
+ * disk_hold() - keep other machines from a disk image: locked as by one that writes, or that only reads
+ * Return: an fd, open for as much; the lock ends with its last copy, of whatever process. Or what disk_open() says.
  */
-int disk_hold(const char *path, struct err *err);
+int disk_hold(const char *path, bool read_only, struct err *err);
 /* disk_sync_dir() - a disk's new name is to survive a power cut, too. */
 int disk_sync_dir(const char *path, struct err *err);

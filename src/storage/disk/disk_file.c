@@ -135,10 +135,10 @@ int disk_file_open(const char *path, bool read_only, unsigned wait_ms, struct di
 	return err_say(err, EAGAIN, "disk %s is replaced again and again", path);
 }
 
-int disk_hold(const char *path, struct err *err)
+int disk_hold(const char *path, bool read_only, struct err *err)
 {
 	AUTO(disk_file_close) struct disk_file file = DISK_FILE_NONE;
-	int r = disk_file_open(path, false, 0, &file, err);
+	int r = disk_file_open(path, read_only, 0, &file, err);
 
 	return r < 0 ? r : fd_take(&file.fd);
 }

@@ -303,7 +303,7 @@ static void open_lists(struct qcow2 *q)
 	qtasks_init(&q->commit.current);
 	qtasks_init(&q->commit.next);
 	q->commit.free_all = true;
-	q->waiting_tail = &q->waiting;
+	disk_row_init(&q->waiting);
 	for (unsigned i = 0; i < QCOW2_REQUESTS; i++) {
 		q->pool[i].next = q->free_requests;
 		q->free_requests = &q->pool[i];

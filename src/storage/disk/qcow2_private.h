@@ -28,6 +28,7 @@
  * An error of fdatasync leaves nobody knowing what is in the file: the disk refuses to be written from then on.
  */
 #include "base/core/bytes.h"
+#include "machine/disk_row.h"
 #include "machine/ops.h"
 #include "storage/disk/private.h"
 #include "storage/disk/qcow2_header.h"
@@ -164,7 +165,7 @@ struct qcow2 {
 
 	struct qrequest *requests; /* in use, in arrival order */
 	struct qrequest *free_requests;
-	struct disk_request *waiting, **waiting_tail; /* linked by backend[0] */
+	struct disk_row waiting;
 	unsigned n_blocked;
 
 	struct qlock meta, fill, unpack;

@@ -90,16 +90,13 @@ static void request_take(struct qcow2 *q, struct qrequest *r, struct disk_reques
 void qcow2_request_done(struct qrequest *r, int result)
 {
 	struct qcow2 *q = r->q;
-	struct disk_request *req = r->req, *next = q->waiting;
+	struct disk_request *req = r->req, *next = disk_row_take(&q->waiting);
 	struct qrequest **at = &q->requests;
 
 	while (*at != r)
 		at = &(*at)->next;
 	*at = r->next;
 	if (next) {
-		q->waiting = next->backend[0];
-		if (!q->waiting)
-			q->waiting_tail = &q->waiting;
 		request_take(q, r, next);
 	} else {
 		r->next = q->free_requests;
@@ -183,7 +180,5 @@ void qcow2_submit(struct disk *disk, struct disk_request *req)
 		qcow2_run(q);
 		return;
 	}
-	req->backend[0] = NULL;
-	*q->waiting_tail = req;
-	q->waiting_tail = (struct disk_request **)(void *)&req->backend[0];
+	disk_row_put(&q->waiting, req);
 }

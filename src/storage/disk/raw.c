@@ -4,13 +4,14 @@
 #include <stdlib.h>
 
 #include "base/core/macros.h"
+#include "machine/disk_row.h"
 #include "storage/disk/private.h"
 
 #define RAW_REQUESTS 64U
 
 /*
  * A raw disk: the file's bytes are the disk's. Owner thread only. A request takes one of the operations, or waits in
- * `waiting` (linked by backend[0]) until one is free.
+ * `waiting` until one is free.
  */
 struct raw_io {
 	struct aio_request io;
@@ -26,7 +27,7 @@ struct raw {
 	bool unsafe;
 	bool no_punch, no_zero; /* the file system said that it cannot */
 	struct raw_io *free;
-	struct disk_request *waiting, **waiting_tail;
+	struct disk_row waiting;
 	struct raw_io ios[RAW_REQUESTS];
 };
 
@@ -37,31 +38,12 @@ static struct raw *raw_of(struct disk *disk)
 	return container_of(disk, struct raw, disk);
 }
 
-static void raw_waiting_add(struct raw *raw, struct disk_request *req)
-{
-	req->backend[0] = NULL;
-	*raw->waiting_tail = req;
-	raw->waiting_tail = (struct disk_request **)(void *)&req->backend[0];
-}
-
-static struct disk_request *raw_waiting_pop(struct raw *raw)
-{
-	struct disk_request *req = raw->waiting;
-
-	if (!req)
-		return NULL;
-	raw->waiting = req->backend[0];
-	if (!raw->waiting)
-		raw->waiting_tail = &raw->waiting;
-	return req;
-}
-
 /* The operation is free again before the caller hears of the end: it may submit at once. */
 static void raw_finish(struct raw_io *io, int result)
 {
 	struct raw *raw = io->raw;
 	struct disk_request *req = io->req;
-	struct disk_request *next = raw_waiting_pop(raw);
+	struct disk_request *next = disk_row_take(&raw->waiting);
 
 	if (next) {
 		io->req = next;
@@ -149,7 +131,7 @@ static void raw_submit(struct disk *disk, struct disk_request *req)
 	if (r < 0 || (req->op == DISK_FLUSH ? raw->unsafe || disk->read_only : !req->len_bytes)) {
 		req->done(req, r);
 	} else if (!io) {
-		raw_waiting_add(raw, req);
+		disk_row_put(&raw->waiting, req);
 	} else {
 		raw->free = io->next;
 		io->req = req;
@@ -213,7 +195,7 @@ int raw_open(struct disk_file *file, const struct disk_open_opts *opts, struct a
 				   .can_discard = raw_can_discard(file) };
 	raw->aio = aio;
 	raw->unsafe = opts->cache == DISK_CACHE_UNSAFE;
-	raw->waiting_tail = &raw->waiting;
+	disk_row_init(&raw->waiting);
 	for (unsigned i = 0; i < RAW_REQUESTS; i++) {
 		raw->ios[i].next = raw->free;
 		raw->free = &raw->ios[i];

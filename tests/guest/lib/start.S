@@ -4,6 +4,7 @@
  * the other CPUs from real mode. The page tables are data: memory 0 to 4 GiB and the first GiB of the 64-bit PCI window
  * are where they are, so that a CPU which is interpreted spends nothing on building them.
  */
+#include "long_mode.inc"
 #include "pvh.inc"
 
 	cli
@@ -14,20 +15,7 @@
 	ljmp $0x08, $entry64
 
 to_long_mode:				/* keeps ESI; returns in 32-bit compatibility mode */
-	lgdt gdt_pointer
-	mov $pml4, %eax
-	mov %eax, %cr3
-	mov %cr4, %eax
-	or $0x20, %eax			/* PAE */
-	mov %eax, %cr4
-	mov $0xc0000080, %ecx		/* EFER */
-	rdmsr
-	or $0x100, %eax			/* LME */
-	wrmsr
-	mov %cr0, %eax
-	or $0x80000001, %eax		/* PG, PE */
-	and $0x9fffffff, %eax		/* caches on: CD, NW off */
-	mov %eax, %cr0
+	long_mode_on
 	ret
 
 	.code64

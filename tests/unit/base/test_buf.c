@@ -88,6 +88,31 @@ static void steal_leaves_a_usable_buffer(void **state)
 	free(one);
 }
 
+static void a_queue_that_is_never_empty_does_not_grow(void **state)
+{
+	struct buf buf = { 0 };
+	unsigned char in[1000], next = 0, expect = 0;
+	size_t at = 0, most = 0;
+
+	(void)state;
+	for (int i = 0; i < 2000; i++) {
+		for (size_t k = 0; k < sizeof(in); k++)
+			in[k] = next++;
+		assert_int_equal(buf_add(&buf, in, sizeof(in)), 0);
+		while (buf.len - at > 500)
+			assert_int_equal((unsigned char)buf.data[at++], expect++);
+		buf_shift(&buf, &at);
+		most = buf.cap > most ? buf.cap : most;
+	}
+	assert_true(most < 20000);
+	assert_int_equal(buf.data[buf.len], '\0');
+	at = buf.len;
+	buf_shift(&buf, &at);
+	assert_int_equal(at, 0);
+	assert_int_equal(buf.len, 0);
+	assert_null(buf.data);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -98,6 +123,7 @@ int main(void)
 		cmocka_unit_test(impossible_size_fails_and_stays_failed),
 		cmocka_unit_test(reserve_of_the_largest_sizes_never_wraps),
 		cmocka_unit_test(steal_leaves_a_usable_buffer),
+		cmocka_unit_test(a_queue_that_is_never_empty_does_not_grow),
 	};
 
 	return cmocka_run_group_tests_name("base/buf", tests, NULL, NULL);

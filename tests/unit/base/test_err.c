@@ -78,6 +78,23 @@ static void long_text_is_cut_not_overrun(void **state)
 	assert_int_equal(strlen(err.text), sizeof(err.text) - 1);
 }
 
+static void an_escape_sequence_of_one_character_is_none(void **state)
+{
+	struct err err = { 0 };
+
+	(void)state;
+	(void)err_say(&err, EIO,
+		      "a\xc2\x9b"
+		      "31mb\xc2\x80\xc2\x9f"
+		      "c");
+	assert_string_equal(err.text, "a??31mb????c");
+	(void)err_say(&err, EIO,
+		      "gr\xc3\xbc\xc3\x9f"
+		      "e \xc2\xa0\xc2\xb5 \xc2");
+	assert_string_equal(err.text, "gr\xc3\xbc\xc3\x9f"
+				      "e \xc2\xa0\xc2\xb5 \xc2");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -88,6 +105,7 @@ int main(void)
 		cmocka_unit_test(never_reports_success),
 		cmocka_unit_test(hostile_text_stays_one_line),
 		cmocka_unit_test(long_text_is_cut_not_overrun),
+		cmocka_unit_test(an_escape_sequence_of_one_character_is_none),
 	};
 
 	return cmocka_run_group_tests_name("base/err", tests, NULL, NULL);

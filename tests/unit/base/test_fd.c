@@ -5,12 +5,14 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/os/clock.h"
 #include "base/os/fd.h"
 
 static void close_of_an_unset_fd_keeps_errno(void **state)
@@ -210,6 +212,54 @@ static void an_fd_nobody_asked_for_is_not_taken(void **state)
 	fd_close(pair[1]);
 }
 
+static int claim_open(const struct scratch *s)
+{
+	int fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void a_claim_is_one_s_alone(void **state)
+{
+	struct scratch *s = *state;
+	int one = claim_open(s), two = claim_open(s);
+
+	assert_int_equal(fd_claim(one, 0), 0);
+	assert_int_equal(fd_claim(two, 5), -EWOULDBLOCK);
+	fd_close(one);
+	assert_int_equal(fd_claim(two, 0), 0);
+	assert_int_equal(fd_claim(two, 0), 0); /* has it already */
+	fd_close(two);
+	assert_int_equal(fd_claim(-EBADF, 0), -EBADF);
+}
+
+/* Regression: who did not run for a while with the lock in hand was taken for another owner. */
+static void a_long_look_is_no_claim(void **state)
+{
+	struct scratch *s = *state;
+	int ready[2], fd = claim_open(s);
+	char byte;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid_t looker = fork();
+	if (looker == 0) {
+		int look = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		bool held = look >= 0 && flock(look, LOCK_SH) == 0 && write(ready[1], "", 1) == 1;
+		(void)poll(NULL, 0, 400);
+		_exit(held ? 0 : 1);
+	}
+	assert_true(looker > 0);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	assert_int_equal(fd_claim(fd, 0), 0);
+	int status = -1;
+	assert_int_equal(waitpid(looker, &status, 0), looker);
+	assert_int_equal(status, 0);
+	fd_close(fd);
+	fd_close(ready[0]);
+	fd_close(ready[1]);
+}
+
 static void a_poke_makes_readable_until_it_is_heard(void **state)
 {
 	int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -226,9 +276,30 @@ static void a_poke_makes_readable_until_it_is_heard(void **state)
 	fd_close(fd);
 }
 
+static void all_is_received_and_no_byte_more(void **state)
+{
+	const int64_t deadline = clock_mono_ns() + 60 * NS_PER_S;
+	char got[3] = "";
+	int pair[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
+	assert_int_equal(fd_write_all(pair[0], "abcd", 4), 0);
+	assert_int_equal(fd_receive_all(pair[1], got, 3, deadline), 0);
+	assert_memory_equal(got, "abc", 3);
+	assert_int_equal(fd_receive_all(pair[1], got, 2, clock_mono_ns()), -ETIMEDOUT);
+	assert_int_equal(fd_receive_all(pair[1], got, 1, deadline), 0);
+	assert_int_equal(got[0], 'd');
+	fd_close(pair[0]);
+	assert_int_equal(fd_receive_all(pair[1], got, 1, deadline), -EPIPE);
+	fd_close(pair[1]);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
+		SCRATCH_TEST(a_claim_is_one_s_alone),
+		SCRATCH_TEST(a_long_look_is_no_claim),
 		cmocka_unit_test(a_poke_makes_readable_until_it_is_heard),
 		cmocka_unit_test(close_of_an_unset_fd_keeps_errno),
 		cmocka_unit_test(close_and_take_leave_ebadf),
@@ -241,6 +312,7 @@ int main(void)
 		SCRATCH_TEST(mkdir_in_says_what_stands_in_the_way),
 		cmocka_unit_test(a_message_brings_an_fd_along),
 		cmocka_unit_test(an_fd_nobody_asked_for_is_not_taken),
+		cmocka_unit_test(all_is_received_and_no_byte_more),
 		cmocka_unit_test(pidfd_signals_its_process),
 	};
 

@@ -94,6 +94,25 @@ static void replace_does_not_write_through_a_link(void **state)
 	assert_string_equal(buf_str(&buf), "safe");
 }
 
+static void fifo_is_new_and_never_at_its_end(void **state)
+{
+	const struct scratch *s = *state;
+	char byte;
+
+	assert_int_equal(symlinkat("victim", s->fd, "ask"), 0);
+	AUTO(fd_close_p) int fd = file_fifo(s->fd, "ask");
+	assert_true(fd >= 0);
+	assert_int_equal(faccessat(s->fd, "victim", F_OK, 0), -1);
+	int writer = openat(s->fd, "ask", O_WRONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+	assert_int_equal(write(writer, "?", 1), 1);
+	fd_close(writer);
+	assert_int_equal(read(fd, &byte, 1), 1);
+	assert_int_equal(read(fd, &byte, 1), -1); /* not 0, as without a writer */
+	assert_int_equal(errno, EAGAIN);
+	assert_int_equal(dir_make(s->fd, "dir", 0700), 0);
+	assert_int_equal(file_fifo(s->fd, "dir"), -EISDIR);
+}
+
 static void make_creates_every_level(void **state)
 {
 	const struct scratch *s = *state;
@@ -259,6 +278,7 @@ int main(void)
 		SCRATCH_TEST(replace_is_whole_and_leaves_no_debris),
 		SCRATCH_TEST(replace_fails_without_a_trace),
 		SCRATCH_TEST(replace_does_not_write_through_a_link),
+		SCRATCH_TEST(fifo_is_new_and_never_at_its_end),
 		SCRATCH_TEST(make_creates_every_level),
 		SCRATCH_TEST(make_does_not_take_a_file_for_a_directory),
 		SCRATCH_TEST(remove_takes_files_trees_and_nothing),

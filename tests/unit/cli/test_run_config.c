@@ -369,10 +369,26 @@ static void block_io(void **state)
 	refused("-m -1 img", EINVAL, "--memory");
 }
 
+/* Bits, by thousands: as tc(8), LXD and CNI have them, unlike every other size. */
+static void network_rates(void **state)
+{
+	(void)state;
+	gives("--ingress-rate 10m --egress-rate 1.5Gbit img",
+	      "{\"image\":\"img\",\"limits\":{\"ingress_bits\":10000000,\"egress_bits\":1500000000}}");
+	gives("--egress-rate 8000bit img", "{\"image\":\"img\",\"limits\":{\"egress_bits\":8000}}");
+	gives("--ingress-rate 0 img", "{\"image\":\"img\"}");
+	refused("--ingress-rate 7999 img", ERANGE, "--ingress-rate: 7999");
+	refused("--egress-rate 1001g img", ERANGE, "--egress-rate: 1001g");
+	refused("--egress-rate 10mb img", EINVAL, "--egress-rate: '10mb'");
+	refused("--egress-rate 10bits img", EINVAL, "--egress-rate");
+	refused("--ingress-rate -1 img", EINVAL, "--ingress-rate");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(block_io),
+		cmocka_unit_test(network_rates),
 		cmocka_unit_test(only_what_was_given_is_there),
 		cmocka_unit_test(virtual_machines),
 		cmocka_unit_test(a_kernel_alone_takes_no_flag_in_vain),

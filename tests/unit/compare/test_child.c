@@ -89,7 +89,7 @@ static void at_the_time_limit_it_is_killed_with_its_children(void **state)
 	const char *const argv[] = { "sh", "-c", "sleep 1000 & echo $!; wait", NULL };
 	int asked = 0;
 	const struct child child = {
-		.argv = argv, .abort = end_politely, .arg = &asked, .timeout = 1, .stop = -EBADF
+		.argv = argv, .abort = end_politely, .arg = &asked, .timeout = 4, .stop = -EBADF
 	};
 	struct err err = { 0 };
 	struct outcome o;

@@ -87,7 +87,7 @@ static void an_architecture_says_what_it_costs_and_gives(void **state)
 	assert_non_null(strstr(text, "and against bare Linux <b>"));
 	/* an engine's own words, and none where there is no engine */
 	assert_non_null(strstr(text, "a kernel of its own on any x86-64 host"));
-	assert_int_equal(count(text, "<span class=\"tag\">Gives</span>"), 3);
+	assert_int_equal(count(text, "<span class=\"tag\">Gives</span>"), 4);
 	assert_non_null(
 		strstr(text, "<span class=\"tag\">Does not run here</span> /dev/kvm is not there"));
 	free(text);

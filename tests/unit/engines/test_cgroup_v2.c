@@ -3,37 +3,9 @@
  * v2 controllers that this host's kernel gives to v1 cannot be had in v2: plain files stand in for them, so what
  * is written and read is tested, not what the kernel makes of it.
  */
-#include <errno.h>
-#include <fcntl.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "cgroup_paper.h"
+
 #include <sys/stat.h>
-#include <unistd.h>
-#include <cmocka.h>
-
-#include "base/os/fd.h"
-#include "base/os/file.h"
-#include "engines/cgroup/private.h"
-
-struct paper {
-	char dir[32];
-	struct cgroup_layout layout;
-	struct cgroup group;
-};
-
-static void paper_file(const struct paper *p, const char *name, const char *text)
-{
-	int fd = openat(p->group.fds[0], name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-	assert_true(fd >= 0);
-	assert_int_equal(fd_write_all(fd, text, strlen(text)), 0);
-	fd_close(fd);
-}
 
 static void paper_says(const struct paper *p, const char *name, const char *text)
 {
@@ -48,28 +20,10 @@ static void paper_make(struct paper *p)
 	static const char *const files[] = { "memory.max", "memory.swap.max", "memory.low",
 					     "cpu.weight", "pids.max",	      "cpuset.cpus" };
 
-	*p = (struct paper){ .dir = "/tmp/cgroup-test-XXXXXX" };
-	assert_non_null(mkdtemp(p->dir));
-	p->layout.n = 1;
-	p->layout.hierarchies[0] = (struct cgroup_hierarchy){ .v2 = true, .used = true };
-	p->layout.hierarchies[0].controllers =
-		cgroup_controllers_parse("cpuset cpu io memory pids");
-	(void)snprintf(p->layout.hierarchies[0].mount, sizeof(p->layout.hierarchies[0].mount), "%s",
-		       p->dir); /* fits */
-	p->group = (struct cgroup){ .layout = &p->layout, .path = "one" };
-	for (int i = 0; i < CGROUP_HIERARCHIES; i++)
-		p->group.fds[i] = -EBADF;
-	p->group.fds[0] = open(p->dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	paper_open(p, "cpuset cpu io memory pids");
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
-		paper_file(p, files[i], "");
-	paper_file(p, "cpu.max", "max 100000\n");
-}
-
-static void paper_fini(struct paper *p)
-{
-	cgroup_close(&p->group);
-	if (p->dir[0])
-		(void)dir_remove(AT_FDCWD, p->dir);
+		paper_write(p, files[i], "");
+	paper_write(p, "cpu.max", "max 100000\n");
 }
 
 static void v2_limits_are_written_in_v2_terms(void **state)
@@ -95,18 +49,18 @@ static void v2_limits_are_written_in_v2_terms(void **state)
 	paper_says(&p, "cpuset.cpus", "0-1");
 	paper_says(&p, "pids.max", "7");
 
-	paper_file(&p, "memory.swap.max", "");
+	paper_write(&p, "memory.swap.max", "");
 	struct spec_limits half = { .memory_bytes = 2000000, .cpu_quota_us = 150000 };
 	assert_int_equal(cgroup_limits_set(&p.group, &half, &err), 0);
 	paper_says(&p, "memory.swap.max", "2000000"); /* twice the memory in all */
-	paper_says(&p, "cpu.max", "150000 100000");
+	paper_says(&p, "cpu.max", "150000 200000");   /* the period stays */
 
-	paper_file(&p, "memory.swap.max", "");
+	paper_write(&p, "memory.swap.max", "");
 	struct spec_limits swap = { .memory_swap_bytes = 2500000 };
 	assert_int_equal(cgroup_limits_set(&p.group, &swap, &err), 0);
 	paper_says(&p, "memory.swap.max", "500000");
 	swap.memory_swap_bytes = -1;
-	paper_file(&p, "memory.swap.max", "");
+	paper_write(&p, "memory.swap.max", "");
 	assert_int_equal(cgroup_limits_set(&p.group, &swap, &err), 0);
 	paper_says(&p, "memory.swap.max", "max");
 }
@@ -136,16 +90,16 @@ static void v2_statistics(void **state)
 
 	(void)state;
 	paper_make(&p);
-	paper_file(&p, "cpu.stat", "usage_usec 1234\nuser_usec 1\n");
-	paper_file(&p, "memory.current", "9000\n");
-	paper_file(&p, "memory.max", "max\n");
-	paper_file(&p, "memory.stat", "anon 1\ninactive_file 1000\n");
-	paper_file(&p, "memory.events", "low 0\noom 3\noom_kill 2\n");
-	paper_file(&p, "pids.current", "4\n");
-	paper_file(&p, "pids.max", "max\n");
-	paper_file(&p, "io.stat",
-		   "8:0 rbytes=100 wbytes=20 rios=1 wios=1 dbytes=7 dios=0\n"
-		   "8:16 rbytes=1 wbytes=2 rios=1 wios=1 dbytes=0 dios=0\n");
+	paper_write(&p, "cpu.stat", "usage_usec 1234\nuser_usec 1\n");
+	paper_write(&p, "memory.current", "9000\n");
+	paper_write(&p, "memory.max", "max\n");
+	paper_write(&p, "memory.stat", "anon 1\ninactive_file 1000\n");
+	paper_write(&p, "memory.events", "low 0\noom 3\noom_kill 2\n");
+	paper_write(&p, "pids.current", "4\n");
+	paper_write(&p, "pids.max", "max\n");
+	paper_write(&p, "io.stat",
+		    "8:0 rbytes=100 wbytes=20 rios=1 wios=1 dbytes=7 dios=0\n"
+		    "8:16 rbytes=1 wbytes=2 rios=1 wios=1 dbytes=0 dios=0\n");
 	p.layout.v2 = 0;
 	if (cgroup_stats_read(&p.group, &stats, &err) < 0)
 		fail_msg("%s", err.text);
@@ -167,18 +121,35 @@ static void v2_controllers_are_enabled_down_the_chain(void **state)
 
 	(void)state;
 	paper_make(&p);
-	paper_file(&p, "cgroup.subtree_control", "");
+	paper_write(&p, "cgroup.subtree_control", "");
 	assert_int_equal(mkdirat(p.group.fds[0], "parent", 0700), 0);
-	paper_file(&p, "parent/cgroup.subtree_control", "");
+	paper_write(&p, "parent/cgroup.subtree_control", "");
 	assert_int_equal(cgroup_v2_enable(h, "parent/one", memory, &got), 0);
 	assert_int_equal(got, memory);
 	paper_says(&p, "cgroup.subtree_control", "+memory");
 	paper_says(&p, "parent/cgroup.subtree_control", "+memory");
 
 	/* all there already: nothing is written */
-	paper_file(&p, "parent/cgroup.subtree_control", "cpu memory pids\n");
+	paper_write(&p, "parent/cgroup.subtree_control", "cpu memory pids\n");
 	assert_int_equal(cgroup_v2_enable(h, "parent/one", memory, &got), 0);
 	paper_says(&p, "parent/cgroup.subtree_control", "cpu memory pids\n");
+}
+
+/* exec was let into a paused container while another process was on its way in. */
+static void a_group_that_is_to_freeze_is_frozen_whoever_does_not_rest_yet(void **state)
+{
+	AUTO(paper_fini) struct paper p = { 0 };
+
+	(void)state;
+	paper_make(&p);
+	p.layout.v2 = 0;
+	paper_write(&p, "cgroup.freeze", "1\n");
+	paper_write(&p, "cgroup.events", "populated 1\nfrozen 0\n");
+	assert_int_equal(cgroup_is_frozen(&p.group), 1);
+	paper_write(&p, "cgroup.freeze", "0\n");
+	assert_int_equal(cgroup_is_frozen(&p.group), 0);
+	paper_write(&p, "cgroup.events", "populated 1\nfrozen 1\n"); /* with one above it */
+	assert_int_equal(cgroup_is_frozen(&p.group), 1);
 }
 
 int main(void)
@@ -188,6 +159,7 @@ int main(void)
 		cmocka_unit_test(swap_limit_without_accounting_is_an_error_only_if_asked),
 		cmocka_unit_test(v2_statistics),
 		cmocka_unit_test(v2_controllers_are_enabled_down_the_chain),
+		cmocka_unit_test(a_group_that_is_to_freeze_is_frozen_whoever_does_not_rest_yet),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,8 @@ static void what_goes_is_lifted(void **state)
 					  .cpu_shares = 7,
 					  .pids = 3,
 					  .io_weight = 9,
-					  .memory_reservation_bytes = 4096 };
+					  .memory_reservation_bytes = 4096,
+					  .ingress_bits = 9000 };
 	const struct spec_limits none = { 0 }, set = { .cpuset = "0" };
 	struct spec_limits c;
 	struct err err = { 0 };
@@ -42,7 +43,7 @@ static void what_goes_is_lifted(void **state)
 	assert_int_equal(limits_change(&from, &none, &c, NULL), 0);
 	assert_true(c.memory_bytes == -1 && c.memory_swap_bytes == -1 && c.cpu_quota_us == -1 &&
 		    c.cpu_shares == 1024 && c.pids == -1 && c.io_weight == 100 &&
-		    c.memory_reservation_bytes == -1);
+		    c.memory_reservation_bytes == -1 && c.ingress_bits == -1 && !c.egress_bits);
 	assert_int_equal(limits_change(&set, &none, &c, &err), -EINVAL);
 }
 

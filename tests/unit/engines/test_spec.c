@@ -156,6 +156,37 @@ static void a_virtual_machine(void **state)
 	spec_fini(&spec);
 }
 
+static void what_a_machine_shares(void **state)
+{
+	static const char text[] =
+		"{" MINIMUM ",\"mounts\":["
+		"{\"type\":\"bind\",\"source\":\"/a\",\"target\":\"/t\"},"
+		"{\"type\":\"volume\",\"source\":\"/d\",\"target\":\"/t\",\"shared\":true},"
+		"{\"type\":\"volume\",\"source\":\"/e\",\"target\":\"/t\"},"
+		"{\"type\":\"tmpfs\",\"target\":\"/t\",\"shared\":true}],"
+		"\"vm\":{\"kernel\":\"/k\",\"disks\":[{\"path\":\"/x\"},{\"path\":\"/e\"}%s";
+	char full[1024];
+	struct spec spec;
+	struct err err = { 0 };
+
+	(void)state;
+	(void)snprintf(full, sizeof(full), text, "]}}");
+	assert_int_equal(load(full, &spec, &err), 0);
+	for (size_t i = 0; i < 4; i++)
+		assert_int_equal(spec_is_share(&spec.mounts[i]), i < 2);
+	assert_int_equal(spec_disk_of(&spec, "/e"), 1);
+	assert_int_equal(spec_disk_of(&spec, "/d"), -1);
+	assert_true(spec_has_shares(&spec));
+	assert_false(spec_root_is_shared(&spec));
+	spec_fini(&spec);
+	assert_int_equal(load("{" MINIMUM ",\"vm\":{\"root_fs\":\"virtiofs\"}}", &spec, &err), 0);
+	assert_true(spec_has_shares(&spec) && spec_root_is_shared(&spec));
+	spec_fini(&spec);
+	assert_int_equal(load("{" MINIMUM "}", &spec, &err), 0);
+	assert_false(spec_has_shares(&spec));
+	spec_fini(&spec);
+}
+
 static void bad_members_are_named(void **state)
 {
 	static const struct {
@@ -209,6 +240,8 @@ static void bad_members_are_named(void **state)
 		{ "\"limits\":{\"io\":[{\"device\":\"/x\",\"read_bps\":-1}]}",
 		  "limits.io[0].read_bps: " },
 		{ "\"limits\":{\"io_weight\":1001}", "limits.io_weight: " },
+		{ "\"limits\":{\"ingress_bits\":7999}", "limits.ingress_bits: " },
+		{ "\"limits\":{\"egress_bits\":1000000000001}", "limits.egress_bits: " },
 		{ "\"root_bytes\":5", "root_bytes: must be at least 16 MiB" },
 		{ "\"stop_signal\":0", "stop_signal: must be between 1" },
 		{ "\"limits\":{\"cpu_shares\":1}", "limits.cpu_shares: " },
@@ -288,6 +321,7 @@ int main(void)
 		cmocka_unit_test(everything),
 		cmocka_unit_test(view_keeps_the_json),
 		cmocka_unit_test(a_virtual_machine),
+		cmocka_unit_test(what_a_machine_shares),
 		cmocka_unit_test(bad_members_are_named),
 		cmocka_unit_test(what_is_missing_is_named),
 		cmocka_unit_test(nul_is_refused),

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -102,6 +103,64 @@ static void what_cannot_run_is_no_init(void **state)
 	assert_int_equal(sysinit_find(s->fd, "nothing", &init, &err), -ENOENT);
 }
 
+static mode_t mode_of(int root, const char *path)
+{
+	struct stat st;
+
+	assert_int_equal(fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW), 0);
+	return st.st_mode & 07777;
+}
+
+static void told(int at, const char *dir, const char *name, mode_t mode, bool link_out)
+{
+	AUTO(fd_close_p) int root = fd_mkdir_in(at, link_out ? "linked" : name, 0755);
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", dir + 1, name);
+	program(root, dir, name, 0000);
+	program(root, "/etc/runit", "other", 0644);
+	if (link_out) {
+		assert_int_equal(unlinkat(root, path, 0), 0);
+		assert_int_equal(symlinkat("/etc/runit/other", root, path), 0);
+	}
+	sysinit_tell(SYSINIT_SYSTEMD, root, geteuid());
+	sysinit_tell(SYSINIT_RUNIT, root, geteuid() + 1); /* it is not theirs */
+	assert_int_equal(mode_of(root, link_out ? "etc/runit/other" : path), link_out ? 0644 : 0);
+	sysinit_tell(SYSINIT_RUNIT, root, geteuid());
+	assert_int_equal(mode_of(root, link_out ? "etc/runit/other" : path), mode);
+	assert_int_equal(mode_of(root, "etc/runit/other"), link_out ? mode : 0644);
+}
+
+/* runit(8): SIGCONT means a shutdown only beside these modes. */
+static void runit_is_told_by_files_too(void **state)
+{
+	const struct scratch *s = *state;
+
+	told(s->fd, "/etc/runit", "stopit", 0100, false);
+	told(s->fd, "/run", "runit.stopit", 0100, false);
+	told(s->fd, "/run", "runit.stopit", 0100, true); /* Void has links */
+	told(s->fd, "/run", "runit.reboot", 0000, false);
+}
+
+static void a_fifo_in_its_place_holds_nobody_up(void **state)
+{
+	const struct scratch *s = *state;
+	const int root = s->fd;
+
+	program(root, "/etc/runit", "other", 0644);
+	assert_int_equal(mkfifoat(root, "etc/runit/stopit", 0600), 0);
+	sysinit_tell(SYSINIT_RUNIT, root, geteuid());
+	assert_int_equal(mode_of(root, "etc/runit/stopit"), 0600);
+}
+
+static void logins_are_on_tty1_but_for_systemd(void **state)
+{
+	(void)state;
+	assert_true(sysinit_wants_tty1(SYSINIT_SYSV) && sysinit_wants_tty1(SYSINIT_BUSYBOX) &&
+		    sysinit_wants_tty1(SYSINIT_OPENRC) && sysinit_wants_tty1(SYSINIT_RUNIT));
+	assert_false(sysinit_wants_tty1(SYSINIT_SYSTEMD) || sysinit_wants_tty1(SYSINIT_OTHER));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -109,6 +168,9 @@ int main(void)
 		cmocka_unit_test(versions),
 		SCRATCH_TEST(links_lead_to_the_kind_but_not_out),
 		SCRATCH_TEST(what_cannot_run_is_no_init),
+		SCRATCH_TEST(runit_is_told_by_files_too),
+		SCRATCH_TEST(a_fifo_in_its_place_holds_nobody_up),
+		cmocka_unit_test(logins_are_on_tty1_but_for_systemd),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

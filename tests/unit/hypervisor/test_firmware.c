@@ -34,11 +34,13 @@ static void head(struct memory *m, uint32_t at, const char *signature, uint32_t 
 	sum(m->bytes + at, len, 9);
 }
 
-/* RSDP at 0xf0040; XSDT, RSDT, MADT, FADT, MCFG, DMAR from 0x1000 on. */
+/* RSDP at 0xf0040; XSDT, RSDT, MADT, FADT, MCFG, DMAR, HPET, DSDT from 0x1000 on. */
 static int memory_setup(void **state)
 {
 	struct memory *m = calloc(1, sizeof(*m));
-	static const uint32_t tables[] = { 0x2000, 0x3000, 0x4000, 0x5000 };
+	static const uint32_t tables[] = { 0x2000, 0x3000, 0x4000, 0x5000, 0x6000 };
+	static const uint8_t s5[] = { 0x08, '_',  'S',	'5', '_',  0x08, '\\', '_', 'S', '5',
+				      '_',  0x12, 0x06, 4,   0x0a, 5,	 0x01, 0,   0 };
 
 	m->bytes = calloc(1, BYTES);
 	m->view = (struct boot_view){ (uintptr_t)m->bytes, 0x400, BYTES };
@@ -52,17 +54,24 @@ static int memory_setup(void **state)
 	head(m, 0x2000, "APIC", 96);
 	le32_store(m->bytes + 0x3000 + 64, 0x604);
 	le32_store(m->bytes + 0x3000 + 76, 0x608);
+	le32_store(m->bytes + 0x3000 + 40, 0x7000);
+	le32_store(m->bytes + 0x3000 + 48, 0xb2);
+	m->bytes[0x3000 + 52] = 0xa0;
 	head(m, 0x3000, "FACP", 116);
 	le64_store(m->bytes + 0x4000 + 44, UINT64_C(0xb0000000));
 	m->bytes[0x4000 + 55] = 0xff;
 	head(m, 0x4000, "MCFG", 60);
 	head(m, 0x5000, "DMAR", 48);
-	for (unsigned i = 0; i < 4; i++) {
+	le64_store(m->bytes + 0x6000 + 44, UINT64_C(0xfed00000));
+	head(m, 0x6000, "HPET", 56);
+	memcpy(m->bytes + 0x7000 + 40, s5, sizeof(s5));
+	head(m, 0x7000, "DSDT", 40 + sizeof(s5));
+	for (unsigned i = 0; i < 5; i++) {
 		le64_store(m->bytes + 0x1000 + 36 + i * 8, tables[i]);
 		le32_store(m->bytes + 0x1800 + 36 + i * 4, tables[i]);
 	}
-	head(m, 0x1000, "XSDT", 36 + 32);
-	head(m, 0x1800, "RSDT", 36 + 16);
+	head(m, 0x1000, "XSDT", 36 + 40);
+	head(m, 0x1800, "RSDT", 36 + 20);
 	uint8_t *rsdp = m->bytes + 0xf0040;
 	memcpy(rsdp, "RSD PTR ", 8);
 	rsdp[15] = 2;
@@ -100,6 +109,14 @@ static void assert_all(struct memory *m)
 	assert_int_equal(f->ecam, 0xb0000000);
 	assert_int_equal(f->ecam_last, 0xff);
 	assert_true(f->has_iommu && f->has_pic);
+	assert_ptr_equal(f->dmar, m->bytes + 0x5000);
+	assert_int_equal(f->dmar_len, 48);
+	assert_int_equal(f->hpet, 0xfed00000);
+	assert_int_equal(f->smi_command, 0xb2);
+	assert_int_equal(f->acpi_enable, 0xa0);
+	assert_true(f->has_s5);
+	assert_int_equal(f->s5_a, 5);
+	assert_int_equal(f->s5_b, 1);
 }
 
 static void the_tables_are_found_by_search_by_pointer_and_by_copy(void **state)
@@ -154,6 +171,41 @@ static void entries_of_no_length_and_tables_past_the_end_stop_it(void **state)
 	assert_int_equal(m->firmware.ecam, 0xb0000000);
 }
 
+/* @package: what is behind the name, at the very end of the table */
+static bool has_s5(struct memory *m, const char *package, uint32_t len)
+{
+	uint8_t *dsdt = m->bytes + 0x7000;
+
+	memset(dsdt, 0, 256);
+	memcpy(dsdt + 44, "\x08_S5_", 5);
+	memcpy(dsdt + 49, package, len);
+	memset(dsdt + 49 + len, 0x0a, 16); /* not of the table */
+	head(m, 0x7000, "DSDT", 49 + len);
+	assert_true(firmware_find(&m->view, &m->info, &m->firmware));
+	return m->firmware.has_s5;
+}
+
+static void how_it_is_switched_off_is_two_numbers_or_nothing(void **state)
+{
+	struct memory *m = *state;
+
+	assert_true(has_s5(m, "\x12\x07\x02\x0a\x07\x0a\x06", 7));
+	assert_int_equal(m->firmware.s5_a, 7);
+	assert_int_equal(m->firmware.s5_b, 6);
+	assert_true(has_s5(m, "\x12\x40\x01\x02\x0b\x03\x00\x0c\x04\x00\x00\x00", 12));
+	assert_int_equal(m->firmware.s5_a, 3);
+	assert_int_equal(m->firmware.s5_b, 4);
+	assert_false(has_s5(m, "\x12\x07\x02\x0a\x07\x0a", 6));	    /* cut */
+	assert_false(has_s5(m, "\x12\x07\x02\x0a\x08\x0a\x06", 7)); /* more than SLP_TYP holds */
+	assert_false(has_s5(m, "\x12\x04\x01\x0a\x05", 5));	    /* one */
+	assert_false(has_s5(m, "\x12\xc0\x02\x0a\x05\x0a", 6));	    /* its length is past the end */
+	assert_false(has_s5(m, "\x12", 1));
+	assert_false(has_s5(m, "", 0));
+	m->bytes[0x7000 + 20] ^= 1; /* a wrong sum */
+	assert_true(firmware_find(&m->view, &m->info, &m->firmware));
+	assert_false(m->firmware.has_s5);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, memory_setup, memory_teardown)
 
 int main(void)
@@ -163,6 +215,7 @@ int main(void)
 		T(the_old_root_table_serves_where_the_new_one_is_broken),
 		T(a_table_with_a_wrong_sum_is_as_if_it_were_not_there),
 		T(entries_of_no_length_and_tables_past_the_end_stop_it),
+		T(how_it_is_switched_off_is_two_numbers_or_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,6 +20,7 @@ struct fake {
 	bool started[HOST_DISK_SLOTS];
 	unsigned n_started, n_flushes;
 	int fail_start, fail_io;
+	bool is_silent; /* nothing is ever over */
 };
 
 struct request {
@@ -40,11 +41,11 @@ void page_free(void *block, unsigned order)
 	free(block);
 }
 
+static uint64_t now_ns;
+
 uint64_t clock_ns(void)
 {
-	static uint64_t now; /* each look is a ms later */
-
-	return now += 1000000;
+	return now_ns += 1000000; /* each look is a ms later */
 }
 
 static int fake_start(struct host_disk *base, unsigned slot, enum disk_op op, uint64_t offset,
@@ -74,11 +75,11 @@ static void fake_poll(struct host_disk *base)
 	struct fake *f = container_of(base, struct fake, disk);
 
 	for (unsigned i = HOST_DISK_SLOTS; i-- > 0;) { /* not in their order */
-		if (!f->started[i])
+		if (!f->started[i] || f->is_silent)
 			continue;
 		f->started[i] = false;
 		host_disk_finished(base, i, f->fail_io);
-		if (base->slots[i].is_over)
+		if (base->slots[i].req && base->slots[i].is_over)
 			host_disk_finished(base, i, -EPERM); /* it is over already */
 		break;
 	}
@@ -96,8 +97,11 @@ static int fake_setup(void **state)
 	f->disk.driver = &fake_driver;
 	f->disk.sector_bytes = 512;
 	f->disk.disk.size_bytes = DISK_BYTES;
+	memcpy(f->disk.disk.id, "S/N \033[2J\x9b 7~", 13);
 	assert_int_equal(host_disk_init(&f->disk, "fake", 3), 0);
 	assert_string_equal(f->disk.name, "fake3");
+	assert_string_equal(f->disk.disk.id,
+			    "S/N ?[2J? 7~"); /* no escape sequence reaches a terminal */
 	*state = f;
 	return 0;
 }
@@ -252,6 +256,157 @@ static void a_partition_is_a_disk_of_its_own_and_ends_where_it_ends(void **state
 	assert_memory_equal(data, f->bytes + 8192, 1024);
 }
 
+/* Two guests wrote to one partition: one had it by its name, the other its whole disk. */
+static void a_partition_and_its_disk_have_bytes_in_common(void **state)
+{
+	struct fake *f = *state;
+	struct host_disk other = f->disk;
+	struct host_part one = { .start_bytes = 0 }, again = one, next = one, theirs = one;
+
+	host_part_init(&one, &f->disk, 1, 8192, 4096);
+	host_part_init(&again, &f->disk, 1, 8192, 4096);
+	host_part_init(&next, &f->disk, 2, 12288, 4096);
+	host_part_init(&theirs, &other, 1, 8192, 4096);
+	assert_true(host_disk_overlap(&one.disk, &again.disk));
+	assert_true(host_disk_overlap(&one.disk, &f->disk.disk));
+	assert_true(host_disk_overlap(&f->disk.disk, &next.disk));
+	assert_true(host_disk_overlap(&f->disk.disk, &f->disk.disk));
+	assert_false(host_disk_overlap(&one.disk, &next.disk));
+	assert_false(host_disk_overlap(&next.disk, &one.disk));
+	assert_false(host_disk_overlap(&one.disk, &theirs.disk));
+	assert_false(host_disk_overlap(&other.disk, &f->disk.disk));
+}
+
+/* A disk that took longer to begin than the start waits for its partition table wrote into a frame that was gone, when it did answer. */
+static void an_answer_that_comes_when_nobody_waits_any_more_touches_nothing(void **state)
+{
+	struct fake *f = *state;
+	static uint8_t data[512];
+
+	f->is_silent = true;
+	assert_int_equal(host_disk_sync(&f->disk.disk, DISK_READ, 0, data, sizeof(data)),
+			 -ETIMEDOUT);
+	f->is_silent = false;
+	memset(data, 0xee, sizeof(data));
+	host_disk_poll(&f->disk);
+	for (size_t i = 0; i < sizeof(data); i++)
+		assert_int_equal(data[i], 0xee);
+	assert_int_equal(host_disk_sync(&f->disk.disk, DISK_READ, 0, data, sizeof(data)), 0);
+	assert_memory_equal(data, f->bytes, sizeof(data));
+}
+
+/* One that waits for a slot is taken out of the row, and the others stay in it. */
+static void one_that_waits_is_forgotten_and_those_behind_it_are_not(void **state)
+{
+	struct fake *f = *state;
+	static uint8_t data[HOST_DISK_SLOTS + 2][512], lost[512];
+	struct request r[HOST_DISK_SLOTS + 2];
+
+	f->is_silent = true;
+	for (unsigned i = 0; i <= HOST_DISK_SLOTS; i++)
+		submit(&f->disk.disk, &r[i], DISK_READ, i * 512, data[i], 512, NULL, 0);
+	assert_int_equal(host_disk_sync(&f->disk.disk, DISK_READ, 0, lost, sizeof(lost)),
+			 -ETIMEDOUT);
+	submit(&f->disk.disk, &r[HOST_DISK_SLOTS + 1], DISK_READ, 0, data[HOST_DISK_SLOTS + 1], 512,
+	       NULL, 0);
+	f->is_silent = false;
+	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
+		finish(f, &r[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
+		assert_int_equal(r[i].result, 0);
+}
+
+/* The guest whose request it was could not be taken apart, and nobody else's could either. */
+static void a_disk_that_never_answers_fails_what_waits_for_it(void **state)
+{
+	struct fake *f = *state;
+	static uint8_t data[REQUESTS][512];
+	struct request r[REQUESTS];
+
+	f->is_silent = true;
+	for (unsigned i = 0; i < REQUESTS; i++)
+		submit(&f->disk.disk, &r[i], DISK_READ, 0, data[i], 512, NULL, 0);
+	host_disk_poll(&f->disk);
+	assert_int_equal(r[0].n_done, 0);
+	now_ns += HOST_DISK_ANSWER_NS;
+	host_disk_poll(&f->disk);
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		assert_int_equal(r[i].n_done, 1);
+		assert_int_equal(r[i].result, i < HOST_DISK_SLOTS ? -ETIMEDOUT : -EIO);
+	}
+	assert_int_equal(f->n_started, HOST_DISK_SLOTS); /* the device has these buffers */
+	submit(&f->disk.disk, &r[0], DISK_READ, 0, data[0], 512, NULL, 0);
+	assert_int_equal(r[0].result, -EIO);
+	f->is_silent = false; /* and then it does */
+	host_disk_poll(&f->disk);
+	submit(&f->disk.disk, &r[0], DISK_READ, 0, data[0], 512, NULL, 0);
+	finish(f, &r[0]);
+	assert_int_equal(r[0].result, 0);
+	assert_memory_equal(data[0], f->bytes, 512);
+}
+
+/* A guest with long requests had all slots for as long as those took. */
+static void a_short_request_waits_for_pieces_and_not_for_long_requests(void **state)
+{
+	struct fake *f = *state;
+	static uint8_t data[HOST_DISK_SLOTS][DISK_BYTES], mine[512];
+	struct request r[HOST_DISK_SLOTS], shorty;
+
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++)
+		submit(&f->disk.disk, &r[i], DISK_READ, 0, data[i], DISK_BYTES, NULL, 0);
+	submit(&f->disk.disk, &shorty, DISK_READ, 1024, mine, 512, NULL, 0);
+	for (unsigned i = 0; i < 2 * HOST_DISK_SLOTS && !shorty.n_done; i++)
+		host_disk_poll(&f->disk);
+	assert_int_equal(shorty.n_done, 1);
+	assert_int_equal(shorty.result, 0);
+	assert_memory_equal(mine, f->bytes + 1024, 512);
+	for (unsigned i = 0; i < 4096; i++)
+		host_disk_poll(&f->disk);
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
+		assert_int_equal(r[i].n_done, 1);
+		assert_memory_equal(data[i], f->bytes, DISK_BYTES);
+	}
+}
+
+/* Pieces of memory of odd lengths, some empty: a request that gives its slot away goes on where it was. */
+static void who_gives_its_slot_away_goes_on_in_the_middle_of_its_memory(void **state)
+{
+	struct fake *f = *state;
+	static uint8_t a[100001], b[300000], other[HOST_DISK_SLOTS][4 * HOST_DISK_BUFFER_BYTES];
+	struct request odd, r[HOST_DISK_SLOTS];
+	uint64_t len_b = 399872 - sizeof(a);
+
+	submit(&f->disk.disk, &odd, DISK_READ, 1024, a, sizeof(a), b, len_b);
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++)
+		submit(&f->disk.disk, &r[i], DISK_READ, 0, other[i], sizeof(other[i]), NULL, 0);
+	for (unsigned i = 0; i < 4096; i++)
+		host_disk_poll(&f->disk);
+	assert_int_equal(odd.n_done, 1);
+	assert_int_equal(odd.result, 0);
+	assert_memory_equal(a, f->bytes + 1024, sizeof(a));
+	assert_memory_equal(b, f->bytes + 1024 + sizeof(a), len_b);
+}
+
+/* Gigabytes were read for a guest that was gone, while whoever took it apart waited. */
+static void what_nobody_wants_any_more_ends_with_its_piece(void **state)
+{
+	struct fake *f = *state;
+	static uint8_t data[REQUESTS][DISK_BYTES];
+	struct request r[REQUESTS];
+
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		submit(&f->disk.disk, &r[i], DISK_READ, 0, data[i], DISK_BYTES, NULL, 0);
+		r[i].req.is_unwanted = true;
+	}
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++)
+		host_disk_poll(&f->disk);
+	assert_int_equal(f->n_started, HOST_DISK_SLOTS);
+	for (unsigned i = 0; i < REQUESTS; i++) {
+		assert_int_equal(r[i].n_done, 1);
+		assert_int_equal(r[i].result, -ECANCELED);
+	}
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, fake_setup, fake_teardown)
 
 int main(void)
@@ -262,6 +417,13 @@ int main(void)
 		T(errors_reach_who_asked_and_free_the_slot),
 		T(what_is_outside_or_not_whole_sectors_is_refused),
 		T(a_partition_is_a_disk_of_its_own_and_ends_where_it_ends),
+		T(a_partition_and_its_disk_have_bytes_in_common),
+		T(an_answer_that_comes_when_nobody_waits_any_more_touches_nothing),
+		T(one_that_waits_is_forgotten_and_those_behind_it_are_not),
+		T(a_disk_that_never_answers_fails_what_waits_for_it),
+		T(a_short_request_waits_for_pieces_and_not_for_long_requests),
+		T(who_gives_its_slot_away_goes_on_in_the_middle_of_its_memory),
+		T(what_nobody_wants_any_more_ends_with_its_piece),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -103,6 +103,12 @@ static void the_end_of_memory_is_not_that_of_devices(void **state)
 	boot_info_add_range(&info, 64 * MIB, MIB, BOOT_ACPI);
 	boot_info_add_range(&info, UINT64_C(0xfd00000000), UINT64_C(0x300000000), BOOT_RESERVED);
 	assert_int_equal(boot_ram_end(&info), 65 * MIB);
+	assert_int_equal(boot_ram_bytes(&info), 63 * MIB);
+	assert_int_equal(boot_file_bytes(&info), 0);
+	info.files[0].len = 4097;
+	info.files[1].len = 4096;
+	info.n_files = 2;
+	assert_int_equal(boot_file_bytes(&info), 3 * 4096);
 }
 
 static void processors_start_in_a_page_that_nobody_uses(void **state)

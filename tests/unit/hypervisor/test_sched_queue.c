@@ -191,6 +191,32 @@ static void one_that_sleeps_a_lot_is_served_at_once_and_gains_nothing(void **sta
 	assert_true(late->entity.ran_ns - before < 26 * S / 10); /* half of the 5 s since it woke */
 }
 
+static void an_urgent_one_goes_first_within_its_share(void **state)
+{
+	struct sim *s = sim_new(1);
+
+	(void)state;
+	for (unsigned i = 1; i < GUESTS; i++)
+		sim_add(s, 1000, FOREVER, 0);
+	struct sim_guest *urgent = sim_add(s, 0, MS, 20 * MS);
+	urgent->entity.urgent_percent = 25;
+	sim_run(s, S); /* it was not from the first on */
+	urgent->longest_wait_ns = 0;
+	sim_run(s, 10 * S);
+	assert_int_equal(urgent->longest_wait_ns, 0);
+
+	/* One that never sleeps has its share of each period first, and then that of its weight. */
+	struct sim *t = sim_new(1);
+	for (unsigned i = 0; i < 4; i++)
+		sim_add(t, 256, FOREVER, 0);
+	struct sim_guest *greedy = sim_add(t, 256, FOREVER, 0);
+	greedy->entity.urgent_percent = 25;
+	sim_run(t, 60 * S);
+	assert_in_range(share(greedy, 60 * S), 150, 320);
+	for (unsigned i = 0; i < 4; i++)
+		assert_in_range(share(&t->guests[i], 60 * S), 160, 215);
+}
+
 static void the_lightest_of_many_never_starves(void **state)
 {
 	struct sim *s = sim_new(1);
@@ -342,6 +368,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(shares_follow_the_weights),
+		cmocka_unit_test(an_urgent_one_goes_first_within_its_share),
 		cmocka_unit_test(one_that_sleeps_a_lot_is_served_at_once_and_gains_nothing),
 		cmocka_unit_test(the_lightest_of_many_never_starves),
 		cmocka_unit_test(a_cap_holds_even_with_nobody_else),

@@ -54,6 +54,33 @@ static void room_for_unpacking_is_kept_but_not_touched(void **state)
 	boot_scene_refuse(scene, ENOMEM, "outside the guest's memory");
 }
 
+static void piece_needed(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
+{
+	uint64_t *pieces = mem->need_owner;
+
+	for (uint64_t at = gpa >> MEM_PIECE_SHIFT; at <= (gpa + len - 1) >> MEM_PIECE_SHIFT; at++)
+		*pieces |= UINT64_C(1) << at;
+}
+
+/* 20 MiB of room for unpacking were filled with zeroes before the first instruction. */
+static void only_what_is_written_is_needed(void **state)
+{
+	struct boot_scene *scene = *state;
+	uint64_t there = 0, needed = 0;
+	uint8_t initrd = 9;
+
+	boot_scene_bzimage(scene);
+	scene->source.initrd = &initrd;
+	scene->source.initrd_len = 1;
+	boot_put32(scene->kernel + 0x22c, UINT32_MAX);
+	boot_put32(scene->kernel + 0x260, 20 << 20);
+	scene->mem.there = &there;
+	scene->mem.need = piece_needed;
+	scene->mem.need_owner = &needed;
+	boot_scene_load(scene);
+	assert_int_equal(needed, 1 | UINT64_C(1) << ((scene->ram_bytes - 1) >> MEM_PIECE_SHIFT));
+}
+
 static void initrd_end_may_be_the_last_byte_below_4_gib(void **state)
 {
 	struct boot_scene *scene = *state;
@@ -166,6 +193,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		BOOT_TEST(bzimage_starts_in_long_mode_with_a_zero_page),
 		BOOT_TEST(room_for_unpacking_is_kept_but_not_touched),
+		BOOT_TEST(only_what_is_written_is_needed),
 		BOOT_TEST(initrd_end_may_be_the_last_byte_below_4_gib),
 		BOOT_TEST(broken_bzimages_say_what_is_broken),
 		BOOT_TEST(a_header_of_the_future_stays_in_its_place),

@@ -40,6 +40,33 @@ static void a_bus_is_full_at_64(void **state)
 	assert_int_equal(lapic_init(&lapics[LAPIC_MAX], &s.bus, &s.clock.clock, 40), -ENOSPC);
 }
 
+/* Task and Processor Priorities: below which CR8 an engine is to look again. */
+static void what_only_the_task_priority_holds_back(void **state)
+{
+	struct apics s;
+	struct lapic *a = &s.lapic[0];
+
+	(void)state;
+	apics_init(&s);
+	assert_int_equal(lapic_held(a), 0);
+	lapic_cr8_set(a, 9);
+	assert_int_equal(lapic_held(a), 0); /* nothing waits */
+	assert_true(lapic_post(a, 0x41, false));
+	assert_int_equal(lapic_held(a), 4);
+	assert_true(lapic_post(a, 0x93, false)); /* its own class waits, too */
+	assert_int_equal(lapic_held(a), 9);
+	lapic_cr8_set(a, 8);
+	assert_int_equal(lapic_held(a), 0); /* that one is let through */
+	assert_true(lapic_accept(a, 0x93));
+	assert_int_equal(lapic_held(a),
+			 0); /* what is in service holds the other one back as well */
+	put(a, EOI, 0);
+	assert_int_equal(lapic_held(a), 4);
+	lapic_cr8_set(a, 0);
+	assert_int_equal(lapic_held(a), 0);
+	assert_int_equal(lapic_highest(a), 0x41);
+}
+
 /* Interrupt, Task, and Processor Priority. */
 static void higher_class_interrupts_lower_and_not_its_own(void **state)
 {
@@ -203,6 +230,25 @@ static void start_up_of_an_application_processor(void **state)
 	assert_false(lapic_has_work(a));
 	assert_int_equal(lapic_event_take(a, &vector), LAPIC_EVENT_NONE);
 	assert_false(lapic_waits(a));
+}
+
+static void a_vcpu_that_starts_again_keeps_its_apic_base(void **state)
+{
+	struct apics s;
+	struct x86_state vcpu;
+
+	(void)state;
+	apics_init(&s);
+	s.lapic[1].base = UINT64_C(0xfec10000) | LAPIC_BASE_EN;
+	lapic_restart(&s.lapic[1], LAPIC_EVENT_INIT, 0, &vcpu);
+	assert_true(vcpu.wait_sipi);
+	assert_int_equal(vcpu.apic_base, lapic_base(&s.lapic[1]));
+	lapic_restart(&s.lapic[1], LAPIC_EVENT_SIPI, 9, &vcpu);
+	assert_false(vcpu.wait_sipi);
+	assert_int_equal(vcpu.segs[X86_CS].base, 0x9000);
+	assert_int_equal(vcpu.apic_base, lapic_base(&s.lapic[1]));
+	lapic_restart(&s.lapic[0], LAPIC_EVENT_INIT, 0, &vcpu);
+	assert_false(vcpu.wait_sipi); /* the first one waits for nobody */
 }
 
 static void init_and_sipi_before_the_target_looks(void **state)
@@ -460,6 +506,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(power_up_state),
 		cmocka_unit_test(a_bus_is_full_at_64),
+		cmocka_unit_test(what_only_the_task_priority_holds_back),
 		cmocka_unit_test(higher_class_interrupts_lower_and_not_its_own),
 		cmocka_unit_test(task_priority_holds_back_and_is_cr8),
 		cmocka_unit_test(a_pending_vector_wakes_once),
@@ -467,6 +514,7 @@ int main(void)
 		cmocka_unit_test(software_disable_refuses_vectors_and_masks_sources),
 		cmocka_unit_test(the_second_of_two_nmis_at_once_was_lost),
 		cmocka_unit_test(start_up_of_an_application_processor),
+		cmocka_unit_test(a_vcpu_that_starts_again_keeps_its_apic_base),
 		cmocka_unit_test(init_and_sipi_before_the_target_looks),
 		cmocka_unit_test(nmi_waits_for_the_start),
 		cmocka_unit_test(lint0_passes_the_pic_on),

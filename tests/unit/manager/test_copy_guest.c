@@ -35,7 +35,7 @@ static int fake_get(const struct spec *spec, const char *run_dir, const char *pa
 		    const char *as, int out_fd, struct err *err)
 {
 	AUTO(fd_close_p) int root = open(run_dir, O_PATH | O_CLOEXEC);
-	const struct copy_root from = { root, -EBADF };
+	const struct copy_root from = { .dir = root, .users = -EBADF };
 	char command[1024];
 
 	if (!spec->name)
@@ -49,7 +49,7 @@ static int fake_put(const struct spec *spec, const char *run_dir, const char *pa
 		    struct err *err)
 {
 	AUTO(fd_close_p) int root = open(run_dir, O_PATH | O_CLOEXEC);
-	const struct copy_root to = { root, -EBADF };
+	const struct copy_root to = { .dir = root, .users = -EBADF };
 
 	(void)spec;
 	return copy_tar_in(&to, path, in_fd, err);
@@ -79,7 +79,8 @@ static void scene_init(struct scene *scene, const struct scratch *s)
 		       "echo mine >host/precious",
 		       s->path);
 	assert_int_equal(system(command), 0);
-	scene->root = (struct copy_root){ open(scene->host, O_PATH | O_CLOEXEC), -EBADF };
+	scene->root =
+		(struct copy_root){ .dir = open(scene->host, O_PATH | O_CLOEXEC), .users = -EBADF };
 	scene->g = (struct copy_guest){ &fake_files, &scene->spec, scene->guest };
 	memcpy(scene->target.dir, "/in", 4);
 }

@@ -43,6 +43,8 @@ static void nothing_is_executed(void **state)
 		{ "1A=x", "line 1: not an assignment" },
 		{ ". /etc/vz/vz.conf", "line 1: not an assignment" },
 		{ "A=\x1b[31m", "line 1: a control character" },
+		{ "A=\\\x1b[31m", "line 1: a control character" },
+		{ "\nA=\"\\\x7f\"", "line 2: a control character" },
 		{ "A=\xff", "line 1: the value is not UTF-8" },
 	};
 
@@ -170,6 +172,137 @@ static void what_does_not_is_listed_with_its_reason(void **state)
 	assert_null(json_object_get(c, "network"));
 }
 
+static const char *note_of(const char *text, const struct openvz_host *host, const char *name,
+			   bool *ret_taken, json_t **ret_config)
+{
+	static char note[512];
+	AUTO(json_decref_p) json_t *conf = NULL;
+	AUTO(json_decref_p) json_t *report = NULL;
+	json_t *one;
+	struct err err = { 0 };
+	size_t i;
+
+	assert_int_equal(openvz_parse(text, strlen(text), &conf, &err), 0);
+	assert_int_equal(openvz_config(conf, host, ret_config, &report, &err), 0);
+	note[0] = '\0';
+	json_array_foreach(report, i, one)
+	{
+		if (strcmp(json_str(one, "name", ""), name) != 0)
+			continue;
+		(void)snprintf(note, sizeof(note), "%s", json_str(one, "note", ""));
+		*ret_taken = json_bool(one, "taken", false);
+	}
+	return note;
+}
+
+/* What each parameter becomes on a host that has everything; its name is the text's first. */
+static void each_says_what_it_became(void **state)
+{
+	static const struct openvz_host host = { .cpus = 4, .network = "lan", .disk = "/dev/x" };
+	static const struct openvz_host bare = { .cpus = 1 };
+	static const struct {
+		const struct openvz_host *host;
+		const char *text;
+		bool taken;
+		const char *says, *config; /* a member, or NULL */
+	} cases[] = {
+		{ &host, "RATE=eth0:1:2048\nRATEBOUND=yes", true, "--egress-rate 2048k",
+		  "\"egress_bits\":2048000" },
+		{ &host, "RATE='eth0:1:64 eth0:2:9'\nRATEBOUND=yes", true, "the first", "64000" },
+		{ &host, "RATE=eth0:1:2048\nRATEBOUND=no", false, "promised", NULL },
+		{ &host, "RATE=eth0:1:2048", false, "promised", NULL },
+		{ &bare, "RATE=eth0:1:2048\nRATEBOUND=yes", false, "--network", NULL },
+		{ &host, "RATE=x\nRATEBOUND=yes", false, "not DEVICE", NULL },
+		{ &host, "RATE=a:1:-5\nRATEBOUND=yes", false, "not DEVICE", NULL },
+		{ &host, "RATE=a:1:99999999999999999999\nRATEBOUND=yes", false, "not DEVICE",
+		  NULL },
+		{ &host, "RATEBOUND=yes", false, "RATE", NULL },
+		/* These once left what an integer holds. */
+		{ &host, "CPUS=nan", false, "not a number of CPUs", NULL },
+		{ &host, "CPULIMIT=nan", false, "not a percentage", NULL },
+		{ &host, "CPUUNITS=8000000T", true, "262144", "\"cpu_shares\":262144" },
+		{ &host, "SWAPPAGES=8000000T\nPHYSPAGES=8000000T", true, "--memory-swap -1",
+		  "\"memory_swap_bytes\":-1" },
+		{ &host, "RATEBOUND=no", true, "no bound", NULL },
+		{ &host, "IOLIMIT=10485760", true, "/dev/x:10485760, each",
+		  "\"io\":[{\"device\":\"/dev/x\",\"read_bps\":10485760,\"write_bps\":10485760}]" },
+		{ &host, "IOLIMIT=10M\nIOPSLIMIT=500", true, "10485760", "\"read_iops\":500," },
+		{ &host, "IOLIMIT=0", true, "unlimited", NULL },
+		{ &host, "IOLIMIT=10", false, "10M", NULL },
+		{ &bare, "IOLIMIT=10M", false, "--device-read-bps", NULL },
+		{ &bare, "IOPSLIMIT=9", false, "--device-read-iops", NULL },
+		{ &host, "NETIF='ifname=eth0,mac=00:18:51:00:00:01,bridge=br0'", true, "eth0 on",
+		  NULL },
+		{ &host, "NETIF='ifname=eth0;ifname=eth1'", false, "2 interfaces", NULL },
+		{ &bare, "NETIF=ifname=eth0", false, "--network", NULL },
+		{ &host, "FEATURES='bridge:on nfsd:off'", true, "network", NULL },
+		{ &host, "FEATURES='sit:on nfs:on'", true, "; not nfs:on", NULL },
+		{ &host, "FEATURES='nfs:on x'", false, "; not nfs:on, x", NULL },
+		{ &host, "BINDMOUNT='/tmp:/mnt/t,ro /nowhere/at/all:/x /tmp:/a/../b /tmp'", true,
+		  "; not /nowhere/at/all:/x, /tmp:/a/../b, /tmp", "\"target\":\"/mnt/t\"" },
+		{ &host, "BINDMOUNT=/tmp", false, "no SOURCE:TARGET", NULL },
+		{ &host, "BINDMOUNT='/etc/passwd:/x'", false, "no SOURCE:TARGET", NULL },
+		{ &host, "DEVNODES='null:rw nosuch:rw'", true, "; not nosuch:rw",
+		  "\"devices\":[{\"source\":\"/dev/null\"}]" },
+		{ &host, "DEVICES='c:1:3:rw b:8:all:r c:1:99999:r'", true,
+		  "; not b:8:all:r, c:1:99999:r", "\"/dev/null\"" },
+		{ &host, "DEVICES=x", false, "; not x", NULL },
+		{ &host, "CAPABILITY='net_admin:on SYS_TIME:off VE_ADMIN:on CHOWN:maybe'", true,
+		  "; not VE_ADMIN:on, CHOWN:maybe",
+		  "\"cap_add\":[\"NET_ADMIN\"],\"cap_drop\":[\"SYS_TIME\"]" },
+		{ &host, "CAPABILITY=VE_ADMIN:on", false, "; not VE_ADMIN:on", NULL },
+		{ &host, "ONBOOT=yes\nDISABLED=yes", true, "DISABLED", NULL },
+		{ &host, "DISABLED=yes\nONBOOT=yes", false, "not started", NULL },
+		{ &host, "DISABLED=no", true, "may", NULL },
+		{ &host, "STOP_TIMEOUT=30", true, "--stop-timeout 30",
+		  "\"stop_timeout_ms\":30000" },
+		{ &host, "STOP_TIMEOUT=86401", false, "up to a day", NULL },
+		{ &host, "DISKSPACE=9:1048576\nDISK_QUOTA=no", true, "no limit", NULL },
+		{ &host, "DISKINODES=1:2", false, "ext4", NULL },
+		{ &host, "NETDEV=eth7", false, "the host's", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		AUTO(json_decref_p) json_t *config = NULL;
+		char name[32];
+		bool is = false;
+		(void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(cases[i].text, "="),
+			       cases[i].text);
+		const char *note = note_of(cases[i].text, cases[i].host, name, &is, &config);
+		char *text = json_dumps(config, JSON_COMPACT | JSON_SORT_KEYS);
+		if (is != cases[i].taken || !strstr(note, cases[i].says))
+			fail_msg("%s: %d, '%s'", cases[i].text, is, note);
+		if (cases[i].config && !strstr(text, cases[i].config))
+			fail_msg("%s: %s", cases[i].text, text);
+		assert_true(!strstr(text, "restart") && !strstr(text, "/nowhere"));
+		free(text);
+	}
+}
+
+static void what_a_script_binds_is_read(void **state)
+{
+	static const char text[] =
+		"#!/bin/bash\n. /etc/vz/vz.conf\n"
+		"mount -n --bind /home/data ${VE_ROOT}/srv/data\n"
+		"  /bin/mount -o bind,ro \"/a b\" $VE_ROOT/x\n"
+		"/bin/mount -o bind,ro '/srv' \"$VE_ROOT/x\" || exit 1\n"
+		"mount --bind /srv /vz/root/101/deep/er\n"
+		"mount --bind $SRC $VE_ROOT/x\n"
+		"mount --bind /srv $VE_ROOT/`id`\n"
+		"mount -t tmpfs none $VE_ROOT/x\n"
+		"umount --bind /srv $VE_ROOT/x\n"
+		"mount --bind\nmount --bind /srv\nmount --bind /srv /other/place\nmount --bind /srv /vz/root/7";
+	AUTO(json_decref_p) json_t *list = NULL;
+	static const char *const want[] = { "/home/data:/srv/data", "/srv:/x", "/srv:/deep/er" };
+
+	(void)state;
+	assert_int_equal(openvz_binds(text, strlen(text), &list, NULL), 0);
+	assert_int_equal(json_array_size(list), ARRAY_SIZE(want));
+	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
+		assert_string_equal(json_string_value(json_array_get(list, i)), want[i]);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -179,6 +312,8 @@ int main(void)
 		cmocka_unit_test(limits),
 		cmocka_unit_test(what_corresponds_is_taken_over),
 		cmocka_unit_test(what_does_not_is_listed_with_its_reason),
+		cmocka_unit_test(each_says_what_it_became),
+		cmocka_unit_test(what_a_script_binds_is_read),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

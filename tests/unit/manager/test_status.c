@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/wait.h>
@@ -53,6 +54,37 @@ static void an_older_monitor_says_nothing_of_health(void **state)
 	assert_int_equal(status_parse(text, sizeof(text) - 1, &out), 0);
 	assert_int_equal(out.health, HEALTH_NONE);
 	assert_string_equal(out.error, "why");
+}
+
+/* Anything else that has, or will have, the number is none to enter. */
+static void only_a_child_that_its_monitor_calls_running_is_the_first_process(void **state)
+{
+	struct scratch *s = *state;
+	struct status status = { .state = STATUS_RUNNING, .monitor = getpid() };
+	int held = -EBADF;
+
+	status.pid = fork();
+	if (status.pid == 0) {
+		(void)pause();
+		_exit(0);
+	}
+	assert_int_equal(status_write(s->fd, &status, &held), 0);
+	assert_false(status_is_first(s->fd, status.pid)); /* no monitor lives */
+	AUTO(fd_close_p) int monitor = openat(s->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(status_lock(monitor), 0);
+	assert_true(status_is_first(s->fd, status.pid));
+	assert_false(status_is_first(s->fd, getpid()));
+	assert_false(status_is_first(s->fd, 0));
+	status.state = STATUS_STARTING;
+	assert_int_equal(status_write(s->fd, &status, &held), 0);
+	assert_false(status_is_first(s->fd, status.pid));
+	status.state = STATUS_RUNNING;
+	status.monitor = getppid();
+	assert_int_equal(status_write(s->fd, &status, &held), 0);
+	assert_false(status_is_first(s->fd, status.pid)); /* of somebody else's */
+	assert_int_equal(kill(status.pid, SIGKILL), 0);
+	assert_int_equal(waitpid(status.pid, NULL, 0), status.pid);
+	fd_close(held);
 }
 
 static void nonsense_is_refused(void **state)
@@ -153,6 +185,7 @@ static void a_look_is_not_another_monitor(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		SCRATCH_TEST(only_a_child_that_its_monitor_calls_running_is_the_first_process),
 		SCRATCH_TEST(what_is_written_is_read),
 		cmocka_unit_test(nonsense_is_refused),
 		cmocka_unit_test(an_older_monitor_says_nothing_of_health),

@@ -47,12 +47,33 @@ static void more_cpus_than_there_are(void **state)
 	assert_int_equal(manager_check_cpus(NULL, NULL), 0);
 }
 
+static void a_machine_is_as_large_as_its_limit_from_its_next_start_on(void **state)
+{
+	AUTO(json_decref_p)
+	json_t *spec = json_loads("{\"vm\":{\"memory_bytes\":8192,\"vcpus\":2}}", 0, NULL);
+	AUTO(json_decref_p)
+	json_t *want = json_loads("{\"vm\":{\"memory_bytes\":4096,\"vcpus\":2}}", 0, NULL);
+	AUTO(json_decref_p) json_t *none = json_loads("{}", 0, NULL);
+	json_t *was = json_incref(json_object_get(spec, "vm"));
+
+	(void)state;
+	assert_int_equal(update_memory(spec, 4097, NULL), 0);
+	assert_true(json_equal(spec, want));
+	assert_int_equal(json_int(was, "memory_bytes", 0), 8192); /* others may have it */
+	assert_int_equal(update_memory(spec, 0, NULL), 0);
+	assert_true(json_equal(spec, want));
+	assert_int_equal(update_memory(none, 4096, NULL), 0);
+	assert_int_equal(json_object_size(none), 0);
+	json_decref(was);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(members_replace_and_null_lifts),
 		cmocka_unit_test(disks_merge_by_their_path),
 		cmocka_unit_test(more_cpus_than_there_are),
+		cmocka_unit_test(a_machine_is_as_large_as_its_limit_from_its_next_start_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

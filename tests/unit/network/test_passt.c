@@ -2,6 +2,7 @@
 /* Starting passt: shell scripts of ours in its place, and itself where it is installed. */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,17 +53,19 @@ static int teardown(void **state)
 	(void)unlink(file);
 	(void)snprintf(file, sizeof(file), "%s/args", s->dir);
 	(void)unlink(file);
+	(void)snprintf(file, sizeof(file), "%s/pasta", s->dir);
+	(void)unlink(file);
 	(void)rmdir(s->dir);
 	free(s->path);
 	free(s);
 	return 0;
 }
 
-static void fake(struct scene *s, const char *script)
+static void fake_program(struct scene *s, const char *name, const char *script)
 {
 	char file[96], path[256];
 
-	(void)snprintf(file, sizeof(file), "%s/passt", s->dir);
+	(void)snprintf(file, sizeof(file), "%s/%s", s->dir, name);
 	FILE *out = fopen(file, "we");
 	assert_non_null(out);
 	(void)fprintf(out, "#!/bin/bash\nD=%s\n%s\n", s->dir, script);
@@ -70,6 +73,11 @@ static void fake(struct scene *s, const char *script)
 	assert_int_equal(chmod(file, 0755), 0);
 	(void)snprintf(path, sizeof(path), "%s:/usr/bin:/bin", s->dir);
 	assert_int_equal(setenv("PATH", path, 1), 0);
+}
+
+static void fake(struct scene *s, const char *script)
+{
+	fake_program(s, "passt", script);
 }
 
 static int start(struct scene *s, const struct passt_port *ports, size_t n)
@@ -237,6 +245,76 @@ static void the_real_one_answers_and_ends_with_the_socket(void **state)
 	s->passt = (struct passt)PASST_NONE;
 }
 
+/* ---- pasta ---- */
+
+static int join(struct scene *s, const struct passt_port *ports, size_t n)
+{
+	if (access("/dev/net/tun", R_OK | W_OK) < 0) {
+		(void)printf("skip: no /dev/net/tun\n");
+		skip();
+	}
+	return passt_join(ports, n, getpid(), s->dir, &s->passt, &s->err);
+}
+
+/* "--pid FILE" says where. */
+#define READY "while [ \"$1\" != --pid ]; do shift; done; echo $$ >\"$2\"\n"
+
+static void it_is_there_once_it_has_written_its_number(void **state)
+{
+	static const struct passt_port ports[] = { { "127.0.0.1", 8080, 80, false } };
+	struct scene *s = *state;
+	char text[1024], file[96];
+
+	fake_program(s, "pasta", "echo \"$*\" >$D/args\n" READY "exec sleep 1000");
+	if (join(s, ports, 1) < 0)
+		fail_msg("%s", s->err.text);
+	(void)snprintf(file, sizeof(file), "%s/args", s->dir);
+	FILE *in = fopen(file, "re");
+	assert_non_null(in);
+	assert_non_null(fgets(text, sizeof(text), in));
+	(void)fclose(in);
+	assert_non_null(strstr(text, " -t 127.0.0.1/8080:80 -u none"));
+	assert_non_null(strstr(text, "-T none -U none"));
+	assert_non_null(strstr(text, "--address " PASST_ADDRESS " "));
+	(void)snprintf(file, sizeof(file), "/proc/%d/ns/net", (int)getpid());
+	assert_non_null(strstr(text, file));
+	passt_stop(&s->passt);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+}
+
+static void one_that_ends_first_says_why(void **state)
+{
+	struct scene *s = *state;
+
+	fake_program(s, "pasta", "echo 'no way out' >&2; exit 1");
+	says(s, join(s, NULL, 0), -EIO, "pasta: no way out");
+	passt_stop(&s->passt);
+	fake_program(s, "pasta",
+		     "while [ \"$1\" != --pid ]; do shift; done; : >\"$2\"; echo late >&2; exit 1");
+	says(s, join(s, NULL, 0), -EIO, "pasta: late");
+	passt_stop(&s->passt);
+	assert_int_equal(setenv("PATH", "/nowhere", 1), 0);
+	says(s, join(s, NULL, 0), -ENOENT, "apt-get install passt");
+}
+
+/* It counts on none of the signals that whoever starts it ignores. */
+static void a_closed_pipe_is_its_own_affair(void **state)
+{
+	struct scene *s = *state;
+
+	fake_program(s, "pasta",
+		     READY
+		     "grep -q '^SigIgn:.*0000$' /proc/self/status || exit 3; exec sleep 1000");
+	void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+	int r = join(s, NULL, 0);
+	(void)signal(SIGPIPE, before);
+	assert_int_equal(r, 0);
+	siginfo_t info = { 0 };
+	assert_int_equal(waitid(P_PIDFD, (id_t)s->passt.pidfd, &info, WEXITED | WNOHANG | WNOWAIT),
+			 0);
+	assert_int_equal(info.si_pid, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -251,6 +329,9 @@ int main(void)
 		T(a_cut_frame_is_an_end),
 		T(stopping_kills_and_waits),
 		T(the_real_one_answers_and_ends_with_the_socket),
+		T(it_is_there_once_it_has_written_its_number),
+		T(one_that_ends_first_says_why),
+		T(a_closed_pipe_is_its_own_affair),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

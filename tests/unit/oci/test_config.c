@@ -118,12 +118,23 @@ static void rules_of_devices(void **state)
 		&config);
 	assert_int_equal(config.bundle.n_rules, DEVICES_DEFAULT);
 	config_fini(&config);
-	parse_fails(
-		RULES("{\"allow\":true},{\"allow\":false,\"type\":\"b\",\"major\":8,\"minor\":0}"),
-		ENOTSUP, "devices[1].allow");
-	parse_fails(
-		RULES("{\"allow\":true,\"type\":\"b\",\"major\":8},{\"allow\":false,\"type\":\"b\",\"major\":8,\"minor\":0}"),
-		ENOTSUP, "within what another rule allows");
+	/* All but one: everything is a rule then, of either kind. */
+	parse_ok(RULES("{\"allow\":true},{\"allow\":false,\"type\":\"b\",\"major\":8,\"minor\":0}"),
+		 &config);
+	assert_false(config.bundle.all_devices);
+	assert_int_equal(config.bundle.n_rules, 3 + DEVICES_DEFAULT);
+	assert_true(config.bundle.rules[2].deny && config.bundle.rules[2].type == 'b');
+	config_fini(&config);
+	/* A part of what is allowed stays denied; what nothing allows need not be. */
+	parse_ok(
+		RULES("{\"allow\":true,\"type\":\"b\",\"major\":8},{\"allow\":false,\"type\":\"b\",\"major\":8,\"minor\":0},"
+		      "{\"allow\":false,\"type\":\"c\",\"major\":8,\"minor\":0},{\"allow\":false,\"minor\":3,\"access\":\"w\"}"),
+		&config);
+	assert_int_equal(config.bundle.n_rules, 3 + DEVICES_DEFAULT);
+	assert_true(config.bundle.rules[1].deny && config.bundle.rules[1].minor == 0);
+	assert_true(config.bundle.rules[2].deny && config.bundle.rules[2].type == 'b');
+	assert_int_equal(config.bundle.rules[2].access, BPF_DEVCG_ACC_WRITE);
+	config_fini(&config);
 }
 
 static void numbers_of_rlimits(void **state)
@@ -155,7 +166,7 @@ static void asked_or_not(void **state)
 		"\"pids\":{\"limit\":-1},\"blockIO\":{\"weight\":0}}}}",
 		&config);
 	assert_int_equal(config.bundle.n_settings, 0);
-	assert_int_equal(config.bundle.limits.pids, 0);
+	assert_int_equal(config.bundle.limits.pids, -1); /* lifted, where there is one */
 	config_fini(&config);
 	parse_fails(
 		HEAD PROCESS

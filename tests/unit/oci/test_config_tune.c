@@ -171,6 +171,10 @@ static void new_file_systems_get_the_label(void **state)
 	assert_string_equal(mounts[1].options[2].value, "a:b:c:d");
 	assert_null(mounts[1].options[3].key);
 	assert_null(mounts[2].options[0].key);
+	config_unlabel(&config.bundle);
+	assert_null(config.bundle.mount_label);
+	assert_string_equal(mounts[1].options[1].key, "source");
+	assert_null(mounts[1].options[2].key);
 	config_fini(&config);
 }
 

@@ -19,6 +19,7 @@
 	"\"linux\":{\"namespaces\":[{\"type\":\"mount\"},{\"type\":\"network\"},{\"type\":\"uts\"}]"
 
 static const struct bundle_host no_host = { .seccomp = -EBADF };
+static const struct vm_sharing no_sharing = { false, false }, all_shared = { true, true };
 
 static void parse(const char *text, struct config *ret)
 {
@@ -44,7 +45,7 @@ static void refused(const char *text, const char *says)
 	struct err err = { 0 };
 
 	parse(text, &config);
-	assert_int_equal(vm_check(&config, &no_host, &err), -ENOTSUP);
+	assert_int_equal(vm_check(&config, &no_host, &no_sharing, &err), -ENOTSUP);
 	if (!strstr(err.text, says) || strchr(err.text, '\n'))
 		fail_msg("'%s' does not say '%s'", err.text, says);
 	config_fini(&config);
@@ -166,7 +167,11 @@ static void what_a_machine_cannot_have_is_refused(void **state)
 	refused(HEAD
 		"\"mounts\":[{\"destination\":\"/data\",\"source\":\"/srv\",\"options\":[\"bind\"]}]," PROCESS
 		"\"x\":0}," SPACES "}}",
-		"mounts[0]: a virtual machine has no way to write to /srv");
+		"mounts[0]: /srv, for /data, is shared by the program virtiofsd");
+	refused(HEAD
+		"\"mounts\":[{\"destination\":\"/proc/stat\",\"source\":\"/srv\",\"options\":[\"bind\",\"ro\"]}]," PROCESS
+		"\"x\":0}," SPACES "}}",
+		"mounts[0]: a bind at /proc/stat");
 	refused(HEAD "\"mounts\":[{\"destination\":\"/x\",\"type\":\"debugfs\"}]," PROCESS
 		     "\"x\":0}," SPACES "}}",
 		"mounts[0]: debugfs");
@@ -177,20 +182,20 @@ static void mounts_come_in_as_they_can(void **state)
 {
 	static const struct {
 		const char *mount;
-		enum vm_mount kind;
+		enum vm_mount kind, shared; /* without virtiofsd, and with it */
 	} table[] = {
-		{ "\"destination\":\"/proc\",\"type\":\"proc\"", VM_MOUNT_OWN },
+		{ "\"destination\":\"/proc\",\"type\":\"proc\"", VM_MOUNT_OWN, VM_MOUNT_OWN },
 		{ "\"destination\":\"/dev/shm\",\"source\":\"/x\",\"options\":[\"bind\"]",
-		  VM_MOUNT_OWN },
+		  VM_MOUNT_OWN, VM_MOUNT_OWN },
 		{ "\"destination\":\"/etc/hosts\",\"source\":\"/x\",\"options\":[\"bind\"]",
-		  VM_MOUNT_FILE },
-		{ "\"destination\":\"/run\",\"type\":\"tmpfs\"", VM_MOUNT_TMPFS },
+		  VM_MOUNT_FILE, VM_MOUNT_FILE },
+		{ "\"destination\":\"/run\",\"type\":\"tmpfs\"", VM_MOUNT_TMPFS, VM_MOUNT_TMPFS },
 		{ "\"destination\":\"/a\",\"source\":\"/x\",\"options\":[\"bind\",\"ro\"]",
-		  VM_MOUNT_COPY },
+		  VM_MOUNT_COPY, VM_MOUNT_SHARE },
 		{ "\"destination\":\"/a\",\"source\":\"/x\",\"options\":[\"rbind\",\"rw\"]",
-		  VM_MOUNT_NONE },
+		  VM_MOUNT_NONE, VM_MOUNT_SHARE },
 		{ "\"destination\":\"/proc\",\"source\":\"/x\",\"options\":[\"bind\"]",
-		  VM_MOUNT_NONE },
+		  VM_MOUNT_NONE, VM_MOUNT_NONE },
 	};
 	struct config config;
 	char members[256];
@@ -199,7 +204,10 @@ static void mounts_come_in_as_they_can(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
 		(void)snprintf(members, sizeof(members), "\"mounts\":[{%s}]", table[i].mount);
 		with(members, &config);
-		assert_int_equal(vm_mount_kind(&config.bundle.mounts[0]), table[i].kind);
+		assert_int_equal(vm_mount_kind(&config.bundle.mounts[0], &no_sharing),
+				 table[i].kind);
+		assert_int_equal(vm_mount_kind(&config.bundle.mounts[0], &all_shared),
+				 table[i].shared);
 		config_fini(&config);
 	}
 }
@@ -233,7 +241,8 @@ static void a_bundle_becomes_a_spec(void **state)
 					     .prefix = 24,
 					     .gateway = "10.1.2.1",
 					     .mtu = 1400 };
-	const struct vm_parts parts = { "hosted", "/vmlinuz", "/initrd", &net, true };
+	const struct vm_parts parts = { "hosted", "/vmlinuz", "/initrd",
+					&net,	  true,	      { false, false } };
 	struct config config;
 	struct spec spec;
 	struct err err = { 0 };

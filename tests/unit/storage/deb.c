@@ -120,6 +120,8 @@ void deb_kernel(struct scene *scene, const char *name, const char *version, char
 		{ "net/vmw_vsock_virtio_transport.ko", INFO("depends=vsock") },
 		{ "net/vsock.ko", INFO("name=vsock") },
 		{ "fs/erofs.ko", INFO("depends=libcrc32c\0softdep=pre: crc32c extra post: late") },
+		{ "fs/fuse/virtiofs.ko", INFO("depends=fuse,virtio,virtio_ring") },
+		{ "fs/fuse/fuse.ko", INFO("depends=") },
 		{ "lib/libcrc32c.ko", INFO("depends=ext4") },
 		{ "lib/extra.ko", INFO("depends=") },
 		{ "lib/late.ko", INFO("depends=") },

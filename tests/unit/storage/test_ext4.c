@@ -207,7 +207,7 @@ static void who_waited_for_the_lock_gets_the_new_image(void **state)
 	pid_t pid = fork();
 	if (pid == 0) {
 		fd_close(old); /* the parent's copy keeps the lock */
-		int fd = disk_hold(path, NULL);
+		int fd = disk_hold(path, false, NULL);
 		_exit(fd >= 0 && pread(fd, &byte, 1, 1024 + 0x38) == 1 && byte == 0x53 ? 0 : 1);
 	}
 	char new[600];

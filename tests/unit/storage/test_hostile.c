@@ -266,7 +266,7 @@ static void killed_imports_leave_nothing_that_prune_misses(void **state)
 					 0);
 		}
 		/* The helper dies with its parent, but not in the same instant. */
-		for (int tries = 0; tries < 200 && scene_count(scene, "tmp"); tries++) {
+		for (int tries = 0; tries < 6000 && scene_count(scene, "tmp"); tries++) {
 			assert_int_equal(
 				image_prune(&scene->store, true, NULL, &bytes, &scene->err), 0);
 			if (scene_count(scene, "tmp"))

@@ -12,6 +12,7 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 #include "storage/copy.h"
+#include "storage/own_layers.h"
 
 static void import_parts(struct scene *scene, const char *tag, struct image *ret)
 {
@@ -208,7 +209,8 @@ static void copies_stay_inside(void **state)
 	assert_int_equal(symlink("/real", scene_path(scene, "b/to")), 0);
 	int a = open(scene_path(scene, "a"), O_PATH | O_CLOEXEC);
 	int b = open(scene_path(scene, "b"), O_PATH | O_CLOEXEC);
-	const struct copy_root from = { a, -EBADF }, to = { b, -EBADF };
+	const struct copy_root from = { .dir = a, .users = -EBADF },
+			       to = { .dir = b, .users = -EBADF };
 
 	if (copy_across(&from, "/l", true, &to, "/to", "copy", &scene->err) < 0)
 		fail_msg("%s", scene->err.text);
@@ -226,6 +228,43 @@ static void copies_stay_inside(void **state)
 	fd_close(b);
 }
 
+/* What an ordinary user's containers run from; here by root, for whom the marks of overlayfs must be the same. */
+static void a_layer_of_ones_own_has_its_owners_and_goes_with_the_image(void **state)
+{
+	struct scene *scene = *state;
+	struct archive_entry *entry = tar_entry("bin/owned", AE_IFREG, 04755);
+	struct image image = { 0 };
+	struct stat st;
+	struct tar tar;
+	char path[300];
+
+	tar_open(&tar, ARCHIVE_FILTER_NONE);
+	tar_dir(&tar, "bin");
+	archive_entry_set_uid(entry, 1234);
+	archive_entry_set_gid(entry, 5678);
+	tar_add(&tar, entry, "x", 1);
+	tar_save(&tar, scene, "o.tar");
+	scene_import(scene, "o.tar", "own", &image);
+	const char *diff = image.layers[0];
+	assert_int_equal(own_layer_make(&scene->store, diff, &scene->err), 0);
+	assert_int_equal(own_layer_make(&scene->store, diff, &scene->err), 0); /* is there */
+	(void)snprintf(path, sizeof(path), "%s/" OWN_LAYERS "/%s/fs/bin/owned", scene->store.root,
+		       diff);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_uid, 1234);
+	assert_int_equal(st.st_gid, 5678);
+	assert_int_equal(st.st_mode & 07777, 04755);
+	assert_int_equal(scene_count(scene, OWN_LAYERS), 1);
+	image_fini(&image);
+	assert_int_equal(image_remove(&scene->store, "own", false, NULL, &scene->err), 0);
+	assert_int_equal(scene_count(scene, OWN_LAYERS), 0);
+	assert_int_equal(
+		own_layer_make(&scene->store,
+			       "0123456789012345678901234567890123456789012345678901234567890123",
+			       &scene->err),
+		-ESTALE);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -237,6 +276,7 @@ int main(void)
 		T(exports_come_back_as_the_same_image),
 		T(a_layer_twice_is_stacked_once),
 		T(copies_stay_inside),
+		T(a_layer_of_ones_own_has_its_owners_and_goes_with_the_image),
 	};
 
 	return cmocka_run_group_tests(tests, scene_group, NULL);

@@ -69,13 +69,14 @@ static void modules_come_in_load_order(void **state)
 
 	deb_kernel(scene, "k.deb", VERSION, 'a');
 	add(scene, "k.deb", &k);
-	assert_int_equal(json_array_size(k.modules), 13);
+	assert_int_equal(json_array_size(k.modules), 15);
 	assert_true(position(&k, "virtio") < position(&k, "virtio_pci"));
 	assert_true(position(&k, "virtio_ring") < position(&k, "virtio_pci"));
 	assert_true(position(&k, "vsock") < position(&k, "vmw_vsock_virtio_transport"));
 	assert_true(position(&k, "extra") < position(&k, "erofs")); /* a soft dependency */
 	assert_true(position(&k, "libcrc32c") < position(&k, "erofs"));
 	assert_true(position(&k, "virtio_rng") > 0); /* virtio-rng.ko */
+	assert_true(position(&k, "fuse") < position(&k, "virtiofs"));
 	assert_int_equal(position(&k, "loud"), -1);
 	assert_int_equal(position(&k, "late"), -1);
 	assert_int_equal(position(&k, "overlay"), -1); /* built in */
@@ -260,7 +261,7 @@ static void a_damaged_kernel_says_so_and_is_replaced(void **state)
 	assert_int_equal(kernel_find(&scene->store, NULL, &k, &scene->err), -EBADMSG);
 	assert_non_null(strstr(scene->err.text, "damaged"));
 	add(scene, "k.deb", &k);
-	assert_int_equal(json_array_size(k.modules), 13);
+	assert_int_equal(json_array_size(k.modules), 15);
 	kernel_fini(&k);
 }
 

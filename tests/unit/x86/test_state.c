@@ -62,12 +62,46 @@ static void descriptors_are_packed_as_in_the_manual(void **state)
 	assert_int_equal(x86_descriptor(&page), UINT64_C(0x00af9b000000ffff));
 }
 
+static void a_descriptor_is_taken_apart_as_it_was_packed(void **state)
+{
+	const struct x86_segment page = x86_descriptor_parse(UINT64_C(0x12df9a3456780009), 0x1b);
+
+	(void)state;
+	assert_int_equal(page.base, 0x12345678);
+	assert_int_equal(page.limit, 0xf0009fff);
+	assert_int_equal(page.selector, 0x1b);
+	assert_int_equal(page.type, 0xa);
+	assert_int_equal(page.dpl, 0);
+	assert_true(page.s && page.present && page.avl && page.db && page.g);
+	assert_false(page.l || page.unusable);
+	assert_int_equal(x86_descriptor(&page), UINT64_C(0x12df9a3456780009));
+}
+
+static void xcr0_takes_what_goes_together(void **state)
+{
+	static const struct {
+		uint64_t value;
+		bool is_valid;
+	} rows[] = {
+		{ 0x1, true },	 { 0x3, true },	   { 0x7, true },   { 0xe7, true },
+		{ 0x0, false },	 { 0x2, false },   { 0x5, false },  { 0x27, false },
+		{ 0xe3, false }, { 0x207, false }, { 0x67, false }, { 0xe1, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		assert_int_equal(x86_xcr0_is_valid(rows[i].value, 0xe7), rows[i].is_valid);
+	assert_false(x86_xcr0_is_valid(0xe7, 0x7)); /* not shown */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(reset_is_what_the_manual_says),
 		cmocka_unit_test(another_processor_waits_then_starts_at_its_page),
 		cmocka_unit_test(descriptors_are_packed_as_in_the_manual),
+		cmocka_unit_test(a_descriptor_is_taken_apart_as_it_was_packed),
+		cmocka_unit_test(xcr0_takes_what_goes_together),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

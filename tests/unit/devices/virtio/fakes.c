@@ -184,10 +184,15 @@ static void fake_balloon_release(struct balloon_host *host, gpa_t gpa, uint64_t 
 	b->n_releases++;
 }
 
-static void fake_balloon_reclaim(struct balloon_host *host, gpa_t gpa, uint64_t len)
+static bool fake_balloon_reclaim(struct balloon_host *host, gpa_t gpa, uint64_t len)
 {
+	struct fake_balloon *b = container_of(host, struct fake_balloon, host);
+
 	(void)gpa;
-	container_of(host, struct fake_balloon, host)->reclaimed += len;
+	if (b->is_short)
+		return false;
+	b->reclaimed += len;
+	return true;
 }
 
 static void fake_balloon_stats(struct balloon_host *host, const struct balloon_stats *stats)

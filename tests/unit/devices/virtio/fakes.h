@@ -66,6 +66,7 @@ struct fake_balloon {
 	gpa_t last_gpa;
 	uint64_t last_len;
 	unsigned n_releases, n_stats;
+	bool is_short; /* nothing can be reclaimed */
 	struct balloon_stats stats;
 };
 

@@ -175,7 +175,7 @@ static void script_registers(struct script *s, enum step step)
 static void script_turn(struct script *s)
 {
 	rig_run(s->rig);
-	if (s->rig->kicks)
+	if (s->rig->kicks && !s->waits)
 		abort();
 }
 

@@ -14,14 +14,15 @@ struct script {
 	uint16_t n_queues;
 	/* What the back end does; which is from the script, arguments by script_take(). */
 	void (*backend)(struct script *s, uint8_t which);
-	void *arg; /* of backend */
+	void *arg;  /* of backend */
+	bool waits; /* backend: chains wait for it now, and are looked at again and again */
 };
 
 /* script_take() - the next n (1..8) bytes as a number; zero at the end. */
 uint64_t script_take(struct script *s, unsigned n);
 /*
  * script_run() - until the bytes are used up. The rig is initialised and attached. abort() where a kick leads to
- * kicks without end.
+ * kicks without end, and nothing waits.
  */
 void script_run(struct script *s);
 /* script_end() - the back end has nothing under way any more: a reset has to succeed, and a start after it. */

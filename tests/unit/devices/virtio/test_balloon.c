@@ -73,6 +73,19 @@ static void what_is_not_ram_is_left_alone(void **state)
 	scene_free(s);
 }
 
+static void more_than_a_driver_says_at_once_breaks_it(void **state)
+{
+	struct scene *s = scene_new(0);
+	const struct rig_buf buf = { RIG_DATA_GPA, 65536 + 4, false };
+
+	(void)state;
+	(void)rig_add(&s->rig, 0, &buf, 1, false);
+	rig_kick(&s->rig, 0);
+	rig_run(&s->rig);
+	assert_int_equal(rig_status(&s->rig) & ST_NEEDS_RESET, ST_NEEDS_RESET);
+	scene_free(s);
+}
+
 static void more_numbers_than_are_read_at_a_time(void **state)
 {
 	struct scene *s = scene_new(0);
@@ -103,6 +116,47 @@ static void target_and_actual_are_configuration(void **state)
 	assert_int_equal(rig_dev_config(&s->rig, 0, 4), UINT32_MAX);
 	assert_true(rig_reset(&s->rig));
 	assert_int_equal(virtio_balloon_actual(&s->balloon), 0);
+	scene_free(s);
+}
+
+/* Answered once all of it can be had; meanwhile the queue holds, and nothing of it is lost. */
+static void what_cannot_be_taken_out_now_waits_for_its_answer(void **state)
+{
+	struct scene *s = scene_new(0);
+	const struct rig_buf buf = { RIG_DATA_GPA + 0x80000, 8, false };
+	uint32_t head, len;
+
+	(void)state;
+	le32_store(rig_at(&s->rig, buf.gpa), (uint32_t)PAGE(1));
+	le32_store(rig_at(&s->rig, buf.gpa + 4), (uint32_t)PAGE(7));
+	s->host.is_short = true;
+	(void)rig_add(&s->rig, 1, &buf, 1, false);
+	(void)rig_add(&s->rig, 1, &buf, 1, false);
+	rig_kick(&s->rig, 1);
+	virtio_queue_run(&s->balloon.virtio, 1);
+	virtio_queue_run(&s->balloon.virtio, 1);
+	assert_false(rig_used(&s->rig, 1, &head, &len));
+	assert_int_equal(rig_status(&s->rig) & ST_NEEDS_RESET, 0);
+	pages(s, 0, (uint64_t[]){ PAGE(3) }, 1); /* others go on */
+	s->host.is_short = false;
+	virtio_queue_run(&s->balloon.virtio, 1);
+	assert_true(rig_used(&s->rig, 1, &head, &len));
+	assert_true(rig_used(&s->rig, 1, &head, &len));
+	assert_int_equal(s->host.reclaimed, 4 * 4096);
+	scene_free(s);
+}
+
+static void what_the_host_is_without_is_not_offered(void **state)
+{
+	struct fake_balloon host;
+	struct scene *s = scene_new(0);
+	struct virtio_balloon other;
+
+	(void)state;
+	fake_balloon_init(&host);
+	host.host.without = VIRTIO_BIT(BALLOON_F_DEFLATE_ON_OOM);
+	virtio_balloon_init(&other, &s->rig.place, &host.host);
+	assert_int_equal(s->balloon.virtio.offered & ~other.virtio.offered, host.host.without);
 	scene_free(s);
 }
 
@@ -168,8 +222,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(runs_are_released_whole),
 		cmocka_unit_test(what_is_not_ram_is_left_alone),
+		cmocka_unit_test(more_than_a_driver_says_at_once_breaks_it),
 		cmocka_unit_test(more_numbers_than_are_read_at_a_time),
 		cmocka_unit_test(target_and_actual_are_configuration),
+		cmocka_unit_test(what_cannot_be_taken_out_now_waits_for_its_answer),
+		cmocka_unit_test(what_the_host_is_without_is_not_offered),
 		cmocka_unit_test(statistics_come_when_asked),
 		cmocka_unit_test(reported_pages_are_released_on_any_numbering),
 	};

@@ -7,10 +7,10 @@
 #include "devices/virtio/fake_disk.h"
 #include "devices/virtio/fakes.h"
 
+#include "give_way.h"
 #include "scratch.h"
 
 #include <pthread.h>
-#include <sched.h>
 #include <string.h>
 
 #include "base/core/macros.h"
@@ -149,6 +149,7 @@ static void race(struct scene *s, struct virtio_dev *dev, uint16_t n_queues, uin
 {
 	uint32_t state = 2463534242;
 	pthread_t thread;
+	const int64_t until = give_way_until(2000);
 
 	s->n_queues = n_queues;
 	s->in_queues = in_queues;
@@ -160,7 +161,7 @@ static void race(struct scene *s, struct virtio_dev *dev, uint16_t n_queues, uin
 		if (i % 8 == 0) {
 			registers(s, &state);
 			restart(s);
-			(void)sched_yield(); /* on one CPU too, the other thread has its turns */
+			(void)give_way(until); /* on one CPU too, the other thread has its turns */
 		}
 	}
 	__atomic_store_n(&s->stop, 1, __ATOMIC_RELEASE);

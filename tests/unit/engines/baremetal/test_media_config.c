@@ -37,17 +37,20 @@ static void a_guest_becomes_the_lines_that_the_image_reads(void **state)
 			*state,
 			"{\"guests\": [{\"name\": \"web1\", \"kernel\": \"vmlinuz\","
 			"\"append\": \"console=ttyS0 quiet\", \"memory_bytes\": 67108864,"
-			"\"vcpus\": 2, \"weight\": 512, \"cap_percent\": 50, \"console\": \"raw\","
+			"\"vcpus\": 2, \"weight\": 512, \"cap_percent\": 50, \"tsc_khz\": 2100000, \"console\": \"raw\", \"balloon\": \"overcommit\","
 			"\"disks\": [{\"path\": \"a disk.img\", \"read_only\": true}],"
 			"\"network\": {\"mac\": \"02:53:00:00:00:01\"}},"
-			"{\"name\": \"two\", \"kernel\": \"vmlinuz\", \"network\": true}]}",
+			"{\"name\": \"two\", \"kernel\": \"vmlinuz\", \"memory_at_once\": true, \"network\": true,"
+			"\"ports\": [\"strata.control\", \"x\"], \"vsock\": true, \"balloon\": true}]}",
 			&media, &err),
 		0);
-	assert_string_equal(buf_str(&media.guests),
-			    "guest web1\nmemory 67108864\nvcpus 2\nweight 512\ncap 50\n"
-			    "kernel vmlinuz\nappend console=ttyS0 quiet\nconsole raw\n"
-			    "disk a_disk.img read-only\nnet 02:53:00:00:00:01\n"
-			    "guest two\nmemory 536870912\nvcpus 1\nkernel vmlinuz\nnet\n");
+	assert_string_equal(
+		buf_str(&media.guests),
+		"guest web1\nmemory 67108864\nvcpus 2\nweight 512\ncap 50\ntsc-khz 2100000\n"
+		"kernel vmlinuz\nappend console=ttyS0 quiet\nconsole raw\n"
+		"disk a_disk.img read-only\nballoon overcommit\nnet 02:53:00:00:00:01\n"
+		"guest two\nmemory 536870912 at-once\nvcpus 1\nkernel vmlinuz\n"
+		"port strata.control\nport x\nvsock\nballoon\nnet\n");
 	assert_int_equal(media.n_files, 2); /* the kernel is there once */
 }
 
@@ -71,6 +74,7 @@ static void what_cannot_be_is_refused_by_its_name(void **state)
 	refused(s, "{}", "guests: must be an array");
 	refused(s, "{\"guests\": [], \"x\": 1}", "unknown member 'x'");
 	refused(s, "{\"guests\": []}", "1 to 16");
+	refused(s, GUEST(", \"memory_at_once\": 1"), "memory_at_once: must be true or false");
 	refused(s, "{\"guests\": [1]}", "guests[0]: must be an object");
 	refused(s, "{\"guests\": [{\"kernel\": \"vmlinuz\"}]}", "guests[0].name");
 	refused(s, "{\"guests\": [{\"name\": \"a b\", \"kernel\": \"vmlinuz\"}]}",
@@ -84,11 +88,21 @@ static void what_cannot_be_is_refused_by_its_name(void **state)
 	refused(s, GUEST(", \"append\": \"a # b\""), "no '#'");
 	refused(s, GUEST(", \"initrd\": \"absent\""), "guests[0].initrd");
 	refused(s, GUEST(", \"console\": \"loud\""), "lines, raw or none");
+	refused(s, GUEST(", \"vsock\": 3"), "vsock: must be true or false");
+	refused(s, GUEST(", \"balloon\": \"yes\""), "balloon: must be true");
+	refused(s, GUEST(", \"balloon\": 3"), "balloon: must be true, false or \"overcommit\"");
+	refused(s, GUEST(", \"ports\": \"a\""), "ports: must be an array, of 8");
+	refused(s, GUEST(", \"ports\": [\"a b\"]"), "ports[0]: 1 to 31 letters");
+	refused(s, GUEST(", \"ports\": [\"a\", 1]"), "ports[1]: 1 to 31 letters");
+	refused(s, GUEST(", \"ports\": [\"a\", \"a\"]"), "ports[1]: a is there already");
 	refused(s, GUEST(", \"disks\": [{\"read_only\": true}]"),
 		"guests[0].disks[0]: needs one of");
 	refused(s, GUEST(", \"disks\": [{\"path\": \"vmlinuz\", \"ro\": true}]"),
 		"unknown member 'ro'");
-	refused(s, GUEST(", \"disks\": [1, 2, 3, 4, 5]"), "of 4 at most");
+	refused(s, GUEST(", \"disks\": [1, 2, 3, 4, 5, 6, 7, 8, 9]"), "of 8 at most");
+	refused(s, GUEST(", \"disks\": [{\"server\": \"strata:a/b\"}]"),
+		"'a/b' is no extent's name");
+	refused(s, GUEST(", \"disks\": [{\"server\": \"strata:\"}]"), "is no extent's name");
 	refused(s, GUEST(", \"network\": {\"mac\": \"02:53:00:00:00:1\"}"), "station's address");
 	refused(s, GUEST(", \"network\": {\"mac\": \"03:53:00:00:00:01\"}"), "station's address");
 	refused(s, GUEST("}, {\"name\": \"a\", \"kernel\": \"vmlinuz\""), "a is there already");
@@ -106,6 +120,10 @@ static void two_guests_do_not_write_to_one_disk(void **state)
 		read_config(s, GUEST(", \"disks\": [{\"server\": \"label:data\"}]"), &media, &err),
 		0);
 	assert_non_null(strstr(buf_str(&media.guests), "\ndisk server:label:data\n"));
+	assert_int_equal(read_config(s, GUEST(", \"disks\": [{\"server\": \"strata:web.1\"}]"),
+				     &media, &err),
+			 0);
+	assert_non_null(strstr(buf_str(&media.guests), "\ndisk server:strata:web.1\n"));
 #define TWO(more)                                                                                  \
 	GUEST(", \"disks\": [{\"path\": \"a disk.img\"" more "}]}, {\"name\": \"b\","              \
 	      "\"kernel\": \"vmlinuz\", \"disks\": [{\"path\": \"./a disk.img\"" more "}]")

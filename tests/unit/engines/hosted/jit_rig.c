@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jit_rig.h"
+#include "give_way.h"
 #include "user_registers.h"
 
 #include <cpuid.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -112,8 +112,10 @@ static void *kicker(void *arg)
 {
 	struct jit_rig *rig = arg;
 
-	for (unsigned i = 0; i < rig->kick_after; i++)
-		(void)sched_yield();
+	const int64_t until = give_way_until(50);
+
+	for (unsigned i = 0; i < rig->kick_after && give_way(until); i++)
+		;
 	(void)__atomic_fetch_or(&rig->cpu.poll, CPU_POLL_KICK, __ATOMIC_SEQ_CST);
 	return NULL;
 }

@@ -209,7 +209,7 @@ void rig_paging(struct rig *rig, enum rig_paging paging)
 		struct hosted_cpu *cpu = &rig->cpus[i];
 		cpu->cr0 = X86_CR0_PE | (paging == RIG_FLAT ? 0 : X86_CR0_PG);
 		cpu->cr3 = RIG_TABLES;
-		cpu->cr4 = paging == RIG_32 ? CR4_PSE : paging == RIG_FLAT ? 0 : CR4_PAE;
+		cpu->cr4 = paging == RIG_32 ? X86_CR4_PSE : paging == RIG_FLAT ? 0 : X86_CR4_PAE;
 		cpu->efer = paging == RIG_LONG ? X86_EFER_LME | X86_EFER_LMA : 0;
 		cpu->cpl = 0;
 		cpu_mode_update(cpu);

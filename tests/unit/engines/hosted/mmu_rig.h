@@ -16,21 +16,15 @@
 /* Where rig_map() has its tables: one page each, the root last. */
 #define RIG_TABLES 0x1000U
 
-#define PTE_P	 0x1ULL
-#define PTE_W	 0x2ULL
-#define PTE_U	 0x4ULL
-#define PTE_A	 0x20ULL
-#define PTE_D	 0x40ULL
-#define PTE_PS	 0x80ULL
-#define PTE_G	 0x100ULL
-#define PTE_NX	 (1ULL << 63)
-#define CR4_PSE	 0x10ULL
-#define CR4_PAE	 0x20ULL
-#define CR4_PGE	 0x80ULL
-#define CR4_PCID 0x20000ULL
-#define CR4_SMEP 0x100000ULL
-#define CR4_SMAP 0x200000ULL
-#define FLAG_AC	 0x40000ULL
+#define PTE_P	0x1ULL
+#define PTE_W	0x2ULL
+#define PTE_U	0x4ULL
+#define PTE_A	0x20ULL
+#define PTE_D	0x40ULL
+#define PTE_PS	0x80ULL
+#define PTE_G	0x100ULL
+#define PTE_NX	(1ULL << 63)
+#define FLAG_AC 0x40000ULL
 
 enum rig_paging { RIG_FLAT, RIG_32, RIG_PAE, RIG_LONG };
 

@@ -9,10 +9,10 @@
 #include <cmocka.h>
 
 #include "x86/insn.h"
+#include "x86/msr.h"
 
 #define STEPS_MAX   100000U
 #define PRINTED_MAX 64U
-#define MSR_TSC	    0x10U
 
 /* A byte of what is executed; code that is no memory reads as ones. */
 static bool code_byte(struct random_rig *rig, uint64_t gva, uint8_t *ret)

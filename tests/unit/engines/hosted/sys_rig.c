@@ -178,7 +178,7 @@ void sys_mode(struct sys_rig *rig, enum sys_mode mode, uint8_t cpl)
 
 	memset(rig->ram, 0, 0x10000);
 	cpu->cr0 = X86_CR0_ET | (mode == SYS_REAL ? 0 : X86_CR0_PE) | (is_long ? X86_CR0_PG : 0);
-	cpu->cr4 = is_long ? SYS_CR4_PAE | SYS_CR4_OSFXSR : 0;
+	cpu->cr4 = is_long ? X86_CR4_PAE | X86_CR4_OSFXSR : 0;
 	cpu->efer = is_long ? X86_EFER_LME | X86_EFER_LMA | X86_EFER_SCE : 0;
 	cpu->rflags = X86_RFLAGS_FIXED | (mode == SYS_VM86 ? SYS_FL_VM : 0);
 	cpu->cr3 = SYS_TABLES;

@@ -340,7 +340,7 @@ static void virtual_8086_int_needs_iopl_or_vme(void **state)
 
 	/* redirected to the program's own vector table: the TSS's map has a 0 for it */
 	sys_mode(rig, SYS_VM86, 3);
-	cpu->cr4 |= SYS_CR4_VME;
+	cpu->cr4 |= X86_CR4_VME;
 	sys_poke(rig, SYS_TSS + 102, 0x88, 2); /* the map is 32 bytes below */
 	sys_poke(rig, 0x41 * 4, 0x30000777, 4);
 	cpu->rflags |= SYS_FL_VIF;
@@ -514,7 +514,7 @@ static void data_breakpoints_have_kinds_and_lengths(void **state)
 	assert_int_equal(debug_data(cpu, 0x1ffe, 4, false), 2);
 	assert_int_equal(debug_data(cpu, 0x2007, 1, false), 2);
 	assert_int_equal(debug_port(cpu, 0x3000, 1), 0);
-	cpu->cr4 |= SYS_CR4_DE;
+	cpu->cr4 |= X86_CR4_DE;
 	assert_int_equal(debug_port(cpu, 0x3000, 1), 8);
 	assert_int_equal(debug_data(cpu, 0x3000, 1, true), 0);
 }
@@ -555,7 +555,7 @@ static void general_detect_guards_debug_registers(void **state)
 	cpu->dr[6] = 0xffff0ff1;
 	sys_runs(rig, "0f21e0"); /* dr4 is dr6 */
 	assert_int_equal(cpu->regs[X86_RAX], 0xffff0ff1);
-	cpu->cr4 |= SYS_CR4_DE;
+	cpu->cr4 |= X86_CR4_DE;
 	sys_faults(rig, "0f21e0", SYS_UD, -1);
 	sys_mode(rig, SYS_LONG, 3);
 	sys_faults(rig, "0f21c0", SYS_GP, 0);

@@ -319,7 +319,7 @@ static void virtual_8086_iret_and_flags(void **state)
 	assert_int_equal(cpu->rflags, 0x23202); /* IOPL and VM stay */
 
 	sys_mode(rig, SYS_VM86, 3);
-	cpu->cr4 |= SYS_CR4_VME;
+	cpu->cr4 |= X86_CR4_VME;
 	push(rig, 2, 0x0202);
 	push(rig, 2, 0x1234);
 	push(rig, 2, 0x5678);

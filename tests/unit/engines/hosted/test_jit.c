@@ -6,7 +6,6 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -14,6 +13,7 @@
 
 #include "engines/hosted/jit_parts.h"
 #include "engines/spec.h"
+#include "give_way.h"
 #include "jit_run.h"
 
 #define VECTOR_DE 0
@@ -423,9 +423,10 @@ static void pushf_gives_all_flags(void **state)
 static void *writer(void *arg)
 {
 	struct jit_rig *rig = arg;
+	const int64_t until = give_way_until(20);
 
-	for (unsigned i = 0; i < 500; i++)
-		(void)sched_yield();
+	for (unsigned i = 0; i < 500 && give_way(until); i++)
+		;
 	LOAD(rig, JIT_RIG_CODE + PAGE + 1, 2); /* mov eax, 2 */
 	return NULL;
 }

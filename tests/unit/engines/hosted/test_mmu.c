@@ -52,7 +52,7 @@ static void global_pages_outlive_cr3(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PGE);
+	start(rig, X86_CR4_PGE);
 	map(rig, 0x1000, 1, PW | PTE_G);
 	map(rig, 0x2000, 2, PW);
 	assert_int_equal(peek(cpu, 0x1000), 1);
@@ -161,7 +161,7 @@ static void an_entry_that_changes_sides_is_flushed_rightly(void **state)
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
 	assert_int_equal(cpu_tlb_index(SAME), cpu_tlb_index(0x1000));
-	start(rig, CR4_PGE);
+	start(rig, X86_CR4_PGE);
 	map(rig, 0x1000, 1, PW);
 	assert_int_equal(peek(cpu, 0x1000), 1);
 	map_same(rig, 0x22, PTE_G);
@@ -183,7 +183,7 @@ static void invlpg_is_for_one_page_of_any_kind(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PGE);
+	start(rig, X86_CR4_PGE);
 	for (unsigned i = 1; i < 4; i++) {
 		map(rig, i * 0x1000, i, i == 2 ? PW | PTE_G : PW);
 		assert_int_equal(peek(cpu, i * 0x1000), i);
@@ -200,7 +200,7 @@ static void invlpg_of_a_large_page_takes_all_of_it(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PGE);
+	start(rig, X86_CR4_PGE);
 	map_same(rig, 0x22, PTE_G);
 	map(rig, 0x1000, 1, PW);
 	assert_int_equal(peek(cpu, 0x1000), 1);
@@ -221,7 +221,7 @@ static void invlpg_of_a_huge_page_takes_all_of_it(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PGE);
+	start(rig, X86_CR4_PGE);
 	rig_map(rig, 3, 0x80000000, 0, PW, PW);
 	assert_int_equal(peek(cpu, 0x80101000), 1);
 	assert_int_equal(peek(cpu, 0x80102000), 2);
@@ -257,7 +257,7 @@ static void user_pages_are_kept_by_pcid(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PCID | CR4_PGE);
+	start(rig, X86_CR4_PCIDE | X86_CR4_PGE);
 	cpu->cpl = 3;
 	map(rig, 0x1000, 1, PWU);
 	mmu_cr3_write(cpu, ROOT | 1);
@@ -283,7 +283,7 @@ static void more_spaces_than_there_is_room_for(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PCID);
+	start(rig, X86_CR4_PCIDE);
 	cpu->cpl = 3;
 	for (unsigned i = 1; i <= CPU_TLB_SPACES + 1; i++) {
 		map(rig, 0x1000, i, PWU);
@@ -304,7 +304,7 @@ static void a_supervisors_pages_are_not_another_spaces(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PCID);
+	start(rig, X86_CR4_PCIDE);
 	map(rig, 0x1000, 1, PWU); /* copy_to_user() */
 	mmu_cr3_write(cpu, ROOT | 1);
 	assert_int_equal(peek(cpu, 0x1000), 1);
@@ -333,7 +333,7 @@ static void invlpg_leaves_other_spaces_but_for_global_pages(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PCID | CR4_PGE);
+	start(rig, X86_CR4_PCIDE | X86_CR4_PGE);
 	cpu->cpl = 3;
 	map(rig, 0x1000, 1, PWU);
 	map(rig, 0x2000, 2, PWU | PTE_G);
@@ -355,7 +355,7 @@ static void invpcid_scene(struct rig *rig)
 {
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PCID | CR4_PGE);
+	start(rig, X86_CR4_PCIDE | X86_CR4_PGE);
 	cpu->cpl = 3;
 	map(rig, 0x1000, 1, PWU);
 	map(rig, 0x2000, 2, PWU);
@@ -412,7 +412,7 @@ static void invpcid_refuses_what_it_must(void **state)
 	struct rig *rig = *state;
 	struct hosted_cpu *cpu = &rig->cpus[0];
 
-	start(rig, CR4_PCID);
+	start(rig, X86_CR4_PCIDE);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		cpu->fault.vector = 0;
 		assert_int_equal(mmu_invpcid(cpu, bad[i].type, bad[i].pcid, bad[i].gva), CPU_FAULT);
@@ -435,7 +435,7 @@ static void mappings_of_code_are_told_when_flushed(void **state)
 	const uint8_t *hva;
 	uint64_t gpa;
 
-	start(rig, CR4_PGE);
+	start(rig, X86_CR4_PGE);
 	map(rig, 0x1000, 1, PW | PTE_G);
 	map_same(rig, 0x22, 0);
 	map(rig, 0x3000, 3, PW);

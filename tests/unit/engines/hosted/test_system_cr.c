@@ -57,7 +57,7 @@ static void the_way_to_long_mode_and_back(void **state)
 	cpu->efer = X86_EFER_LME;
 	cpu->regs[X86_RAX] = 0x80000011;
 	sys_faults(rig, "0f22c0", SYS_GP, 0); /* without PAE */
-	cpu->cr4 = SYS_CR4_PAE;
+	cpu->cr4 = X86_CR4_PAE;
 	cpu->segs[X86_CS].l = true;
 	sys_faults(rig, "0f22c0", SYS_GP, 0); /* from a segment with L */
 	cpu->segs[X86_CS].l = false;
@@ -80,7 +80,7 @@ static void pae_tables(struct sys_rig *rig, uint64_t bad)
 		sys_poke(rig, SYS_DATA + 8 * i, (SYS_TABLES + 0x1000) | 1, 8);
 	sys_poke(rig, SYS_DATA + 32 + 8 * 3, bad, 8);
 	rig->cpu.cr3 = SYS_DATA + 32;
-	rig->cpu.cr4 = SYS_CR4_PAE;
+	rig->cpu.cr4 = X86_CR4_PAE;
 }
 
 static void reserved_bits_of_pdptes_were_found_at_the_access(void **state)
@@ -115,10 +115,10 @@ static void reserved_bits_of_pdptes_were_found_at_the_access(void **state)
 		assert_int_equal(system_execute(cpu, &cr3), expected);
 		assert_int_equal(cpu->cr3, SYS_DATA + (rows[i].good ? 32 : 0));
 		cpu->cr3 = SYS_DATA + 32;
-		cpu->regs[X86_RAX] = SYS_CR4_PAE | SYS_CR4_PGE;
+		cpu->regs[X86_RAX] = X86_CR4_PAE | X86_CR4_PGE;
 		assert_int_equal(system_execute(cpu, &cr4), expected);
-		assert_int_equal(cpu->cr4, SYS_CR4_PAE | (rows[i].good ? SYS_CR4_PGE : 0));
-		cpu->regs[X86_RAX] = cpu->cr4 | SYS_CR4_UMIP; /* loads none */
+		assert_int_equal(cpu->cr4, X86_CR4_PAE | (rows[i].good ? X86_CR4_PGE : 0));
+		cpu->regs[X86_RAX] = cpu->cr4 | X86_CR4_UMIP; /* loads none */
 		assert_int_equal(system_execute(cpu, &cr4), CPU_OK);
 	}
 	/* In long mode they are none. */
@@ -133,7 +133,7 @@ static void a_hidden_feature_s_bit_is_reserved(void **state)
 	struct sys_rig *rig = *state;
 
 	sys_mode(rig, SYS_LONG, 0);
-	rig->cpu.regs[X86_RAX] = 0x20 | SYS_CR4_SMEP;
+	rig->cpu.regs[X86_RAX] = 0x20 | X86_CR4_SMEP;
 	sys_runs(rig, "0f22e0");
 	sys_show(rig, 7, 0, CPUID_EBX, 7, false);
 	sys_faults(rig, "0f22e0", SYS_GP, 0);
@@ -187,10 +187,10 @@ static void umip_hides_tables(void **state)
 		rig->cpu.regs[X86_RAX] = SYS_DATA;
 		sys_runs(rig, hex[i]);
 		rig->cpu.regs[X86_RAX] = SYS_DATA;
-		rig->cpu.cr4 |= SYS_CR4_UMIP;
+		rig->cpu.cr4 |= X86_CR4_UMIP;
 		sys_faults(rig, hex[i], SYS_GP, 0);
 		sys_mode(rig, SYS_LONG, 0);
-		rig->cpu.cr4 |= SYS_CR4_UMIP;
+		rig->cpu.cr4 |= X86_CR4_UMIP;
 		rig->cpu.regs[X86_RAX] = SYS_DATA;
 		sys_runs(rig, hex[i]);
 	}

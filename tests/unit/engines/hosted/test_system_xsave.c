@@ -17,7 +17,7 @@ static void xcr0_is_checked(void **state)
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		sys_mode(rig, SYS_LONG, 0);
-		cpu->cr4 |= SYS_CR4_OSXSAVE;
+		cpu->cr4 |= X86_CR4_OSXSAVE;
 		cpu->xcr0 = 1;
 		cpu->regs[X86_RAX] = rows[i].value;
 		if (!rows[i].good) {
@@ -41,7 +41,7 @@ static void start_xsave(struct sys_rig *rig, enum sys_mode mode)
 	struct hosted_cpu *cpu = &rig->cpu;
 
 	sys_mode(rig, mode, 0);
-	cpu->cr4 |= SYS_CR4_OSXSAVE;
+	cpu->cr4 |= X86_CR4_OSXSAVE;
 	cpu->xcr0 = 7;
 	cpu->regs[X86_RAX] = 7;
 	cpu->regs[X86_RDI] = SYS_DATA;
@@ -128,7 +128,7 @@ static void bad_images_are_the_guest_s_fault(void **state)
 	sys_faults(rig, "0fae27", SYS_GP, 0);
 	rig->cpu.cr0 |= X86_CR0_TS;
 	sys_faults(rig, "0fae27", SYS_NM, -1);
-	rig->cpu.cr4 &= ~SYS_CR4_OSXSAVE;
+	rig->cpu.cr4 &= ~X86_CR4_OSXSAVE;
 	sys_faults(rig, "0fae27", SYS_UD, -1);
 }
 

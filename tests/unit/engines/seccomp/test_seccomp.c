@@ -294,6 +294,7 @@ static void capabilities_open_their_calls(void **state)
 		{ CAP_SYS_ADMIN, { "mount", try_mount, ENOENT } },
 		{ CAP_SYS_ADMIN, { "umount2", try_umount, ENOENT } },
 		{ CAP_SYS_ADMIN, { "setns", try_setns, EBADF } },
+		{ CAP_SYS_ADMIN, { "pivot_root", try_pivot_root, EFAULT } },
 		{ CAP_SYS_ADMIN, { "clone3", try_clone3, EINVAL } },
 		{ CAP_SYS_ADMIN, { "clone(CLONE_NEWNET)", try_clone_net, 0 } },
 		{ CAP_SYS_ADMIN, { "bpf", try_bpf, EINVAL } },

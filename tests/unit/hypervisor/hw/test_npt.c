@@ -219,10 +219,33 @@ static void ranges_that_wrap_or_are_odd_are_refused(void **state)
 	end(&npt);
 }
 
+static void what_is_reserved_maps_without_memory(void **state)
+{
+	struct npt npt;
+
+	(void)state;
+	begin(&npt, true);
+	assert_int_equal(npt_reserve(&npt, GIB - 2 * MIB, 4 * MIB), 0);
+	uint64_t tables = npt.n_tables;
+	assert_int_equal(npt_translate(&npt, GIB, NULL), UINT64_MAX);
+	left = 0;
+	assert_int_equal(npt_map(&npt, GIB - 2 * MIB, 2 * MIB, 6 * MIB, false), 0);
+	assert_int_equal(npt_map(&npt, GIB, 2 * MIB, 8 * MIB, false), 0);
+	assert_int_equal(npt.n_tables, tables);
+	assert_int_equal(npt_translate(&npt, GIB + 5, NULL), 8 * MIB + 5);
+	assert_int_equal(npt_reserve(&npt, 5 * GIB, MIB), -ENOMEM);
+	left = 1000;
+	assert_int_equal(npt_map(&npt, 2 * GIB, GIB, 0, false), 0);
+	assert_int_equal(npt_reserve(&npt, 2 * GIB, 2 * MIB), -EEXIST);
+	assert_int_equal(npt_reserve(&npt, 1, 2 * MIB), -EINVAL);
+	end(&npt);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(largest_leaves_are_used),
+		cmocka_unit_test(what_is_reserved_maps_without_memory),
 		cmocka_unit_test(a_cpu_without_1_gib_leaves_gets_2_mib),
 		cmocka_unit_test(memory_that_is_not_aligned_gets_small_leaves),
 		cmocka_unit_test(bits_are_those_of_the_vendor),

@@ -152,6 +152,41 @@ static void copies_stop_at_the_page_that_is_not_there(void **state)
 	assert_int_equal(gva_write(&mem, &long_mode, 0x401000, 0, "x", 1, &at, &error), -EIO);
 }
 
+static void what_was_accessed_is_marked(void **state)
+{
+	uint64_t entry;
+
+	(void)state;
+	map_4k(7);
+	gva_mark(&mem, &long_mode, 0x400ffc, 0, 4);
+	memcpy(&entry, ram + 0x2000, 8);
+	assert_int_equal(entry, 0x3027);
+	memcpy(&entry, ram + 0x4000, 8);
+	assert_int_equal(entry, 0x8027);
+	gva_mark(&mem, &long_mode, 0x400000, GVA_WRITE, 4);
+	memcpy(&entry, ram + 0x4000, 8);
+	assert_int_equal(entry, 0x8067);
+	memcpy(&entry, ram + 0x3010, 8);
+	assert_int_equal(entry, 0x4027);	    /* no table is dirty */
+	gva_mark(&mem, &long_mode, 0x400ffe, 0, 4); /* its end is mapped nowhere */
+}
+
+static void two_levels_are_marked_too(void **state)
+{
+	const struct hw_paging p = { .cr0 = X86_CR0_PE | X86_CR0_PG, .cr3 = 0x1000 };
+	uint64_t entry;
+
+	(void)state;
+	put(0x1004, 4, 0x2007);
+	put(0x2000, 4, 0x8007);
+	put(0x2004, 4, 0x9007);
+	gva_mark(&mem, &p, 0x400ffe, GVA_WRITE, 4);
+	memcpy(&entry, ram + 0x2000, 8);
+	assert_int_equal(entry, UINT64_C(0x906700008067));
+	memcpy(&entry, ram + 0x1000, 8);
+	assert_int_equal(entry, UINT64_C(0x202700000000));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -161,6 +196,8 @@ int main(void)
 		cmocka_unit_test_setup(no_paging_is_the_address_itself, setup),
 		cmocka_unit_test_setup(tables_outside_of_ram_are_no_memory, setup),
 		cmocka_unit_test_setup(copies_stop_at_the_page_that_is_not_there, setup),
+		cmocka_unit_test_setup(what_was_accessed_is_marked, setup),
+		cmocka_unit_test_setup(two_levels_are_marked_too, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

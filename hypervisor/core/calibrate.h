@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * How fast a counter goes, from several looks at it over the same time of another clock.
+ *
+ * Whatever comes between (an SMI, a host that lets the emulator wait) makes a look too long, never too short. So the shortest is
+ * the best, and it is believed as soon as a second one agrees with it.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CALIBRATE_MOST 16U /* looks */
+
+struct calibration {
+	uint64_t tsc;  /* ticks of the shortest look */
+	uint32_t apic; /* the LAPIC timer's during it */
+	unsigned n;    /* looks so far */
+	bool is_agreed;
+};
+
+/* calibration_add() - one more look; starts with a zeroed struct. Return: whether another one is wanted. */
+bool calibration_add(struct calibration *c, uint64_t tsc, uint32_t apic);
