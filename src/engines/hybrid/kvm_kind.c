@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engines/hybrid/kvm_kind.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,8 +15,14 @@
 #define PAGE	     4096U
 #define FIRST_ROUNDS 1000U    /* of the loop: 2 ms where the kernel interprets */
 #define MOST_ROUNDS  1000000U /* 1 ms on a CPU */
-#define SLOW_RUNS    3
+#define MORE_ROUNDS  10U
+#define LEAST_RUNS   3
+#define PATIENCE_NS  UINT64_C(250000000)
 #define EXIT_PORT    0x80
+
+/* Of CPUID: Intel SDM 2, CPUID; AMD APM 3, Appendix E, Function 8000_0001h. */
+#define CPUID_1_ECX_VMX	       UINT32_C(0x20)
+#define CPUID_80000001_ECX_SVM UINT32_C(0x4)
 
 #define COUNT_AT 0x100 /* how often the guest is to loop, 4 bytes */
 
@@ -119,9 +126,10 @@ static int probe_init(struct probe *p, struct err *err)
 	return r < 0 ? err_set(err, -r, "start a small VM on %s", KVM_DEV_PATH) : 0;
 }
 
-/* How long the guest takes for so many rounds of its loop. */
-static int probe_time(struct probe *p, uint32_t rounds, uint64_t *ret_ns, struct err *err)
+static int probe_time(void *arg, uint32_t rounds, uint64_t *ret_ns, struct err *err)
 {
+	struct probe *p = arg;
+
 	memcpy(p->memory + COUNT_AT, &rounds, sizeof(rounds));
 	int64_t began = clock_mono_ns();
 	int r = kvm_ioctl_nr(p->vcpu, KVM_RUN, 0);
@@ -136,31 +144,43 @@ static int probe_time(struct probe *p, uint32_t rounds, uint64_t *ret_ns, struct
 }
 
 /*
- * The best rate of a few rounds, since the host's load can only make one slower. On a CPU the first rounds measure the
- * way in and out, so the loop grows while that looks worth it.
+ * The host's load, and on a CPU the way in and out, can only make a run slower: so the best counts, and runs get longer and
+ * start over until one is a CPU's or patience has ended.
  */
-static int probe_rate(struct probe *p, uint64_t *ret_per_s, struct err *err)
+int kvm_kind_rate(kvm_kind_time_fn time, void *arg, uint64_t patience_ns, uint64_t *ret_per_s,
+		  struct err *err)
 {
 	uint32_t rounds = FIRST_ROUNDS;
-	uint64_t best = 0;
+	uint64_t best = 0, spent_ns = 0;
 
-	for (unsigned slow = 0; slow < SLOW_RUNS;) {
+	for (unsigned runs = 0; runs < LEAST_RUNS || spent_ns < patience_ns; runs++) {
 		uint64_t ns = 1;
-		int r = probe_time(p, rounds, &ns, err);
+		int r = time(arg, rounds, &ns, err);
 		if (r < 0)
 			return r;
+		spent_ns += ns;
 		uint64_t per_s = 2 * UINT64_C(1000000000) * rounds / ns;
 		if (per_s > best)
 			best = per_s;
-		if (rounds == MOST_ROUNDS)
+		if (rounds == MOST_ROUNDS && best >= KVM_KIND_HARDWARE_PER_S)
 			break;
-		if (per_s < KVM_KIND_HARDWARE_PER_S / 4)
-			slow++;
+		if (rounds == MOST_ROUNDS ||
+		    (ns > patience_ns / MORE_ROUNDS && per_s < KVM_KIND_HARDWARE_PER_S))
+			rounds = FIRST_ROUNDS;
 		else
-			rounds *= 10;
+			rounds *= MORE_ROUNDS;
 	}
 	*ret_per_s = best;
 	return 0;
+}
+
+/* Without one of these no KVM has hardware assistance; with one it may still be a KVM that does not use it. */
+static bool cpu_has_assistance(void)
+{
+	unsigned a, b, c, d;
+
+	return (__get_cpuid(1, &a, &b, &c, &d) && c & CPUID_1_ECX_VMX) ||
+	       (__get_cpuid(0x80000001, &a, &b, &c, &d) && c & CPUID_80000001_ECX_SVM);
 }
 
 int kvm_kind_measure(struct kvm_kind *ret, struct err *err)
@@ -170,7 +190,8 @@ int kvm_kind_measure(struct kvm_kind *ret, struct err *err)
 
 	int r = probe_init(&p, err);
 	if (r == 0)
-		r = probe_rate(&p, &per_s, err);
+		r = kvm_kind_rate(probe_time, &p, cpu_has_assistance() ? PATIENCE_NS : 0, &per_s,
+				  err);
 	if (r < 0)
 		return r;
 	*ret = (struct kvm_kind){ .hardware = per_s >= KVM_KIND_HARDWARE_PER_S,
