@@ -42,7 +42,7 @@ enum boot_screen { BOOT_SCREEN_RGB = 1, BOOT_SCREEN_TEXT = 2 };
 struct boot_framebuffer {
 	uint64_t start; /* physical; 0: there is none */
 	uint32_t pitch, width, height;
-	uint8_t bits; /* a pixel: 32, others are not used */
+	uint8_t bits; /* a pixel: 24 or 32, others are not used */
 	uint8_t type; /* enum boot_screen; others are not used */
 };
 

@@ -24,7 +24,7 @@ multiboot2_module:
 	.long 8
 	.short 5, 1			/* a framebuffer, if there is one; optional */
 	.long 20
-	.long 0, 0, 32			/* any size, 32 bits a pixel */
+	.long 0, 0, 32			/* any size, 32 bits a pixel; some GRUBs choose 24 */
 	.balign 8
 	.short 0, 0
 	.long 8

@@ -110,9 +110,10 @@ static void screen_catch_up(void)
 		screen_put(&console.screen, c);
 }
 
-void print_screen(uint64_t phys, uint32_t pitch, uint32_t width, uint32_t height)
+void print_screen(uint64_t phys, uint32_t pitch, uint32_t width, uint32_t height,
+		  uint32_t pixel_bytes)
 {
-	screen_init(&console.screen, (void *)(uintptr_t)phys, pitch, width, height);
+	screen_init(&console.screen, (void *)(uintptr_t)phys, pitch, width, height, pixel_bytes);
 	screen_catch_up();
 }
 

@@ -19,8 +19,9 @@ void print_va(const char *fmt, va_list args);
 
 /* print_init() - finds the serial line (COM1 unless the word console=com2|none says otherwise); before it, print() fills the ring */
 void print_init(const char *console);
-/* print_screen() - text on a framebuffer of 32-bit pixels from now on; what the ring holds is shown first */
-void print_screen(uint64_t phys, uint32_t pitch, uint32_t width, uint32_t height);
+/* print_screen() - text on a framebuffer (screen.h) from now on; what the ring holds is shown first */
+void print_screen(uint64_t phys, uint32_t pitch, uint32_t width, uint32_t height,
+		  uint32_t pixel_bytes);
 /* print_text_screen() - the same on a VGA text screen of so many characters, 80 by 25 mostly */
 void print_text_screen(uint64_t phys, uint32_t columns, uint32_t rows);
 /* print_unlock() - for panic(): the holder of the console's lock may never give it back */

@@ -5,8 +5,8 @@
 
 #define CELL_WIDTH     8U
 #define CELL_HEIGHT    16U
-#define INK	       UINT32_C(0x00d0d0d0)
-#define CELL_ATTRIBUTE 0x0700 /* VGA: light grey on black */
+#define INK	       UINT32_C(0x00d0d0d0) /* grey: whichever colour comes first */
+#define CELL_ATTRIBUTE 0x0700		    /* VGA: light grey on black */
 #define CELL_BLANK     (CELL_ATTRIBUTE | ' ')
 #define FONT_FIRST     0x20
 
@@ -28,27 +28,44 @@ static const uint16_t font[] = {
 
 _Static_assert(sizeof(font) / sizeof(font[0]) == 0x7f - FONT_FIRST, "a glyph each");
 
-void screen_init(struct screen *screen, void *pixels, uint32_t pitch, uint32_t width,
-		 uint32_t height)
+static uint8_t *screen_line(const struct screen *screen, uint32_t y)
 {
-	*screen = (struct screen){ .pixels = pixels, .pitch = pitch };
-	screen->columns = width / CELL_WIDTH;
-	screen->rows = height / CELL_HEIGHT;
-	if (!screen->columns || !screen->rows || pitch / 4 < width || pitch % 4)
-		screen->pixels = NULL;
+	return screen->pixels + (uint64_t)y * screen->pitch;
+}
+
+static uint32_t at_most(uint32_t n, uint32_t most)
+{
+	return n < most ? n : most;
+}
+
+void screen_init(struct screen *screen, void *pixels, uint32_t pitch, uint32_t width,
+		 uint32_t height, uint32_t pixel_bytes)
+{
+	screen->pixels = NULL;
+	screen->cells = NULL;
+	screen->pitch = pitch;
+	screen->pixel_bytes = pixel_bytes;
+	screen->columns = at_most(width / CELL_WIDTH, SCREEN_COLUMNS_MAX);
+	screen->rows = at_most(height / CELL_HEIGHT, SCREEN_ROWS_MAX);
+	screen->column = screen->row = 0;
+	if (!screen->columns || !screen->rows || (pixel_bytes != 3 && pixel_bytes != 4) ||
+	    pitch / pixel_bytes < width || (pixel_bytes == 4 && pitch % 4))
+		return;
+	screen->pixels = pixels;
+	memset(screen->shown, ' ', sizeof(screen->shown));
+	for (uint32_t y = 0; y < height; y++)
+		memset(screen_line(screen, y), 0, (size_t)width * pixel_bytes);
 }
 
 void screen_init_text(struct screen *screen, void *cells, uint32_t columns, uint32_t rows)
 {
-	*screen = (struct screen){ .columns = columns, .rows = rows };
+	screen->pixels = NULL;
 	screen->cells = columns && rows ? cells : NULL;
+	screen->columns = columns;
+	screen->rows = rows;
+	screen->column = screen->row = 0;
 	for (uint32_t i = 0; screen->cells && i < columns * rows; i++)
 		screen->cells[i] = CELL_BLANK;
-}
-
-static uint32_t *screen_line(const struct screen *screen, uint32_t y)
-{
-	return screen->pixels + (uint64_t)y * (screen->pitch / 4);
 }
 
 static void screen_scroll_text(const struct screen *screen)
@@ -60,12 +77,40 @@ static void screen_scroll_text(const struct screen *screen)
 		screen->cells[kept + i] = CELL_BLANK;
 }
 
-static void screen_scroll(const struct screen *screen)
+static void pixel_put(uint8_t *at, uint32_t pixel_bytes, uint32_t ink)
 {
-	uint32_t kept = (screen->rows - 1) * CELL_HEIGHT;
+	if (pixel_bytes == 4)
+		*(uint32_t *)(void *)at = ink; /* a pitch of whole pixels */
+	else
+		at[0] = at[1] = at[2] = (uint8_t)ink;
+}
 
-	memmove(screen->pixels, screen_line(screen, CELL_HEIGHT), (uint64_t)kept * screen->pitch);
-	memset(screen_line(screen, kept), 0, (uint64_t)CELL_HEIGHT * screen->pitch);
+static void screen_draw(struct screen *screen, uint32_t row, uint32_t column, char c)
+{
+	uint32_t glyph =
+		c >= FONT_FIRST && c < 0x7f ? font[c - FONT_FIRST] : font['?' - FONT_FIRST];
+
+	screen->shown[row][column] = c;
+	for (uint32_t y = 0; y < CELL_HEIGHT; y++) {
+		uint8_t *line = screen_line(screen, row * CELL_HEIGHT + y) +
+				(size_t)column * CELL_WIDTH * screen->pixel_bytes;
+		uint32_t bits = y < 15 ? glyph >> (4 - y / 3) * 3 & 7 : 0;
+		for (uint32_t x = 0; x < CELL_WIDTH; x++)
+			pixel_put(line + (size_t)x * screen->pixel_bytes, screen->pixel_bytes,
+				  x < 6 && bits >> (2 - x / 2) & 1 ? INK : 0);
+	}
+}
+
+/* Most of a screen is blank, above and below: only what changes is drawn. */
+static void screen_scroll(struct screen *screen)
+{
+	for (uint32_t row = 0; row < screen->rows; row++) {
+		for (uint32_t column = 0; column < screen->columns; column++) {
+			char c = row + 1 < screen->rows ? screen->shown[row + 1][column] : ' ';
+			if (c != screen->shown[row][column])
+				screen_draw(screen, row, column, c);
+		}
+	}
 }
 
 static void screen_newline(struct screen *screen)
@@ -80,20 +125,6 @@ static void screen_newline(struct screen *screen)
 		screen_scroll(screen);
 }
 
-static void screen_draw(const struct screen *screen, char c)
-{
-	uint32_t glyph =
-		c >= FONT_FIRST && c < 0x7f ? font[c - FONT_FIRST] : font['?' - FONT_FIRST];
-
-	for (uint32_t y = 0; y < CELL_HEIGHT; y++) {
-		uint32_t *line = screen_line(screen, screen->row * CELL_HEIGHT + y) +
-				 screen->column * CELL_WIDTH;
-		uint32_t bits = y < 15 ? glyph >> (4 - y / 3) * 3 & 7 : 0;
-		for (uint32_t x = 0; x < CELL_WIDTH; x++)
-			line[x] = x < 6 && bits >> (2 - x / 2) & 1 ? INK : 0;
-	}
-}
-
 void screen_put(struct screen *screen, char c)
 {
 	if ((!screen->pixels && !screen->cells) || c == '\r')
@@ -106,7 +137,7 @@ void screen_put(struct screen *screen, char c)
 		screen->cells[screen->row * screen->columns + screen->column] =
 			(uint16_t)(CELL_ATTRIBUTE | (uint8_t)c);
 	else
-		screen_draw(screen, c);
+		screen_draw(screen, screen->row, screen->column, c);
 	if (++screen->column == screen->columns)
 		screen_newline(screen);
 }

@@ -76,8 +76,8 @@ static void start_screen(const struct boot_framebuffer *fb)
 
 	if (!fb->start || len >= UINT64_C(1) << 30 || !map_range(fb->start, len))
 		return;
-	if (fb->type == BOOT_SCREEN_RGB && fb->bits == 32)
-		print_screen(fb->start, fb->pitch, fb->width, fb->height);
+	if (fb->type == BOOT_SCREEN_RGB && (fb->bits == 24 || fb->bits == 32))
+		print_screen(fb->start, fb->pitch, fb->width, fb->height, fb->bits / 8);
 	else if (fb->type == BOOT_SCREEN_TEXT && fb->bits == 16)
 		print_text_screen(fb->start, fb->width, fb->height);
 }

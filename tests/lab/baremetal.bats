@@ -25,6 +25,7 @@ setup()
 {
 	bats_require_minimum_version 1.5.0
 	PID=
+	SCREEN=
 }
 
 teardown()
@@ -33,16 +34,19 @@ teardown()
 }
 
 # server PATTERN ARG...: a server that boots until the pattern is on its serial line; what came goes to $SAID
+# SCREEN=1: it has a screen, and $SHOWN is how many lines of text are on it then
 server()
 {
 	local want=$1
 	shift
+	[ -z "$SCREEN" ] || set -- "$@" -vga std -qmp "unix:$LAB/qmp,server=on,wait=off"
 	rm -f "$LAB/line"
 	mkfifo "$LAB/line"
 	timeout 400 qemu-system-x86_64 -accel tcg -cpu max -m 256 -nodefaults -display none -no-reboot -serial stdio "$@" \
 		</dev/null >"$LAB/line" 2>"$LAB/qemu" 3>&- &
 	PID=$!
 	SAID=$(sed "/$want/q" "$LAB/line")
+	[ -z "$SCREEN" ] || SHOWN=$(python3 "$REPO/tests/lab/screen.py" "$LAB/qmp" "$LAB/screen")
 	kill "$PID" 2>/dev/null || true
 	wait "$PID" || true
 	PID=
@@ -84,8 +88,11 @@ server()
 }
 
 @test "the ISO by BIOS: CD, NVMe, AHCI, virtio-blk" {
-	server 'CPUs, ' -M q35 -cdrom "$LAB/server.iso"
+	SCREEN=1
+	server 'hypervisor.s own' -M q35 -cdrom "$LAB/server.iso"
+	SCREEN=
 	[[ $SAID == *"bare metal, by multiboot"* ]]
+	[ "$SHOWN" -ge 4 ]
 	server 'CPUs, ' -M q35 -drive "if=none,id=d,format=raw,readonly=on,file=$LAB/server.iso" -device nvme,drive=d,serial=1
 	server 'CPUs, ' -M q35 -drive "if=none,id=d,format=raw,file=$LAB/server.iso" -device ide-hd,drive=d,bus=ide.0
 	server 'CPUs, ' -M q35 -drive "if=none,id=d,format=raw,file=$LAB/server.iso" -device virtio-blk-pci,drive=d
@@ -102,8 +109,10 @@ server()
 
 @test "the ISO by UEFI: CD" {
 	[ -e "$OVMF" ] || skip "needs ovmf: make setup"
-	server 'CPUs, ' -M q35 -smp 2 -drive "if=pflash,format=raw,readonly=on,file=$OVMF" -cdrom "$LAB/server.iso"
+	SCREEN=1
+	server 'hypervisor.s own' -M q35 -smp 2 -drive "if=pflash,format=raw,readonly=on,file=$OVMF" -cdrom "$LAB/server.iso"
 	[[ $SAID == *"bare metal, by multiboot2"* ]]
+	[ "$SHOWN" -ge 4 ]
 	[[ $SAID == *"2 CPUs, "* ]]
 }
 
