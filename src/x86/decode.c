@@ -178,10 +178,12 @@ static int decode_evex(struct decoder *d)
 	insn->evex_z = third >> 7 & 1;
 	insn->evex_b = third >> 4 & 1;
 	insn->evex_aaa = third & 7;
+	bool is_v2_forbidden =
+		insn->code != X86_CODE_64 && d->v2; /* Zen 5, Zydis; Zen 4 ignores it */
 	if (insn->code != X86_CODE_64)
 		d->r = d->b = d->v2 = 0;
-	if (vex_forbidden(insn) || first & 8 || !(second & 4) || insn->map == 0 || insn->map == 4 ||
-	    insn->map == 7)
+	if (vex_forbidden(insn) || is_v2_forbidden || first & 8 || !(second & 4) ||
+	    insn->map == 0 || insn->map == 4 || insn->map == 7)
 		return -EINVAL;
 	return decode_opcode(d);
 }

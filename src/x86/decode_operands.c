@@ -160,8 +160,8 @@ static int operand_reg(struct decoder *d)
 		insn->reg = insn->opcode >> 3 & 7;
 		return 0;
 	}
-	if (insn->reg_field == X86_FIELD_MASK)
-		return d->r && insn->encoding == X86_ENC_EVEX ? -EINVAL : 0;
+	if (insn->reg_field == X86_FIELD_MASK) /* there are 8: Zen 5, Zydis; Zen 4 ignores VEX.R */
+		return d->r ? -EINVAL : 0;
 	return field_number(d, &insn->reg_field, &insn->reg, d->r, insn->op_bytes, form);
 }
 
@@ -181,8 +181,8 @@ static int operand_rm(struct decoder *d)
 }
 
 /*
- * An unused vvvv is 1111, in 32-bit code too, where a used one's upper bit is ignored, as masks ignore theirs (Zen 4; SDM 2,
- * 2.3.5.6 and 2.7.4, says less).
+ * An unused vvvv is 1111, in 32-bit code too, where a used one's upper bit is ignored (Zen 4, Zen 5; SDM 2, 2.3.5.6 and 2.7.4,
+ * says less). There are 8 masks: in 64-bit code Zen 5 refuses others, as Zydis does; Zen 4 ignores the upper bit.
  */
 static int operand_vvvv(struct decoder *d)
 {
@@ -195,8 +195,10 @@ static int operand_vvvv(struct decoder *d)
 		return d->vvvv || (d->v2 && !(d->form->attrs & X86_FORM_VSIB)) ? -EINVAL : 0;
 	if (kind == X86_FIELD_VEC)
 		insn->vvvv |= d->v2;
-	if (kind == X86_FIELD_MASK || insn->code != X86_CODE_64)
+	if (insn->code != X86_CODE_64)
 		insn->vvvv &= 7;
+	if (kind == X86_FIELD_MASK && insn->vvvv > 7)
+		return -EINVAL;
 	if (kind == X86_FIELD_GPR)
 		insn->vvvv = use_gpr(insn, insn->vvvv, insn->op_bytes, form, &insn->vvvv_field);
 	return 0;

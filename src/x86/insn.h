@@ -342,7 +342,7 @@ struct x86_insn {
  * LOCK where it must not stand. CPUID is not asked: an instruction that the CPU lacks decodes all the same. Nor is the mode: in
  * real and virtual-8086 mode VEX and EVEX raise #UD, as do some system instructions.
  *
- * Where CPUs differ it is as AMD's Zen 4 has it: in 64-bit code 66 makes a near branch 16 bits wide, a far pointer in memory has no
+ * Where CPUs differ it is as AMD's Zen 4 has it, but for what Zen 5 refuses: in 64-bit code 66 makes a near branch 16 bits wide, a far pointer in memory has no
  * 64-bit offset, MOVSXD under 66 reads 32 bits. AMX, XOP, TBM, LWP and what only Knights Landing had are not decoded (-EINVAL).
  */
 int x86_decode(const uint8_t *bytes, size_t n, enum x86_code code, struct x86_insn *ret);

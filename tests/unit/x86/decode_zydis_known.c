@@ -97,12 +97,7 @@ static const char *excuse_of_bytes(const struct difference *difference, const st
 				   enum x86_code code)
 {
 	bool valid = !strcmp(difference->what, "valid") && difference->ours;
-	const uint8_t *evex = insn->bytes + insn->opcode_at - 3;
 
-	if (valid && insn->uses & X86_USES_MASKS && insn->encoding == X86_ENC_VEX)
-		return "Zen 4 ignores the upper bits of a mask's number";
-	if (valid && insn->encoding == X86_ENC_EVEX && code != X86_CODE_64 && !(evex[2] & 8))
-		return "outside of 64-bit code Zen 4 ignores V'";
 	if (valid && insn->encoding == X86_ENC_EVEX && code != X86_CODE_64 && insn->vex_w)
 		return "outside of 64-bit code Zen 4 ignores W where it widens a register";
 	if (!strcmp(difference->what, "base") && code == X86_CODE_64 && insn->has_sib &&

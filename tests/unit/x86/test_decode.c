@@ -306,6 +306,24 @@ static void les_lds_bound_and_the_vector_prefixes_are_told_apart(void **state)
 	assert_int_equal(refused(CODE(0x40, 0xc5, 0xf8, 0x58, 0xc1), X86_CODE_64), -EINVAL);
 }
 
+/* Zen 4 ignores these bits, Zen 5 does not: what ran there was one thing for the interpreter and another for the CPU. */
+static void a_mask_beyond_the_eight_and_v_prime_in_32_bit_code_are_refused(void **state)
+{
+	(void)state;
+	assert_int_equal(decode_as(CODE(0xc4, 0xe1, 0x78, 0x90, 0xc2), X86_CODE_64).reg, 0);
+	assert_int_equal(refused(CODE(0xc4, 0x61, 0x78, 0x90, 0xc2), X86_CODE_64),
+			 -EINVAL); /* reg */
+	assert_int_equal(refused(CODE(0xc5, 0x79, 0x44, 0xc6), X86_CODE_64), -EINVAL);
+	assert_int_equal(decode_as(CODE(0xc4, 0xc1, 0x78, 0x90, 0xc2), X86_CODE_64).rm, 2);
+	assert_int_equal(decode_as(CODE(0xc5, 0xf4, 0x45, 0xc4), X86_CODE_64).vvvv, 1);
+	assert_int_equal(refused(CODE(0xc5, 0xb4, 0x45, 0xc4), X86_CODE_64), -EINVAL); /* vvvv */
+	assert_int_equal(decode_as(CODE(0xc4, 0xe1, 0x34, 0x45, 0xc4), X86_CODE_32).vvvv, 1);
+	assert_int_equal(decode_as(CODE(0x62, 0xf1, 0x04, 0x03, 0x54, 0xc6), X86_CODE_64).vvvv, 31);
+	assert_int_equal(decode_as(CODE(0x62, 0xf1, 0x04, 0x0b, 0x54, 0xc6), X86_CODE_32).vvvv, 7);
+	assert_int_equal(refused(CODE(0x62, 0xf1, 0x04, 0x03, 0x54, 0xc6), X86_CODE_32), -EINVAL);
+	assert_int_equal(refused(CODE(0x62, 0xf1, 0x04, 0x03, 0x54, 0xc6), X86_CODE_16), -EINVAL);
+}
+
 static void shift_counts_decide_the_flags(void **state)
 {
 	struct x86_insn insn = decode64(CODE(0xc1, 0xe0, 0x20)); /* shl eax, 32: by 0 */
@@ -535,6 +553,7 @@ int main(void)
 		cmocka_unit_test(lock_stands_before_read_modify_writes_of_memory_only),
 		cmocka_unit_test(what_64_bit_code_lacks_is_refused_there),
 		cmocka_unit_test(les_lds_bound_and_the_vector_prefixes_are_told_apart),
+		cmocka_unit_test(a_mask_beyond_the_eight_and_v_prime_in_32_bit_code_are_refused),
 		cmocka_unit_test(shift_counts_decide_the_flags),
 		cmocka_unit_test(strings_name_what_they_use),
 		cmocka_unit_test(ports),

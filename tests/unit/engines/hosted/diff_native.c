@@ -39,13 +39,7 @@
 enum native_phase { NATIVE_IDLE, NATIVE_LOAD, NATIVE_RUN };
 
 struct native {
-	volatile /* Linux's selectors (arch/x86/include/asm/segment.h); the local table's first, at privilege 3. */
-#define SELECTOR_CODE32 0x23
-#define SELECTOR_DATA	0x2b
-#define SELECTOR_LDT	0x7
-#define SELECTOR_MASK	UINT64_C(0xffff) /* CS, in REG_CSGSFS */
-
-		enum native_phase phase;
+	volatile enum native_phase phase;
 	const struct diff_case *test;
 	struct diff_state *ret;
 	gregset_t host_regs;
