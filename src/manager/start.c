@@ -199,6 +199,7 @@ static int start_network(struct manager *manager, const struct instance *instanc
 	bool passt = !strcmp(json_str(network, "mode", "bridge"), "passt");
 	if (!passt && strcmp(json_str(network, "mode", "bridge"), "bridge") != 0)
 		return 0;
+	int alone = passt || elsewhere ? -EBADF : network_lock_host();
 	const char **aliases = json_strings(json_object_get(network, "aliases"));
 	plan.aliases = aliases;
 	int r = aliases ? start_ports(spec, &plan, err) : err_set(err, ENOMEM, "network");
@@ -211,6 +212,7 @@ static int start_network(struct manager *manager, const struct instance *instanc
 		r = start_take_plan(spec, &plan, err);
 	if (r == 0 && !passt && !elsewhere)
 		r = network_publish(&manager->store, instance->id, err);
+	fd_close(alone);
 	free(plan.ports);
 	free(aliases);
 	return r;

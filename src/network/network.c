@@ -66,6 +66,30 @@ void network_owner(const struct store *store, char ret[256])
 	(void)snprintf(ret, 256, "strata %.240s", store->root); /* IFALIASZ: 256 */
 }
 
+void network_mark(const struct store *store, char ret[NETWORK_MARK + 1])
+{
+	char hex[DIGEST_HEX + 1];
+
+	digest_of(store->root, strlen(store->root), hex);
+	if (!strcmp(store->root, "/var/lib/strata"))
+		hex[0] = '\0';
+	(void)snprintf(ret, NETWORK_MARK + 1, "%.*s", NETWORK_MARK, hex);
+}
+
+/* Waits; an fd that holds the lock until it is closed, or -errno. */
+static int lock_file(int dirfd, const char *path)
+{
+	AUTO(fd_close_p)
+	int fd = openat(dirfd, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	int r;
+	do
+		r = flock(fd, LOCK_EX);
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : fd_take(&fd);
+}
+
 int network_lock(struct store *store, struct err *err)
 {
 	/*
@@ -74,18 +98,15 @@ int network_lock(struct store *store, struct err *err)
 	 */
 	if (!sqlite3_get_autocommit(store->db.handle))
 		return err_say(err, EDEADLK, "network: its lock is asked for inside a transaction");
-	AUTO(fd_close_p)
-	int fd = openat(store->run_fd, "network.lock", O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC,
-			0600);
-	if (fd < 0)
-		return err_set(err, errno, "open %s/network.lock", store->run_root);
-	int r;
-	do
-		r = flock(fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
-	if (r < 0)
-		return err_set(err, errno, "lock %s/network.lock", store->run_root);
-	return fd_take(&fd);
+	int fd = lock_file(store->run_fd, "network.lock");
+	return fd < 0 ? err_set(err, -fd, "lock %s/network.lock", store->run_root) : fd;
+}
+
+int network_lock_host(void)
+{
+	int fd = lock_file(AT_FDCWD, "/run/strata-network.lock");
+
+	return fd < 0 ? -EBADF : fd;
 }
 
 int name_check(const char *what, const char *name, struct err *err)

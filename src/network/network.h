@@ -89,6 +89,12 @@ int network_plan(struct store *store, struct network_plan *plan, struct err *err
  */
 int network_plan_passt(struct store *store, struct network_plan *plan, struct err *err);
 /*
+ * network_lock_host() - no other store of this host chooses a subnet or brings a bridge up until the fd is closed
+ * From before network_plan() until network_publish() is done, so that of two that choose at once the second sees the first one's
+ * route. Not inside a transaction, nor under network.lock. Return: -EBADF where /run is not ours to write: then it goes without.
+ */
+int network_lock_host(void);
+/*
  * network_publish() - bridge up (after a reboot it is gone), NAT and port rules in place;
  * idempotent
  * Takes <run_root>/network.lock, and the database after it: not inside a transaction (-EDEADLK).

@@ -13,7 +13,8 @@
 
 #define POOL	     0x0ac90000u /* 10.201.0.0/16, handed out in /24s */
 #define POOL_SUBNETS 256
-#define BRIDGES_MAX  4096
+#define BRIDGES_MAX  4096 /* three hexadecimal digits */
+#define BRIDGE_NAME  16
 #define ROUTES_MAX   (4u << 20) /* a router with every route of the Internet is no place for this */
 
 /*
@@ -83,6 +84,30 @@ bool network_bridge_usable(const char *name, const char *owner)
 	return r == 0 || (r == 1 && !strcmp(alias, owner));
 }
 
+/*
+ * Rules match bridges by name, and those of a store that was killed stay: so a name says whose it is. "strata0" is the usual
+ * store's, "strata1f0c9a0" another's, with a hexadecimal number after six digits of its mark, which is what fits.
+ */
+static void bridge_name(const struct store *store, unsigned number, char ret[BRIDGE_NAME])
+{
+	char mark[NETWORK_MARK + 1];
+
+	network_mark(store, mark);
+	if (mark[0])
+		(void)snprintf(ret, BRIDGE_NAME, "strata%.6s%x", mark, number);
+	else
+		(void)snprintf(ret, BRIDGE_NAME, "strata%u", number);
+}
+
+/* Ours by its name? Older versions named those of every store as the usual one's. */
+static bool bridge_is_named(const struct store *store, const char *name)
+{
+	char first[BRIDGE_NAME];
+
+	bridge_name(store, 0, first);
+	return !strncmp(name, first, strlen(first) - 1);
+}
+
 static int bridge_choose(struct store *store, struct network *network, struct err *err)
 {
 	char owner[256];
@@ -90,8 +115,8 @@ static int bridge_choose(struct store *store, struct network *network, struct er
 
 	network_owner(store, owner);
 	for (unsigned i = is_default ? 0 : 1; i < BRIDGES_MAX; i++) {
-		char name[16];
-		(void)snprintf(name, sizeof(name), "strata%u", i);
+		char name[BRIDGE_NAME];
+		bridge_name(store, i, name);
 		AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
 		int r = db_prepare(&store->db, &stmt, err,
 				   "SELECT 1 FROM network WHERE bridge = ? AND name != ?", "ss",
@@ -168,12 +193,13 @@ int network_settle(struct store *store, struct network *network, struct err *err
 	char who[96], owner[256];
 
 	network_owner(store, owner);
-	bool bridge_ok = network_bridge_usable(network->bridge, owner);
+	bool usable = network_bridge_usable(network->bridge, owner);
+	bool bridge_ok = usable && bridge_is_named(store, network->bridge);
 	int r = routes_read(&routes, err);
 	if (r == 0)
 		r = subnet_parse(network->subnet, &s, err);
 	if (r == 0)
-		r = subnet_taken(store, &s, network->name, bridge_ok ? network->bridge : "",
+		r = subnet_taken(store, &s, network->name, usable ? network->bridge : "",
 				 buf_str(&routes), who, err);
 	if (r < 0 || (r == 0 && bridge_ok))
 		return r;
@@ -183,7 +209,7 @@ int network_settle(struct store *store, struct network *network, struct err *err
 			       "another --subnet",
 			       network->name, network->subnet, who);
 	/* What is left of our own old bridge would keep the old address. */
-	if (bridge_ok)
+	if (usable)
 		(void)link_remove(network->bridge, NULL); /* comes up again, addressed anew */
 	bool move = r == 1;
 	r = bridge_choose(store, network, err);

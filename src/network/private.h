@@ -37,6 +37,12 @@ int network_settle(struct store *store, struct network *network, struct err *err
 /* network_owner() - the alias of this store's bridges: "strata /var/lib/strata". */
 void network_owner(const struct store *store, char ret[256]);
 /*
+ * network_mark() - what tells this store's names from another's, be that running, dead or just choosing: digits of its root's
+ * digest, "" for the usual root
+ */
+#define NETWORK_MARK 8
+void network_mark(const struct store *store, char ret[NETWORK_MARK + 1]);
+/*
  * network_lock() - the fd that holds <run_root>/network.lock until it is closed; or a negative
  * errno.
  */

@@ -27,13 +27,10 @@ void rules_fini(struct rules *rules)
 /* Each state directory has a table of its own; the usual one has the plain name. */
 static void rules_table(const struct store *store, char ret[32])
 {
-	char hex[DIGEST_HEX + 1];
+	char mark[NETWORK_MARK + 1];
 
-	digest_of(store->root, strlen(store->root), hex);
-	if (!strcmp(store->root, "/var/lib/strata"))
-		(void)snprintf(ret, 32, "strata");
-	else
-		(void)snprintf(ret, 32, "strata_%.8s", hex);
+	network_mark(store, mark);
+	(void)snprintf(ret, 32, "strata%s%s", mark[0] ? "_" : "", mark);
 }
 
 static int load_networks(struct store *store, const char *except, struct rules *rules,

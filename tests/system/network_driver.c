@@ -71,9 +71,11 @@ static int driver_up(struct store *store, char **argv, int argc, bool connect, s
 		if (driver_port(argv[i], &ports[plan.n_ports++]) < 0)
 			return err_say(err, EINVAL, "bad port %s", argv[i]);
 	}
+	int alone = network_lock_host();
 	int r = network_plan(store, &plan, err);
 	if (r == 0 && connect)
 		r = network_publish(store, plan.instance, err);
+	fd_close(alone);
 	if (r == 0 && connect)
 		r = driver_connect(&plan, argv[3], err);
 	if (r == 0 && connect)

@@ -4,6 +4,10 @@
 # src/network/ in network namespaces of its own: "h" is the host, "o" a machine outside on its wire,
 # "a" to "c" are instances. Nothing of the real host's network is touched.
 
+WAIT_SECONDS=100
+# shellcheck source=tests/wait_until.bash
+source "${BATS_TEST_DIRNAME:-.}/../wait_until.bash"
+
 setup() {
 	[ "$(id -u)" = 0 ] || skip "needs root"
 	for tool in ip nft busybox; do
@@ -38,6 +42,10 @@ on() { ip netns exec "$T$1" "${@:2}"; }
 net() { on h "$DRIVER" "$DIR" "$@"; }
 # up NETWORK ID NAME NS [PORT]...
 up() { net up "$1" "$2" "$3" "$T$4" "${@:5}"; }
+# second ...: net of another store
+second() { on h "$DRIVER" "$DIR/second" "$@"; }
+# bridge_of NETWORK: its bridge
+bridge_of() { net list | awk -v "name=$1" '$1 == name { print $2 }'; }
 # no COMMAND...: it must fail ("!" alone does not end a test)
 no() { if PATIENCE=2 "$@"; then return 1; fi; }
 
@@ -183,7 +191,8 @@ state() {
 	web o 80
 	[ "$(get o 192.0.2.1:8080)" = "this is a" ]
 	[ "$(get a 192.0.2.9:80)" = "this is o" ]
-	on h nft list chain ip filter DOCKER-USER | grep -q 'iifname "strata0" .*accept.*strata:strata0'
+	BRIDGE=$(bridge_of bridge)
+	on h nft list chain ip filter DOCKER-USER | grep -q "iifname \"$BRIDGE\" .*accept.*strata:$BRIDGE"
 	net down $A
 	[ "$(state)" = "$before" ]
 }
@@ -271,12 +280,12 @@ state() {
 
 @test "two state directories on one host do not take each other's bridge or rules" {
 	up bridge $A one a :8080:80
-	on h "$DRIVER" "$DIR/second" up bridge $B two ${T}b :8081:80
+	second up bridge $B two ${T}b :8081:80
 	web a 80
 	web b 80
 	[ "$(get o 192.0.2.1:8080)" = "this is a" ]
 	[ "$(get o 192.0.2.1:8081)" = "this is b" ]
-	on h "$DRIVER" "$DIR/second" down $B
+	second down $B
 	[ "$(get o 192.0.2.1:8080)" = "this is a" ]
 	net down $A
 	[ -z "$(on h nft list ruleset)" ]
@@ -291,20 +300,70 @@ state() {
 	[ "$(up bridge $A one a)" = 10.201.1.2 ]
 }
 
+# --- two stores on one host ---
+
+@test "rules that a killed store left do not meet another store's bridge" {
+	net create apps 10.76.0.0/24
+	up apps $A one a
+	ip -n ${T}h link del "$(bridge_of apps)"
+	second create apps 10.77.0.0/24
+	second up apps $B two ${T}b
+	web o 80
+	[ "$(get b 192.0.2.9:80)" = "this is o" ]
+	# the same subnet, too
+	second down $B
+	second create same 10.76.0.0/24
+	second up same $B two ${T}b
+	[ "$(get b 192.0.2.9:80)" = "this is o" ]
+}
+
+@test "a bridge that was named without its store in mind gets another name when it comes up anew" {
+	up bridge $A one a
+	BRIDGE=$(bridge_of bridge)
+	net down $A
+	sqlite3 "$DIR/root/strata.db" "UPDATE network SET bridge = 'strata7'"
+	up bridge $A one a
+	[ "$(net list | awk '{ print $2 }')" = "$BRIDGE" ]
+	ip -n ${T}h link show "$BRIDGE"
+}
+
+planned() { [ "$(sqlite3 "$1/root/strata.db" 'SELECT count(*) FROM endpoint')" = 1 ]; }
+# done_or_waits PID: it has ended, or waits for a lock
+done_or_waits() { ! kill -0 "$1" 2>/dev/null || grep -Eq -- "-> .* $1 " /proc/locks; }
+
+@test "two stores that choose at once have subnets of their own" {
+	exec 7>"$DIR/run/network.lock"
+	flock 7
+	up bridge $A one a >"$DIR/first.out" 3>&- 7>&- &
+	local first=$!
+	wait_until planned "$DIR"
+	ip netns exec ${T}h "$DRIVER" "$DIR/second" up bridge $B two ${T}b >"$DIR/second.out" 3>&- 7>&- &
+	local other=$!
+	wait_until done_or_waits "$other"
+	exec 7>&-
+	wait "$first"
+	wait "$other"
+	[ "$(sort "$DIR/first.out" "$DIR/second.out")" = $'10.201.0.2\n10.201.1.2' ]
+	web o 80
+	[ "$(get a 192.0.2.9:80)" = "this is o" ]
+	[ "$(get b 192.0.2.9:80)" = "this is o" ]
+}
+
 @test "a forged source address does not leave the bridge" {
 	up bridge $A one a
+	BRIDGE=$(bridge_of bridge)
 	ip -n ${T}a addr add 172.31.9.9/32 dev eth0
-	ip -n ${T}h route add 172.31.9.9/32 dev strata0
+	ip -n ${T}h route add 172.31.9.9/32 dev $BRIDGE
 	no on a ping -c1 -W1 -I 172.31.9.9 192.0.2.1
 }
 
 @test "an interface of another program with our bridge's name is left alone" {
-	net list
-	ip -n ${T}h link add strata0 type veth peer name other
+	BRIDGE=$(bridge_of bridge)
+	ip -n ${T}h link add $BRIDGE type veth peer name other
 	up bridge $A one a
-	ip -n ${T}h -d link show strata0 | grep -q veth
+	ip -n ${T}h -d link show $BRIDGE | grep -q veth
 	net down $A
-	ip -n ${T}h -d link show strata0 | grep -q veth
+	ip -n ${T}h -d link show $BRIDGE | grep -q veth
 }
 
 @test "killed at any moment, a start or a release is put right by the next release" {
@@ -329,5 +388,5 @@ state() {
 	before=$(on h nft list ruleset)
 	net down $A
 	[ -z "$before" ]
-	no on h ip link show strata0
+	[ -z "$(ip -n ${T}h link show type bridge)" ]
 }

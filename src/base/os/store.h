@@ -8,7 +8,7 @@
  *   run_root  /run/strata            what must not: sockets, status files, locks
  *
  * Rooms name their own sub-directories; nothing outside these two is ever written, but cgroups,
- * links and rules of the kernel.
+ * links and rules of the kernel, and what the stores of one host share: docs/architecture.md, "Where things are kept".
  */
 #include "base/core/err.h"
 #include "base/os/db.h"
