@@ -495,6 +495,20 @@ char *instance_summary(const json_t *spec)
 	return json_text(summary, 0);
 }
 
+/* *ret_lock: userns_lock()'s where it has ids of its own. */
+static int create_ids(struct manager *manager, json_t *spec, int *ret_lock, struct err *err)
+{
+	bool choose = !strcmp(json_str(spec, "userns", "host"), "auto");
+
+	if (!choose && !json_object_get(spec, "uid_map"))
+		return 0;
+	int lock = userns_lock(err);
+	if (lock < 0)
+		return lock;
+	*ret_lock = lock;
+	return choose ? userns_assign(&manager->store, lock, spec, err) : 0;
+}
+
 static int create_insert(struct manager *manager, json_t *spec, const char *id, const char *name,
 			 const char *image, int64_t now, struct err *err)
 {
@@ -509,8 +523,9 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 		return err_set(err, ENOMEM, "new instance");
 	/* What --rm makes need not outlive the machine's power; anything else, once said to exist, does. */
 	int r = db_begin(db, !json_bool(spec, "remove", false), err);
-	if (r == 0 && !strcmp(json_str(spec, "userns", "host"), "auto"))
-		r = userns_assign(db, spec, err);
+	AUTO(fd_close_p) int ids = -EBADF; /* until the row is committed */
+	if (r == 0)
+		r = create_ids(manager, spec, &ids, err);
 	json_array_foreach(json_object_get(spec, "args"), i, word)
 	{
 		(void)buf_adds(&command, i ? " " : "");		   /* a failure is sticky */
@@ -533,6 +548,8 @@ static int create_insert(struct manager *manager, json_t *spec, const char *id, 
 	}
 	if (r == 0)
 		r = machine_use_volumes(manager, spec, id, err);
+	if (r == 0 && ids >= 0)
+		r = userns_record(&manager->store, ids, err);
 	if (r == 0)
 		r = db_commit(db, err);
 	if (r < 0)

@@ -28,6 +28,7 @@
 #include "base/os/idspace.h"
 #include "base/os/json.h"
 #include "manager/private.h"
+#include "manager/userns.h"
 #include "network/network.h"
 #include "storage/volume.h"
 
@@ -239,6 +240,10 @@ int instance_erase(struct manager *manager, struct instance *instance, bool volu
 	event_add(manager, "destroy", instance, NULL, 0);
 	/* From here on it is an orphan, which instance_sweep_orphans() would find. */
 	r = ids_remove(store->root_fd, path);
+	AUTO(fd_close_p)
+	int ids = json_object_get(instance->spec, "uid_map") ? userns_lock(NULL) : -EBADF;
+	if (ids >= 0)
+		(void)userns_record(store, ids, NULL); /* the next one that has ids says it */
 	return r < 0 ? err_set(err, -r, "remove %s/%s", store->root, path) : 0;
 }
 

@@ -13,7 +13,6 @@
 #include "base/os/json.h"
 
 #define USERNS_BLOCK	UINT32_C(65536)
-#define USERNS_FIRST	(UINT32_C(1) << 20) /* where nobody was given a range for us */
 #define USERNS_END	UINT32_C(0x7fffffff)
 #define USERNS_FILE_MAX (1 << 20)
 
@@ -80,17 +79,25 @@ static uint32_t userns_free(const struct userns_range *range, const struct usern
 
 uint32_t userns_pick(const struct userns_ranges *ours, const struct userns_ranges *taken)
 {
-	const struct userns_range any = { USERNS_FIRST, USERNS_END };
-	uint32_t first = ours->n ? 0 : userns_free(&any, taken);
+	/*
+	 * Where nobody was given a range for us: first what systemd.io/UIDS-GIDS calls unused, as neither useradd (SUB_UID_MAX of
+	 * login.defs(5)) nor systemd will hand it out; then anything.
+	 */
+	static const struct userns_range any[] = {
+		{ UINT32_C(0x70000000), UINT32_C(0x7ffe0000) },
+		{ UINT32_C(1) << 20, USERNS_END },
+	};
+	uint32_t first = 0;
 
+	for (size_t i = 0; !first && !ours->n && i < ARRAY_SIZE(any); i++)
+		first = userns_free(&any[i], taken);
 	for (size_t i = 0; !first && i < ours->n; i++)
 		first = userns_free(&ours->of[i], taken);
 	return first;
 }
 
-/* What other instances were given, whether by us or by their users. */
-static int userns_taken(struct db *db, const char *member, struct userns_ranges *taken,
-			struct err *err)
+/* Whether by us or by their users. */
+int userns_rows(struct db *db, const char *member, struct userns_ranges *taken, struct err *err)
 {
 	AUTO(db_stmt_p) sqlite3_stmt *stmt = NULL;
 	int r = db_prepare(
@@ -107,8 +114,8 @@ static int userns_taken(struct db *db, const char *member, struct userns_ranges 
 	return r;
 }
 
-static int userns_map(struct db *db, json_t *spec, const char *member, const char *path,
-		      struct err *err)
+static int userns_map(struct store *store, int lock, json_t *spec, const char *member,
+		      const char *path, struct err *err)
 {
 	AUTO(userns_fini) struct userns_ranges ours = { 0 };
 	AUTO(userns_fini) struct userns_ranges taken = { 0 };
@@ -119,7 +126,9 @@ static int userns_map(struct db *db, json_t *spec, const char *member, const cha
 		return err_set(err, -r, "read %s", path);
 	if (r == 0 && text.len && userns_parse(text.data, &ours, &taken) < 0)
 		return err_set(err, ENOMEM, "user namespace");
-	r = userns_taken(db, member, &taken, err);
+	r = userns_rows(&store->db, member, &taken, err);
+	if (r == 0)
+		r = userns_others(store, lock, member, &taken, err);
 	if (r < 0)
 		return r;
 	uint32_t first = userns_pick(&ours, &taken);
@@ -134,9 +143,9 @@ static int userns_map(struct db *db, json_t *spec, const char *member, const cha
 	return json_object_set_new(spec, member, map) ? err_set(err, ENOMEM, "user namespace") : 0;
 }
 
-int userns_assign(struct db *db, json_t *spec, struct err *err)
+int userns_assign(struct store *store, int lock, json_t *spec, struct err *err)
 {
-	int r = userns_map(db, spec, "uid_map", "/etc/subuid", err);
+	int r = userns_map(store, lock, spec, "uid_map", "/etc/subuid", err);
 
-	return r < 0 ? r : userns_map(db, spec, "gid_map", "/etc/subgid", err);
+	return r < 0 ? r : userns_map(store, lock, spec, "gid_map", "/etc/subgid", err);
 }

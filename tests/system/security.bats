@@ -418,9 +418,10 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 	strata cp one:/root/stopped "$SCRATCH/out"
 	[ "$(stat -c %u:%g "$SCRATCH/out")" = 33:33 ]
 	strata rm -f one
-	# what it had is free again, and what is in use is not given
+	# what is in use is not given: stores.bats
 	strata run -d --name three --userns auto --network none attack sleep 1000
-	[ "$(strata inspect three | jq '.. | .uid_map? // empty | .[0].outside' | head -1)" = "$one" ]
+	one=$(strata inspect three | jq '.. | .uid_map? // empty | .[0].outside' | head -1)
+	[ $((one > two ? one - two : two - one)) -ge 65536 ]
 }
 
 @test "a bind under --userns is the host's: root inside is nobody there, unless idmap is asked for" {
