@@ -138,17 +138,54 @@ void host_disk_finished(struct host_disk *disk, unsigned index, int result)
 	slot->result = result;
 }
 
+void host_disk_lost(struct host_disk *disk, unsigned index, int result)
+{
+	struct host_disk_slot *slot = &disk->slots[index];
+
+	slot->is_lost = true;
+	if (!slot->req || slot->is_over)
+		return;
+	slot->is_over = true;
+	slot->result = result;
+}
+
+/* Not answered in time; of one that nobody waits for any more that was said by whoever did. */
+static bool is_late(const struct host_disk_slot *slot, uint64_t now)
+{
+	if (!slot->req)
+		return slot->is_lost;
+	return !slot->is_over && now - slot->begun_ns >= HOST_DISK_ANSWER_NS;
+}
+
+/* Of a device that can be reset only one is given up: the others waited for that. */
+static void disk_reset(struct host_disk *disk, uint64_t now)
+{
+	unsigned first = HOST_DISK_SLOTS;
+
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
+		if (is_late(&disk->slots[i], now) &&
+		    (first == HOST_DISK_SLOTS ||
+		     disk->slots[i].begun_ns < disk->slots[first].begun_ns))
+			first = i;
+	}
+	if (first < HOST_DISK_SLOTS)
+		host_disk_lost(disk, disk->driver->reset(disk, first), -ETIMEDOUT);
+}
+
 /* Pieces that the device has had for too long. Locked. */
 static void slots_expire(struct host_disk *disk)
 {
 	uint64_t now = clock_ns();
 
+	if (disk->is_resetting)
+		return;
+	if (disk->driver->reset) {
+		disk_reset(disk, now);
+		return;
+	}
 	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
-		struct host_disk_slot *slot = &disk->slots[i];
-		if (!slot->req || slot->is_over || now - slot->begun_ns < HOST_DISK_ANSWER_NS)
-			continue;
-		slot->is_lost = slot->is_over = true;
-		slot->result = -ETIMEDOUT;
+		if (disk->slots[i].req && is_late(&disk->slots[i], now))
+			host_disk_lost(disk, i, -ETIMEDOUT);
 	}
 }
 

@@ -16,7 +16,8 @@
  *
  * A device that does not answer within HOST_DISK_ANSWER_NS has lost the piece: the request fails, and the slot with its buffer, to which
  * the device may still write, is not used again before it does answer. With no slot left requests fail at once. Without that a
- * guest whose request is lost could never be taken apart.
+ * guest whose request is lost could never be taken apart. A driver that can reset its device (AHCI) does so then: what goes one by
+ * one through the device would all be lost behind the first.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,6 +46,13 @@ struct host_disk_driver {
 		     uint32_t len_bytes);
 	/* Calls host_disk_finished() for every slot that is over. Under the disk's lock. */
 	void (*poll)(struct host_disk *disk);
+	/*
+	 * Optional: a piece was not answered in time. The driver takes the device back: begins it here, sets is_resetting until poll() is done
+	 * with it, and calls host_disk_finished() for this slot, or host_disk_lost() for all that stay the device's. The pieces of the
+	 * others begin again. @expired: the one that began first   Return: the slot that is given up: that, or the one the device was at.
+	 * Under the disk's lock.
+	 */
+	unsigned (*reset)(struct host_disk *disk, unsigned expired);
 };
 
 struct host_disk_slot {
@@ -70,6 +78,7 @@ struct host_disk { /* embedded by the driver */
 	struct spin lock;
 	struct host_disk_slot slots[HOST_DISK_SLOTS];
 	struct disk_row waiting;
+	bool is_resetting; /* the driver's: no piece is late meanwhile */
 	struct host_part *parts[HOST_DISK_PARTS];
 	unsigned n_parts;
 };
@@ -94,6 +103,8 @@ void host_disk_fini(struct host_disk *disk); /* gives the buffers back; nothing 
 void host_disk_poll(struct host_disk *disk);
 /* host_disk_finished() - for drivers, inside of poll() */
 void host_disk_finished(struct host_disk *disk, unsigned slot, int result);
+/* host_disk_lost() - the same, but the buffer stays the device's until host_disk_finished() */
+void host_disk_lost(struct host_disk *disk, unsigned slot, int result);
 
 /*
  * host_disk_sync() - a transfer that is waited for, polling; for what happens before guests run

@@ -103,7 +103,9 @@ static void fake_poll(struct host_disk *base)
 	}
 }
 
-static const struct host_disk_driver fake_driver = { "fake", fake_start, fake_poll };
+static const struct host_disk_driver fake_driver = { .name = "fake",
+						     .start = fake_start,
+						     .poll = fake_poll };
 
 static int table_write(const struct extents_io *io, uint64_t offset, const void *data, size_t len)
 {

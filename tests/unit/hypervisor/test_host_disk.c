@@ -85,7 +85,9 @@ static void fake_poll(struct host_disk *base)
 	}
 }
 
-static const struct host_disk_driver fake_driver = { "fake", fake_start, fake_poll };
+static const struct host_disk_driver fake_driver = { .name = "fake",
+						     .start = fake_start,
+						     .poll = fake_poll };
 
 static int fake_setup(void **state)
 {
