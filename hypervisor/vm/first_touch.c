@@ -122,6 +122,36 @@ static void need(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
 	}
 }
 
+static bool ready(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
+{
+	const struct mem_slot *slot = mem_find(mem, gpa);
+	struct first_touch *touch = mem->need_owner;
+
+	if (!slot || len > slot->size_bytes - (gpa - slot->gpa))
+		return true;
+	uint64_t last = (gpa + len - 1) >> MEM_PIECE_SHIFT;
+	for (uint64_t piece = gpa >> MEM_PIECE_SHIFT; piece <= last; piece++) {
+		if (is_there(touch, piece))
+			continue;
+		if (!touch->left) {
+			touch->is_short = true;
+			return false;
+		}
+		touch->left--;
+		(void)fill(touch, piece);
+	}
+	return true;
+}
+
+bool first_touch_turn(struct first_touch *touch)
+{
+	bool was_short = touch->is_short;
+
+	touch->is_short = false;
+	touch->left = FIRST_TOUCH_TURN;
+	return was_short;
+}
+
 void first_touch_init(struct first_touch *touch, struct guest_mem *mem, struct npt *npt,
 		      uint64_t *bits, gpa_t end)
 {
@@ -130,9 +160,11 @@ void first_touch_init(struct first_touch *touch, struct guest_mem *mem, struct n
 		.npt = npt,
 		.there = bits,
 		.pieces = (end + MEM_PIECE_BYTES - 1) >> MEM_PIECE_SHIFT,
+		.left = FIRST_TOUCH_TURN,
 	};
 	mem->there = bits;
 	mem->need = need;
+	mem->ready = ready;
 	mem->need_owner = touch;
 }
 

@@ -10,6 +10,10 @@
  * first zeroes the piece, maps it and then says that it is there; the others wait. The tables down to the pieces' entries are made
  * at the start, so nothing is allocated then, and nothing can fail.
  *
+ * A request to a device may be over gigabytes that were never touched. So what requests are over is filled FIRST_TOUCH_TURN pieces
+ * a turn (guest_mem.ready): the queue keeps the request until the turn in which all of it is there, and between two turns the CPU may be
+ * somebody else's.
+ *
  * Memory that comes and goes (first_touch_movable()): a piece may be given back, whether it was touched or not, and is taken anew,
  * from wherever there is one, when it is touched again; where it is then is in guest_mem.pieces. There may be none left: then
  * the touch fails, with FIRST_TOUCH_NONE_LEFT for the guest and a NULL for a device. first_touch_give() takes the translation, the bit and
@@ -45,11 +49,16 @@ struct first_touch {
 	uint8_t **at; /* by piece; NULL: the guest has none there */
 	const struct first_touch_source *source;
 	uint64_t held; /* pieces that the guest has, touched or not; under lock, read by anybody */
+	/* The guest's turn's. */
+	uint64_t left; /* pieces that devices may still fill in it */
+	bool is_short; /* one wanted more */
 	bool is_asked; /* nothing comes back by a touch: first_touch_take(). Set before the guest starts */
 	uint64_t floor; /* pieces that are promised to it; under lock, as the next two */
 	void *stock; /* of the held ones those that are nowhere in it; each begins with the next */
 	uint64_t n_stock;
 };
+
+#define FIRST_TOUCH_TURN 1U
 
 /* With is_asked: so many pieces of what it gives stay in its stock. */
 #define FIRST_TOUCH_SPARE 2U
@@ -79,6 +88,13 @@ enum first_touch_result {
 	FIRST_TOUCH_DONE,     /* there was no piece, and now there is one */
 	FIRST_TOUCH_NONE_LEFT, /* the guest gave it back, and there is none for it, or it did not ask */
 };
+/* first_touch_turn() - another turn begins. Return: whether a device wanted more than the last one had: its queues are to run. */
+bool first_touch_turn(struct first_touch *touch);
+/* first_touch_is_short() - in a turn: there is to be another one */
+static inline bool first_touch_is_short(const struct first_touch *touch)
+{
+	return touch->is_short;
+}
 enum first_touch_result first_touch_fault(struct first_touch *touch, gpa_t gpa);
 
 /* first_touch_movable_bytes() - what the addresses of the pieces need: whole pages */

@@ -24,8 +24,12 @@ bool guest_service(struct guest *guest)
 		guest_clock_fire(&guest->clock);
 		if (guest->config.serve)
 			guest->config.serve(guest, guest->config.arg);
-		guest_virtio_serve(guest);
+		bool is_enough = guest_virtio_serve(guest);
+		if (is_enough)
+			__atomic_store_n(&guest->service_wanted, 1, __ATOMIC_SEQ_CST);
 		__atomic_store_n(&guest->service, 0, __ATOMIC_SEQ_CST);
+		if (is_enough)
+			return true;
 	} while (__atomic_load_n(&guest->service_wanted, __ATOMIC_SEQ_CST));
 	return false;
 }

@@ -54,8 +54,23 @@ void guest_virtio_run(struct guest_virtio *v)
 	}
 }
 
-void guest_virtio_serve(struct guest *guest)
+/* Which of them had to wait for memory is not known: those without a request find none. */
+static void queues_again(const struct guest *guest)
 {
+	for (unsigned i = 0; i < guest->n_devices; i++) {
+		struct guest_virtio *v = guest->devices[i];
+		uint64_t all = (UINT64_C(1) << virtio_queues(v->dev)) - 1;
+		if (!is_balloon(v))
+			(void)__atomic_or_fetch(&v->pending, all, __ATOMIC_ACQ_REL);
+	}
+}
+
+bool guest_virtio_serve(struct guest *guest)
+{
+	struct first_touch *touch = &hv_vm_of(guest->vm)->touch;
+
+	if (first_touch_turn(touch))
+		queues_again(guest);
 	for (unsigned i = 0; i < guest->n_devices; i++) {
 		struct guest_virtio *v = guest->devices[i];
 		if (v->serve)
@@ -68,6 +83,7 @@ void guest_virtio_serve(struct guest *guest)
 		if (net->readable && switch_waits(container_of(net, struct switch_port, net)))
 			net->readable(net, net->arg);
 	}
+	return first_touch_is_short(touch);
 }
 
 /* Of a disk: what is under way is not waited for longer than it must be. */

@@ -93,8 +93,9 @@ int guest_vsock_add(struct guest *guest, uint64_t cid, struct vsock_host *host,
 
 /* ---- inside vm/ ---- */
 
-void guest_virtio_serve(struct guest *guest); /* one caller at a time: guest_service() */
-void guest_virtio_fini(struct guest *guest);  /* the vcpus are gone */
+/* One caller at a time: guest_service(). Return: true: memory is being filled for a request, that is enough for now. */
+bool guest_virtio_serve(struct guest *guest);
+void guest_virtio_fini(struct guest *guest); /* the vcpus are gone */
 
 /* ---- for other devices in vm/ ---- */
 

@@ -43,6 +43,11 @@ struct guest_mem {
 	void (*need)(const struct guest_mem *mem, gpa_t gpa, uint64_t len);
 	void *need_owner; /* as wrote_owner */
 	/*
+	 * Optional, with there: a device is about to reach [gpa, gpa + len), of a guest's wish and any length. false: what of it is to be
+	 * filled is more than one turn's work; whoever has the device's queues run has them run again. The devices' I/O thread.
+	 */
+	bool (*ready)(const struct guest_mem *mem, gpa_t gpa, uint64_t len);
+	/*
 	 * Optional, with there: where each piece is now, by its number; for memory that comes and goes (a balloon). Then what lies in
 	 * one slot need not lie in a row: a range over pieces that do not is NULL to mem_hva(), and so is one that need() found no
 	 * memory for. A piece that is there stays where it is while anything of the machine runs (hypervisor/vm/guest_balloon.h).

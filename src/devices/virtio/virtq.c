@@ -134,6 +134,8 @@ static int chain_name(const struct virtq *vq, struct chain *chain, const struct 
 /* Mostly one piece; more where guest memory does not lie in a row. */
 static int chain_reach(const struct virtq *vq, struct chain *chain, const struct vdesc *d)
 {
+	if (vq->mem->ready && !vq->mem->ready(vq->mem, d->addr, d->len))
+		return -EAGAIN;
 	for (uint64_t done = 0, n; done < d->len; done += n) {
 		if (chain->n == chain_most(vq))
 			return -EPROTO;
@@ -174,8 +176,10 @@ static int walk_enter(const struct virtq *vq, struct walk *w, const struct vdesc
 	if (!vq->indirect || w->nested || d->flags & VDESC_F_NEXT || d->len == 0 ||
 	    d->len % VDESC_BYTES)
 		return -EPROTO;
-	w->table = mem_hva(vq->mem, d->addr, d->len);
 	w->n = d->len / VDESC_BYTES;
+	if (w->n > UINT16_MAX + 1U) /* no index gets behind these: 1 MiB */
+		w->n = UINT16_MAX + 1U;
+	w->table = mem_hva(vq->mem, d->addr, (uint64_t)w->n * VDESC_BYTES);
 	w->nested = true;
 	return w->table ? 0 : -EFAULT;
 }
@@ -260,6 +264,8 @@ int virtq_pop(struct virtq *vq, struct chain *ret)
 	uint16_t head = ring_load(vq->avail + RING_ENTRIES +
 				  (vq->avail_next & (vq->size - 1U)) * AVAIL_ENTRY_BYTES);
 	int r = virtq_walk(vq, head, ret);
+	if (r == -EAGAIN)
+		return 0;
 	if (r < 0)
 		return r;
 	vq->avail_next++;

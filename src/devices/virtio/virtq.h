@@ -65,7 +65,7 @@ void virtq_reset(struct virtq *vq);
 
 /*
  * virtq_pop() - the next chain
- * Return: 1; 0: none, and the driver will notify when there is; -EPROTO, -EFAULT, -ELOOP: the ring is broken, *ret
+ * Return: 1; 0: none, and the driver will notify when there is, or none in this turn (guest_mem.ready); -EPROTO, -EFAULT, -ELOOP: the ring is broken, *ret
  * is garbage and the device needs a reset.
  * While chains are found, notifications are off: whoever stops before 0 has to come back by itself.
  */

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/core/macros.h"
 #include "devices/virtio/virtq.h"
 
 /* A queue without a device: rings in rig's memory, driven by its driver half, popped by hand. */
@@ -234,6 +235,70 @@ static void unpopped_is_found_again(void **state)
 	scene_free(s);
 }
 
+/* Memory that is filled as it is reached: so many buffers in a turn. */
+struct filling {
+	unsigned left, n;
+	gpa_t there[8];
+};
+
+static bool filling_ready(const struct guest_mem *mem, gpa_t gpa, uint64_t len)
+{
+	struct filling *f = mem->need_owner;
+
+	assert_true(len <= UINT64_C(16)
+				   << 16); /* no table has more entries than there are indexes */
+	for (unsigned i = 0; i < f->n; i++) {
+		if (f->there[i] == gpa)
+			return true;
+	}
+	if (!f->left || f->n == ARRAY_SIZE(f->there))
+		return false;
+	f->left--;
+	f->there[f->n++] = gpa;
+	return true;
+}
+
+static void what_takes_more_than_a_turn_to_reach_stays_in_its_queue(void **state)
+{
+	struct scene *s = scene_new(8, false);
+	const struct rig_buf bufs[] = { { RIG_DATA_GPA + 0x1000, 8, false },
+					{ RIG_DATA_GPA + 0x2000, 8, true } };
+	struct filling f = { .n = 0 };
+
+	(void)state;
+	s->rig.mem.ready = filling_ready;
+	s->rig.mem.need_owner = &f;
+	uint16_t head =
+		rig_add(&s->rig, 0, bufs, 2, true); /* the table is not asked for: it is small */
+	for (unsigned turn = 0; turn < 2; turn++) {
+		f.left = turn > 0;
+		assert_int_equal(virtq_pop(&s->vq, &s->chain), 0);
+		assert_int_equal(virtq_pop(&s->vq, &s->chain), 0);
+		assert_int_equal(f.n, turn);
+	}
+	f.left = 1;
+	assert_int_equal(virtq_pop(&s->vq, &s->chain), 1);
+	assert_int_equal(s->chain.head, head);
+	assert_int_equal(s->chain.n, 2);
+	assert_int_equal(virtq_pop(&s->vq, &s->chain), 0);
+	scene_free(s);
+}
+
+/* A table of 4 GiB had all of it zeroed. */
+static void of_a_huge_table_only_what_an_index_reaches_is_looked_at(void **state)
+{
+	struct scene *s = scene_new(8, false);
+
+	(void)state;
+	rig_desc(&s->rig, 0, 1, RIG_DATA_GPA, 8, 0, 0); /* the table's, too: it is there */
+	memcpy(rig_at(&s->rig, RIG_DATA_GPA), rig_at(&s->rig, RIG_QUEUE_GPA + 16), 16);
+	assert_int_equal(pop_of(s, RIG_DATA_GPA, UINT32_MAX - 15, VD_INDIRECT, 0), 1);
+	assert_int_equal(s->chain.out_bytes, 8);
+	assert_int_equal(pop_of(s, RIG_RAM_GPA + RIG_RAM - (1 << 20) + 16, 1 << 20, VD_INDIRECT, 0),
+			 -EFAULT);
+	scene_free(s);
+}
+
 static void flags_silence_a_busy_queue(void **state)
 {
 	struct scene *s = scene_new(8, false);
@@ -345,6 +410,8 @@ int main(void)
 		cmocka_unit_test(indexes_wrap),
 		cmocka_unit_test(completed_in_any_order),
 		cmocka_unit_test(unpopped_is_found_again),
+		cmocka_unit_test(what_takes_more_than_a_turn_to_reach_stays_in_its_queue),
+		cmocka_unit_test(of_a_huge_table_only_what_an_index_reaches_is_looked_at),
 		cmocka_unit_test(flags_silence_a_busy_queue),
 		cmocka_unit_test(event_indexes_silence_both_sides),
 		cmocka_unit_test(enable_checks_what_the_driver_says),

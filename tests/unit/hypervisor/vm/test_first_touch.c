@@ -171,6 +171,45 @@ static void a_range_over_pieces_brings_them_all(void **state)
 	assert_int_equal(there(s), 7);
 }
 
+static unsigned count(unsigned set)
+{
+	return (unsigned)__builtin_popcount(set);
+}
+
+/* A request over gigabytes that were never touched was zeroed in one go, with nobody else served meanwhile. */
+static void what_a_request_is_over_comes_a_turn_after_the_other(void **state)
+{
+	struct scene *s = *state;
+	const uint64_t all = PIECES / 2 * MEM_PIECE_BYTES;
+	unsigned turns = 1;
+
+	while (!s->mem.ready(&s->mem, 0, all) || !s->mem.ready(&s->mem, HIGH, all)) {
+		assert_int_equal(count(there(s)), turns * FIRST_TOUCH_TURN);
+		assert_false(s->mem.ready(&s->mem, HIGH, all)); /* nor by another request */
+		assert_int_equal(count(there(s)), turns * FIRST_TOUCH_TURN);
+		assert_true(first_touch_is_short(&s->touch));
+		assert_true(first_touch_turn(&s->touch));
+		turns++;
+	}
+	assert_int_equal(turns, PIECES / FIRST_TOUCH_TURN);
+	assert_int_equal(there(s), 0xff);
+	assert_false(first_touch_turn(&s->touch));
+}
+
+/* It is whoever reaches it that says so. */
+static void where_there_is_no_memory_nothing_is_waited_for(void **state)
+{
+	struct scene *s = *state;
+	const uint64_t all = PIECES / 2 * MEM_PIECE_BYTES;
+
+	assert_true(s->mem.ready(&s->mem, all, 1));
+	assert_true(s->mem.ready(&s->mem, 0, all + 1));
+	assert_true(s->mem.ready(&s->mem, HIGH, UINT64_MAX));
+	assert_true(s->mem.ready(&s->mem, UINT64_MAX, 2));
+	assert_int_equal(there(s), 0);
+	assert_false(first_touch_turn(&s->touch));
+}
+
 static void at_once_is_all_of_a_slot(void **state)
 {
 	struct scene *s = *state;
@@ -379,6 +418,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(devices_and_loaders_never_see_what_was_in_it, begin,
 						end),
 		cmocka_unit_test_setup_teardown(a_range_over_pieces_brings_them_all, begin, end),
+		cmocka_unit_test_setup_teardown(what_a_request_is_over_comes_a_turn_after_the_other,
+						begin, end),
+		cmocka_unit_test_setup_teardown(where_there_is_no_memory_nothing_is_waited_for,
+						begin, end),
 		cmocka_unit_test_setup_teardown(at_once_is_all_of_a_slot, begin, end),
 		cmocka_unit_test_setup_teardown(what_is_not_made_of_pieces_is_refused, begin, end),
 		cmocka_unit_test_setup_teardown(

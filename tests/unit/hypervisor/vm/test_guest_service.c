@@ -13,6 +13,7 @@
 static struct {
 	unsigned served, rings; /* another vcpu rings while one serves; so many times */
 	unsigned woken;
+	unsigned fills; /* turns in which memory is filled for a request */
 } rig;
 
 void guest_clock_fire(struct guest_clock *c)
@@ -26,7 +27,7 @@ void guest_vcpu_wake(struct guest_vcpu *v)
 	rig.woken++;
 }
 
-void guest_virtio_serve(struct guest *guest)
+bool guest_virtio_serve(struct guest *guest)
 {
 	rig.served++;
 	if (rig.rings) {
@@ -34,6 +35,8 @@ void guest_virtio_serve(struct guest *guest)
 		guest_service_ask(guest);
 		assert_false(guest_service(guest)); /* one at a time */
 	}
+	rig.fills -= rig.fills > 0;
+	return rig.fills;
 }
 
 static int begin(void **state)
@@ -75,12 +78,30 @@ static void who_is_asked_without_end_comes_back_and_forgets_nothing(void **state
 	assert_int_equal(guest->service_wanted, 0);
 }
 
+static void while_memory_is_filled_the_cpu_is_looked_after_in_each_turn(void **state)
+{
+	struct guest *guest = *state;
+
+	rig.fills = 5;
+	guest_service_ask(guest);
+	for (unsigned i = 1; i < 5; i++) {
+		assert_true(guest_service(guest));
+		assert_int_equal(rig.served, i);
+		assert_int_equal(guest->service_wanted, 1);
+		assert_int_equal(guest->service, 0);
+	}
+	assert_false(guest_service(guest));
+	assert_int_equal(guest->service_wanted, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(what_came_meanwhile_is_served_too, begin, end),
 		cmocka_unit_test_setup_teardown(
 			who_is_asked_without_end_comes_back_and_forgets_nothing, begin, end),
+		cmocka_unit_test_setup_teardown(
+			while_memory_is_filled_the_cpu_is_looked_after_in_each_turn, begin, end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
