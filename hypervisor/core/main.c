@@ -7,6 +7,7 @@
 #include "core/percpu.h"
 #include "core/print.h"
 #include "core/sched.h"
+#include "core/timer.h"
 #include "core/trap.h"
 
 #define MIB_SHIFT	  20U
@@ -41,8 +42,10 @@ static void cpu_ready(bool is_tested)
 		return;
 	if (is_tested)
 		hv_self_test_without();
-	for (;;)
+	for (;;) {
+		timer_poll(); /* what is printed here, too, has a timer */
 		cpu_idle();
+	}
 }
 
 /* What the others take for themselves is not to be counted as a guest's: memory that is free now is there again after the last one. */
@@ -78,5 +81,6 @@ void hv_main(const struct boot_info *info, const struct firmware *firmware)
 		hv_self_test_programs();
 	else
 		(void)hv_guests_start(info); /* each says what became of it */
+	print_run();
 	sched_loop();
 }

@@ -2,6 +2,7 @@
 /* Switches the server off. Source: ACPI 6.4, PM1 Control Registers; Transitioning from the Working to the Soft Off State. */
 #include "core/clock.h"
 #include "core/io.h"
+#include "core/print.h"
 #include "selftest/selftest.h"
 
 #define SCI_EN	      0x1U
@@ -37,6 +38,7 @@ void self_test_power_off(const struct firmware *firmware)
 		self_test_note("this server does not say how it is switched off");
 		return;
 	}
+	print_flush();
 	acpi_on(firmware);
 	sleep_set(firmware->pm1a, firmware->s5_a);
 	if (firmware->pm1b)

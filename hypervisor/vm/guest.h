@@ -95,6 +95,7 @@ struct guest_vcpu {
 	struct vcpu_io io;
 	bool halted;  /* owner: sleeps until an interrupt */
 	bool is_over; /* owner: it has seen the guest's end */
+	bool writes;  /* atomic: to a serial port that is full; it waits until that no longer is */
 	bool attention; /* atomic: its interrupts, or the guest's end, are to be looked at before it runs on */
 };
 
@@ -176,6 +177,12 @@ void guest_still_end(struct guest *guest);
 void guest_vcpu_wake(struct guest_vcpu *v);
 /* guest_service_ask() - any CPU: there is something to serve. */
 void guest_service_ask(struct guest *guest);
+/*
+ * guest_serial_full() - nobody took what is in the serial port: the vcpu that is writing now waits once that is much.
+ * Under the port's lock. guest_serial_drained(): somebody did.
+ */
+void guest_serial_full(struct guest *guest);
+void guest_serial_drained(struct guest *guest);
 /* guest_memory_bytes() - that it has now, whether it has touched it or not. */
 uint64_t guest_memory_bytes(const struct guest *guest);
 /* guest_exits() - how many of a kind, all vcpus. @kind: enum hw_exit_kind */
@@ -185,6 +192,8 @@ uint64_t guest_exits(const struct guest *guest, unsigned kind);
 
 /* guest_vcpu.c: its vcpu was created; one vcpu's turn */
 void guest_vcpu_init(struct guest_vcpu *v);
+/* guest_devices.c: it waits for its serial port */
+bool guest_serial_waits(struct guest_vcpu *v);
 enum sched_reason guest_vcpu_run(struct sched_entity *entity, uint64_t deadline_ns);
 /* guest_irq.c: false: it waits instead, look again */
 bool guest_before_run(struct guest_vcpu *v);

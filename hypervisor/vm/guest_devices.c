@@ -76,6 +76,44 @@ static int devices_board(struct guest *g, struct err *err)
 	return r == 0 ? debug_exit_init(&g->debug_exit, &g->pio, &g->events, err) : r;
 }
 
+/* ---- a serial port that is written to faster than its console takes it ---- */
+
+#define SERIAL_FULL (SERIAL_LINE_BYTES / 2)
+
+static bool serial_is_full(const struct guest *guest)
+{
+	return __atomic_load_n(&guest->serial.n_line, __ATOMIC_RELAXED) >= SERIAL_FULL;
+}
+
+/* Whoever serves the guest may be told so, too; it waits until then, no longer. */
+void guest_serial_full(struct guest *guest)
+{
+	for (unsigned i = 0; serial_is_full(guest) && i < guest->n_vcpus; i++) {
+		struct guest_vcpu *v = &guest->vcpus[i];
+		if (!hv_vcpu_is_here(v->vcpu))
+			continue;
+		__atomic_store_n(&v->writes, true, __ATOMIC_SEQ_CST);
+		__atomic_store_n(&v->attention, true, __ATOMIC_SEQ_CST);
+	}
+}
+
+void guest_serial_drained(struct guest *guest)
+{
+	for (unsigned i = 0; i < guest->n_vcpus; i++) {
+		if (__atomic_load_n(&guest->vcpus[i].writes, __ATOMIC_SEQ_CST))
+			guest_vcpu_wake(&guest->vcpus[i]);
+	}
+}
+
+bool guest_serial_waits(struct guest_vcpu *v)
+{
+	if (!v->writes)
+		return false;
+	if (!serial_is_full(v->guest))
+		__atomic_store_n(&v->writes, false, __ATOMIC_SEQ_CST);
+	return v->writes;
+}
+
 static int devices_serial(struct guest *g, struct err *err)
 {
 	struct console *console = g->config.console ? g->config.console : &g->no_console;

@@ -122,7 +122,7 @@ bool guest_before_run(struct guest_vcpu *v)
 	lapic_events(v, lapic);
 	if (v->halted && irqchip_has_work(&v->guest->chip, v->index))
 		v->halted = false;
-	if (v->halted || lapic_waits(lapic))
+	if (v->halted || lapic_waits(lapic) || guest_serial_waits(v))
 		return false;
 	lapic_inject(v);
 	lapic_hold(v);

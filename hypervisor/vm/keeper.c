@@ -197,7 +197,7 @@ void keeper_ended(struct guest *guest, void *arg)
 	struct managed *m = arg;
 	enum guest_end how = guest_ended(guest);
 
-	guest_console_flush(&m->lines);
+	managed_io_last(m, guest);
 	if (how == GUEST_FAILED)
 		print("guest %s: stopped: %s (0x%lx)\n", guest->name, guest->failure,
 		      (unsigned long)guest->failure_code);

@@ -321,6 +321,7 @@ void managed_unmake(struct managed *m)
 	spin_unlock(&m->lock);
 	while (__atomic_load_n(&m->busy, __ATOMIC_ACQUIRE))
 		__builtin_ia32_pause();
+	managed_io_last(m, guest);
 	guest_destroy(guest);
 	managed_io_over(m);
 }

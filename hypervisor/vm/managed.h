@@ -83,6 +83,7 @@ struct managed {
 	/* Its serial port. */
 	struct console serial;
 	struct guest_console lines;
+	bool lines_room;  /* atomic: it may be its turn on the server's console */
 	struct pipe keys; /* `in` only */
 	struct hv_timer console_timer;
 	bool console_told; /* atomic: the timer is armed */
@@ -163,7 +164,9 @@ void managed_ended(struct managed *m);		      /* what is to be known of it */
 /* managed_io.c */
 void managed_io_init(struct managed *m);
 int managed_io_add(struct managed *m, struct guest *guest, struct err *err); /* the devices */
-void managed_io_over(struct managed *m); /* the machine is gone */
+void managed_io_last(struct managed *m,
+		     struct guest *guest); /* it runs no more: what is left in its serial port */
+void managed_io_over(struct managed *m);   /* the machine is gone */
 void managed_io_fini(struct managed *m);
 void managed_serve(struct guest *guest, void *arg);
 /* managed_stats.c: of one that ends */

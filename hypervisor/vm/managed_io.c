@@ -62,10 +62,31 @@ static int64_t serial_write(struct console *console, const void *data, size_t le
 {
 	struct managed *m = container_of(console, struct managed, serial);
 
-	console_keep(m, data, len);
 	if (m->config.console != CONFIG_CONSOLE_NONE)
-		(void)m->lines.console.ops->write(&m->lines.console, data, len);
+		len = (size_t)m->lines.console.ops->write(&m->lines.console, data, len);
+	console_keep(m, data, len);
+	if (!len)
+		guest_serial_full(
+			container_of((struct serial *)console->arg, struct guest, serial));
 	return (int64_t)len;
+}
+
+/* No lock is held. */
+static void serial_room(struct out_waiter *w)
+{
+	struct managed *m = container_of(w, struct managed, lines.waiter);
+
+	__atomic_store_n(&m->lines_room, true, __ATOMIC_RELEASE);
+	managed_ask(m);
+}
+
+/* In the guest's turn. */
+static void serial_news(struct managed *m, struct guest *guest)
+{
+	if (!__atomic_exchange_n(&m->lines_room, false, __ATOMIC_ACQ_REL))
+		return;
+	m->serial.writable(&m->serial, m->serial.arg);
+	guest_serial_drained(guest);
 }
 
 static int64_t serial_read(struct console *console, void *ret, size_t len)
@@ -322,7 +343,7 @@ void managed_serve(struct guest *guest, void *arg)
 {
 	struct managed *m = arg;
 
-	(void)guest;
+	serial_news(m, guest);
 	console_news(&m->serial, &m->keys);
 	for (unsigned i = 0; i < m->config.n_ports; i++)
 		console_news(&m->ports[i].console, &m->ports[i].pipe);
@@ -349,7 +370,8 @@ void managed_io_init(struct managed *m)
 	m->serial.ops = &serial_ops;
 	m->console_timer.fired = console_due;
 	m->vsock_host.ops = &vsock_ops;
-	guest_console_init(&m->lines, m->config.name, m->config.console == CONFIG_CONSOLE_RAW);
+	guest_console_init(&m->lines, m->config.name, m->config.console == CONFIG_CONSOLE_RAW,
+			   serial_room);
 	for (unsigned i = 0; i < m->config.n_ports; i++)
 		m->ports[i].console.ops = &port_ops;
 }
@@ -367,6 +389,14 @@ int managed_io_add(struct managed *m, struct guest *guest, struct err *err)
 	if (r == 0 && m->config.has_vsock)
 		r = guest_vsock_add(guest, GUEST_CID, &m->vsock_host, &heap, &m->vsock, err);
 	return r;
+}
+
+void managed_io_last(struct managed *m, struct guest *guest)
+{
+	m->lines.is_last = true;
+	(void)serial_service(&guest->serial);
+	guest_console_flush(&m->lines);
+	m->lines.is_last = false;
 }
 
 void managed_io_over(struct managed *m)
@@ -400,4 +430,5 @@ void managed_io_fini(struct managed *m)
 		end_free(m, m->ends);
 	spin_unlock(&m->lock);
 	timer_finish(&m->console_timer);
+	guest_console_fini(&m->lines);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a scheduler gives: how much is done in so much of the guest's time. "ticks=N" of the TSC; "halts=1": it sleeps until the LAPIC
- * timer wakes it, over and over, else it never stops counting; "interrupts=1": it would take one, if there were any. The number that it prints is for whoever compares guests.
+ * timer wakes it, over and over, else it never stops counting; "interrupts=1": it would take one, if there were any; "floods=N": it prints lines of N bytes and more without end. The number that it prints is for whoever compares guests.
  */
 #include "lib/irq.h"
 
@@ -47,8 +47,23 @@ static void sleep_on(uint64_t end)
 	check("woke", irq_counts[VECTOR] > 0);
 }
 
+/* Lines with a number each. */
+static void flood(uint64_t len)
+{
+	for (uint64_t n = 0;; n++) {
+		print("line ");
+		print_number(n);
+		print(" ");
+		for (uint64_t i = 0; i < len; i++)
+			print(".");
+		print("\n");
+	}
+}
+
 void guest_main(void)
 {
+	if (option_number("floods", 0))
+		flood(option_number("floods", 0));
 	uint64_t end = tsc() + option_number("ticks", 1000000000);
 
 	if (option_number("halts", 0))

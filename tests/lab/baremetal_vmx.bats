@@ -42,6 +42,33 @@ long()
 	[[ "$output" == *"[cost] end: 9 passed, 0 failed"* ]]
 }
 
+# Bochs's line takes 11 bytes a ms, of its own time.
+@test "guests that print without end share the server's slow line, lose nothing, and one that sleeps beside them wakes in time" {
+	server --seconds 100 --ips 100000000 --until '^guest halts: exits ' -- "$GUESTS/guest_share" <<-END
+		guest one
+		memory 4M
+		kernel guest_share
+		append floods=180
+		guest two
+		memory 4M
+		kernel guest_share
+		append floods=180
+		guest halts
+		memory 4M
+		kernel guest_share
+		append halts=1 ticks=200000000
+	END
+	[ "$status" = 0 ]
+	# 200 in two seconds, and 115 lines of 17 ms each
+	[[ "$output" =~ \[halts\]\ woke\ ([0-9]+) ]] && [ "${BASH_REMATCH[1]}" -ge 190 ]
+	local name lines
+	for name in one two; do
+		lines=$(grep -c "^\[$name\] line " <<<"$output")
+		((lines >= 50 && lines <= 75))
+		[ "$(sed -n "s/^\[$name\] line \([0-9]*\) \.\{180\}$/\1/p" <<<"$output")" = "$(seq 0 $((lines - 1)))" ]
+	done
+}
+
 @test "VMX: task switches, all of which exit" {
 	server --seconds 100 --until ': exits ' --times 2 -- "$GUESTS/guest_tasks" <<-END
 		guest tasks

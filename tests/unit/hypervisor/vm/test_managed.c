@@ -95,6 +95,12 @@ void managed_io_init(struct managed *m)
 	(void)m;
 }
 
+void managed_io_last(struct managed *m, struct guest *guest)
+{
+	(void)m;
+	(void)guest;
+}
+
 void managed_io_over(struct managed *m)
 {
 	m->has_machine = false;
