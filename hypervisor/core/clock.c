@@ -16,6 +16,7 @@
 #define FAR_NS                                                                                     \
 	(UINT64_C(1)                                                                               \
 	 << 60) /* 36 years: what a TSC of less than 16 GHz counts until then fits 64 bits */
+#define PIT_TRIES    8U
 #define PIT_CHANNEL2 0x42
 #define PIT_COMMAND  0x43
 #define PORT_B	     0x61 /* bit 0: channel 2's gate, bit 1: speaker, bit 5: its output */
@@ -49,8 +50,13 @@ static uint64_t ratio_32(uint64_t a, uint64_t b)
 	return whole << 32 | fraction;
 }
 
-/* Channel 2 in mode 0 counts down once; port B shows its output. Return: false: it never fired. */
-static bool wait_pit(void)
+/* A time by another clock, by the TSC: it began between the first two, and ended between the last two. */
+struct span {
+	uint64_t begin, begun, before_end, end;
+};
+
+/* Channel 2 in mode 0 counts down once; port B shows its output. */
+static void pit_begin(void)
 {
 	uint16_t count = PIT_HZ / CALIBRATE_HZ;
 
@@ -58,29 +64,48 @@ static bool wait_pit(void)
 	port_out8(PIT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0 */
 	port_out8(PIT_CHANNEL2, (uint8_t)count);
 	port_out8(PIT_CHANNEL2, (uint8_t)(count >> 8));
-	if (port_in8(PORT_B) & 0x20)
-		return false; /* reads as ones: no PIT */
+}
+
+/* Without one the port reads as ones; who is slow to look may find that it has fired. */
+static bool pit_is_there(void)
+{
+	for (unsigned i = 0; i < PIT_TRIES; i++) {
+		pit_begin();
+		if (!(port_in8(PORT_B) & 0x20))
+			return true;
+	}
+	return false;
+}
+
+/* Each returns whether it came to its end, and leaves the span's own end to look(). */
+static bool wait_pit(struct span *span)
+{
+	pit_begin();
+	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
 		if (port_in8(PORT_B) & 0x20)
 			return true;
+		span->before_end = tsc_read();
 	}
 	return false;
 }
 
 /* ACPI 6.4, Power Management Timer: 24 bits are there always. */
-static bool wait_pm_timer(uint16_t port)
+static bool wait_pm_timer(uint16_t port, struct span *span)
 {
 	uint32_t start = port_in32(port);
 
+	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
 		if (((port_in32(port) - start) & 0xffffff) >= PM_TIMER_HZ / CALIBRATE_HZ)
 			return true;
+		span->before_end = tsc_read();
 	}
 	return false;
 }
 
 /* IA-PC HPET 1.0a: capabilities with the period in femtoseconds, configuration, main counter; its low half always counts. */
-static bool wait_hpet(uint64_t at)
+static bool wait_hpet(uint64_t at, struct span *span)
 {
 	const volatile uint32_t *period = (const volatile uint32_t *)(uintptr_t)(at + 4);
 	volatile uint32_t *config = (volatile uint32_t *)(uintptr_t)(at + 0x10);
@@ -90,50 +115,57 @@ static bool wait_hpet(uint64_t at)
 		return false;
 	*config |= 1; /* it counts; its comparators stay as they are */
 	uint32_t ticks = (uint32_t)(FS_PER_S / CALIBRATE_HZ / *period), start = *counter;
+	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
 		if (*counter - start >= ticks)
 			return true;
+		span->before_end = tsc_read();
 	}
 	return false;
 }
 
-static bool wait_for(enum clock_reference reference, uint64_t at)
+static bool wait_for(enum clock_reference reference, uint64_t at, struct span *span)
 {
 	switch (reference) {
 	case CLOCK_PIT:
-		return wait_pit();
+		return wait_pit(span);
 	case CLOCK_PM_TIMER:
-		return wait_pm_timer((uint16_t)at);
+		return wait_pm_timer((uint16_t)at, span);
 	default:
-		return wait_hpet(at);
+		return wait_hpet(at, span);
 	}
 }
 
-/* One look at the TSC and the LAPIC's timer over CALIBRATE_HZ of another clock. Return: 0: that clock is not there. */
-static uint64_t look(enum clock_reference reference, uint64_t at, uint32_t *ret_apic)
+/* One look at the TSC and the LAPIC's timer over CALIBRATE_HZ of another clock. Return: false: that clock is not there. */
+static bool look(enum clock_reference reference, uint64_t at, struct span *ret, uint32_t *ret_apic)
 {
+	ret->begin = tsc_read();
 	uint32_t apic = apic_timer_left();
-	uint64_t tsc = tsc_read();
-	bool is_there = wait_for(reference, at);
+	bool is_there = wait_for(reference, at, ret);
 
-	tsc = tsc_read() - tsc;
 	*ret_apic = apic - apic_timer_left();
-	return is_there ? tsc : 0;
+	ret->end = tsc_read();
+	return is_there;
 }
 
 /* Return: false: by that clock it cannot be measured. */
 static bool measure(enum clock_reference reference, uint64_t at, struct calibration *ret)
 {
-	uint64_t tsc;
+	struct span span;
 	uint32_t apic;
+	bool is_there = reference != CLOCK_PIT || pit_is_there(), more = true;
 
 	*ret = (struct calibration){ 0 };
-	do {
+	while (is_there && more) {
 		apic_timer_set(UINT32_MAX);
-		tsc = look(reference, at, &apic);
-	} while (tsc && calibration_add(ret, tsc, apic));
+		is_there = look(reference, at, &span, &apic);
+		if (is_there)
+			more = calibration_add(ret, span.end - span.begin,
+					       span.begun - span.begin + span.end - span.before_end,
+					       apic);
+	}
 	apic_timer_set(0);
-	return tsc;
+	return is_there;
 }
 
 bool clock_init(uint16_t pm_timer_port)

@@ -17,7 +17,7 @@
 #define BAR_BYTES	0x1100U
 #define PORTS		32U
 #define STATE_ORDER	1U
-#define STOP_TIMEOUT_NS UINT64_C(1000000000)
+#define STOP_TIMEOUT_NS UINT64_C(20000000000)
 
 _Static_assert(sizeof(struct ahci) <= PAGE_BYTES << STATE_ORDER, "fits");
 

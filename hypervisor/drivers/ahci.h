@@ -26,7 +26,7 @@
 struct iommu_domain;
 
 #define AHCI_SIGNATURE_DISK UINT32_C(0x00000101)
-#define AHCI_COMMAND_NS	    UINT64_C(5000000000)
+#define AHCI_COMMAND_NS	    UINT64_C(20000000000)
 
 enum hba_reg { HBA_CAP = 0x00, HBA_GHC = 0x04, HBA_IS = 0x08, HBA_PI = 0x0c, HBA_PORTS = 0x100 };
 enum port_reg {

@@ -11,7 +11,8 @@
 #include "core/format.h"
 #include "core/page.h"
 
-#define SYNC_TIMEOUT_NS UINT64_C(10000000000)
+#define SYNC_TIMEOUT_NS                                                                            \
+	UINT64_C(20000000000) /* less than HOST_DISK_ANSWER_NS: nothing is lost by then */
 
 static void name_set(char name[HOST_DISK_NAME_BYTES], const char *fmt, ...) PRINTF_LIKE(2, 3);
 static void name_set(char name[HOST_DISK_NAME_BYTES], const char *fmt, ...)

@@ -17,8 +17,8 @@
 #include "drivers/iommu.h"
 
 #define NVME_CLASS	 UINT32_C(0x010802)
-#define QUEUE_ENTRIES	 32U /* more than slots: never full */
-#define ADMIN_TIMEOUT_NS UINT64_C(5000000000)
+#define QUEUE_ENTRIES	 32U		       /* more than slots: never full */
+#define ADMIN_TIMEOUT_NS UINT64_C(30000000000) /* as HOST_DISK_ANSWER_NS */
 #define BAR_BYTES	 0x4000U
 #define STATE_ORDER	 2U
 
