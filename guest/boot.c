@@ -25,7 +25,7 @@
 
 #define BOOT_WAIT_MS  10000
 #define BOOT_STEP_MS  2
-#define BOOT_LATE_MS  200 /* for ports after strata.control */
+#define BOOT_LATE_MS  5000 /* for ports after strata.control */
 #define BOOT_LIST_MAX 65536
 
 int boot_mounts(struct err *err)
@@ -170,7 +170,7 @@ static int boot_listener(void)
 
 /*
  * The host adds its ports one after the other, and nothing says which is the last: once strata.control is there, the others
- * get a moment; who has no strata.stderr is not held up for long.
+ * get a moment, which a host that is busy may need: all of ours add all four, and another one is not held up for long.
  */
 int boot_ports(struct agent_ports *ret, struct err *err)
 {

@@ -97,7 +97,7 @@ static int host_look(struct cli *cli, const char *name, struct hv_ask *ask,
 }
 
 #define HOST_STOP_MS   10000 /* as an instance's */
-#define HOST_KILLED_MS 10000
+#define HOST_KILLED_MS 60000
 #define HOST_NAP_MS    200
 
 /* Until it is gone. -ETIMEDOUT: it is there still. */

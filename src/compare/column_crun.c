@@ -20,7 +20,7 @@
 
 #define CRUN_ADDED   256
 #define CRUN_VERB_S  60
-#define CRUN_STOP_MS 10000
+#define CRUN_STOP_MS 60000
 #define CRUN_PATH    3200
 
 /* A container, and all that goes with it. */

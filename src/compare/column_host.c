@@ -14,7 +14,7 @@
 
 #define HOST_PERIOD_US 100000
 #define HOST_ADDED     256
-#define HOST_STOP_MS   10000
+#define HOST_STOP_MS   60000
 
 /* One that stays. */
 struct host_idle {

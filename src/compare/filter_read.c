@@ -18,8 +18,8 @@
 #include "base/os/fd.h"
 #include "compare/filter.h"
 
-#define READ_TIMEOUT_MS 5000
-#define STOP_TIMEOUT_MS 1000
+#define READ_TIMEOUT_MS 60000
+#define STOP_TIMEOUT_MS 15000
 #define FILTERS_MAX	64
 
 /* What a thread's filters leave of all calls. */

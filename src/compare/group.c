@@ -16,7 +16,7 @@
 #include "base/os/fd.h"
 #include "base/os/file.h"
 
-#define GROUP_END_MS  10000 /* for what still cleans up behind a command that ended */
+#define GROUP_END_MS  60000 /* for what still cleans up behind a command that ended */
 #define GROUP_LOOK_US 500
 #define GROUP_ROOM                                                                                 \
 	(INT64_C(1) << 50) /* a limit that limits nothing: so that memory is counted on v2, too */

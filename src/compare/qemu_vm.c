@@ -20,7 +20,7 @@
 #include "base/os/json.h"
 #include "compare/child.h"
 
-#define QEMU_QMP_MS  10000
+#define QEMU_QMP_MS  60000
 #define QEMU_QMP_MAX ((size_t)1 << 20)
 #define QEMU_LOG_MAX 65536
 

@@ -9,6 +9,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -311,11 +312,20 @@ void monitor_health_freeze(struct monitor *m, bool frozen)
 	}
 }
 
+/* A host that let the monitor wait until now says nothing of the check. */
+static bool health_has_ended(const struct monitor_health *h)
+{
+	struct pollfd ended = { .fd = h->wait_fd, .events = POLLIN };
+
+	return poll(&ended, 1, 0) == 1;
+}
+
 void monitor_health_timers(struct monitor *m, int64_t now)
 {
 	struct monitor_health *h = &m->health;
 
-	if (h->pid && !h->timed_out && !h->cancelled && now >= h->deadline_ns) {
+	if (h->pid && !h->timed_out && !h->cancelled && now >= h->deadline_ns &&
+	    !health_has_ended(h)) {
 		h->timed_out = true;
 		(void)pidfd_signal(h->wait_fd, SIGKILL); /* it may have ended */
 	}

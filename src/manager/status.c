@@ -14,8 +14,8 @@
 
 #define STATUS_FILE    "status"
 #define STATUS_NEW     "status.new"
-#define STATUS_MAX     767  /* bytes: numbers and an error of 255 */
-#define STATUS_LOCK_MS 200U /* for one that is about to end */
+#define STATUS_MAX     767   /* bytes: numbers and an error of 255 */
+#define STATUS_LOCK_MS 3000U /* for one that is about to end, on a busy host */
 
 static const char *const status_names[] = {
 	[STATUS_STARTING] = "starting",

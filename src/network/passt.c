@@ -23,7 +23,7 @@
 #include "network/link.h"
 
 #define PASST_WIRE_FD	3
-#define PASST_WAIT_MS	10000
+#define PASST_WAIT_MS	60000
 #define PASST_WORDS_MAX 65536
 #define PASST_ITS_MAC	"02:53:0a:00:02:02" /* else it would show the host's */
 #define PASST_PORTS_MAX 112

@@ -8,7 +8,7 @@
 #include "base/os/fd.h"
 #include "oci/oci.h"
 
-#define DELETE_WAIT_MS 10000
+#define DELETE_WAIT_MS 60000
 
 static const struct opt kill_opts[] = {
 	{ 'a', OPT_SWITCH, "all", NULL, "to every process in the container" },

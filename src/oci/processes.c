@@ -11,7 +11,7 @@
 #include "base/os/pid_list.h"
 #include "oci/oci.h"
 
-#define PROCESSES_WAIT_MS 10000
+#define PROCESSES_WAIT_MS 60000 /* for the end of who was killed */
 
 static int pids_without_cgroup(const struct subject *subject, pid_t **ret, size_t *ret_n,
 			       struct err *err)

@@ -28,7 +28,7 @@
 #define SYSTEMD_PATH   "/org/freedesktop/systemd1"
 #define SYSTEMD_PART   "org.freedesktop.systemd1.Manager"
 #define SYSTEMD_DEPTH  8
-#define SYSTEMD_JOB_NS (INT64_C(30) * 1000000000)
+#define SYSTEMD_JOB_NS (INT64_C(90) * 1000000000) /* as systemd's DefaultTimeoutStartSec */
 
 #define SYSTEMD_EXISTS 3 /* exit status: oci/scope.c */
 

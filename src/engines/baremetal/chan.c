@@ -446,6 +446,8 @@ int chan_wait_ready(struct chan *chan, unsigned again_ms, unsigned timeout_ms, s
 			return err_say(err, ETIMEDOUT, "nothing answers on the management channel");
 		if (now >= again) {
 			(void)chan_hello(chan); /* the end of time ends it */
+			/* An answer that takes longer than that is to one that counts no more. */
+			again_ms *= 2;
 			again = now + (int64_t)again_ms * NS_PER_MS;
 		}
 		int64_t until = again < end ? again : end;

@@ -94,7 +94,7 @@ void chan_fini(struct chan *chan); /* zeroed is a no-op; no callback comes */
 /* chan_hello() - once more, with another nonce: there was no answer to the last one */
 int chan_hello(struct chan *chan);
 /*
- * chan_wait_ready() - run the loop until the other side has answered; says HELLO again each `again_ms`
+ * chan_wait_ready() - run the loop until the other side has answered; says HELLO again after `again_ms`, then twice that, and so on
  * Errors: -ETIMEDOUT; what lost() was told.
  */
 int chan_wait_ready(struct chan *chan, unsigned again_ms, unsigned timeout_ms, struct err *err);

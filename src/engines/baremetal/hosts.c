@@ -27,7 +27,7 @@
 #include "engines/baremetal/private.h"
 #include "storage/disk/disk.h"
 
-#define HOSTS_STOP_MS 10000
+#define HOSTS_STOP_MS 90000 /* its QEMU has its time first: hub_main.c */
 #define HOSTS_HUB     "strata-hub"
 
 /* ---- directories ---- */

@@ -82,7 +82,8 @@ static int hub_begin(struct hub *hub, struct err *err)
 	for (unsigned tries = 0;; tries++) {
 		r = chan_start(&hub->up, line, hub->loop, &hub_events, err);
 		if (r == 0)
-			r = chan_wait_ready(&hub->up, config->hello_ms, config->ready_ms, err);
+			r = chan_wait_ready(&hub->up, config->hello_ms << tries,
+					    config->ready_ms << tries, err);
 		if (r != -ETIMEDOUT || !config->reopen || tries == config->tries)
 			break;
 		chan_fini(&hub->up);

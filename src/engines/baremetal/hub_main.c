@@ -31,15 +31,15 @@
 #define MAIN_CONSOLE_MAX                                                                           \
 	(1 << 20) /* bytes of a server's console that are kept, and as much before them */
 #define MAIN_HELLO_MS 1000
-#define MAIN_LINE_MS  5000 /* a line, by the protocol */
-#define MAIN_READY_MS 30000
+#define MAIN_LINE_MS  5000 /* a socket's line; twice that the next time, and again */
+#define MAIN_LINES    3
+#define MAIN_READY_MS 50000 /* before a client loses its patience: CHAN_CALL_MS */
 /* A line may be slow: the answer to a HELLO counts no more once there is another. 8 KiB go each way; and a server may start just now. */
 #define MAIN_SLOW_HELLO_MS 10000
-#define MAIN_SLOW_READY_MS 50000 /* before a client loses its patience: CHAN_CALL_MS */
 #define MAIN_ASK_MS	   10000
 #define MAIN_DEAF_MS	   60000 /* an emulated server on a busy host takes its time */
 #define MAIN_LINGER_MS	   10000
-#define MAIN_QEMU_MS	   5000 /* until a QEMU that does not end is killed */
+#define MAIN_QEMU_MS	   60000 /* until a QEMU that does not end is killed */
 
 static int main_tty(const char *path, struct err *err)
 {
@@ -198,14 +198,13 @@ static int main_line(int argc, char **argv, struct hub_config *config, pid_t *re
 {
 	if (argc == 3 && !strcmp(argv[1], "tty")) {
 		config->hello_ms = MAIN_SLOW_HELLO_MS;
-		config->ready_ms = MAIN_SLOW_READY_MS;
 		return main_tty(argv[2], err);
 	}
 	if (argc == 3 && !strcmp(argv[1], "unix")) {
 		config->hello_ms = config->ready_ms = MAIN_LINE_MS;
 		config->reopen = main_unix;
 		config->path = argv[2];
-		config->tries = MAIN_READY_MS / MAIN_LINE_MS;
+		config->tries = MAIN_LINES - 1;
 		return main_unix(argv[2], err);
 	}
 	if (argc > 4 && !strcmp(argv[1], "lab") && !strcmp(argv[3], "--")) {

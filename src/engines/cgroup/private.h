@@ -11,7 +11,7 @@
 #define CGROUP_BIT(controller) (UINT32_C(1) << (controller))
 
 /* How long a kill, a freeze or a removal may take before it is reported as stuck. */
-#define CGROUP_WAIT_MS 10000
+#define CGROUP_WAIT_MS 60000
 
 extern const char *const cgroup_v1_names[CGROUP_CONTROLLER_MAX];
 

@@ -16,7 +16,7 @@
 #include "engines/oslevel/rootless.h"
 
 #define PROC_PARENT  "strata-monitor"
-#define PROC_WAIT_MS 10000
+#define PROC_WAIT_MS 60000
 #define PROC_ROUNDS                                                                                \
 	5000 /* of a freeze, a millisecond or more each: each finds what the last one's processes had begun */
 

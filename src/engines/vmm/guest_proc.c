@@ -25,7 +25,7 @@
 
 #define PROC_NAME     "strata-vmm"
 #define PROC_PARENT   "strata-monitor"
-#define PROC_WAIT_MS  10000
+#define PROC_WAIT_MS  60000
 #define PROC_REST_NS  NS_PER_MS
 #define PROC_CHILDREN 16 /* one is expected */
 

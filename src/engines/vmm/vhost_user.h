@@ -10,7 +10,7 @@
 
 #include "base/core/err.h"
 
-#define VHOST_USER_WAIT_MS 10000 /* for all of vhost_user_begin() */
+#define VHOST_USER_WAIT_MS 60000 /* for all of vhost_user_begin() */
 
 struct vhost_user_ring {
 	int kick, call;		    /* eventfds: the back end is rung, and rings */

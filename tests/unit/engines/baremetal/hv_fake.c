@@ -124,6 +124,8 @@ static void fake_hello(struct fake *f, const struct channel_frame *frame)
 	memcpy(&hello, frame->payload, sizeof(hello));
 	if (f->manner == FAKE_DEAF && !f->hellos++)
 		return;
+	if (f->manner == FAKE_SLOW)
+		(void)poll(NULL, 0, 100);
 	f->nonce = hello.nonce;
 	hello.boot = 4711;
 	hello.version = f->manner == FAKE_NEWER ? CHANNEL_VERSION + 1 : CHANNEL_VERSION;

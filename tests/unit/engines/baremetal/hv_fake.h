@@ -11,6 +11,7 @@ enum fake_manner {
 	FAKE_NORMAL,
 	FAKE_NOISY, /* prints before it answers, and in between */
 	FAKE_DEAF,  /* answers the second HELLO only */
+	FAKE_SLOW,  /* takes 100 ms for each HELLO */
 	FAKE_NEWER, /* another version */
 	FAKE_CROWDED, /* has guests at the beginning: 1 "own" of the server's, 2 "left" of somebody's */
 	FAKE_LIAR,    /* sends streams more than it was given credit for, and nonsense */

@@ -95,6 +95,13 @@ static void hello_is_said_again_where_nobody_answered(void **state)
 	scene_free(scene_new(FAKE_DEAF, 10, 0));
 }
 
+/* Each HELLO made the answer to the one before count no more: a server at a tenth of its speed was never heard. */
+static void an_answer_that_takes_longer_than_hello_waits_is_heard(void **state)
+{
+	(void)state;
+	scene_free(scene_new(FAKE_SLOW, 10, 0));
+}
+
 static void another_version_is_said_so(void **state)
 {
 	struct scene *s = scene_new(FAKE_NEWER, 20000, -EPIPE);
@@ -287,6 +294,7 @@ int main(void)
 		cmocka_unit_test(a_session_begins_whatever_is_on_the_line_before),
 		cmocka_unit_test(a_list_without_an_end_is_not_kept),
 		cmocka_unit_test(hello_is_said_again_where_nobody_answered),
+		cmocka_unit_test(an_answer_that_takes_longer_than_hello_waits_is_heard),
 		cmocka_unit_test(another_version_is_said_so),
 		cmocka_unit_test(an_errno_of_the_other_side_is_an_error_with_its_line),
 		cmocka_unit_test(a_peer_that_is_gone_is_told_once_and_calls_fail),
