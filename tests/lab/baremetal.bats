@@ -465,14 +465,10 @@ boot_guests()
 	[[ $(addr2line -fe "$REPO/build/hypervisor/strata-hv64" "$first") == *hv_start* ]]
 }
 
-# said LINE: until it has come, or a minute is over
+# said LINE: until it has come
 said()
 {
-	local i
-	for i in {1..600}; do
-		! grep -q "$1" "$LAB/said" || return 0
-		sleep 0.1
-	done
+	wait_until grep -q "$1" "$LAB/said"
 }
 
 @test "a machine check is a panic with its number, not a reset without a word" {
@@ -482,7 +478,7 @@ said()
 		echo 'mce 0 0 0xbe00000000000000 0x5 0 0'
 		said 'names them'
 		echo quit
-	} | timeout 150 qemu-system-x86_64 -accel tcg -cpu max -M q35 -m 256 -nodefaults -display none -no-reboot -no-shutdown -kernel "$HV" \
+	} | timeout 500 qemu-system-x86_64 -accel tcg -cpu max -M q35 -m 256 -nodefaults -display none -no-reboot -no-shutdown -kernel "$HV" \
 		-serial "file:$LAB/said" -monitor stdio >/dev/null
 	cat "$LAB/said"
 	grep -q 'PANIC on CPU 0: exception 18,' "$LAB/said"

@@ -249,7 +249,7 @@ frugal()
 			echo "network: answered"
 		else
 			$b ip addr add 10.0.0.2/24 dev eth0
-			until said=$($b nc -w 5 10.0.0.1 9 </dev/null) && [ -n "$said" ]; do $b usleep 100000; done
+			until said=$($b nc -w 30 10.0.0.1 9 </dev/null) && [ -n "$said" ]; do $b usleep 100000; done
 			echo "network: $said"
 		fi
 		' virtio_pci virtio_blk virtio_net

@@ -361,12 +361,12 @@ by_line()
 		[ "$(strata --host big exec $name sh -c 'grep -c vdb /proc/partitions')" = 1 ]
 		[ "$(strata --host big exec $name nproc)" = "$([ $name = smp ] && echo 2 || echo 1)" ]
 	done
-	strata --host big exec -d one sh -c 'echo "from one" | nc -l -p 9'
-	until [ "$(strata --host big exec two sh -c 'nc -w 5 one 9 </dev/null' 2>/dev/null)" = "from one" ]; do sleep 0.2; done
+	strata --host big exec -d one sh -c 'while :; do echo "from one" | nc -l -p 9; done'
+	until [ "$(strata --host big exec two sh -c 'nc -w 20 one 9 </dev/null' 2>/dev/null)" = "from one" ]; do sleep 0.2; done
 	strata --host big exec smp ping -c 1 two >/dev/null
 	strata --host big cp "$LAB/disk.img" smp:/copy
 	[ "$(strata --host big exec smp head -c 11 /copy)" = "on the disk" ]
-	strata --host big stop -t 20 one two smp
+	strata --host big stop -t 300 one two smp
 	for name in one two smp; do
 		[[ "$(strata --host big logs $name)" == *"up: "*"stopping"* ]]
 		[ "$(strata --host big wait $name)" = 3 ]

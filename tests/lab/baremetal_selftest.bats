@@ -17,7 +17,7 @@ server()
 	local words modules
 	words=$(sed -n 's|^\tmultiboot /boot/strata-hv ||p' "$LAB/medium/boot/grub/grub.cfg")
 	modules=$(sed -n "s|^\tmodule \(/boot/[^ ]*\) .*|$LAB/medium\1|p" "$LAB/medium/boot/grub/grub.cfg" | paste -sd,)
-	run timeout 150 qemu-system-x86_64 -accel tcg -cpu max -M q35 -m 256 -nodefaults -display none -no-reboot -serial stdio \
+	run timeout 600 qemu-system-x86_64 -accel tcg -cpu max -M q35 -m 256 -nodefaults -display none -no-reboot -serial stdio \
 		-kernel "$LAB/medium/boot/strata-hv" -append "$words" ${modules:+-initrd "$modules"} "$@" </dev/null
 	output=$(tr -d '\r\0' <<<"$output")
 	echo "$output"

@@ -86,7 +86,7 @@ class Stream:
             self.host.send(CREDIT, self.number, struct.pack("<I", len(data)))
         return data
 
-    def read_until(self, what, seconds=120):
+    def read_until(self, what, seconds=300):
         """All that comes up to and with `what`."""
         got = b""
 
@@ -102,7 +102,7 @@ class Stream:
         self.data = got[rest:] + self.data
         return got[:rest]
 
-    def wait_close(self, seconds=120):
+    def wait_close(self, seconds=300):
         got = b""
 
         def over():
@@ -177,15 +177,15 @@ class Link:
 class Host:
     """One client of the channel, on a connected socket."""
 
-    def __init__(self, sock, nonce=None, greet=True):
+    def __init__(self, sock, nonce=None, greet=2):
         self.sock, self.nonce = sock, nonce or int.from_bytes(os.urandom(8), "little") | 1
         self.key = self.nonce & 0xffffffff
         self.raw, self.boot, self.version, self.link, self.inner = b"", None, None, None, b""
         self.replies, self.streams, self.events, self.last_id, self.last_stream = {}, {}, [], 0, 0
         if greet:
-            self.greet()
+            self.greet(greet)
 
-    def greet(self, seconds=2):
+    def greet(self, seconds):
         self.sock.sendall(hello(self.nonce))
         self.until(lambda: self.boot, seconds)
 
@@ -197,7 +197,7 @@ class Host:
 
     # ---- in ----
 
-    def until(self, done, seconds=120):
+    def until(self, done, seconds=300):
         """Heeds what comes until done() is true."""
         deadline = time.monotonic() + seconds
         while not done():
@@ -293,14 +293,14 @@ class Host:
         self.send(REQUEST, 0, struct.pack("<IHH", self.last_id, number, 0) + body)
         return self.last_id
 
-    def answer(self, number, seconds=120):
+    def answer(self, number, seconds=300):
         self.until(lambda: number in self.replies, seconds)
         status, body = self.replies.pop(number)
         if status:
             raise Refused(status, body.decode())
         return body
 
-    def request(self, verb, body=b"", seconds=120):
+    def request(self, verb, body=b"", seconds=300):
         return self.answer(self.ask(verb, body), seconds)
 
     def of(self, verb, guest):
@@ -420,16 +420,18 @@ class Server:
 
     def connect(self, **more):
         """A client; the first one may have to wait until the server is up."""
+        patience = 2
         for _ in range(2000):
             sock = socket.socket(socket.AF_UNIX)
             try:
                 sock.connect(self.path)
-                return Host(sock, **more)
+                return Host(sock, **{"greet": patience, **more})
             except (FileNotFoundError, ConnectionRefusedError):
                 sock.close()
                 time.sleep(0.05)
-            except TimeoutError:  # include/abi/channel.h, Sessions
+            except TimeoutError:  # include/abi/channel.h, Sessions; or it is slow
                 sock.close()
+                patience = min(2 * patience, 60)
         raise TimeoutError("no emulated server")
 
     def said(self):

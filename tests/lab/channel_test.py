@@ -144,7 +144,7 @@ def ports():
         sock.write(data)
         got = b""
         while len(got) < len(data):
-            got += sock.read_until(b"", 10)
+            got += sock.read_until(b"")
             host.until(lambda: sock.data or sock.closed)
             got += sock.take()
         assert got == data
@@ -196,7 +196,7 @@ def pause():
 
 
 def weights():
-    with server("trespass", cpus=1) as s:
+    with server("trespass", cpus=1, icount=True) as s:  # a busy machine's pauses would count as run
         host = s.connect()
         guests = [host.create(config(f"spins{i}", "trespass", *SPINS)) for i in range(2)]
         for guest in guests:
@@ -204,17 +204,17 @@ def weights():
         host.request("UPDATE", struct.pack("<IIII", guests[0], 768, 0xffffffff, 0))
         assert [g.weight for g in host.list()] == [768, 256]
         first = [host.stats(guest) for guest in guests]
-        while host.info().now < first[0].now + 20 * PERIOD_NS:
+        while host.info().now < first[0].now + 10 * PERIOD_NS:
             pass
         a, b = [host.stats(guest).cpu - then.cpu for guest, then in zip(guests, first)]
         assert 2.4 < a / b < 3.6, (a, b)
         host.request("UPDATE", struct.pack("<IIII", guests[0], 0, 10, 0))
         first = host.stats(guests[0])
-        while host.info().now < first.now + 20 * PERIOD_NS:
+        while host.info().now < first.now + 10 * PERIOD_NS:
             pass
         last = host.stats(guests[0])
         share = (last.cpu - first.cpu) / (last.now - first.now)
-        assert 0.05 < share < 0.3, share  # a busy machine: its own pauses count as run
+        assert 0.05 < share < 0.15, share
         refused(errno.EINVAL, host.request, "UPDATE", struct.pack("<IIII", guests[0], 65536, 0, 0))
         for megabytes in 2, 5:
             refused(errno.ENODEV, host.request, "UPDATE", struct.pack("<IIII", guests[0], 0, 0xffffffff, megabytes))
@@ -296,7 +296,7 @@ def balloon_midway():
             guest = host.create(config(f"g{i}", "give_back", *gives, memory="16M"))
             console = host.open(channel.CONSOLE, guest)
             host.of("START", guest)
-            host.until(lambda: b"others_start" in console.data, 60)
+            host.until(lambda: b"others_start" in console.data)
             for _ in range(10):
                 host.of("PAUSE", guest)
                 held = host.stats(guest).memory
@@ -400,10 +400,10 @@ def balloon():
         refused(errno.ENOMEM, host.create, config("big", "pio", memory="128M"))
         console = host.open(channel.CONSOLE, guest)
         host.of("START", guest)
-        host.until(lambda: b"freed" in console.data, 90)
+        host.until(lambda: b"freed" in console.data, 300)
 
         def shrinks(to):
-            end = time.monotonic() + 60
+            end = time.monotonic() + 300
             while host.stats(guest).memory > to:
                 assert time.monotonic() < end, host.stats(guest)
                 time.sleep(0.1)
@@ -514,7 +514,7 @@ class Agent:
         self.control, self.stdin, self.stdout, self.stderr = [host.open(channel.PORT, self.id, port) for port in AGENT_PORTS]
         host.of("START", self.id)
 
-    def frame(self, stream, seconds=120):
+    def frame(self, stream, seconds=300):
         """The next frame of the agent's on a stream: its type and payload."""
         self.host.until(lambda: len(stream.data) >= 8 or stream.closed or self.console.closed, seconds)
         if len(stream.data) < 8:
@@ -571,7 +571,7 @@ def agents():
             for guest in guests:
                 guest.begin("echo hello; nproc; cat; exit 7", wire.WITH_STDIN)
             for guest, cpus in zip(guests, (1, 2)):
-                guest.host.until(lambda: b"hello" in guest.stdout.data, 60)
+                guest.host.until(lambda: b"hello" in guest.stdout.data, 300)
                 assert guest.exec("echo $(hostname) $(nproc); cat /proc/uptime >/dev/null; exit 3") == (f"box {cpus}\n", 3)
                 # More than the windows and the pipes hold.
                 assert guest.exec("seq 1 30000") == ("".join(f"{i}\n" for i in range(1, 30001)), 0)

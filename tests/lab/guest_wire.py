@@ -67,7 +67,7 @@ class Conversation:
             raise EOFError("the guest closed the connection")
         self.data += data
 
-    def receive(self, timeout=60):
+    def receive(self, timeout=300):
         """(type, payload) of the next frame."""
         until = time.monotonic() + timeout
         while True:
@@ -79,7 +79,7 @@ class Conversation:
                     return kind, payload
             self.fill(until)
 
-    def expect(self, kind, timeout=60):
+    def expect(self, kind, timeout=300):
         got, payload = self.receive(timeout)
         if got != kind:
             raise AssertionError(f"expected frame {kind}, got {got}: {payload!r}")

@@ -74,8 +74,8 @@ teardown_file()
 @test "a VM and a container on one network reach each other by name" {
 	strata run -d --name c1 demo sleep 1000 >/dev/null
 	strata run -d --name v1 --virt hosted demo sleep 1000 >/dev/null
-	strata exec v1 ping -c 1 -q c1
-	strata exec c1 ping -c 1 -q v1
+	strata exec v1 ping -c 1 -W 50 -q c1
+	strata exec c1 ping -c 1 -W 50 -q v1
 	strata rm -f v1 c1 >/dev/null
 }
 

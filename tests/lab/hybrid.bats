@@ -10,7 +10,7 @@ setup_file()
 	needs qemu-system-x86_64 mke2fs nft busybox passt setpriv ip
 	LAB=$(mktemp -d /tmp/strata-lab.XXXXXX)
 	export LAB
-	python3 "$REPO/tests/lab/lab.py" --timeout 300 -- true || skip "the emulated server does not boot: no kernel package?"
+	python3 "$REPO/tests/lab/lab.py" --timeout 900 -- true || skip "the emulated server does not boot: no kernel package?"
 	"$REPO/tools/demo-image" "$LAB/rootfs"
 	host image import "$LAB/rootfs" demo
 	host image import --change "VOLUME /own" "$LAB/rootfs" owner
@@ -28,8 +28,18 @@ teardown_file()
 	[ -z "${LAB:-}" ] || rm -rf "$LAB"
 }
 
-# lab SCRIPT: run it in the server; the store is at /store, the command is `strata`. EXTRA: more flags of lab.py.
+# lab SCRIPT: run it in the server; the store is at /store, the command is `strata`, and until_it COMMAND... tries until it succeeds,
+# five minutes at most: everything is slow there. EXTRA: more flags of lab.py.
 EXTRA=()
+UNTIL_IT='until_it() {
+	local now end
+	read -r now _ </proc/uptime; end=$((${now%.*} + 300))
+	until "$@"; do
+		read -r now _ </proc/uptime
+		[ ${now%.*} -lt $end ] || return 1
+		usleep 200000
+	done
+}'
 lab()
 {
 	local build=$REPO/build bin=/usr/local/bin
@@ -39,7 +49,8 @@ lab()
 		--file "$LAB/strata:$bin/strata" --file "$build/strata:$bin/strata.bin" \
 		--file "$build/strata-vmm:$bin/strata-vmm" --file "$build/strata-monitor:$bin/strata-monitor" \
 		--file "$build/strata-archive:$bin/strata-archive" --file "$build/strata-init:$bin/strata-init" \
-		--file "$build/tests/guest:/guests" --file "$build/tests/vsock_peer:$bin/vsock_peer" "${EXTRA[@]}" --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program passt --program setpriv --program ip --program "$build/strata-archive" -- "$1"
+		--file "$build/tests/guest:/guests" --file "$build/tests/vsock_peer:$bin/vsock_peer" "${EXTRA[@]}" --program mke2fs --program e2fsck --program setcap --program getcap --program nft --program passt --program setpriv --program ip --program "$build/strata-archive" -- "$UNTIL_IT
+$1"
 	echo "$output"
 }
 
@@ -127,21 +138,26 @@ lab()
 
 @test "a VM and a container on one network reach each other by name" {
 	lab '
-	strata run -d --name c1 demo sleep 1000 >/dev/null
-	strata run -d --name v1 --virt hybrid demo sleep 1000 >/dev/null
-	strata exec v1 ping -c 1 -q c1 >/dev/null && echo "v1 reaches c1"
-	strata exec c1 ping -c 1 -q v1 >/dev/null && echo "c1 reaches v1"
-	strata run -d --name c2 demo sleep 1000 >/dev/null
-	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q c2 >/dev/null && echo "v1 reaches c2" && break; done
-	strata exec c2 ping -c 1 -q v1 >/dev/null && echo "c2 reaches v1"
-	strata run -d --name v2 --virt hybrid demo sleep 1000 >/dev/null
-	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q v2 >/dev/null && echo "v1 reaches v2" && break; done
-	strata exec v2 ping -c 1 -q v1 >/dev/null && echo "v2 reaches v1"
+	set -e # the first that fails is the last, and what it says
+	reaches() { until_it strata exec $1 ping -c 1 -q $2 >/tmp/ping 2>&1 || { cat /tmp/ping; return 1; }; echo "$1 reaches $2"; }
+	are_new() { strata exec v1 sh -c "grep -q c3 /etc/hosts && ! grep -q \"c2\|v2\" /etc/hosts"; }
+	strata run -d --name c1 demo sleep 10000 >/dev/null
+	strata run -d --name v1 --virt hybrid demo sleep 10000 >/dev/null
+	reaches v1 c1
+	reaches c1 v1
+	strata run -d --name c2 demo sleep 10000 >/dev/null
+	reaches v1 c2
+	reaches c2 v1
+	strata run -d --name v2 --virt hybrid demo sleep 10000 >/dev/null
+	reaches v1 v2
+	reaches v2 v1
 	strata rename c2 c3; strata rm -f v2 >/dev/null
-	for i in 1 2 3 4 5 6 7 8 9; do strata exec v1 ping -c 1 -q c3 >/dev/null && echo "v1 reaches c3" && break; done
-	strata exec v1 sh -c "grep -c \"c2\|v2\" /etc/hosts"; strata rm -f c3 >/dev/null
-	strata rm -f v1 c1 >/dev/null; ls /sys/class/net | grep -c "^st"; ls /sys/fs/cgroup/unified | grep -c strata'
-	[ "$status" = 1 ] # grep found nothing
+	reaches v1 c3
+	until_it are_new; echo "the names are new"
+	strata rm -f c3 v1 c1 >/dev/null
+	set +e
+	echo "left $(ls /sys/class/net | grep -c "^st") $(ls /sys/fs/cgroup/unified | grep -c strata)"'
+	[ "$status" = 0 ]
 	has "v1 reaches c1"
 	has "c1 reaches v1"
 	has "v1 reaches c2"
@@ -149,7 +165,8 @@ lab()
 	has "v1 reaches v2"
 	has "v2 reaches v1"
 	has "v1 reaches c3"
-	has 0
+	has "the names are new"
+	has "left 0 0"
 }
 
 @test "the guest programs on hardware KVM" {
@@ -171,7 +188,7 @@ lab()
 	vmm() { # PROGRAM CHIP MEMBERS: by hand, with what no flag asks for
 		echo "{\"id\":\"$(printf %064d 1)\",\"name\":\"t\",\"virt\":\"hybrid\",\"args\":[\"x\"],\"vm\":{\"memory_bytes\":67108864," \
 			"\"kernel\":\"/guests/guest_$1\",\"irqchip\":\"$2\",$3}}" >/tmp/spec
-		timeout 400 strata-vmm /tmp/spec
+		timeout 1000 strata-vmm /tmp/spec
 	}
 	said() { # PROGRAM CHIP STATUS FILE
 		echo "$1 $2 $3 $(grep -c "^FAIL" $4) $(tail -n 1 $4)"
@@ -211,9 +228,9 @@ lab()
 	lab '
 	echo "{\"id\":\"$(printf %064d 1)\",\"name\":\"t\",\"virt\":\"hybrid\",\"args\":[\"x\"],\"vm\":{\"memory_bytes\":67108864," \
 		"\"kernel\":\"/guests/guest_smp\",\"vcpus\":2,\"gdb\":\"unix:/tmp/gdb\"}}" >/tmp/spec
-	timeout 400 strata-vmm /tmp/spec </dev/null >/tmp/guest 2>&1 &
-	for i in $(seq 1000); do [ ! -S /tmp/gdb ] || break; usleep 20000; done
-	timeout 300 gdb -q -nx -batch -ex "set confirm off" -ex "target remote /tmp/gdb" -ex "info threads" -ex stepi -ex stepi \
+	timeout 1000 strata-vmm /tmp/spec </dev/null >/tmp/guest 2>&1 &
+	until_it test -S /tmp/gdb
+	timeout 800 gdb -q -nx -batch -ex "set confirm off" -ex "target remote /tmp/gdb" -ex "info threads" -ex stepi -ex stepi \
 		-ex stepi -ex "print \$pc" -ex "set {char[2]}0x8100 = \"x\"" -ex "x/s 0x8100" -ex detach /guests/guest_smp 2>&1
 	wait $!; cat /tmp/guest'
 	[[ $output == *"vcpu 0"*"guest_entry"* ]]
@@ -238,12 +255,12 @@ lab()
 	tar c file | strata cp - x:/etc && strata cp x:/etc/file - | tar xO
 	cp file able; setcap cap_net_raw+ep able; strata cp able x:/tmp && strata cp x:/tmp/able /tmp/o/able; getcap /tmp/o/able
 	strata cp x:/nowhere /tmp/o; strata cp file x:/nowhere/at/all; strata cp file x:/nowhere/
-	strata stop x >/dev/null; strata cp x:/new /tmp/o; strata rm x >/dev/null
+	strata stop -t 100 x >/dev/null; strata cp x:/new /tmp/o; strata rm x >/dev/null
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo sh -c "cat /data/sub/deep; touch /data/x"
 	strata volume create --size 64m etc >/dev/null # gets what the image has there
 	strata run -d --name y --virt hybrid --network none -v etc:/etc -v vol:/data owner sh -c \
 		"grep -c ^root: /etc/passwd >/data/z; echo kept >/data/y; mount | grep -c \" /own \" >>/data/z; echo kept >/srv/y; sync; sleep 1000" >/dev/null
-	for i in 1 2 3 4 5 6 7 8 9; do strata exec y cat /srv/y && break; done
+	until_it strata exec y grep -x kept /srv/y
 	strata pause y >/dev/null; strata cp y:/srv /tmp/o; strata unpause y >/dev/null; strata exec y echo thawed
 	strata rm -f y >/dev/null; echo "volumes $(strata volume ls -q | wc -l)"
 	strata run --rm --virt hybrid --network none -v vol:/data:ro demo true
@@ -311,10 +328,11 @@ lab()
 	u run --rm --virt hybrid odd /bin/busybox stat -c "%n %u:%g %a %F" /file /shut /shut/in /null /bin/sh
 	u run -d --name n --virt hybrid -p 127.0.0.1:8080:80 --hostname box -m 256m demo sh -c \
 		"ip -4 addr show dev eth0 | grep inet; ip route; cat /etc/resolv.conf; while :; do echo served by \$(hostname) | nc -l -p 80; done" >/dev/null
-	for i in 1 2 3 4 5 6 7 8 9; do nc -w 5 127.0.0.1 8080 </dev/null | grep . && break; sleep 1; done
+	serves() { nc -w 20 127.0.0.1 8080 </dev/null | grep .; }
+	until_it serves
 	u exec n sh -c "echo exec \$(id -u)"; u pause n >/dev/null; u resume n >/dev/null; u exec n grep CapEff /proc/self/status
 	u stats --no-stream n; u top n; echo "limit $(u stats --no-stream n | grep -c 268MB)"
-	u logs n; u stop -t 20 n >/dev/null; u rm n >/dev/null; echo "left $(u ps -aq | wc -l) $(ls /tmp/home/run/instances | wc -l)"' 2>&1
+	u logs n; u stop -t 100 n >/dev/null; u rm n >/dev/null; echo "left $(u ps -aq | wc -l) $(ls /tmp/home/run/instances | wc -l)"' 2>&1
 	[ "$status" = 0 ]
 	has "/file 1234:70000 4750 regular file"
 	has "/shut 0:0 0 directory"

@@ -47,12 +47,12 @@ tree_openrc()
 
 logins() # NAME COUNT: so many prompts on its console
 {
-	for ((i = 0; i < 600; i++)); do
-		[ "$(strata logs "$1" | grep -c 'login: ')" -ge "$2" ] && return
-		sleep 0.1
-	done
-	strata logs "$1" | tail -n 20
-	return 1
+	wait_until has_logins "$1" "$2" || { strata logs "$1" | tail -n 20; false; }
+}
+
+has_logins()
+{
+	[ "$(strata logs "$1" | grep -c 'login: ')" -ge "$2" ]
 }
 
 # life NAME [COMMAND]: boot, look, reboot from inside, stop
@@ -67,7 +67,7 @@ life()
 	strata exec "$name" reboot || true
 	logins "$name" 2
 	strata inspect "$name" | jq -e '.[0].state | .restarts == 1 and .status == "running"'
-	strata stop "$name" # 137 after a minute would be a kill
+	strata stop -t 300 "$name" # 137 would be a kill
 	strata inspect "$name" | jq -e '.[0].state | .status == "exited" and .exit_code == 0'
 }
 
@@ -88,23 +88,15 @@ life()
 
 @test "OpenRC's own init" {
 	strata run -d --system --network none -m 256m --name own openrc /sbin/openrc-init
-	for ((i = 0; i < 600; i++)); do
-		[[ $(strata exec own rc-status 2>/dev/null) == *"Runlevel: default"*"started"* ]] && break
-		sleep 0.1
-	done
+	is_up() { [[ $(strata exec own rc-status) == *"Runlevel: default"*"started"* ]]; }
+	restarted() { strata inspect own | jq -e '.[0].state | .restarts == 1 and .status == "running"'; }
+	wait_until is_up
 	[ "$(strata exec own cat /proc/1/comm)" = openrc-init ]
-	[[ $(strata exec own rc-status) == *"Runlevel: default"*"started"* ]]
 	strata exec own openrc-shutdown -r now || true
-	for ((i = 0; i < 600; i++)); do
-		strata inspect own | jq -e '.[0].state | .restarts == 1 and .status == "running"' >/dev/null && break
-		sleep 0.1
-	done
-	for ((i = 0; i < 600; i++)); do
-		[[ $(strata exec own rc-status 2>/dev/null) == *"Runlevel: default"*"started"* ]] && break
-		sleep 0.1
-	done
-	strata inspect own | jq -e '.[0].state.restarts == 1'
-	strata stop own
+	wait_until restarted
+	wait_until is_up
+	restarted
+	strata stop -t 300 own
 	strata inspect own | jq -e '.[0].state | .status == "exited" and .exit_code == 0'
 }
 

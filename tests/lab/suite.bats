@@ -24,7 +24,7 @@ figures()
 	strata run -d --name suite --virt "$virt" --network none -m 512m --cap-add SYS_NICE strata-bench sleep 100000 >/dev/null
 	while read -r id seconds; do
 		case " $* " in *" $id "*) continue ;; esac
-		if ! timeout $((20 * seconds + 60)) strata exec suite sh -c "$("$REPO/build/tests/suite_driver" command "$id")" \
+		if ! timeout $((20 * seconds + 300)) strata exec suite sh -c "$("$REPO/build/tests/suite_driver" command "$id")" \
 			>"$LAB/out" 2>"$LAB/err" </dev/null || ! "$REPO/build/tests/suite_driver" parse "$id" <"$LAB/out" >"$LAB/figure"; then
 			echo "$virt: $id: no figure: $(tail -n 3 "$LAB/out" "$LAB/err")"
 			failed=1
@@ -58,7 +58,7 @@ figures()
 		done
 		late sockperf "*\ server*) sleep 1 ;;"'
 	for id in network.stream network.latency service.set; do
-		timeout 100 strata exec slow sh -c "$("$REPO/build/tests/suite_driver" command $id)" >"$LAB/out" 2>&1 </dev/null
+		timeout 300 strata exec slow sh -c "$("$REPO/build/tests/suite_driver" command $id)" >"$LAB/out" 2>&1 </dev/null
 		"$REPO/build/tests/suite_driver" parse $id <"$LAB/out"
 	done
 	strata rm -f slow >/dev/null

@@ -20,12 +20,12 @@ teardown_file()
 
 until_says()
 {
-	for ((i = 0; i < 1500; i++)); do
-		[ "$(strata logs deb | grep -c "$1")" -ge "$2" ] && return
-		sleep 0.1
-	done
-	strata logs deb | tail -n 20
-	return 1
+	wait_until has_said "$1" "$2" || { strata logs deb | tail -n 20; false; }
+}
+
+has_said()
+{
+	[ "$(strata logs deb | grep -c "$1")" -ge "$2" ]
 }
 
 @test "it reaches running, and a login prompt on its console" {
@@ -105,7 +105,7 @@ until_says()
 	strata exec deb systemctl reboot || true
 	until_says 'login: ' 2
 	strata inspect deb | jq -e '.[0].state.restarts == 1'
-	timeout 300 strata stop deb
+	timeout 600 strata stop -t 500 deb
 	strata inspect deb | jq -e '.[0].state | .status == "exited" and .exit_code == 0'
 	strata logs deb | tail -n 5 | grep -Eq 'Halting system|System Halt'
 }

@@ -43,7 +43,7 @@ in_docker()
 {
 	local verb=$1
 	shift
-	timeout -s KILL 60 docker "$verb" --network none "$@"
+	timeout -s KILL 200 docker "$verb" --network none "$@"
 }
 
 @test "run: output, input, exit status, a command that is not there" {
@@ -91,7 +91,7 @@ in_docker()
 	[ "$(docker logs box)" = "got hello" ]
 	docker rm -f box
 	in_docker run -d --name box --ipc shareable demo sleep 1000
-	[ "$(timeout -s KILL 60 docker run --rm --network container:box --ipc container:box --pid container:box demo readlink /proc/self/ns/net)" = \
+	[ "$(timeout -s KILL 200 docker run --rm --network container:box --ipc container:box --pid container:box demo readlink /proc/self/ns/net)" = \
 		"$(docker exec box readlink /proc/1/ns/net)" ]
 	docker kill -s KILL box
 	[ "$(docker wait box)" = 137 ]
@@ -101,7 +101,7 @@ in_docker()
 @test "a build" {
 	mkdir -p "$SCRATCH/build"
 	printf 'FROM demo\nRUN echo built >/made\nCMD ["cat", "/made"]\n' >"$SCRATCH/build/Dockerfile"
-	DOCKER_BUILDKIT=0 timeout -s KILL 60 docker build --network none -t built "$SCRATCH/build"
+	DOCKER_BUILDKIT=0 timeout -s KILL 200 docker build --network none -t built "$SCRATCH/build"
 	[ "$(in_docker run --rm built)" = built ]
 	docker rmi -f built
 }

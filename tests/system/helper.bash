@@ -88,10 +88,10 @@ strata_remove_all()
 	strata network rm bridge >/dev/null 2>&1 || true
 }
 
-# What was there before may go: only what came and stayed is a leak. Dying processes get 30 seconds.
+# What was there before may go: only what came and stayed is a leak. Dying processes get their time.
 strata_leaks()
 {
-	local end=$((SECONDS + 30))
+	local end=$((SECONDS + WAIT_SECONDS))
 	while :; do
 		"$REPO/tools/leaks" >"$SCRATCH/after"
 		comm -13 "$SCRATCH/before" "$SCRATCH/after" >"$SCRATCH/leaks"

@@ -234,7 +234,7 @@ gone() { [ ! -d "/proc/$1" ] || grep -q '^State:.Z' "/proc/$1/status"; }
 		mount -t tmpfs -o size=1M none small
 		truncate -s 4M small/disk
 		head -c 1M /dev/zero >small/filler 2>/dev/null || true
-		timeout 60 strata run --rm --virt hybrid --network none --memory 128M --disk small/disk,format=raw \
+		timeout 200 strata run --rm --virt hybrid --network none --memory 128M --disk small/disk,format=raw \
 			--kernel "$PROGRAMS/guest_blk" >full.out 2>full.err || echo $? >full.status
 	'
 	cat full.out full.err
@@ -298,7 +298,7 @@ s = socket.socket()
 s.bind(("127.0.0.1", 0))
 s.listen()
 print(s.getsockname()[1], flush=True)
-time.sleep(60)' >port 3>&- &
+time.sleep(600)' >port 3>&- &
 	pid=$!
 	wait_until test -s port
 	refused "debugger at .*$(cat port): Address already in use" --gdb "$(cat port)"
@@ -434,7 +434,7 @@ killed_at()
 	local machine=(--name k --virt hybrid --network none --memory 64M --kernel "$WAIT")
 	for ((n = 1; ; n += stride)); do
 		status=0
-		timeout 60 "${STRATA_BIN%/*}/tests/kill_step" "$n" ${what:+-e "$what"} -- \
+		timeout 200 "${STRATA_BIN%/*}/tests/kill_step" "$n" ${what:+-e "$what"} -- \
 			strata run -d "${machine[@]}" >step 2>step.err </dev/null || status=$?
 		[ "$status" -le 1 ] || { echo "step $n: $(cat step step.err)" >&2; return 1; }
 		cat step

@@ -295,7 +295,7 @@ int main(int argc, char **argv)
 {
 	struct stepper s = { 0 };
 	struct sigaction action = { .sa_handler = step_alarm }; /* no SA_RESTART */
-	unsigned seconds = 20;
+	unsigned seconds = 100;
 	int gate = -1, opt;
 
 	if (argc < 4 || !isdigit((unsigned char)argv[1][0]))

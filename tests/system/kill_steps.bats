@@ -97,7 +97,7 @@ steps()
 			flags+=("$word")
 		done
 		status=0
-		timeout 60 "$KILL_STEP" "$n" "${flags[@]}" >"$SCRATCH/step" 2>"$SCRATCH/step.err" \
+		timeout 200 "$KILL_STEP" "$n" "${flags[@]}" >"$SCRATCH/step" 2>"$SCRATCH/step.err" \
 			</dev/null || status=$?
 		# Not in a condition: there "set -e" would be off.
 		set +e

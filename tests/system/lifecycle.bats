@@ -130,15 +130,15 @@ said() {
 
 @test "a workload that reads none of its input can be stopped, and signalled by who sends it" {
 	head -c 3000000 /dev/zero >"$SCRATCH/input"
-	timeout 60 strata run --rm --name deaf -i --network none demo sh -c \
+	timeout 300 strata run --rm --name deaf -i --network none demo sh -c \
 		'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done' <"$SCRATCH/input" >"$SCRATCH/deaf" &
 	local pid=$!
 	wait_until grep -q ready "$SCRATCH/deaf"
-	timeout 100 strata stop -t 10 deaf
+	timeout 300 strata stop -t 200 deaf
 	local status=0
 	wait "$pid" || status=$?
 	[ "$status" -eq 9 ]
-	timeout 60 strata run --rm --name deaf -i --network none demo sh -c \
+	timeout 300 strata run --rm --name deaf -i --network none demo sh -c \
 		'trap "exit 9" TERM; echo ready; while :; do sleep 0.1; done' <"$SCRATCH/input" >"$SCRATCH/deaf" &
 	pid=$!
 	wait_until grep -q ready "$SCRATCH/deaf"
@@ -151,7 +151,7 @@ said() {
 	head -c 20000000 /dev/urandom >"$SCRATCH/input"
 	local n
 	for n in 1 2 3 4 5; do
-		timeout -s KILL 60 strata run --rm -i --network none demo cat <"$SCRATCH/input" | cmp - "$SCRATCH/input"
+		timeout -s KILL 300 strata run --rm -i --network none demo cat <"$SCRATCH/input" | cmp - "$SCRATCH/input"
 	done
 }
 
@@ -292,7 +292,7 @@ said() {
 	# It ends before attach has connected, before it has asked, and before it has its answer.
 	for call in connect sendmsg recvmsg; do
 		strata start late >/dev/null
-		timeout -s KILL 60 strace -f -o /dev/null -e trace=$call -e inject=$call:delay_enter=700000:when=1 \
+		timeout -s KILL 200 strace -f -o /dev/null -e trace=$call -e inject=$call:delay_enter=700000:when=1 \
 			strata attach late </dev/null >"$SCRATCH/late" 2>&1 3>&- &
 		attach=$!
 		strata kill late >/dev/null

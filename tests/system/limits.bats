@@ -17,14 +17,14 @@ CG='cg() { for f in "$@"; do for d in /sys/fs/cgroup /sys/fs/cgroup/*; do
 }
 
 @test "who takes more than -m gives dies: 137, and inspect says why" {
-	run timeout 60 strata run --name oom --network none -m 16m demo sh -c 'exec tail /dev/zero'
+	run timeout 200 strata run --name oom --network none -m 16m demo sh -c 'exec tail /dev/zero'
 	[ "$status" -eq 137 ]
 	strata inspect oom | jq -e '.[0].state | .oom_killed and .exit_code == 137'
 	strata rm oom
 }
 
 @test "a killed child is told as out of memory too" {
-	run timeout 60 strata run --name oom --network none -m 16m demo sh -c 'tail /dev/zero; exit 3'
+	run timeout 200 strata run --name oom --network none -m 16m demo sh -c 'tail /dev/zero; exit 3'
 	[ "$status" -eq 3 ]
 	strata inspect oom | jq -e '.[0].state | .oom_killed and .exit_code == 3'
 	strata rm oom

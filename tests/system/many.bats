@@ -14,7 +14,7 @@ setup_file()
 # many_started NETWORK: eight at a time.
 many_started()
 {
-	seq "$MANY" | xargs -P 8 -I '{}' timeout 60 strata run -d --name 'many{}' --network "$1" \
+	seq "$MANY" | xargs -P 8 -I '{}' timeout 200 strata run -d --name 'many{}' --network "$1" \
 		demo sleep 1000 >"$SCRATCH/started"
 	[ "$(wc -l <"$SCRATCH/started")" -eq "$MANY" ]
 	[ "$(sort -u "$SCRATCH/started" | wc -l)" -eq "$MANY" ]
@@ -22,7 +22,7 @@ many_started()
 
 many_listed()
 {
-	run timeout 60 strata ps -q
+	run timeout 200 strata ps -q
 	[ "$status" -eq 0 ]
 	[ "${#lines[@]}" -eq "$MANY" ]
 }
@@ -71,7 +71,7 @@ no_more_fds() { [ "$(monitor_fds)" -le "$1" ]; }
 
 @test "removed eight at a time" {
 	many_started none
-	seq "$MANY" | xargs -P 8 -I '{}' timeout 60 strata rm -f 'many{}' >/dev/null
+	seq "$MANY" | xargs -P 8 -I '{}' timeout 200 strata rm -f 'many{}' >/dev/null
 	many_gone
 }
 

@@ -47,11 +47,11 @@ web() {
 }
 
 get() {
-	timeout 60 curl -s -f -m 50 "$1"
+	timeout 200 curl -s -f -m 50 "$1"
 }
 
 outside() {
-	timeout 60 ip netns exec "$OUTSIDE" "$@"
+	timeout 200 ip netns exec "$OUTSIDE" "$@"
 }
 
 # asks INSTANCE HOST [PORT]: PATIENCE seconds long, by nc, as the wget of a static busybox may crash where it resolves a name
@@ -89,7 +89,7 @@ address() {
 @test "udp is published, too" {
 	strata run -d --name a -p 5353:53/udp demo sleep 1000 >/dev/null
 	# The demo image has no program for it: ours, in the instance's network namespace.
-	timeout 60 nsenter -t "$(strata inspect a | jq '.[0].state.pid')" -n python3 -c '
+	timeout 200 nsenter -t "$(strata inspect a | jq '.[0].state.pid')" -n python3 -c '
 import socket
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("", 53))

@@ -3,6 +3,9 @@
 #
 # src/network/ in network namespaces of its own: "h" is the host, "o" a machine outside on its wire,
 # "a" to "c" are instances. Nothing of the real host's network is touched.
+WAIT_SECONDS=100
+# shellcheck source=tests/wait_until.bash
+source "$BATS_TEST_DIRNAME/../wait_until.bash"
 
 WAIT_SECONDS=100
 # shellcheck source=tests/wait_until.bash
@@ -55,11 +58,7 @@ web() {
 	echo "this is $1" >"$DIR/www$1/index.html"
 	ip netns exec "$T$1" busybox httpd -f -p "$2" -h "$DIR/www$1" 3>&- &
 	PIDS="$PIDS $!"
-	for _ in $(seq 500); do
-		get "$1" "127.0.0.1:$2" >/dev/null && return
-		sleep 0.05
-	done
-	return 1
+	wait_until get "$1" "127.0.0.1:$2"
 }
 
 get() {
@@ -99,14 +98,14 @@ state() {
 	up bridge $A one a :9000:53/udp
 	ip netns exec ${T}a "$DRIVER" "$DIR/a" echo-udp 53 3>&- &
 	PIDS="$PIDS $!"
-	for _ in $(seq 500); do udp h 10.201.0.3 53 && break || sleep 0.05; done
+	wait_until udp h 10.201.0.3 53
 	[ "$(udp o 192.0.2.1 9000)" = hi ]
 	[ "$(udp h 127.0.0.1 9000)" = hi ]
 	net down $A
 	up bridge $C three c :9000:53/udp
 	ip netns exec ${T}c "$DRIVER" "$DIR/c" echo-udp 53 3>&- &
 	PIDS="$PIDS $!"
-	for _ in $(seq 500); do udp h 10.201.0.3 53 && break || sleep 0.05; done
+	wait_until udp h 10.201.0.3 53
 	[ "$(udp o 192.0.2.1 9000)" = hi ]
 }
 
@@ -130,7 +129,7 @@ state() {
 	up bridge $A one a 127.0.0.1:9000:53/udp
 	ip netns exec ${T}a "$DRIVER" "$DIR/a" echo-udp 53 3>&- &
 	PIDS="$PIDS $!"
-	for _ in $(seq 500); do udp h 127.0.0.1 9000 && break || sleep 0.05; done
+	wait_until udp h 127.0.0.1 9000
 	on o sysctl -q -w net.ipv4.conf.ext.route_localnet=1 net.ipv4.conf.all.route_localnet=1
 	on o ip rule add to 127.0.0.0/8 lookup 5 pref 5
 	on o ip rule add lookup local pref 10

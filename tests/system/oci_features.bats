@@ -266,7 +266,7 @@ P
 	config '.linux.seccomp = {defaultAction: "SCMP_ACT_ALLOW", listenerPath: "'"$SCRATCH"'/seccomp",
 		syscalls: [{names: ["execve"], action: "SCMP_ACT_NOTIFY"}]}' true
 	status=0
-	timeout -s KILL 60 "$OCI_BIN" --root "$OCI_ROOT" run -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1 3>&- || status=$?
+	timeout -s KILL 200 "$OCI_BIN" --root "$OCI_ROOT" run -b "$B" feat </dev/null >"$SCRATCH/out" 2>&1 3>&- || status=$?
 	rm "$SCRATCH/seccomp"
 	[ "$status" -eq 1 ]
 	grep -q "Function not implemented" "$SCRATCH/out"

@@ -294,7 +294,7 @@ P
 
 @test "one that is frozen or stopped before its start holds up nobody who looks, and starts after it" {
 	local turn
-	quick() { timeout -s KILL 60 "$OCI_BIN" --root "$OCI_ROOT" "$@" </dev/null; }
+	quick() { timeout -s KILL 200 "$OCI_BIN" --root "$OCI_ROOT" "$@" </dev/null; }
 	config . sleep 1000
 	create box
 	oci pause box
@@ -357,7 +357,7 @@ P
 	# What would hold up who reads it.
 	mkfifo "$own/box/waits"
 	mv "$own/box/waits" "$own/box/config.json"
-	run timeout -s KILL 60 "$OCI_BIN" --root "$own" list -q
+	run timeout -s KILL 200 "$OCI_BIN" --root "$own" list -q
 	[ "$status" -eq 0 ]
 	[ -z "$output" ]
 	chown 1234 "$own"

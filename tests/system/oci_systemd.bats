@@ -8,7 +8,7 @@ load oci_helper
 setup()
 {
 	oci_setup
-	OCI=(timeout 60 "${OCI[@]}" --systemd-cgroup)
+	OCI=(timeout 200 "${OCI[@]}" --systemd-cgroup)
 	LOG=$SCRATCH/asked
 	rm -f "$LOG" "$SCRATCH/bus" "$SCRATCH/listens"
 	SOCKET=$SCRATCH/bus

@@ -42,7 +42,7 @@ in_pod()
 {
 	local verb=$1
 	shift
-	timeout 60 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+	timeout 200 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
 		--events-backend file --runtime "$OCI_BIN" "$verb" --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 \
 		--network none "$@"
 }
@@ -71,7 +71,7 @@ in_pod()
 	pod pause box
 	[ "$(pod inspect -f '{{.State.Status}}' box)" = paused ]
 	pod unpause box
-	pod stop -t 10 box
+	pod stop -t 100 box
 	[ "$(pod inspect -f '{{.State.Status}} {{.State.ExitCode}}' box)" = "exited 3" ]
 	pod start box
 	[ "$(pod exec box echo again)" = again ]
@@ -109,7 +109,7 @@ in_pod()
 
 @test "containers that share namespaces" {
 	in_pod run -d --name first demo sleep 1000
-	[ "$(timeout 60 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
+	[ "$(timeout 200 podman --root "$STORE/root" --runroot "$STORE/run" --tmpdir "$STORE/tmp" --cgroup-manager cgroupfs \
 		--events-backend file --runtime "$OCI_BIN" run --rm --ulimit nofile=1024:1024 --ulimit nproc=1000:1000 \
 		--network container:first --ipc container:first --pid container:first demo ps | grep -c 'sleep 1000')" = 1 ]
 	pod rm -f -t 0 first

@@ -23,16 +23,21 @@ a_second()
 	flow=$!
 	# shellcheck disable=SC2016 # the inner shell's
 	strata exec "$2" sh -c '
-		look() { awk -v f="$1" "FNR == 1 && !now { now = \$1 } /eth0:/ { sub(/.*:/, \"\"); print now, \$f }" /proc/uptime /proc/net/dev; }
-		idle=$(look "$1")
+		# Again where it was held up in between, so that time and count do not go together.
+		look() {
+			awk -v f="$1" "NF == 2 { was = now; now = \$1 } /eth0:/ { sub(/.*:/, \"\"); n = \$f }
+				END { print now, n; exit now - was > 0.05 }" /proc/uptime /proc/net/dev /proc/uptime
+		}
+		look_well() { until said=$(look "$1"); do :; done; echo "$said"; }
+		idle=$(look_well "$1")
 		idle=${idle#* }
 		for i in $(seq 1000); do
-			first=$(look "$1")
+			first=$(look_well "$1")
 			[ $((${first#* } - idle)) -lt 400000 ] || break
 			sleep 0.01
 		done
 		sleep 1
-		echo "$first $(look "$1")"' sh "$1" | awk '{ printf "%d\n", ($4 - $2) / ($3 - $1) }'
+		echo "$first $(look_well "$1")"' sh "$1" | awk '{ printf "%d\n", ($4 - $2) / ($3 - $1) }'
 	kill "$flow"
 	wait "$flow" 2>/dev/null || true
 }

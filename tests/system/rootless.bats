@@ -293,7 +293,7 @@ print(sorted(got))
 	needs_passt
 	# shellcheck disable=SC2016 # the inner shell's
 	run in_net '
-		watch() { for i in $(seq 200); do [ ! -d "/proc/$1" ] || grep -q "^State:.Z" "/proc/$1/status" || { sleep 0.05; continue; }; return 0; done; return 1; }
+		watch() { for i in $(seq 2000); do [ ! -d "/proc/$1" ] || grep -q "^State:.Z" "/proc/$1/status" || { sleep 0.05; continue; }; return 0; done; return 1; }
 		get() { u inspect n | jq ".[0].state.$1"; }
 		u run -d --name n --virt hybrid --network passt -p 8097:80 --memory 64M --kernel "$WAIT" >/dev/null
 		passt=$(pgrep -P "$(get monitor_pid)" -x "passt|passt.avx2")
@@ -327,7 +327,7 @@ s = socket.socket()
 s.bind(("127.0.0.1", 0))
 s.listen()
 print(s.getsockname()[1], flush=True)
-time.sleep(60)' >port 3>&- &
+time.sleep(600)' >port 3>&- &
 	local pid=$!
 	wait_until test -s port
 	refused 'taken by another program' --network passt -p "$(cat port):80"

@@ -130,7 +130,7 @@ as_user()
 	' "${AS:-$USER_ID}" "$@"
 }
 
-u() { as_user timeout --foreground 60 "$STRATA_BIN" "$@"; }
+u() { as_user timeout --foreground 200 "$STRATA_BIN" "$@"; }
 export -f u as_user
 
 run_in() { u run --rm --network none owned "$@"; }

@@ -226,7 +226,7 @@ refused() {
 	[ "$status" -eq 0 ]
 	strata run -d --name init --init --network none demo sh -c 'trap "exit 5" TERM; echo up; while :; do sleep 0.05; done'
 	wait_until sh -c 'strata logs init | grep -q up'
-	strata stop init
+	strata stop -t 100 init
 	[ "$(strata inspect init | jq '.[0].state.exit_code')" -eq 5 ]
 	strata rm init
 }

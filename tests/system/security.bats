@@ -62,7 +62,7 @@ teardown()
 # Nothing here may hang.
 strata()
 {
-	timeout 60 "$SCRATCH/bin/strata" "$@"
+	timeout 200 "$SCRATCH/bin/strata" "$@"
 }
 
 programs()

@@ -32,7 +32,7 @@ actor()
 		local verb=${verbs[RANDOM % ${#verbs[@]}]}
 		status=0
 		# shellcheck disable=SC2086 # words
-		timeout 60 strata $verb >/dev/null 2>"$err" </dev/null || status=$?
+		timeout 200 strata $verb >/dev/null 2>"$err" </dev/null || status=$?
 		case $status in
 		0) ;;
 		124) echo "hangs: $verb" ;;

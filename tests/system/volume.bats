@@ -217,7 +217,7 @@ import fcntl, struct, sys, time
 disk = open(sys.argv[1], "r+b")
 fcntl.fcntl(disk, 37, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))  # F_OFD_SETLK
 print("held", flush=True)
-time.sleep(60)' "$(strata volume inspect cow | jq -r '.[0].path')" >"$SCRATCH/held" 3>&- &
+time.sleep(600)' "$(strata volume inspect cow | jq -r '.[0].path')" >"$SCRATCH/held" 3>&- &
 	local pid=$!
 	wait_until test -s "$SCRATCH/held"
 	run strata volume check cow

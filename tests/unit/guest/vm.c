@@ -30,7 +30,7 @@
 #include "base/os/json.h"
 
 #define VM_ID	   "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
-#define VM_WAIT_S  20
+#define VM_WAIT_S  100
 #define VM_BUSYBOX "/bin/busybox"
 #define VM_OUT_MAX (64U << 20)
 

@@ -50,7 +50,7 @@ static struct scene *scene_new(enum fake_manner manner, unsigned again_ms, int e
 	s->fake = fake_start(manner, &line);
 	assert_int_equal(loop_create(&s->loop, NULL), 0);
 	assert_int_equal(chan_start(&s->chan, line, s->loop, &scene_events, NULL), 0);
-	assert_int_equal(chan_wait_ready(&s->chan, again_ms, 20000, NULL), expected);
+	assert_int_equal(chan_wait_ready(&s->chan, again_ms, 100000, NULL), expected);
 	return s;
 }
 
@@ -79,7 +79,7 @@ static void a_session_begins_whatever_is_on_the_line_before(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(manners); i++) {
-		struct scene *s = scene_new(manners[i], 20000, 0);
+		struct scene *s = scene_new(manners[i], 100000, 0);
 		AUTO(buf_fini) struct buf data = { 0 };
 		assert_int_equal(s->chan.boot, 4711);
 		assert_int_equal(chan_call(&s->chan, CHANNEL_INFO, NULL, 0, &data, NULL), 0);
@@ -104,7 +104,7 @@ static void an_answer_that_takes_longer_than_hello_waits_is_heard(void **state)
 
 static void another_version_is_said_so(void **state)
 {
-	struct scene *s = scene_new(FAKE_NEWER, 20000, -EPIPE);
+	struct scene *s = scene_new(FAKE_NEWER, 100000, -EPIPE);
 
 	(void)state;
 	assert_true(s->lost);
@@ -113,7 +113,7 @@ static void another_version_is_said_so(void **state)
 
 static void an_errno_of_the_other_side_is_an_error_with_its_line(void **state)
 {
-	struct scene *s = scene_new(FAKE_NORMAL, 20000, 0);
+	struct scene *s = scene_new(FAKE_NORMAL, 100000, 0);
 	const struct channel_ref ref = { .guest = 9 };
 	struct err err = { 0 };
 
@@ -126,12 +126,12 @@ static void an_errno_of_the_other_side_is_an_error_with_its_line(void **state)
 
 static void a_peer_that_is_gone_is_told_once_and_calls_fail(void **state)
 {
-	struct scene *s = scene_new(FAKE_NORMAL, 20000, 0);
+	struct scene *s = scene_new(FAKE_NORMAL, 100000, 0);
 
 	(void)state;
 	(void)kill(s->fake, SIGKILL); /* our child */
 	while (!s->lost)
-		assert_true(loop_run_once(s->loop, 20000, NULL) >= 0);
+		assert_true(loop_run_once(s->loop, 100000, NULL) >= 0);
 	assert_int_equal(chan_call(&s->chan, CHANNEL_INFO, NULL, 0, NULL, NULL), -EPIPE);
 	chan_fini(&s->chan);
 	(void)waitpid(s->fake, NULL, 0);
@@ -194,7 +194,7 @@ static const struct chan_stream_events echo_events = {
 
 static void many_bytes_go_through_little_credit_and_back(void **state)
 {
-	struct scene *s = scene_new(FAKE_NORMAL, 20000, 0);
+	struct scene *s = scene_new(FAKE_NORMAL, 100000, 0);
 	struct channel_open open = { .kind = CHANNEL_KIND_CONSOLE, .credit = 16384 };
 	struct echo e = { .total = 300000 };
 
@@ -202,7 +202,7 @@ static void many_bytes_go_through_little_credit_and_back(void **state)
 	open.guest = scene_create(s, "a");
 	assert_int_equal(chan_stream_open(&s->chan, &e.stream, &echo_events, &open, ""), 0);
 	while (!e.closed)
-		assert_true(loop_run_once(s->loop, 20000, NULL) >= 0);
+		assert_true(loop_run_once(s->loop, 100000, NULL) >= 0);
 	assert_int_equal(e.status, 0);
 	assert_int_equal(e.got, e.total);
 	/* The number is free again. */
@@ -212,14 +212,14 @@ static void many_bytes_go_through_little_credit_and_back(void **state)
 
 static void a_stream_that_cannot_be_is_closed_with_why(void **state)
 {
-	struct scene *s = scene_new(FAKE_NORMAL, 20000, 0);
+	struct scene *s = scene_new(FAKE_NORMAL, 100000, 0);
 	const struct channel_open open = { .kind = CHANNEL_KIND_CONSOLE, .guest = 77 };
 	struct echo e = { .total = 1 };
 
 	(void)state;
 	assert_int_equal(chan_stream_open(&s->chan, &e.stream, &echo_events, &open, ""), 0);
 	while (!e.closed)
-		assert_true(loop_run_once(s->loop, 20000, NULL) >= 0);
+		assert_true(loop_run_once(s->loop, 100000, NULL) >= 0);
 	assert_int_equal(e.status, ENOENT);
 	assert_int_equal(e.sent, 0);
 	scene_free(s);
@@ -227,7 +227,7 @@ static void a_stream_that_cannot_be_is_closed_with_why(void **state)
 
 static void a_closed_stream_s_number_waits_for_the_other_side(void **state)
 {
-	struct scene *s = scene_new(FAKE_NORMAL, 20000, 0);
+	struct scene *s = scene_new(FAKE_NORMAL, 100000, 0);
 	struct channel_open open = { .kind = CHANNEL_KIND_CONSOLE, .credit = 100 };
 	struct echo e = { .total = 0 }, f = { .total = 0 };
 
@@ -246,7 +246,7 @@ static void a_closed_stream_s_number_waits_for_the_other_side(void **state)
 
 static void a_hypervisor_that_lies_is_outlived(void **state)
 {
-	struct scene *s = scene_new(FAKE_LIAR, 20000, 0);
+	struct scene *s = scene_new(FAKE_LIAR, 100000, 0);
 	struct channel_open open = { .kind = CHANNEL_KIND_CONSOLE, .credit = 1 };
 	struct echo e = { .total = 10 };
 
@@ -261,13 +261,13 @@ static void a_hypervisor_that_lies_is_outlived(void **state)
 
 static void an_end_is_an_event(void **state)
 {
-	struct scene *s = scene_new(FAKE_NORMAL, 20000, 0);
+	struct scene *s = scene_new(FAKE_NORMAL, 100000, 0);
 	const struct channel_ref ref = { .guest = scene_create(s, "a") };
 
 	(void)state;
 	assert_int_equal(chan_call(&s->chan, CHANNEL_KILL, &ref, sizeof(ref), NULL, NULL), 0);
 	while (!s->events)
-		assert_true(loop_run_once(s->loop, 20000, NULL) >= 0);
+		assert_true(loop_run_once(s->loop, 100000, NULL) >= 0);
 	scene_free(s);
 }
 
@@ -282,7 +282,7 @@ static void a_list_without_an_end_is_not_kept(void **state)
 	pid_t fake = fake_start(FAKE_ENDLESS, &line);
 	assert_int_equal(loop_create(&ask.loop, NULL), 0);
 	assert_int_equal(chan_start(&ask.chan, line, ask.loop, &scene_events, NULL), 0);
-	assert_int_equal(chan_wait_ready(&ask.chan, 20000, 20000, NULL), 0);
+	assert_int_equal(chan_wait_ready(&ask.chan, 100000, 100000, NULL), 0);
 	assert_int_equal(hv_ask_list(&ask, &list, NULL), -EPROTO);
 	hv_ask_close(&ask);
 	fake_wait(fake);

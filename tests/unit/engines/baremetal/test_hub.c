@@ -62,7 +62,7 @@ static struct scene scene_new(void **state, enum fake_manner manner, unsigned li
 	struct scene s = { .dir = open(scratch->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) };
 	struct hub_config config = { .listener = scene_listen(scratch),
 				     .hello_ms = 1000,
-				     .ready_ms = 20000,
+				     .ready_ms = 100000,
 				     .ask_ms = manner == FAKE_MUTE ? 100 : 10000,
 				     .deaf_ms = manner == FAKE_MUTE ? 1000 : 60000,
 				     .linger_ms = linger_ms,
@@ -430,7 +430,7 @@ static void a_hypervisor_that_is_gone_ends_the_hub_and_its_clients(void **state)
 
 	(void)kill(s.fake, SIGKILL); /* our child */
 	while (!a->lost)
-		assert_true(loop_run_once(a->loop, 20000, NULL) >= 0);
+		assert_true(loop_run_once(a->loop, 100000, NULL) >= 0);
 	assert_int_equal(scene_hub_end(&s), 3);
 	(void)waitpid(s.fake, NULL, 0);
 	client_free(a);
@@ -447,7 +447,7 @@ static void a_line_that_goes_silent_is_an_error_for_whoever_waits(void **state)
 	assert_int_equal(chan_call(&c->chan, CHANNEL_PAUSE, &ref, sizeof(ref), NULL, &err), -EPIPE);
 	assert_string_equal(err.text, "the hypervisor is gone");
 	while (!other->lost) /* who asked nothing is told as well */
-		assert_true(loop_run_once(other->loop, 20000, NULL) >= 0);
+		assert_true(loop_run_once(other->loop, 100000, NULL) >= 0);
 	client_free(c);
 	client_free(other);
 	assert_int_equal(scene_hub_end(&s), 3);

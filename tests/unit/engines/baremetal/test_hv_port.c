@@ -74,7 +74,7 @@ static void a_slow_reader_s_port_does_not_grow_by_all_it_ever_read(void **state)
 	pid_t fake = fake_start(FAKE_NORMAL, &line);
 	assert_int_equal(loop_create(&loop, NULL), 0);
 	assert_int_equal(chan_start(&chan, line, loop, &events, NULL), 0);
-	assert_int_equal(chan_wait_ready(&chan, 20000, 20000, NULL), 0);
+	assert_int_equal(chan_wait_ready(&chan, 100000, 100000, NULL), 0);
 	assert_int_equal(chan_call(&chan, CHANNEL_CREATE, "g", 1, &ref, NULL), 0);
 	memcpy(&guest, ref.data, sizeof(guest));
 	assert_int_equal(hv_port_open(&port, &chan, &slow.console, CHANNEL_KIND_CONSOLE, guest, ""),

@@ -46,7 +46,7 @@ static void wait_and_fire(struct vmm_clock *c)
 {
 	struct pollfd poll_fd = { .fd = c->fd, .events = POLLIN };
 
-	assert_int_equal(poll(&poll_fd, 1, 10000), 1);
+	assert_int_equal(poll(&poll_fd, 1, 100000), 1);
 	vmm_clock_fire(c);
 }
 

@@ -27,7 +27,7 @@ struct scene {
 };
 
 /* A client that is a debugger of another kind would hang a test for ever: this is how long one waits for anything. */
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 100000
 
 static void scene_init(struct scene *s, const struct scratch *scratch)
 {

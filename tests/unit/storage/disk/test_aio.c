@@ -186,7 +186,7 @@ static void more_than_the_queue_is_deep(void **state)
 	while (done < MANY) {
 		/* As an owner's loop does it. */
 		struct pollfd p = { .fd = aio_fd(rig->aio), .events = POLLIN };
-		assert_int_equal(poll(&p, 1, 10000), 1);
+		assert_int_equal(poll(&p, 1, 100000), 1);
 		done += aio_reap(rig->aio);
 	}
 	assert_int_equal(aio_wait(rig->aio), 0);
