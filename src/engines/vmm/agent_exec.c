@@ -18,7 +18,7 @@
 
 #define EXEC_CHUNK	32768
 #define EXEC_CONNECT_MS 60000 /* a guest that is alive answers at once, if its host lets it */
-#define EXEC_STATS_MS	15000 /* there is another, poorer answer to that question */
+#define EXEC_STATS_MS	5000  /* there is another, poorer answer to that question */
 
 struct agent_session {
 	int socket;

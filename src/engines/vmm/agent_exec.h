@@ -35,7 +35,7 @@ int agent_put(int socket, const char *path, int in_fd, struct err *err);
  */
 int agent_get(int socket, const char *path, bool follow, const char *as, int out_fd,
 	      struct err *err);
-/* agent_stats() - what the guest counts itself, into *ret; -ETIMEDOUT where it does not answer within 15 s. */
+/* agent_stats() - what the guest counts itself, into *ret; -ETIMEDOUT where it does not answer within 5 s. */
 int agent_stats(int socket, struct guest_stats *ret, struct err *err);
 /* agent_stat() - what is at a path: -ENOENT, or *ret. */
 int agent_stat(int socket, const char *path, bool follow, struct agent_stat *ret, struct err *err);
