@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define CALIBRATE_MOST 100U /* looks */
+#define CALIBRATE_MOST 200U /* looks */
 
 struct calibration {
 	uint64_t tsc;  /* ticks of the shortest look */

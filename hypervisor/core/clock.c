@@ -8,9 +8,12 @@
 #define PIT_HZ	     UINT64_C(1193182)
 #define PM_TIMER_HZ  UINT64_C(3579545)
 #define CALIBRATE_HZ 100U /* 10 ms */
-#define NS_PER_S     UINT64_C(1000000000)
-#define POLLS_MOST   UINT64_C(200000000)
-#define FS_PER_S     UINT64_C(1000000000000000)
+/* Who is let run for 3 ms at a time never sees the end of 10: after so many looks, shorter ones, so many to a long one. */
+#define LOOKS_LONG 16U
+#define SHORT_ONES 5U
+#define NS_PER_S   UINT64_C(1000000000)
+#define POLLS_MOST UINT64_C(200000000)
+#define FS_PER_S   UINT64_C(1000000000000000)
 #define HPET_PERIOD_MOST                                                                           \
 	UINT32_C(100000000) /* IA-PC HPET 1.0a, General Capabilities and ID Register: 100 ns */
 #define FAR_NS                                                                                     \
@@ -56,9 +59,9 @@ struct span {
 };
 
 /* Channel 2 in mode 0 counts down once; port B shows its output. */
-static void pit_begin(void)
+static void pit_begin(unsigned hz)
 {
-	uint16_t count = PIT_HZ / CALIBRATE_HZ;
+	uint16_t count = (uint16_t)(PIT_HZ / hz);
 
 	port_out8(PORT_B, (port_in8(PORT_B) & 0xfcU) | 1U);
 	port_out8(PIT_COMMAND, 0xb0); /* channel 2, both bytes, mode 0 */
@@ -70,7 +73,7 @@ static void pit_begin(void)
 static bool pit_is_there(void)
 {
 	for (unsigned i = 0; i < PIT_TRIES; i++) {
-		pit_begin();
+		pit_begin(CALIBRATE_HZ);
 		if (!(port_in8(PORT_B) & 0x20))
 			return true;
 	}
@@ -78,9 +81,9 @@ static bool pit_is_there(void)
 }
 
 /* Each returns whether it came to its end, and leaves the span's own end to look(). */
-static bool wait_pit(struct span *span)
+static bool wait_pit(unsigned hz, struct span *span)
 {
-	pit_begin();
+	pit_begin(hz);
 	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
 		if (port_in8(PORT_B) & 0x20)
@@ -91,13 +94,13 @@ static bool wait_pit(struct span *span)
 }
 
 /* ACPI 6.4, Power Management Timer: 24 bits are there always. */
-static bool wait_pm_timer(uint16_t port, struct span *span)
+static bool wait_pm_timer(uint16_t port, unsigned hz, struct span *span)
 {
 	uint32_t start = port_in32(port);
 
 	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
-		if (((port_in32(port) - start) & 0xffffff) >= PM_TIMER_HZ / CALIBRATE_HZ)
+		if (((port_in32(port) - start) & 0xffffff) >= PM_TIMER_HZ / hz)
 			return true;
 		span->before_end = tsc_read();
 	}
@@ -105,7 +108,7 @@ static bool wait_pm_timer(uint16_t port, struct span *span)
 }
 
 /* IA-PC HPET 1.0a: capabilities with the period in femtoseconds, configuration, main counter; its low half always counts. */
-static bool wait_hpet(uint64_t at, struct span *span)
+static bool wait_hpet(uint64_t at, unsigned hz, struct span *span)
 {
 	const volatile uint32_t *period = (const volatile uint32_t *)(uintptr_t)(at + 4);
 	volatile uint32_t *config = (volatile uint32_t *)(uintptr_t)(at + 0x10);
@@ -114,7 +117,7 @@ static bool wait_hpet(uint64_t at, struct span *span)
 	if (!*period || *period > HPET_PERIOD_MOST)
 		return false;
 	*config |= 1; /* it counts; its comparators stay as they are */
-	uint32_t ticks = (uint32_t)(FS_PER_S / CALIBRATE_HZ / *period), start = *counter;
+	uint32_t ticks = (uint32_t)(FS_PER_S / hz / *period), start = *counter;
 	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
 		if (*counter - start >= ticks)
@@ -124,24 +127,25 @@ static bool wait_hpet(uint64_t at, struct span *span)
 	return false;
 }
 
-static bool wait_for(enum clock_reference reference, uint64_t at, struct span *span)
+static bool wait_for(enum clock_reference reference, uint64_t at, unsigned hz, struct span *span)
 {
 	switch (reference) {
 	case CLOCK_PIT:
-		return wait_pit(span);
+		return wait_pit(hz, span);
 	case CLOCK_PM_TIMER:
-		return wait_pm_timer((uint16_t)at, span);
+		return wait_pm_timer((uint16_t)at, hz, span);
 	default:
-		return wait_hpet(at, span);
+		return wait_hpet(at, hz, span);
 	}
 }
 
-/* One look at the TSC and the LAPIC's timer over CALIBRATE_HZ of another clock. Return: false: that clock is not there. */
-static bool look(enum clock_reference reference, uint64_t at, struct span *ret, uint32_t *ret_apic)
+/* One look at the TSC and the LAPIC's timer over 1 / @hz of another clock. Return: false: that clock is not there. */
+static bool look(enum clock_reference reference, uint64_t at, unsigned hz, struct span *ret,
+		 uint32_t *ret_apic)
 {
 	ret->begin = tsc_read();
 	uint32_t apic = apic_timer_left();
-	bool is_there = wait_for(reference, at, ret);
+	bool is_there = wait_for(reference, at, hz, ret);
 
 	*ret_apic = apic - apic_timer_left();
 	ret->end = tsc_read();
@@ -151,18 +155,19 @@ static bool look(enum clock_reference reference, uint64_t at, struct span *ret, 
 /* Return: false: by that clock it cannot be measured. */
 static bool measure(enum clock_reference reference, uint64_t at, struct calibration *ret)
 {
-	struct span span;
+	struct span span = { 0 };
 	uint32_t apic;
 	bool is_there = reference != CLOCK_PIT || pit_is_there(), more = true;
 
 	*ret = (struct calibration){ 0 };
 	while (is_there && more) {
+		unsigned parts = ret->n < LOOKS_LONG ? 1 : SHORT_ONES;
 		apic_timer_set(UINT32_MAX);
-		is_there = look(reference, at, &span, &apic);
+		is_there = look(reference, at, CALIBRATE_HZ * parts, &span, &apic);
+		uint64_t gap = span.begun - span.begin + span.end - span.before_end;
 		if (is_there)
-			more = calibration_add(ret, span.end - span.begin,
-					       span.begun - span.begin + span.end - span.before_end,
-					       apic);
+			more = calibration_add(ret, (span.end - span.begin) * parts, gap * parts,
+					       apic * parts);
 	}
 	apic_timer_set(0);
 	return is_there;

@@ -11,7 +11,7 @@
 #define CLOCK_NEVER UINT64_MAX
 
 /*
- * clock_init() - calibrate: 20 ms, a second where it is let wait all the time. After apic_init(), once, by the boot CPU.
+ * clock_init() - calibrate: 20 ms, seconds where it is let wait all the time. After apic_init(), once, by the boot CPU.
  * @pm_timer_port: of ACPI; 0: there is none
  * Return: false: nothing to calibrate against; a TSC of 1 GHz is assumed.
  */
@@ -31,7 +31,7 @@ void clock_arm(uint64_t deadline_ns);
 /* A clock to measure the TSC by. */
 enum clock_reference { CLOCK_PIT, CLOCK_PM_TIMER, CLOCK_HPET };
 /*
- * clock_measure() - the TSC's rate by another clock, once more: 10 ms a look, CALIBRATE_MOST at most. The one alarm of this CPU is lost: before
+ * clock_measure() - the TSC's rate by another clock, once more: 10 ms a look or less, CALIBRATE_MOST at most. The one alarm of this CPU is lost: before
  * sched_loop(), which arms it again.
  * @at: the PM timer's port, the HPET's address (mapped, and counting afterwards)   Return: Hz; 0: that clock does not go.
  */
