@@ -86,9 +86,10 @@ static bool wait_pit(unsigned hz, struct span *span)
 	pit_begin(hz);
 	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
+		uint64_t asked = tsc_read();
 		if (port_in8(PORT_B) & 0x20)
 			return true;
-		span->before_end = tsc_read();
+		span->before_end = asked; /* what it said was so then, at least */
 	}
 	return false;
 }
@@ -100,9 +101,10 @@ static bool wait_pm_timer(uint16_t port, unsigned hz, struct span *span)
 
 	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
+		uint64_t asked = tsc_read();
 		if (((port_in32(port) - start) & 0xffffff) >= PM_TIMER_HZ / hz)
 			return true;
-		span->before_end = tsc_read();
+		span->before_end = asked; /* what it said was so then, at least */
 	}
 	return false;
 }
@@ -120,9 +122,10 @@ static bool wait_hpet(uint64_t at, unsigned hz, struct span *span)
 	uint32_t ticks = (uint32_t)(FS_PER_S / hz / *period), start = *counter;
 	span->begun = span->before_end = tsc_read();
 	for (uint64_t i = 0; i < POLLS_MOST; i++) {
+		uint64_t asked = tsc_read();
 		if (*counter - start >= ticks)
 			return true;
-		span->before_end = tsc_read();
+		span->before_end = asked; /* what it said was so then, at least */
 	}
 	return false;
 }
