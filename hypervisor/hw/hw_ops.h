@@ -167,6 +167,8 @@ struct hw_ops {
 	bool (*irq_open)(const struct hw_vcpu *vcpu);
 	/* Whether an NMI may come: none is being handled, and no shadow. */
 	bool (*nmi_open)(const struct hw_vcpu *vcpu);
+	/* Whether one is being handled. Loaded. */
+	bool (*nmi_blocked)(const struct hw_vcpu *vcpu);
 	/* Whether further NMIs are held back until an IRET; state_set() ends that. Loaded. */
 	void (*nmi_block)(struct hw_vcpu *vcpu, bool blocked);
 	/* HW_EXIT_WINDOW as soon as irq_open(). */

@@ -324,6 +324,7 @@ const struct hw_ops svm_hw_ops = {
 	.inject = svm_inject,
 	.irq_open = svm_irq_open,
 	.nmi_open = svm_nmi_open,
+	.nmi_blocked = svm_nmi_blocked,
 	.nmi_block = svm_nmi_block,
 	.window = svm_window,
 	.nmi_window = svm_nmi_window,

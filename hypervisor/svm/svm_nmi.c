@@ -42,12 +42,18 @@ static bool is_at_iret(const struct svm_vcpu *v)
 	return v->in_nmi && v->nmi_ends && v->hw.rip == v->iret_rip;
 }
 
+bool svm_nmi_blocked(const struct hw_vcpu *hw)
+{
+	const struct svm_vcpu *v = svm_vcpu_of_const(hw);
+
+	return v->in_nmi && (!v->nmi_ends || is_at_iret(v));
+}
+
 bool svm_nmi_open(const struct hw_vcpu *hw)
 {
 	const struct svm_vcpu *v = svm_vcpu_of_const(hw);
-	bool is_busy = v->in_nmi && (!v->nmi_ends || is_at_iret(v));
 
-	return !is_busy && !(v->vmcb->interrupt_shadow & 1) &&
+	return !svm_nmi_blocked(hw) && !(v->vmcb->interrupt_shadow & 1) &&
 	       !(v->vmcb->event_injection & VMCB_EVENT_VALID);
 }
 

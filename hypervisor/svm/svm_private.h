@@ -48,6 +48,7 @@ void svm_window_set(struct svm_vcpu *v);
 /* svm_nmi.c */
 void svm_nmi_window(struct hw_vcpu *hw, bool wanted);
 bool svm_nmi_open(const struct hw_vcpu *hw);
+bool svm_nmi_blocked(const struct hw_vcpu *hw);
 void svm_nmi_block(struct hw_vcpu *hw, bool blocked);
 /* An NMI is injected; or that was interrupted. */
 void svm_nmi_begin(struct svm_vcpu *v);

@@ -68,8 +68,8 @@ struct hv_vcpu {
 	bool window_is_open, nmi_window_is_open;
 	struct hw_event again;	   /* its delivery met an exit */
 	struct hw_event exception; /* raised by what we did for the guest */
-	bool nmi_pending;
-	int vector; /* by inject(); -1: none */
+	uint8_t n_nmis; /* that wait: one to be served and, while none is, one latched behind it */
+	int vector;	/* by inject(); -1: none */
 	bool window_wanted;
 	uint8_t cr8_below; /* what waits comes when the guest's CR8 is; 0: nothing waits for that */
 	uint64_t apic_base;

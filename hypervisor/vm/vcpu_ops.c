@@ -228,7 +228,7 @@ static int hv_state_set(struct vcpu *base, const struct x86_state *state)
 	v->wait_sipi = state->wait_sipi;
 	v->unfinished = HV_NOTHING;
 	v->again.type = v->exception.type = HW_EVENT_NONE;
-	v->nmi_pending = false;
+	v->n_nmis = 0;
 	v->vector = -1;
 	v->cr8_below = 0;
 	v->is_busy = true; /* a window may be open */
@@ -261,7 +261,7 @@ static bool hv_irq_ready(struct vcpu *base)
 {
 	struct hv_vcpu *v = hv_vcpu_of(base);
 
-	return v->vector < 0 && v->again.type == HW_EVENT_NONE && !v->nmi_pending &&
+	return v->vector < 0 && v->again.type == HW_EVENT_NONE && !v->n_nmis &&
 	       v->exception.type == HW_EVENT_NONE && !v->unfinished &&
 	       v->vm->hw_ops->irq_open(v->hw);
 }
@@ -279,7 +279,10 @@ static int hv_inject_nmi(struct vcpu *base)
 {
 	struct hv_vcpu *v = hv_vcpu_of(base);
 
-	v->nmi_pending = true;
+	/* SDM 3A, Handling Multiple NMIs: one is latched behind the one that is served. */
+	bool is_serving = v->again.type == HW_EVENT_NMI || v->vm->hw_ops->nmi_blocked(v->hw);
+	if (v->n_nmis < (is_serving ? 1 : 2))
+		v->n_nmis++;
 	v->is_busy = true;
 	return 0;
 }

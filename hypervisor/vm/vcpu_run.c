@@ -49,9 +49,9 @@ static void deliver(struct hv_vcpu *v)
 		   (v->again.type == HW_EVENT_NMI && ops->nmi_open(v->hw)) ||
 		   (v->again.type == HW_EVENT_IRQ && ops->irq_open(v->hw))) {
 		give(v, &v->again);
-	} else if (v->nmi_pending && ops->nmi_open(v->hw)) {
+	} else if (v->n_nmis && ops->nmi_open(v->hw)) {
 		struct hw_event nmi = { .type = HW_EVENT_NMI, .vector = 2 };
-		v->nmi_pending = false;
+		v->n_nmis--;
 		give(v, &nmi);
 	} else if (v->vector >= 0 && ops->irq_open(v->hw)) {
 		struct hw_event irq = { .type = HW_EVENT_IRQ, .vector = (uint8_t)v->vector };
@@ -62,11 +62,11 @@ static void deliver(struct hv_vcpu *v)
 	if (wanted != v->window_is_open)
 		ops->window(v->hw, wanted);
 	v->window_is_open = wanted;
-	wanted = v->nmi_pending || v->again.type == HW_EVENT_NMI;
+	wanted = v->n_nmis || v->again.type == HW_EVENT_NMI;
 	if (wanted || v->nmi_window_is_open)
 		ops->nmi_window(v->hw, wanted);
 	v->nmi_window_is_open = wanted;
-	v->is_busy = v->window_is_open || v->nmi_pending || v->again.type != HW_EVENT_NONE ||
+	v->is_busy = v->window_is_open || v->n_nmis || v->again.type != HW_EVENT_NONE ||
 		     v->exception.type != HW_EVENT_NONE;
 }
 
@@ -300,8 +300,8 @@ enum vcpu_exit hv_run(struct vcpu *base, struct vcpu_io *io)
 		v->vm->hw_ops->enter(v->hw, &exit);
 		v->exits[exit.kind]++;
 		if (v->hw->interrupted.type != HW_EVENT_NONE) {
-			v->nmi_pending |=
-				v->again.type == HW_EVENT_NMI; /* an exception went first */
+			if (v->again.type == HW_EVENT_NMI) /* an exception went first */
+				v->n_nmis++;
 			v->again = v->hw->interrupted;
 			v->is_busy = true;
 		}

@@ -116,6 +116,12 @@ static bool vmx_nmi_open(const struct hw_vcpu *hw)
 	return !vmx_vcpu_of_const(hw)->injected && !(vmcs_read(VMCS_GUEST_SHADOW) & any);
 }
 
+static bool vmx_nmi_blocked(const struct hw_vcpu *hw)
+{
+	(void)hw; /* it is loaded */
+	return vmcs_read(VMCS_GUEST_SHADOW) & VMX_SHADOW_NMI;
+}
+
 static void vmx_nmi_block(struct hw_vcpu *hw, bool blocked)
 {
 	uint64_t shadow = vmcs_read(VMCS_GUEST_SHADOW) & ~(uint64_t)VMX_SHADOW_NMI;
@@ -235,6 +241,7 @@ const struct hw_ops vmx_hw_ops = {
 	.inject = vmx_inject,
 	.irq_open = vmx_irq_open,
 	.nmi_open = vmx_nmi_open,
+	.nmi_blocked = vmx_nmi_blocked,
 	.nmi_block = vmx_nmi_block,
 	.window = vmx_window,
 	.nmi_window = vmx_nmi_window,
