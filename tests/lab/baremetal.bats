@@ -349,11 +349,11 @@ ivrs()
 	done
 }
 
-# The second request is there 15 s later, which is 5 s too late. QEMU's controller waits for it in the reset.
+# The second request is there 25 s later, which is 5 s too late. QEMU's controller waits for it in the reset.
 @test "a SATA disk that loses a command: its port is reset, and the disk answers again" {
 	truncate -s 64M "$LAB/slow.img"
 	server 'CPUs, ' -M q35 -kernel "$HV" -device ide-hd,drive=a,bus=ide.0,serial=A1 \
-		-drive "if=none,id=a,format=raw,file=$LAB/slow.img,throttling.bps-total=34"
+		-drive "if=none,id=a,format=raw,file=$LAB/slow.img,throttling.bps-total=20"
 	[[ $SAID == *"disk ahci0: 64 MiB, sectors of 512, \"A1\""* ]]
 	[[ $SAID == *"disk ahci0: its port was reset, and it answers again"* ]]
 	[[ $SAID != *"its requests fail"* ]]
