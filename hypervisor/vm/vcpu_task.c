@@ -371,15 +371,21 @@ static int segment_take(struct switching *w, enum x86_seg seg, struct desc *desc
 	return r;
 }
 
+/* Of CS or SS, which cannot do without. */
+static int desc_needed(struct switching *w, uint16_t selector, struct desc *ret)
+{
+	if (is_null(selector))
+		return fault(w, VECTOR_TS, 0);
+	return desc_load(w, selector, VECTOR_TS, ret);
+}
+
 static int code_take(struct switching *w)
 {
 	uint16_t selector = w->s->segs[X86_CS].selector;
 	uint8_t cpl = cpl_of(w->s);
 	struct desc desc;
+	int r = desc_needed(w, selector, &desc);
 
-	if (is_null(selector))
-		return fault(w, VECTOR_TS, 0);
-	int r = desc_load(w, selector, VECTOR_TS, &desc);
 	if (r < 0)
 		return r;
 	const struct x86_segment *s = &desc.seg;
@@ -394,10 +400,8 @@ static int stack_take(struct switching *w)
 	uint16_t selector = w->s->segs[X86_SS].selector;
 	uint8_t cpl = cpl_of(w->s);
 	struct desc desc;
+	int r = desc_needed(w, selector, &desc);
 
-	if (is_null(selector))
-		return fault(w, VECTOR_TS, 0);
-	int r = desc_load(w, selector, VECTOR_TS, &desc);
 	if (r < 0)
 		return r;
 	const struct x86_segment *s = &desc.seg;

@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -36,11 +35,8 @@ int userns_lock(struct err *err)
 		return err_set(err, errno, "open %s", RECORD_DIR);
 	if (st.st_uid != geteuid())
 		return err_say(err, EPERM, "%s belongs to another user", RECORD_DIR);
-	int r;
-	do
-		r = flock(fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? err_set(err, errno, "lock %s", RECORD_DIR) : fd_take(&fd);
+	int r = fd_lock(fd);
+	return r < 0 ? err_set(err, -r, "lock %s", RECORD_DIR) : fd_take(&fd);
 }
 
 /* ---- others' ---- */

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
@@ -83,11 +82,8 @@ static int lock_file(int dirfd, const char *path)
 	int fd = openat(dirfd, path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	int r;
-	do
-		r = flock(fd, LOCK_EX);
-	while (r < 0 && errno == EINTR);
-	return r < 0 ? -errno : fd_take(&fd);
+	int r = fd_lock(fd);
+	return r < 0 ? r : fd_take(&fd);
 }
 
 int network_lock(struct store *store, struct err *err)

@@ -257,10 +257,10 @@ int container_open_locked(const char *root, const char *id, bool damaged, struct
 
 int container_lock(struct container *container, struct err *err)
 {
-	while (flock(container->dir, LOCK_EX) < 0) {
-		if (errno != EINTR)
-			return err_set(err, errno, "lock container '%s'", container->id);
-	}
+	int r = fd_lock(container->dir);
+
+	if (r < 0)
+		return err_set(err, -r, "lock container '%s'", container->id);
 	return container_locked(container, err);
 }
 

@@ -38,11 +38,8 @@ int storage_lock(struct store *store, struct err *err)
 			0600);
 	if (fd < 0)
 		return err_set(err, errno, "open %s/images.lock", store->root);
-	while (flock(fd, LOCK_EX) < 0) {
-		if (errno != EINTR)
-			return err_set(err, errno, "lock %s/images.lock", store->root);
-	}
-	return fd_take(&fd);
+	int r = fd_lock(fd);
+	return r < 0 ? err_set(err, -r, "lock %s/images.lock", store->root) : fd_take(&fd);
 }
 
 static int staging_name(const char *kind, char ret[48])

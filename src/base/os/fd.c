@@ -104,6 +104,15 @@ ssize_t fd_read_text(int fd, char *ret, size_t size)
 	return (ssize_t)len;
 }
 
+int fd_lock(int fd)
+{
+	while (flock(fd, LOCK_EX) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return 0;
+}
+
 int fd_claim(int fd, unsigned patience_ms)
 {
 	const struct timespec nap = { .tv_nsec = NS_PER_MS };

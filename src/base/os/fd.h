@@ -56,6 +56,8 @@ ssize_t fd_receive(int socket, void *data, size_t len, int *ret_fd);
  */
 int fd_receive_all(int socket, void *data, size_t len, int64_t deadline_ns);
 
+/* fd_lock() - flock(2) for this one alone; waits, whatever signals come. Return: 0, or a negative errno. */
+int fd_lock(int fd);
 /*
  * fd_claim() - flock(2) for this one alone, of what others look at: who only looks has it shared for a moment, and is waited for
  * @patience_ms: how long somebody else's claim is waited for

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -47,10 +46,9 @@ static int host_dir(const char *run_root, const char *name, bool make, struct er
 		int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		if (fd < 0)
 			return err_set(err, r < 0 ? -r : errno, "open %s", path);
-		while (flock(fd, LOCK_EX) < 0) {
-			if (errno != EINTR)
-				return err_set(err, errno, "lock %s", path);
-		}
+		r = fd_lock(fd);
+		if (r < 0)
+			return err_set(err, -r, "lock %s", path);
 		/* Removed while we waited: then nobody else will find it. */
 		if (fstat(fd, &st) == 0 && st.st_nlink > 0)
 			return fd_take(&fd);
