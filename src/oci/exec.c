@@ -173,9 +173,10 @@ static int exec_ready(const struct subject *subject, bool ignore_paused, struct 
 	return 0;
 }
 
-static int exec_console(const struct args *args, bool tty, struct bundle_host *host, int *ret_ours,
-			struct err *err)
+static int exec_console(const struct args *args, struct bundle_process *process,
+			struct bundle_host *host, int *ret_ours, struct err *err)
 {
+	const bool tty = process->tty;
 	int pair[2];
 	int r = oci_console(args, &host->console, err);
 
@@ -187,7 +188,7 @@ static int exec_console(const struct args *args, bool tty, struct bundle_host *h
 		return 0;
 	if (args_on(args, "detach"))
 		return err_say(err, EINVAL, "a terminal takes a --console-socket");
-	r = foreground_console(pair, err);
+	r = foreground_console(pair, &process->tty_size, err);
 	if (r < 0)
 		return r;
 	*ret_ours = pair[0];
@@ -268,7 +269,7 @@ static int exec(const struct oci *oci, const struct args *args, struct err *err)
 	if (r == 0)
 		r = oci_preserve_fds(args, &host, err);
 	if (r == 0)
-		r = exec_console(args, subject.config.bundle.process.tty, &host, &console, err);
+		r = exec_console(args, &subject.config.bundle.process, &host, &console, err);
 	if (r == 0)
 		r = oci_seccomp(oci, &subject.config, &host.seccomp, err);
 	host.confined = oci->confined || oci->no_cgroups || subject.spares_cgroup;

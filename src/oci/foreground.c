@@ -41,11 +41,21 @@ void foreground_begin(void)
 	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail: valid arguments */
 }
 
-int foreground_console(int ret[2], struct err *err)
+/* As it is where standard input is no terminal, or one that does not know its size. */
+static void foreground_ours(struct winsize *size)
 {
-	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret) < 0
-		       ? err_set(err, errno, "socket pair")
-		       : 0;
+	struct winsize ours;
+
+	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &ours) == 0 && (ours.ws_row || ours.ws_col))
+		*size = ours;
+}
+
+int foreground_console(int ret[2], struct winsize *size, struct err *err)
+{
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret) < 0)
+		return err_set(err, errno, "socket pair");
+	foreground_ours(size);
+	return 0;
 }
 
 int foreground_master(int socket, struct err *err)
@@ -61,9 +71,10 @@ int foreground_master(int socket, struct err *err)
 
 static void foreground_size(const struct foreground *fg)
 {
-	struct winsize size;
+	struct winsize size = { .ws_row = 0 };
 
-	if (fg->master >= 0 && ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0)
+	foreground_ours(&size);
+	if (fg->master >= 0 && (size.ws_row || size.ws_col))
 		(void)ioctl(fg->master, TIOCSWINSZ, &size); /* cosmetic */
 }
 

@@ -111,7 +111,8 @@ static void make_leave_out(const struct oci *oci, struct config *config)
 static int make_console(const struct args *args, enum make_for how, struct making *making,
 			struct err *err)
 {
-	const bool tty = making->subject.config.bundle.process.tty;
+	struct bundle_process *process = &making->subject.config.bundle.process;
+	const bool tty = process->tty;
 	int pair[2];
 	int r = oci_console(args, &making->host.console, err);
 
@@ -123,7 +124,7 @@ static int make_console(const struct args *args, enum make_for how, struct makin
 		return 0;
 	if (how != MAKE_FOR_STAYING)
 		return err_say(err, EINVAL, "process.terminal: it takes a --console-socket");
-	r = foreground_console(pair, err);
+	r = foreground_console(pair, &process->tty_size, err);
 	if (r < 0)
 		return r;
 	making->console = pair[0];

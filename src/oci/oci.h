@@ -157,8 +157,12 @@ void oci_poststart(const struct oci *oci, const struct hooks *hooks, pid_t pid);
  */
 void foreground_begin(void);
 int foreground_wait(pid_t pid, int master, struct err *err);
-/* foreground_console() - a socket pair: ours, and the one that oci_make()'s console is */
-int foreground_console(int ret[2], struct err *err);
+/*
+ * foreground_console() - a socket pair: ours, and the one that oci_make()'s console is
+ * @size: of the terminal to be made; becomes that of ours, where it has one. To be told before the
+ *        process is born: it may ask at once.
+ */
+int foreground_console(int ret[2], struct winsize *size, struct err *err);
 /* foreground_master() - what came over it */
 int foreground_master(int socket, struct err *err);
 

@@ -211,6 +211,26 @@ P
 	[[ $output == *"/dev/pts/0"* ]]
 }
 
+@test "a terminal has the size of ours before anything runs on it" {
+	local sized='stty rows 33 cols 101; '"'$OCI_BIN' --root '$OCI_ROOT'"
+
+	# A hook that dawdles is between the container's start and our staying with it.
+	config '.process.terminal = true | .hooks.poststart = [{path: "/bin/sleep", args: ["sleep", "1"]}]' stty size
+	run timeout 100 script -qec "$sized run -b '$B' box" /dev/null
+	[ "$status" -eq 0 ]
+	[[ $output == *"33 101"* ]]
+	config '.process.terminal = true | .process.consoleSize = {height: 20, width: 50}' stty size
+	run timeout 100 script -qec "'$OCI_BIN' --root '$OCI_ROOT' run -b '$B' box" /dev/null </dev/null
+	[ "$status" -eq 0 ]
+	[[ $output == *"20 50"* ]]
+	config . sleep 1000
+	oci run -d -b "$B" box >/dev/null 2>&1 </dev/null
+	run timeout 100 script -qec "$sized exec -t box stty size" /dev/null
+	[ "$status" -eq 0 ]
+	[[ $output == *"33 101"* ]]
+	oci delete --force box
+}
+
 @test "namespaces: new ones are others, those by path are these, those not named are ours" {
 	for kind in pid net ipc uts mnt cgroup; do
 		[ "$(in_bundle . readlink "/proc/self/ns/$kind")" != "$(readlink "/proc/self/ns/$kind")" ]
