@@ -16,8 +16,8 @@
  *
  * A device that does not answer within HOST_DISK_ANSWER_NS has lost the piece: the request fails, and the slot with its buffer, to which
  * the device may still write, is not used again before it does answer. With no slot left requests fail at once. Without that a
- * guest whose request is lost could never be taken apart. A driver that can reset its device (AHCI) does so then: what goes one by
- * one through the device would all be lost behind the first.
+ * guest whose request is lost could never be taken apart. A driver that can reset its device (AHCI, NVMe) does so then: what goes one
+ * by one through the device would all be lost behind the first, and one that lost a piece may have lost more.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -359,6 +359,15 @@ ivrs()
 	[[ $SAID != *"its requests fail"* ]]
 }
 
+@test "an NVMe disk that loses a command: it is reset, and answers again" {
+	truncate -s 64M "$LAB/slow.img"
+	server 'it was reset' -M q35 -kernel "$HV" -append disk-test=nvme0 -device nvme,drive=n,serial=N1 \
+		-drive "if=none,id=n,format=raw,file=$LAB/slow.img,throttling.bps-total=20"
+	[[ $SAID == *"disk nvme0: 64 MiB, sectors of 512, \"N1\""* ]]
+	[[ $SAID == *"disk test of nvme0: failed, error 110"* ]]
+	[[ $SAID == *"disk nvme0: it was reset, and it answers again"* ]]
+}
+
 @test "a guest from a medium: its disks are a file in memory and a partition of the server" {
 	needs busybox
 	local found kernel modules
