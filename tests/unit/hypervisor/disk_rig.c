@@ -140,10 +140,12 @@ void rig_begin(unsigned bar, void (*step)(void))
 		rig.bytes[i] = (uint8_t)(i / RIG_SECTOR);
 }
 
-void rig_end(void)
+int rig_end(void **state)
 {
+	(void)state;
 	for (unsigned i = 0; i < RIG_PAGES; i++)
 		free(rig.pages[i]);
+	return 0;
 }
 
 uint32_t rig_get(unsigned at)
@@ -197,4 +199,25 @@ void rig_assert_read(const struct rig_request *r, unsigned sector)
 	assert_int_equal(r->n_done, 1);
 	assert_int_equal(r->result, 0);
 	assert_memory_equal(r->data, rig.bytes + (size_t)sector * RIG_SECTOR, RIG_SECTOR);
+}
+
+void rig_all_read(const struct rig_request *r, unsigned n, unsigned sector)
+{
+	for (unsigned i = 0; i < n; i++)
+		rig_finish(&r[i], 500 * MS);
+	for (unsigned i = 0; i < n; i++)
+		rig_assert_read(&r[i], sector + i);
+}
+
+void rig_pass(uint64_t ns)
+{
+	for (uint64_t last = rig.now + ns; rig.now < last;)
+		rig_poll();
+}
+
+void rig_comes_back(uint64_t ns)
+{
+	for (uint64_t last = rig.now + ns; rig.disk->is_resetting && rig.now < last;)
+		rig_poll();
+	assert_false(rig.disk->is_resetting);
 }

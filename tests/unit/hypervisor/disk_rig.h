@@ -38,7 +38,7 @@ struct rig_request {
 
 /* rig_end() - what the driver has not given back, too: some of it is the controller's for good */
 void rig_begin(unsigned bar, void (*step)(void));
-void rig_end(void);
+int rig_end(void **state);
 /* rig_get(), rig_set() - a register */
 uint32_t rig_get(unsigned at);
 void rig_set(unsigned at, uint32_t value);
@@ -50,3 +50,8 @@ void rig_poll(void);
 void rig_finish(const struct rig_request *r, uint64_t ns);
 /* rig_assert_read() - it is over, and what it read is that sector */
 void rig_assert_read(const struct rig_request *r, unsigned sector);
+/* rig_all_read() - the same of so many, from that sector on */
+void rig_all_read(const struct rig_request *r, unsigned n, unsigned sector);
+/* rig_pass() - so much time; rig_comes_back() - until it does, by then at most */
+void rig_pass(uint64_t ns);
+void rig_comes_back(uint64_t ns);

@@ -145,13 +145,6 @@ static int begin(void **state)
 	return 0;
 }
 
-static int end(void **state)
-{
-	(void)state;
-	rig_end();
-	return 0;
-}
-
 /* ---- what is tested ---- */
 
 static void all_slots_at_once_are_read_and_written(void **state)
@@ -161,10 +154,7 @@ static void all_slots_at_once_are_read_and_written(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
 		rig_submit(&r[i], i == 2 ? DISK_WRITE : DISK_READ, 10 + i);
-	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
-		rig_finish(&r[i], 100 * MS);
-	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
-		rig_assert_read(&r[i], 10 + i);
+	rig_all_read(r, ARRAY_SIZE(r), 10);
 	assert_int_equal(rig.bytes[512 * 12], 0xe0);
 	assert_int_equal(hba.resets, 0);
 }
@@ -284,15 +274,12 @@ static void a_disk_that_is_gone_fails_at_once_and_is_used_when_it_is_back(void *
 	rig_submit(&r[2], DISK_READ, 3);
 	assert_int_equal(r[2].n_done, 1);
 	assert_int_equal(r[2].result, -EIO);
-	for (uint64_t last = rig.now + 4 * HOST_DISK_ANSWER_NS; rig.now < last;)
-		rig_poll();
+	rig_pass(4 * HOST_DISK_ANSWER_NS);
 	assert_true(hba.resets >= 2);
 	assert_null(strstr(strchr(rig.said, '\n'), "disk")); /* once is enough */
 	hba.lost = NOBODY;
 	hba.is_gone = false;
-	for (uint64_t last = rig.now + 4 * HOST_DISK_ANSWER_NS;
-	     rig.disk->is_resetting && rig.now < last;)
-		rig_poll();
+	rig_comes_back(4 * HOST_DISK_ANSWER_NS);
 	rig_submit(&r[2], DISK_READ, 3);
 	rig_finish(&r[2], 1000 * MS);
 	rig_assert_read(&r[2], 3);
@@ -317,7 +304,7 @@ static void another_disk_in_its_place_is_not_written_to(void **state)
 	assert_non_null(strstr(rig.said, "another disk is there"));
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define T(name) cmocka_unit_test_setup_teardown(name, begin, rig_end)
 
 int main(void)
 {

@@ -187,13 +187,6 @@ static int begin(void **state)
 	return 0;
 }
 
-static int end(void **state)
-{
-	(void)state;
-	rig_end();
-	return 0;
-}
-
 /* ---- what is tested ---- */
 
 static void all_slots_at_once_are_read_and_written(void **state)
@@ -203,10 +196,7 @@ static void all_slots_at_once_are_read_and_written(void **state)
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
 		rig_submit(&r[i], i == 2 ? DISK_WRITE : DISK_READ, 10 + i);
-	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
-		rig_finish(&r[i], 500 * MS);
-	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
-		rig_assert_read(&r[i], 10 + i);
+	rig_all_read(r, ARRAY_SIZE(r), 10);
 	assert_int_equal(rig.bytes[RIG_SECTOR * 12], 0xe0);
 	assert_int_equal(ctrl.resets, 0);
 }
@@ -289,8 +279,7 @@ static void one_that_does_not_stop_keeps_its_buffers_and_is_tried_again(void **s
 	ctrl.is_stuck = true;
 	rig_submit(&r[0], DISK_READ, 1);
 	rig_finish(&r[0], 2 * HOST_DISK_ANSWER_NS);
-	for (uint64_t last = rig.now + 2000 * MS; rig.now < last;)
-		rig_poll();
+	rig_pass(2000 * MS);
 	assert_string_equal(rig.said, "disk nvme0: it was reset, and it does not stop: "
 				      "its requests fail\n");
 	assert_true(rig.disk->slots[0].is_lost);
@@ -299,9 +288,7 @@ static void one_that_does_not_stop_keeps_its_buffers_and_is_tried_again(void **s
 	assert_int_equal(r[1].result, -EIO);
 	ctrl.lost = NOBODY;
 	ctrl.is_stuck = false;
-	for (uint64_t last = rig.now + 2 * HOST_DISK_ANSWER_NS;
-	     rig.disk->is_resetting && rig.now < last;)
-		rig_poll();
+	rig_comes_back(2 * HOST_DISK_ANSWER_NS);
 	assert_false(rig.disk->slots[0].is_lost);
 	rig_submit(&r[1], DISK_READ, 2);
 	rig_finish(&r[1], 1000 * MS);
@@ -324,14 +311,11 @@ static void one_that_is_pulled_out_fails_at_once_and_is_used_when_it_is_back(voi
 	assert_int_equal(r[1].result, -EIO);
 	assert_string_equal(rig.said, "disk nvme0: it was reset, and it is not there any more: "
 				      "its requests fail\n");
-	for (uint64_t last = rig.now + 4 * HOST_DISK_ANSWER_NS; rig.now < last;)
-		rig_poll();
+	rig_pass(4 * HOST_DISK_ANSWER_NS);
 	assert_null(strstr(strchr(rig.said, '\n'), "disk")); /* once is enough */
 	ctrl.is_deaf = false;
 	rig_set(CSTS, 0);
-	for (uint64_t last = rig.now + 4 * HOST_DISK_ANSWER_NS;
-	     rig.disk->is_resetting && rig.now < last;)
-		rig_poll();
+	rig_comes_back(4 * HOST_DISK_ANSWER_NS);
 	rig_submit(&r[2], DISK_READ, 3);
 	rig_finish(&r[2], 1000 * MS);
 	rig_assert_read(&r[2], 3);
@@ -351,8 +335,7 @@ static void one_that_does_not_start_again_or_does_not_answer_is_dead(void **stat
 	assert_non_null(strstr(rig.said, "it does not start: its requests fail\n"));
 	ctrl.is_broken = false;
 	rig.said[0] = '\0';
-	for (uint64_t last = rig.now + 3 * HOST_DISK_ANSWER_NS; rig.now < last;)
-		rig_poll();
+	rig_pass(3 * HOST_DISK_ANSWER_NS);
 	assert_true(rig.disk->is_resetting);
 	assert_string_equal(rig.said, ""); /* it was said */
 	assert_true(ctrl.enables >= 3);
@@ -388,11 +371,11 @@ static void what_cannot_be_driven_is_refused(void **state)
 		else if (i == 4)
 			rig_set(CSTS, UINT32_MAX);
 		assert_int_equal(probe(), -EIO);
-		rig_end();
+		(void)rig_end(state);
 	}
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, begin, end)
+#define T(name) cmocka_unit_test_setup_teardown(name, begin, rig_end)
 
 int main(void)
 {
