@@ -3,12 +3,12 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/core/macros.h"
+#include "base/os/signals.h"
 #include "cli/decimal.h"
 
 #define CPU_PERIOD_US                                                                              \
@@ -120,44 +120,9 @@ int args_cpus_us(const char *text, const char *flag, int64_t *ret_us, struct err
 	return 0;
 }
 
-/* "RTMIN+3", "RTMAX-1": they have no abbreviation of their own */
-static int values_signal_rt(const char *name)
-{
-	bool from_min = !strncasecmp(name, "RTMIN", 5);
-	int base = from_min ? SIGRTMIN : SIGRTMAX;
-	int64_t offset = 0;
-
-	if (!from_min && strncasecmp(name, "RTMAX", 5) != 0)
-		return 0;
-	name += 5;
-	if (!*name)
-		return base;
-	if (*name != (from_min ? '+' : '-') ||
-	    args_int(name, "", from_min ? 0 : -64, from_min ? 64 : 0, &offset, NULL) < 0)
-		return 0;
-	int sig = base + (int)offset;
-	return sig >= SIGRTMIN && sig <= SIGRTMAX ? sig : 0;
-}
-
-static int values_signal(const char *text)
-{
-	int64_t n;
-
-	if (isdigit((unsigned char)*text))
-		return args_int(text, "", 1, SIGRTMAX, &n, NULL) < 0 ? 0 : (int)n;
-	if (!strncasecmp(text, "SIG", 3))
-		text += 3;
-	for (int i = 1; i < 32; i++) {
-		const char *name = sigabbrev_np(i);
-		if (name && !strcasecmp(name, text))
-			return i;
-	}
-	return values_signal_rt(text);
-}
-
 int args_signal(const char *text, const char *flag, int *ret_signal, struct err *err)
 {
-	int sig = values_signal(text);
+	int sig = signal_parse(text);
 
 	if (!sig)
 		return err_say(err, EINVAL, "%s: '%s' is not a signal; write TERM, SIGTERM or 15",

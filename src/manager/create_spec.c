@@ -10,6 +10,7 @@
 
 #include "base/os/idspace.h"
 #include "base/os/json.h"
+#include "base/os/signals.h"
 #include "engines/caps.h"
 #include "manager/create.h"
 #include "manager/system.h"
@@ -104,28 +105,23 @@ static int create_args(json_t *spec, const json_t *config, const json_t *image, 
 	return json_object_set_new(spec, "args", args);
 }
 
-static int create_signal(const char *name)
+/* The command line's, else the image's. */
+static int create_stop_signal(json_t *spec, const json_t *config, const json_t *image,
+			      struct err *err)
 {
-	static const struct {
-		const char *name;
-		int sig;
-	} names[] = {
-		{ "HUP", SIGHUP },   { "INT", SIGINT },	    { "QUIT", SIGQUIT },
-		{ "KILL", SIGKILL }, { "TERM", SIGTERM },   { "USR1", SIGUSR1 },
-		{ "USR2", SIGUSR2 }, { "WINCH", SIGWINCH }, { "PWR", SIGPWR },
-		{ "STOP", SIGSTOP }, { "CONT", SIGCONT },
-	};
+	const char *name = json_str(image, "StopSignal", "");
+	const bool asked = json_object_get(config, "stop_signal") != NULL;
+	const int usual = name[0] ? signal_parse(name) : SIGTERM;
 
-	if (!strncmp(name, "SIG", 3))
-		name += 3;
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!strcmp(name, names[i].name))
-			return names[i].sig;
-	}
-	if (!strncmp(name, "RTMIN+", 6))
-		return SIGRTMIN + (int)strtol(name + 6, NULL, 10);
-	long n = strtol(name, NULL, 10);
-	return n > 0 && n <= SIGRTMAX ? (int)n : SIGTERM;
+	if (!asked && !usual)
+		return err_say(err, EINVAL,
+			       "image %s is stopped by '%s', which is no signal: choose one with "
+			       "--stop-signal",
+			       json_str(config, "image", ""), name);
+	return json_object_set_new(spec, "stop_signal",
+				   json_integer(json_int(config, "stop_signal", usual))) < 0
+		       ? err_set(err, ENOMEM, "new instance")
+		       : 0;
 }
 
 int create_caps(json_t *spec, const json_t *config, bool machine, struct err *err)
@@ -203,7 +199,6 @@ int create_defaults(json_t *spec, const json_t *config, const json_t *image_conf
 {
 	const json_t *image = json_object_get(image_config, "config");
 	const char *cwd = json_str(config, "cwd", json_str(image, "WorkingDir", ""));
-	const char *stop = json_str(image, "StopSignal", "TERM");
 	char hostname[65];
 
 	if (create_hostname(config, id, hostname) < 0)
@@ -213,9 +208,6 @@ int create_defaults(json_t *spec, const json_t *config, const json_t *image_conf
 	r |= json_object_set_new(spec, "cwd", json_string(cwd[0] ? cwd : "/"));
 	r |= json_object_set_new(
 		spec, "user", json_string(json_str(config, "user", json_str(image, "User", ""))));
-	r |= json_object_set_new(
-		spec, "stop_signal",
-		json_integer(json_int(config, "stop_signal", create_signal(stop))));
 	r |= json_object_set_new(spec, "stop_timeout_ms",
 				 json_integer(json_int(config, "stop_timeout_ms", CREATE_STOP_MS)));
 	r |= json_object_set_new(spec, "shm_bytes",
@@ -241,6 +233,9 @@ int create_defaults(json_t *spec, const json_t *config, const json_t *image_conf
 	r |= create_env(spec, config, image, hostname);
 	if (r)
 		return err_set(err, ENOMEM, "new instance");
+	r = create_stop_signal(spec, config, image, err);
+	if (r < 0)
+		return r;
 	return json_bool(config, "system", false) ? system_ask(spec, config, image, id, err)
 						  : create_args(spec, config, image, err);
 }

@@ -85,7 +85,7 @@ int system_ask(json_t *spec, const json_t *config, const json_t *image, const ch
 	r |= json_object_set_new(spec, "cwd", json_string("/"));
 	if (!json_object_get(config, "no_new_privileges")) /* su, sudo */
 		r |= json_object_set_new(spec, "no_new_privileges", json_false());
-	if (!json_object_get(config, "stop_signal") && !json_str(image, "StopSignal", NULL))
+	if (!json_object_get(config, "stop_signal") && !json_str(image, "StopSignal", "")[0])
 		r |= json_object_set_new(spec, "stop_signal", json_integer(0));
 	if (!json_object_get(config, "stop_timeout_ms"))
 		r |= json_object_set_new(spec, "stop_timeout_ms", json_integer(SYSTEM_STOP_MS));

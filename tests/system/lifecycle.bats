@@ -367,3 +367,18 @@ P
 		done
 	done
 }
+
+# Only eleven signals were known, and any other was TERM.
+@test "an image's stop signal: any there is; one that is none is refused, and another can be chosen" {
+	strata image import --change 'STOPSIGNAL SIGALRM' "$DEMO_ROOTFS" alarmed
+	up a alarmed sh -c 'trap "exit 6" ALRM; echo up; while :; do sleep 0.05; done'
+	said a up
+	strata stop a
+	[ "$(strata inspect a | jq '.[0].state.exit_code')" -eq 6 ]
+	strata rm a
+	strata image import --change 'STOPSIGNAL RTMIN+4294967298' "$DEMO_ROOTFS" wrong
+	run strata create --network none wrong true
+	one_line_error "image wrong is stopped by 'RTMIN.4294967298', which is no signal: choose one with --stop-signal"
+	strata run --rm --network none --stop-signal TERM wrong true
+	strata image rm alarmed wrong
+}
