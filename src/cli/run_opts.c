@@ -42,7 +42,7 @@ const struct opt run_opts[] = {
 	{ 'p', OPT_LIST, "publish", "[[IP:]HOST:]PORT", "reach its PORT[/udp] from outside" },
 	{ 'h', OPT_TEXT, "hostname", "NAME", "what it calls itself" },
 	{ 0, OPT_GROUP, "", NULL, "Virtual machine (--virt hosted, hybrid)" },
-	{ 0, OPT_TEXT, "kernel", "FILE", "boot it: bzImage, PVH or multiboot ELF" },
+	{ 0, OPT_TEXT, "kernel", "FILE", "bzImage, PVH, multiboot; with IMAGE: its name" },
 	{ 0, OPT_TEXT, "initrd", "FILE", NULL },
 	{ 0, OPT_TEXT, "append", "TEXT", "and its initrd and command line" },
 	{ 0, OPT_LIST, "disk", "FILE[,ro][,format=F]", "a raw or qcow2 image, or a volume" },

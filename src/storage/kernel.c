@@ -183,8 +183,10 @@ int kernel_find(struct store *store, const char *name, struct kernel *ret, struc
 		found = &set.list[i];
 	}
 	if (!found && name)
-		return err_say(err, ENOENT, "kernel %s: there is none (strata image kernel list)",
-			       name);
+		return err_say(
+			err, ENOENT,
+			"kernel %s: there is none: 'strata image kernel list' shows those that run images",
+			name);
 	if (!found)
 		return err_say(err, ENOENT,
 			       "no kernel for virtual machines: strata image kernel "
