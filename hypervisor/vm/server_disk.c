@@ -16,8 +16,8 @@ static void server_disk_done(struct disk_request *req, int result)
 	spin_lock(&d->lock);
 	req->backend[SLOT_NEXT] = d->over;
 	d->over = req;
+	d->finished(d); /* whoever takes its guest apart polls: behind the lock both may be gone */
 	spin_unlock(&d->lock);
-	d->finished(d);
 }
 
 static void server_disk_submit(struct disk *disk, struct disk_request *req)

@@ -4,7 +4,8 @@
 /*
  * A disk or partition of the server as a guest's device sees it. The server's disk finishes requests on whatever CPU its interrupt
  * comes to; there they are put on a list, and whoever serves the guest's devices is asked to come: server_disk_deliver() then hands
- * them to the device.
+ * them to the device. A guest that ends is taken apart as soon as its last request was delivered, so nothing of it is touched behind the
+ * lock.
  */
 #include "core/spin.h"
 #include "vm/disk_counts.h"
@@ -14,7 +15,7 @@ struct server_disk {
 	struct disk *server; /* borrowed */
 	struct disk_counts counts;
 	void (*finished)(
-		struct server_disk *d); /* any CPU, no lock held: something is to be delivered */
+		struct server_disk *d); /* any CPU, under lock: something is to be delivered */
 	struct spin lock;
 	struct disk_request *over; /* linked; under lock */
 };

@@ -2,6 +2,8 @@
 #include "scratch.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <time.h>
 
 #include "base/core/macros.h"
 #include "vm/server_disk.h"
@@ -92,11 +94,59 @@ static void a_request_may_be_used_again(void **state)
 	}
 }
 
+/* ---- a guest that is taken apart, polling, on another CPU ---- */
+
+struct taken_apart {
+	struct scene scene;
+	struct request request;
+	bool was_early; /* the request was delivered while its disk was still to be told of it */
+};
+
+static void *take_apart(void *arg)
+{
+	struct taken_apart *t = arg;
+
+	while (!__atomic_load_n(&t->request.n_done, __ATOMIC_ACQUIRE))
+		server_disk_deliver(&t->scene.disk);
+	return NULL;
+}
+
+/* The other has time to deliver, if it can. */
+static void finished_slowly(struct server_disk *d)
+{
+	struct taken_apart *t = container_of(d, struct taken_apart, scene.disk);
+	const struct timespec ms = { .tv_nsec = 1000000 };
+
+	for (unsigned i = 0; i < 100 && !t->was_early; i++) {
+		(void)nanosleep(&ms, NULL);
+		t->was_early = __atomic_load_n(&t->request.n_done, __ATOMIC_ACQUIRE);
+	}
+}
+
+/* Its disk, and the guest behind it, were gone when finished() was called. */
+static void nobody_delivers_what_its_disk_is_still_told_of(void **state)
+{
+	static struct taken_apart t = { .request.req.done = request_done };
+	struct scene *s = &t.scene;
+	pthread_t other;
+
+	(void)state;
+	scene_init(s);
+	s->disk.finished = finished_slowly;
+	s->disk.disk.ops->submit(&s->disk.disk, &t.request.req);
+	assert_int_equal(pthread_create(&other, NULL, take_apart, &t), 0);
+	s->server.taken[0]->done(s->server.taken[0], 0);
+	assert_int_equal(pthread_join(other, NULL), 0);
+	assert_false(t.was_early);
+	assert_int_equal(t.request.n_done, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_over_waits_until_it_is_delivered),
 		cmocka_unit_test(a_request_may_be_used_again),
+		cmocka_unit_test(nobody_delivers_what_its_disk_is_still_told_of),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
