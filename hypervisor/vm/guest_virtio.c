@@ -7,7 +7,6 @@
 #include "core/io.h"
 #include "core/page.h"
 #include "drivers/disks.h"
-#include "hw/barrier.h"
 #include "vm/guest.h"
 #include "vm/guest_balloon.h"
 
@@ -44,8 +43,6 @@ void guest_virtio_run(struct guest_virtio *v)
 {
 	uint64_t run = __atomic_exchange_n(&v->pending, 0, __ATOMIC_ACQ_REL);
 
-	if (v->is_shared) /* a disk of the server's: it begins what others wait for, too */
-		barrier_foreign();
 	if (run & CONTROL_BIT)
 		virtio_queue_run(v->dev, VIRTIO_CONTROL);
 	for (uint16_t i = 0; i < virtio_queues(v->dev) && run; i++) {
@@ -237,7 +234,6 @@ int guest_server_disk_add(struct guest *guest, unsigned number, struct disk *ser
 		return -err->code;
 	const struct virtio_place place = { .mem = &guest->mem, .host = &d->v.host };
 	d->v.serve = server_disk_serve;
-	d->v.is_shared = true;
 	d->v.counts = &d->disk.counts;
 	server_disk_init(&d->disk, server, read_only, server_disk_finished);
 	memcpy(d->disk.disk.id, id, sizeof(id));

@@ -35,7 +35,6 @@ struct guest_virtio {
 	const struct disk_counts *counts; /* of a disk */
 	void (*serve)(struct guest_virtio
 			      *v); /* what its back end has for it; NULL: it finishes at once */
-	bool is_shared;		   /* its back end is other guests', too */
 	void (*fini)(struct guest_virtio *v); /* what is behind it; NULL: nothing */
 };
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 
 #include "base/core/macros.h"
+#include "hw/barrier.h"
 
 /* Where a request keeps what is ours while the server's disk has it; that one uses 0 and 1 (drivers/host_disk.c). */
 enum { SLOT_NEXT = 4, SLOT_RESULT, SLOT_DISK, SLOT_DONE };
@@ -24,6 +25,7 @@ static void server_disk_submit(struct disk *disk, struct disk_request *req)
 {
 	struct server_disk *d = container_of(disk, struct server_disk, disk);
 
+	barrier_foreign(); /* it begins, and ends, what others wait for, too */
 	disk_count(&d->counts, req);
 	req->backend[SLOT_DISK] = d;
 	req->backend[SLOT_DONE] = (void *)(uintptr_t)req->done;

@@ -6,7 +6,15 @@
 #include <time.h>
 
 #include "base/core/macros.h"
+#include "hw/barrier.h"
 #include "vm/server_disk.h"
+
+static unsigned n_foreign; /* the CPU was told that others' data went through it */
+
+void barrier_foreign(void)
+{
+	n_foreign++;
+}
 
 struct fake {
 	struct disk disk;
@@ -22,6 +30,7 @@ struct scene {
 
 struct request {
 	struct disk_request req;
+	struct disk *next_to; /* with next_submit() */
 	unsigned n_done;
 	int result;
 };
@@ -94,6 +103,32 @@ static void a_request_may_be_used_again(void **state)
 	}
 }
 
+static void next_submit(struct disk_request *req, int result)
+{
+	struct disk *disk = container_of(req, struct request, req)->next_to;
+
+	request_done(req, result);
+	req->done = request_done;
+	disk->ops->submit(disk, req);
+}
+
+/* Of one that had waited for a free request, and of a flush behind a write, the CPU was not told. */
+static void what_is_begun_while_others_are_delivered_is_foreign_too(void **state)
+{
+	struct scene s;
+	struct request a = { .req.done = next_submit, .next_to = &s.disk.disk };
+
+	(void)state;
+	scene_init(&s);
+	n_foreign = 0;
+	s.disk.disk.ops->submit(&s.disk.disk, &a.req);
+	assert_int_equal(n_foreign, 1);
+	s.server.taken[0]->done(s.server.taken[0], 0);
+	server_disk_deliver(&s.disk);
+	assert_int_equal(s.server.n, 2);
+	assert_int_equal(n_foreign, 2);
+}
+
 /* ---- a guest that is taken apart, polling, on another CPU ---- */
 
 struct taken_apart {
@@ -146,6 +181,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_over_waits_until_it_is_delivered),
 		cmocka_unit_test(a_request_may_be_used_again),
+		cmocka_unit_test(what_is_begun_while_others_are_delivered_is_foreign_too),
 		cmocka_unit_test(nobody_delivers_what_its_disk_is_still_told_of),
 	};
 
