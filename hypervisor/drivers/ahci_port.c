@@ -134,12 +134,9 @@ static void recovered(struct ahci *a)
 	a->state = AHCI_RUNS;
 	a->disk.is_resetting = false;
 	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
-		struct host_disk_slot *slot = &a->disk.slots[i];
-		if (slot->is_lost)
+		if (!host_disk_again(&a->disk.slots[i]))
 			again &= ~(UINT32_C(1) << i);
-		if (again >> i & 1)
-			slot->begun_ns = clock_ns();
-		else
+		if (!(again >> i & 1))
 			host_disk_finished(&a->disk, i, -EIO);
 	}
 	a->under_way = again;

@@ -150,6 +150,12 @@ void host_disk_lost(struct host_disk *disk, unsigned index, int result)
 	slot->result = result;
 }
 
+bool host_disk_again(struct host_disk_slot *slot)
+{
+	slot->begun_ns = clock_ns();
+	return !slot->is_lost && !(slot->req && disk_request_is_unwanted(slot->req));
+}
+
 /* Not answered in time; of one that nobody waits for any more that was said by whoever did. */
 static bool is_late(const struct host_disk_slot *slot, uint64_t now)
 {

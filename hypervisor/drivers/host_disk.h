@@ -49,7 +49,7 @@ struct host_disk_driver {
 	/*
 	 * Optional: a piece was not answered in time. The driver takes the device back: begins it here, sets is_resetting until poll() is done
 	 * with it, and calls host_disk_finished() for this slot, or host_disk_lost() for all that stay the device's. The pieces of the
-	 * others begin again. @expired: the one that began first   Return: the slot that is given up: that, or the one the device was at.
+	 * others that somebody waits for begin again. @expired: the one that began first   Return: the slot that is given up: that, or the one the device was at.
 	 * Under the disk's lock.
 	 */
 	unsigned (*reset)(struct host_disk *disk, unsigned expired);
@@ -105,6 +105,8 @@ void host_disk_poll(struct host_disk *disk);
 void host_disk_finished(struct host_disk *disk, unsigned slot, int result);
 /* host_disk_lost() - the same, but the buffer stays the device's until host_disk_finished() */
 void host_disk_lost(struct host_disk *disk, unsigned slot, int result);
+/* host_disk_again() - the device was reset: whether the piece is to be begun again. false: nobody waits for it, and it is over. */
+bool host_disk_again(struct host_disk_slot *slot);
 
 /*
  * host_disk_sync() - a transfer that is waited for, polling; for what happens before guests run

@@ -127,15 +127,12 @@ static void recovered(struct nvme *n)
 	n->state = NVME_RUNS;
 	n->disk.is_resetting = n->is_dead = false;
 	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
-		struct host_disk_slot *slot = &n->disk.slots[i];
-		if (slot->is_lost)
+		if (!host_disk_again(&n->disk.slots[i]))
 			again &= ~(UINT32_C(1) << i);
-		if (!(again >> i & 1)) {
+		if (again >> i & 1)
+			nvme_queue_put(&n->io, &n->commands[i]);
+		else
 			host_disk_finished(&n->disk, i, -EIO);
-			continue;
-		}
-		slot->begun_ns = clock_ns();
-		nvme_queue_put(&n->io, &n->commands[i]);
 	}
 	n->under_way = again;
 }

@@ -304,6 +304,28 @@ static void another_disk_in_its_place_is_not_written_to(void **state)
 	assert_non_null(strstr(rig.said, "another disk is there"));
 }
 
+/* All of it was begun again: of a disk that loses everything, each cost its guest's end another HOST_DISK_ANSWER_NS. */
+static void what_nobody_waits_for_any_more_is_over_with_the_first_reset(void **state)
+{
+	static struct rig_request r[HOST_DISK_SLOTS];
+
+	(void)state;
+	hba.lost = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(r); i++) {
+		rig_submit(&r[i], i ? DISK_WRITE : DISK_READ, i);
+		r[i].req.is_unwanted = true;
+	}
+	rig_finish(&r[0], 2 * HOST_DISK_ANSWER_NS);
+	hba.lost = NOBODY;
+	for (unsigned i = 1; i < ARRAY_SIZE(r); i++) {
+		rig_finish(&r[i], 2000 * MS);
+		assert_true(r[i].result < 0);
+	}
+	rig_comes_back(2000 * MS);
+	for (unsigned i = 1; i < ARRAY_SIZE(r); i++)
+		assert_int_equal(rig.bytes[RIG_SECTOR * i], i);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, rig_end)
 
 int main(void)
@@ -316,6 +338,7 @@ int main(void)
 		T(a_list_that_is_not_let_go_is_reset_too),
 		T(a_disk_that_is_gone_fails_at_once_and_is_used_when_it_is_back),
 		T(another_disk_in_its_place_is_not_written_to),
+		T(what_nobody_waits_for_any_more_is_over_with_the_first_reset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -375,6 +375,28 @@ static void what_cannot_be_driven_is_refused(void **state)
 	}
 }
 
+/* All of it was begun again: of a disk that loses everything, each cost its guest's end another HOST_DISK_ANSWER_NS. */
+static void what_nobody_waits_for_any_more_is_over_with_the_first_reset(void **state)
+{
+	static struct rig_request r[HOST_DISK_SLOTS];
+
+	(void)state;
+	ctrl.is_deaf = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(r); i++) {
+		rig_submit(&r[i], i ? DISK_WRITE : DISK_READ, i);
+		r[i].req.is_unwanted = true;
+	}
+	rig_finish(&r[0], 2 * HOST_DISK_ANSWER_NS);
+	ctrl.is_deaf = false;
+	for (unsigned i = 1; i < ARRAY_SIZE(r); i++) {
+		rig_finish(&r[i], 2000 * MS);
+		assert_true(r[i].result < 0);
+	}
+	rig_comes_back(2000 * MS);
+	for (unsigned i = 1; i < ARRAY_SIZE(r); i++)
+		assert_int_equal(rig.bytes[RIG_SECTOR * i], i);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, rig_end)
 
 int main(void)
@@ -388,6 +410,7 @@ int main(void)
 		T(one_that_is_pulled_out_fails_at_once_and_is_used_when_it_is_back),
 		T(one_that_does_not_start_again_or_does_not_answer_is_dead),
 		T(another_disk_in_its_place_is_not_written_to),
+		T(what_nobody_waits_for_any_more_is_over_with_the_first_reset),
 		cmocka_unit_test(what_cannot_be_driven_is_refused),
 	};
 
