@@ -386,13 +386,19 @@ int guest_create(const struct guest_config *config, struct guest **ret, struct e
 	return 0;
 }
 
-void guest_destroy(struct guest *guest)
+bool guest_stop(struct guest *guest)
 {
-	if (!guest)
-		return;
 	if (guest->is_started)
 		guest_end(guest, GUEST_DESTROYED, 0);
 	for (unsigned i = 0; guest->is_started && i < guest->n_vcpus; i++)
 		sched_remove(&guest->vcpus[i].entity);
+	return guest_virtio_stop(guest);
+}
+
+void guest_destroy(struct guest *guest)
+{
+	if (!guest)
+		return;
+	(void)guest_stop(guest); /* guest_free() waits for what is under way */
 	guest_free(guest);
 }

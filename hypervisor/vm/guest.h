@@ -151,7 +151,12 @@ int guest_create(const struct guest_config *config, struct guest **ret, struct e
 /* Before guest_start(), guest_rng_add() and its kin (vm/guest_virtio.h) give it more devices. */
 /* guest_start() - its vcpus are for the scheduler now. */
 void guest_start(struct guest *guest);
-/* guest_destroy() - NULL is a no-op. Not from a vcpu's run(); one that runs is ended first. */
+/*
+ * guest_stop() - its vcpus are gone for good, one that runs is ended; its devices take no more requests. Not from a vcpu's run().
+ * Return: whether none is under way; false: ask again, a disk that lost one may take minutes.
+ */
+bool guest_stop(struct guest *guest);
+/* guest_destroy() - NULL is a no-op. The same, and waits for the requests. */
 void guest_destroy(struct guest *guest);
 /* guest_end() - any CPU; the first word counts. */
 void guest_end(struct guest *guest, enum guest_end how, int status);

@@ -90,15 +90,28 @@ static void requests_forget(struct virtio_dev *dev)
 		virtio_blk_forget(container_of(dev, struct virtio_blk, virtio));
 }
 
-void guest_virtio_fini(struct guest *guest)
+bool guest_virtio_stop(struct guest *guest)
 {
+	bool is_over = true;
+
 	for (unsigned i = 0; i < guest->n_devices; i++) {
 		struct guest_virtio *v = guest->devices[i];
 		requests_forget(v->dev);
-		while (v->dev && !virtio_stop(v->dev) && v->serve) {
-			disks_poll();
-			v->serve(v);
-		}
+		if (!v->dev || virtio_stop(v->dev) || !v->serve)
+			continue;
+		disks_poll();
+		v->serve(v);
+		is_over &= virtio_stop(v->dev);
+	}
+	return is_over;
+}
+
+void guest_virtio_fini(struct guest *guest)
+{
+	while (!guest_virtio_stop(guest))
+		cpu_relax();
+	for (unsigned i = 0; i < guest->n_devices; i++) {
+		struct guest_virtio *v = guest->devices[i];
 		if (v->fini)
 			v->fini(v);
 		page_free(v, v->order);

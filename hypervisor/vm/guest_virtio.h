@@ -94,7 +94,9 @@ int guest_vsock_add(struct guest *guest, uint64_t cid, struct vsock_host *host,
 
 /* One caller at a time: guest_service(). Return: true: memory is being filled for a request, that is enough for now. */
 bool guest_virtio_serve(struct guest *guest);
-void guest_virtio_fini(struct guest *guest); /* the vcpus are gone */
+/* The vcpus are gone. guest_virtio_stop(): no request begins any more. Return: none is under way; false: ask again. */
+bool guest_virtio_stop(struct guest *guest);
+void guest_virtio_fini(struct guest *guest); /* waits for that */
 
 /* ---- for other devices in vm/ ---- */
 

@@ -14,7 +14,7 @@ static struct {
 	struct managed *first, *last;
 } keeper;
 
-static void keeper_post(struct managed *m, enum managed_work work)
+static void keeper_post(struct managed *m, unsigned work)
 {
 	spin_lock(&keeper.lock);
 	m->work |= work;
@@ -130,6 +130,20 @@ static void keeper_destroy(struct managed *m)
 	job_done(m, true);
 }
 
+/*
+ * Before it is taken apart: a request that a disk has is not waited for here, where the CPU's other entities and its alarms would wait, too.
+ * Return: true: it comes again.
+ */
+static bool keeper_waits(struct managed *m, unsigned work)
+{
+	if (!work || !m->guest || guest_stop(m->guest))
+		return false;
+	if (!(work & WORK_ENDED))
+		keeper_forget(m, WORK_ENDED); /* it is destroyed, which its vcpus saw */
+	keeper_post(m, work);
+	return true;
+}
+
 static enum sched_reason keeper_run(struct sched_entity *entity, uint64_t deadline_ns)
 {
 	unsigned work = 0;
@@ -143,6 +157,8 @@ static enum sched_reason keeper_run(struct sched_entity *entity, uint64_t deadli
 		guest_balloon_turn(m->guest);
 	if (work & WORK_BUILD)
 		keeper_build(m);
+	if (keeper_waits(m, work & (WORK_ENDED | WORK_DESTROY)))
+		return SCHED_YIELD;
 	if (work & WORK_ENDED)
 		keeper_end(m);
 	if (work & WORK_DESTROY)
