@@ -62,9 +62,11 @@ static bool structures_find(const struct hpci *pci, const struct hpci_device *d,
 	while ((cap = hpci_capability(pci, d, HPCI_CAP_VENDOR, cap))) {
 		uint32_t kind = hpci_read(pci, d, cap + 3, 1), bar = hpci_read(pci, d, cap + 4, 1);
 		uint32_t offset = hpci_read(pci, d, cap + 8, 4);
+		uint32_t len = hpci_read(pci, d, cap + 12, 4);
 		if (kind != CFG_COMMON && kind != CFG_NOTIFY && kind != CFG_DEVICE)
 			continue;
-		volatile uint8_t *at = hpci_bar(pci, d, bar, (uint64_t)offset + STRUCTURE_BYTES);
+		uint64_t least = len > STRUCTURE_BYTES ? len : STRUCTURE_BYTES;
+		volatile uint8_t *at = hpci_bar(pci, d, bar, offset + least);
 		if (!at)
 			continue;
 		at += offset;
@@ -75,6 +77,7 @@ static bool structures_find(const struct hpci *pci, const struct hpci_device *d,
 		if (kind == CFG_NOTIFY && !v->notify) {
 			v->notify = at;
 			v->notify_multiplier = hpci_read(pci, d, cap + 16, 4);
+			v->notify_bytes = len;
 		}
 	}
 	return v->common && v->notify && v->device;
@@ -129,15 +132,17 @@ int hvirtio_queue_start(struct hvirtio *v, struct hvirtio_queue *q, uint16_t num
 	common_write16(v, COMMON_QUEUE_SELECT, number);
 	if (common_read16(v, COMMON_QUEUE_SIZE) < HVIRTIO_QUEUE_SIZE)
 		return -EPROTO;
+	/* 4.1.4.4.1: it says where, and the structure is at least as long. */
+	uint64_t doorbell = (uint64_t)common_read16(v, COMMON_QUEUE_NOTIFY) * v->notify_multiplier;
+	if (doorbell + sizeof(*q->doorbell) > v->notify_bytes)
+		return -EPROTO;
 	common_write16(v, COMMON_QUEUE_SIZE, HVIRTIO_QUEUE_SIZE);
 	common_write16(v, COMMON_CONFIG_VECTOR, NO_VECTOR);
 	common_write16(v, COMMON_QUEUE_VECTOR, v->has_msix ? 0 : NO_VECTOR);
 	common_write64(v, COMMON_QUEUE_DESC, ptr_to_phys(q->ring->desc));
 	common_write64(v, COMMON_QUEUE_DRIVER, ptr_to_phys(&q->ring->available));
 	common_write64(v, COMMON_QUEUE_DEVICE, ptr_to_phys(&q->ring->used));
-	q->doorbell =
-		(volatile uint16_t *)(v->notify + (uint64_t)common_read16(v, COMMON_QUEUE_NOTIFY) *
-							  v->notify_multiplier);
+	q->doorbell = (volatile uint16_t *)(v->notify + doorbell);
 	q->number = number;
 	common_write16(v, COMMON_QUEUE_ENABLE, 1);
 	return 0;

@@ -51,7 +51,7 @@ struct hvirtio_queue {
 
 struct hvirtio {
 	volatile uint8_t *common, *notify, *device;
-	uint32_t notify_multiplier;
+	uint32_t notify_multiplier, notify_bytes; /* all doorbells are within these */
 	bool has_msix; /* set by the driver, before queues: each interrupts by entry 0 */
 };
 
@@ -66,7 +66,7 @@ int hvirtio_start(struct hvirtio *v, const struct hpci *pci, const struct hpci_d
 int hvirtio_agree(struct hvirtio *v, uint64_t wanted, uint64_t *ret);
 /* hvirtio_stop() - reset: the device leaves the server's memory alone from now on */
 void hvirtio_stop(struct hvirtio *v);
-/* hvirtio_queue_start() - with q->ring set. Return: 0; -EPROTO: the device has no such queue, or a smaller one. */
+/* hvirtio_queue_start() - with q->ring set. Return: 0; -EPROTO: the device has no such queue, a smaller one, or no doorbell for it. */
 int hvirtio_queue_start(struct hvirtio *v, struct hvirtio_queue *q, uint16_t number);
 /* hvirtio_ready() - the queues are there */
 void hvirtio_ready(struct hvirtio *v);
