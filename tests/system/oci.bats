@@ -318,6 +318,16 @@ P
 	[[ $output != *wrote* ]]
 }
 
+# Its mode and owner were the default's, and other numbers were refused.
+@test "devices: one that is there by default is the bundle's where it has it" {
+	[ "$(in_bundle '.linux.devices = [{path: "/dev/tty", type: "c", major: 5, minor: 0, fileMode: 384, uid: 3, gid: 4},
+			{path: "/dev/random", type: "c", major: 1, minor: 9, fileMode: 420}]' \
+		stat -c '%F %a %u %g %t:%T' /dev/tty /dev/random /dev/null | tr '\n' ';')" = \
+		"character special file 600 3 4 5:0;character special file 644 0 0 1:9;character special file 666 0 0 1:3;" ]
+	run in_bundle '.linux.devices = [{path: "/dev/x", type: "c", major: 1, minor: 3}, {path: "/dev/x", type: "c", major: 1, minor: 5}]' true
+	one_line_error "device /dev/x: there is something else"
+}
+
 @test "devices: in their order, all but one of what is allowed, by what is asked of it" {
 	tried='for d in tun fuse; do { true 3</dev/$d; } 2>/dev/null && echo "$d r"; { true 3>/dev/$d; } 2>/dev/null && echo "$d w";
 		{ true 3<>/dev/$d; } 2>/dev/null && echo "$d rw"; done; true'

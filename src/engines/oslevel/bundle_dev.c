@@ -18,10 +18,16 @@ static const struct bundle_device dev_defaults[] = {
 	{ "/dev/urandom", S_IFCHR, 1, 9, 0666, 0, 0 }, { "/dev/tty", S_IFCHR, 5, 0, 0666, 0, 0 },
 };
 
+/* NULL: a default one in whose place the bundle has its own. */
 static const struct bundle_device *dev_at(const struct bundle *bundle, size_t i)
 {
-	return i < ARRAY_SIZE(dev_defaults) ? &dev_defaults[i]
-					    : &bundle->devices[i - ARRAY_SIZE(dev_defaults)];
+	if (i >= ARRAY_SIZE(dev_defaults))
+		return &bundle->devices[i - ARRAY_SIZE(dev_defaults)];
+	for (size_t k = 0; k < bundle->n_devices; k++) {
+		if (!strcmp(bundle->devices[k].path, dev_defaults[i].path))
+			return NULL;
+	}
+	return &dev_defaults[i];
 }
 
 static bool dev_is(const struct stat *st, const struct bundle_device *device)
@@ -57,8 +63,9 @@ int bundle_devices_prepare(struct bundle_work *work, struct err *err)
 		return err_set(err, ENOMEM, "devices");
 	for (; work->n_devices < n; work->n_devices++) {
 		const struct bundle_device *device = dev_at(work->bundle, work->n_devices);
-		int fd = device->type == S_IFIFO ? -EBADF : dev_bind_source(device, err);
-		if (fd < 0 && device->type != S_IFIFO)
+		const bool is_bound = device && device->type != S_IFIFO;
+		int fd = is_bound ? dev_bind_source(device, err) : -EBADF;
+		if (fd < 0 && is_bound)
 			return fd;
 		work->devices[work->n_devices] = fd;
 	}
@@ -114,6 +121,8 @@ int bundle_devices(const struct bundle_work *work, struct err *err)
 		return 0;
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		const struct bundle_device *device = dev_at(bundle, i);
+		if (!device)
+			continue;
 		if (work->devices && work->devices[i] >= 0)
 			r = mount_at(work->devices[i], work->root, device->path, MOUNT_TARGET_FILE,
 				     MOUNT_TRUST_NONE, err);
