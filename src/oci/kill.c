@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/os/clock.h"
 #include "base/os/fd.h"
@@ -47,6 +48,15 @@ static int kill_thaw(const struct subject *subject, struct err *err)
 	return r;
 }
 
+/* kill(2): 0 is none, and says whether there is somebody to send one to. */
+static int kill_signal(const char *text, int *ret, struct err *err)
+{
+	if (strcmp(text, "0") != 0)
+		return args_signal(text, "signal", ret, err);
+	*ret = 0;
+	return 0;
+}
+
 static int kill_container(const struct oci *oci, const struct args *args, struct err *err)
 {
 	AUTO(oci_close) struct subject subject;
@@ -54,7 +64,7 @@ static int kill_container(const struct oci *oci, const struct args *args, struct
 	int r = oci_open(oci, args->argv[0], &subject, err);
 
 	if (r == 0 && args->argc > 1)
-		r = args_signal(args->argv[1], "signal", &sig, err);
+		r = kill_signal(args->argv[1], &sig, err);
 	if (r < 0)
 		return r;
 	if (args_on(args, "all"))

@@ -61,9 +61,13 @@ is()
 	one_line_error "cannot be started: it is running"
 	run oci delete box
 	one_line_error "not stopped"
+	oci kill box 0 # whether there is somebody
+	is box running
 	oci kill box KILL
 	wait_until is box stopped
 	[ "$(oci state box | jq .pid)" = 0 ]
+	run oci kill box 0
+	one_line_error "container not running"
 	run oci kill box
 	one_line_error "container not running"
 	oci delete box
