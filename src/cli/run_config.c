@@ -178,13 +178,24 @@ static int run_virt(const struct args *args, json_t *config, struct err *err)
 			       virt);
 }
 
+/* A user namespace takes both: who says one means the other so, too. */
+static int run_idmaps(json_t *config, struct err *err)
+{
+	const json_t *uid = json_object_get(config, "uid_map");
+	const json_t *gid = json_object_get(config, "gid_map");
+
+	if (!uid == !gid)
+		return 0;
+	return flag_set(config, uid ? "gid_map" : "uid_map", json_deep_copy(uid ? uid : gid), err);
+}
+
 static int run_userns(const struct args *args, json_t *config, struct err *err)
 {
 	const char *userns = args_text(args, "userns", NULL);
 	bool mapped = args_given(args, "uidmap") || args_given(args, "gidmap");
 
 	if (!userns)
-		return 0;
+		return run_idmaps(config, err);
 	if (strcmp(userns, "host") != 0 && strcmp(userns, "auto") != 0)
 		return err_say(err, EINVAL, "--userns: '%s' is not known; write host or auto",
 			       userns);

@@ -509,6 +509,14 @@ said()
 	[ ! -e "$LAB/x.img" ]
 	[ "$("$STRATA" baremetal image -o "$LAB/x.1/")" = "$LAB/x.1/" ]
 	[ -s "$LAB/x.1/boot/grub/grub.cfg" ]
+	run -125 "$STRATA" baremetal image -o "$LAB/nosuch/bad.iso"
+	[ "$output" = "error: write $LAB/nosuch/bad.iso: No such file or directory" ]
+	mkdir "$LAB/small"
+	mount -t tmpfs -o size=2m small "$LAB/small"
+	run -125 "$STRATA" baremetal image -o "$LAB/small/bad.iso" # it was "error: grub-mkrescue: ."
+	[[ $output == "error: grub-mkrescue: xorriso : FAILURE : "*"free space"* ]]
+	[ -z "$(ls "$LAB/small")" ]
+	umount "$LAB/small"
 	[ ! -e "$LAB/bad.iso" ] && [ ! -e "$LAB/bad.iso.part" ]
 }
 

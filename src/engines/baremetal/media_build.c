@@ -137,7 +137,21 @@ static int lay_out(const struct media *media, const char *path, const char *root
 	return r < 0 ? r : write_grub(media, folder, root, words, err);
 }
 
-/* The last line that the program said, in the error. */
+/* Of what the program said: xorriso's first failure, else the last line that has words. The lines are cut apart. */
+static const char *said_why(char *said)
+{
+	const char *why = "it failed";
+	char *save;
+
+	for (char *line = strtok_r(said, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+		if (strstr(line, " : FAILURE : ") || strstr(line, " : FATAL : "))
+			return line;
+		if (line[strcspn(line, "abcdefghijklmnopqrstuvwxyz")])
+			why = line;
+	}
+	return why;
+}
+
 static int run_grub(const char *const *argv, struct err *err)
 {
 	AUTO(buf_fini) struct buf said = { 0 };
@@ -166,10 +180,9 @@ static int run_grub(const char *const *argv, struct err *err)
 			       "%s is not there: install grub-common, xorriso, mtools, "
 			       "grub-pc-bin, grub-efi-amd64-bin",
 			       argv[0]);
-	while (said.len && said.data[said.len - 1] == '\n')
-		said.data[--said.len] = 0;
-	const char *line = strrchr(buf_str(&said), '\n');
-	return err_say(err, EIO, "%s: %s", argv[0], line ? line + 1 : buf_str(&said));
+	if (said.failed || buf_add(&said, "", 1) < 0)
+		return err_set(err, ENOMEM, "%s", argv[0]);
+	return err_say(err, EIO, "%s: %s", argv[0], said_why(said.data));
 }
 
 static int build_iso(const char *folder, const char *out, struct err *err)
@@ -232,11 +245,17 @@ int media_build(const struct media *media, const char *out, const char *words, s
 		return build_folder(media, out, words, err);
 	if ((size_t)snprintf(whole, sizeof(whole), "%s.part", out) >= sizeof(whole))
 		return err_say(err, ENAMETOOLONG, "%s: too long", out);
+	/* GRUB's programs do not say it so that anybody understands. */
+	int made = open(whole, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	if (made < 0)
+		return err_set(err, errno, "write %s", out);
+	fd_close(made);
 	(void)snprintf(scratch.path, sizeof(scratch.path), "%s/strata-media.XXXXXX",
 		       temporary && strlen(temporary) < PATH_MAX / 2 ? temporary : "/tmp");
 	if (!mkdtemp(scratch.path)) {
 		int code = errno;
 		*scratch.path = 0;
+		(void)unlink(whole);
 		return err_set(err, code, "make a temporary directory");
 	}
 	int r = lay_out(media, scratch.path, is_efi ? "(memdisk)/boot" : "/boot", words, err);

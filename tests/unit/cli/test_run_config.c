@@ -281,6 +281,9 @@ static void rights(void **state)
 	      "{\"image\":\"x\",\"no_new_privileges\":true,\"seccomp\":\"unconfined\"}");
 	gives("--security-opt no-new-privileges:false --security-opt label=disable x",
 	      "{\"image\":\"x\",\"no_new_privileges\":false}");
+	gives("--gidmap 0:5:10 x",
+	      "{\"image\":\"x\",\"gid_map\":[{\"inside\":0,\"outside\":5,\"size\":10}],"
+	      "\"uid_map\":[{\"inside\":0,\"outside\":5,\"size\":10}]}");
 	gives("--uidmap 0:100000:65536 --gidmap 0:1 x",
 	      "{\"image\":\"x\",\"uid_map\":[{\"inside\":0,\"outside\":100000,\"size\":65536}],"
 	      "\"gid_map\":[{\"inside\":0,\"outside\":1,\"size\":1}]}");
