@@ -27,9 +27,10 @@ static const struct boot_claim *boot_overlap(const struct boot *boot, gpa_t gpa,
 int boot_claim(struct boot *boot, gpa_t gpa, uint64_t len_bytes, const char *what)
 {
 	if (!mem_is_ram(boot->mem, gpa, len_bytes))
-		return err_say(boot->err, ENOMEM,
-			       "%s: 0x%llx bytes at 0x%llx are outside the guest's memory", what,
-			       (unsigned long long)len_bytes, (unsigned long long)gpa);
+		return err_say(
+			boot->err, ENOMEM,
+			"%s: 0x%llx bytes at 0x%llx are outside the guest's memory: it takes more, or another kernel",
+			what, (unsigned long long)len_bytes, (unsigned long long)gpa);
 	const struct boot_claim *other = boot_overlap(boot, gpa, len_bytes);
 	if (other)
 		return err_say(boot->err, ENOEXEC, "%s: 0x%llx bytes at 0x%llx overlap the %s",
