@@ -48,6 +48,7 @@ none_of_ours() { [ -z "$(ours)" ]; }
 	[ "$status" = 4 ]
 	[ "$output" = "exec box b" ]
 	[ "$(echo "from a pipe" | strata exec -i x cat)" = "from a pipe" ]
+	wait_until strata exec x grep -q kept /kept
 	strata cp x:/kept "$LAB/kept"
 	[ "$(cat "$LAB/kept")" = kept ]
 	strata ps -f json | python3 -c 'import json,sys; row, = json.load(sys.stdin); assert row["lab"] is True and row["virt"] == "bare-metal", row'

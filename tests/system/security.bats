@@ -431,7 +431,7 @@ swap_race() # FLAGS...: a container with the volume is started again and again w
 	chmod 0777 "$SCRATCH/bind/open"
 	local outside
 	run strata run --name mine --userns auto --network none -v "$SCRATCH/bind:/b" attack \
-		sh -c 'stat -c %u /b/closed; touch /b/closed/x; touch /b/open/x && stat -c %u /b/open/x'
+		sh -c 'stat -c %u /b/closed; touch /b/closed/x 2>&1; touch /b/open/x && stat -c %u /b/open/x'
 	[ "${lines[0]}" = 65534 ]
 	[[ ${lines[1]} == *"Permission denied"* ]]
 	[ "${lines[2]}" = 0 ]
