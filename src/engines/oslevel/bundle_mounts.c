@@ -76,6 +76,42 @@ static int mounts_new(const struct bundle_mount *mount, struct err *err)
 	return err_set(err, -r, "mount sysfs at %s", mount->target);
 }
 
+/* Of a directory that is not there yet nothing is to be taken. */
+static int mounts_tmpfs_mode(int root, const struct bundle_mount *mount, int fd, struct err *err)
+{
+	struct stat st;
+
+	for (const struct mount_option *option = mount->options; option->key; option++) {
+		if (!strcmp(option->key, "mode"))
+			return 0;
+	}
+	AUTO(fd_close_p) int hidden = fd_open_in(root, mount->target, O_PATH | O_DIRECTORY, 0);
+	if (hidden < 0)
+		return 0;
+	if (fstat(hidden, &st) < 0 || fchmodat(fd, ".", st.st_mode & 07777, 0) < 0)
+		return err_set(err, errno, "mode of the tmpfs at %s", mount->target);
+	return 0;
+}
+
+/* As runc and crun have it: without a mode of its own it has that of what it hides, where the kernel's would let everybody write. */
+static int mounts_tmpfs(int root, const struct bundle_mount *mount, struct err *err)
+{
+	const uint64_t attrs = mount->set | mount->all_set;
+	/* Read-only it is from when all is in it. */
+	AUTO(fd_close_p)
+	int fd = mount_new(mount->type, mount->options, attrs & ~(uint64_t)MOUNT_ATTR_RDONLY, err);
+	if (fd < 0)
+		return fd;
+	int r = mounts_tmpfs_mode(root, mount, fd, err);
+	if (r == 0 && mount->copy_up)
+		r = copy_up(root, mount->target, fd, err);
+	if (r < 0)
+		return r;
+	if (attrs & MOUNT_ATTR_RDONLY)
+		r = mount_attrs(fd, false, MOUNT_ATTR_RDONLY, 0);
+	return r < 0 ? err_set(err, -r, "mount tmpfs at %s", mount->target) : fd_take(&fd);
+}
+
 static bool mounts_has_cgroup(const struct bundle_work *work)
 {
 	for (unsigned i = 0; i < CGROUP_HIERARCHIES; i++) {
@@ -120,12 +156,12 @@ static int mounts_one(const struct bundle_work *work, size_t i, struct err *err)
 		return mounts_bind(work, i, err);
 	if (!strcmp(mount->type, "cgroup") || !strcmp(mount->type, "cgroup2"))
 		return mounts_cgroup(work, mount, err);
-	AUTO(fd_close_p) int fd = mounts_new(mount, err);
+	AUTO(fd_close_p)
+	int fd = !strcmp(mount->type, "tmpfs") ? mounts_tmpfs(work->root, mount, err)
+					       : mounts_new(mount, err);
 	if (fd < 0)
 		return fd;
-	int r = mount->copy_up ? copy_up(work->root, mount->target, fd, err) : 0;
-	if (r < 0)
-		return r;
+	int r = 0;
 	if (work->sources[i] >= 0)
 		r = mount_idmap(fd, false, work->sources[i]);
 	if (r < 0)

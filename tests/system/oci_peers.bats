@@ -1,0 +1,46 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# strata-oci: what crun and runc do alike, and their managers count on.
+# shellcheck disable=SC2016 # what is quoted is for the shell inside, or for jq
+bats_require_minimum_version 1.5.0
+load helper
+load oci_helper
+
+in_bundle()
+{
+	config "$@"
+	timeout 100 "$OCI_BIN" --root "$OCI_ROOT" run -b "$B" peer
+}
+
+# image: a root file system of this test's own, to be changed
+image()
+{
+	IMAGE=$SCRATCH/image
+	mkdir -p "$IMAGE"
+	cp -a "$DEMO_ROOTFS/." "$IMAGE/"
+}
+
+# tmpfs OPTION...: a filter that mounts one at /data
+tmpfs()
+{
+	jq -nrc '".mounts += [{destination: \"/data\", type: \"tmpfs\", source: \"tmpfs\", options: \($ARGS.positional)}]"' --args -- "$@"
+}
+
+@test "a read-only tmpfs takes a copy of what it hides first" {
+	image
+	mkdir -p "$IMAGE/data/sub"
+	echo x >"$IMAGE/data/sub/file"
+	run -0 in_bundle "$(tmpfs ro tmpcopyup)" sh -c 'cat /data/sub/file; touch /data/new 2>/dev/null || echo refused'
+	[ "$output" = $'x\nrefused' ]
+}
+
+@test "a tmpfs without a mode has that of the directory it hides" {
+	image
+	mkdir -p "$IMAGE/data"
+	chmod 750 "$IMAGE/data"
+	[ "$(in_bundle "$(tmpfs)" stat -c %a /data)" = 750 ]
+	[ "$(in_bundle "$(tmpfs ro)" stat -c %a /data)" = 750 ]
+	[ "$(in_bundle "$(tmpfs mode=711)" stat -c %a /data)" = 711 ]
+	rm -r "$IMAGE/data"
+	[ "$(in_bundle "$(tmpfs) | .root.readonly = false" stat -c %a /data)" = 1777 ]
+}
