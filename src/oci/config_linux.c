@@ -201,8 +201,18 @@ static const char **linux_paths(const struct reader *rd, const char *key, size_t
 	const char **paths = reader_strings(rd, key, ret_n);
 
 	for (size_t i = 0; i < *ret_n; i++) {
+		size_t len = strlen(paths[i]);
 		if (paths[i][0] != '/')
 			reader_fail(rd, key, EINVAL, "'%.60s' is not absolute", paths[i]);
+		/* With a slash at its end a file would be as good as not there, and stay open to all. */
+		while (len > 1 && paths[i][len - 1] == '/')
+			len--;
+		if (paths[i][len])
+			paths[i] = pool_text(rd->all->pool, "%.*s", (int)len, paths[i]);
+		if (!paths[i]) {
+			reader_fail(rd, key, ENOMEM, "takes more memory than there is");
+			paths[i] = "/";
+		}
 	}
 	return paths;
 }

@@ -44,3 +44,12 @@ tmpfs()
 	rm -r "$IMAGE/data"
 	[ "$(in_bundle "$(tmpfs) | .root.readonly = false" stat -c %a /data)" = 1777 ]
 }
+
+@test "a masked or read-only path with a slash at its end is that file" {
+	image
+	echo secret >"$IMAGE/secret"
+	[ -z "$(in_bundle '.linux.maskedPaths = ["/secret/"]' cat /secret)" ]
+	run in_bundle '.root.readonly = false | .linux.readonlyPaths = ["/secret//"]' sh -c 'echo x >/secret'
+	[ "$status" -ne 0 ]
+	[ "$(cat "$IMAGE/secret")" = secret ]
+}
