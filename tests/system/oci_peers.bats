@@ -53,3 +53,11 @@ tmpfs()
 	[ "$status" -ne 0 ]
 	[ "$(cat "$IMAGE/secret")" = secret ]
 }
+
+@test "/dev/ptmx that a manager lists opens a terminal of the container, in a user namespace too" {
+	local list='.linux.devices = [{path: "/dev/ptmx", type: "c", major: 5, minor: 2, fileMode: 438}]'
+	local users='.linux.namespaces += [{type: "user"}] | .linux.uidMappings = [{containerID: 0, hostID: 100000, size: 65536}]
+		| .linux.gidMappings = .linux.uidMappings'
+	[ "$(in_bundle "$list" sh -c 'readlink /dev/ptmx; : <>/dev/ptmx && echo opened')" = $'pts/ptmx\nopened' ]
+	[ "$(in_bundle "$list | $users" sh -c 'readlink /dev/ptmx; : <>/dev/ptmx && echo opened')" = $'pts/ptmx\nopened' ]
+}

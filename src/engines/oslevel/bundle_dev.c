@@ -18,11 +18,16 @@ static const struct bundle_device dev_defaults[] = {
 	{ "/dev/urandom", S_IFCHR, 1, 9, 0666, 0, 0 }, { "/dev/tty", S_IFCHR, 5, 0, 0666, 0, 0 },
 };
 
-/* NULL: a default one in whose place the bundle has its own. */
+/*
+ * NULL: a default one in whose place the bundle has its own, or /dev/ptmx. Managers list the host's for a privileged container,
+ * and bound into a user namespace it cannot be opened: a container's is that of its own devpts, dev_links() sees to it.
+ */
 static const struct bundle_device *dev_at(const struct bundle *bundle, size_t i)
 {
-	if (i >= ARRAY_SIZE(dev_defaults))
-		return &bundle->devices[i - ARRAY_SIZE(dev_defaults)];
+	if (i >= ARRAY_SIZE(dev_defaults)) {
+		const struct bundle_device *own = &bundle->devices[i - ARRAY_SIZE(dev_defaults)];
+		return strcmp(own->path, "/dev/ptmx") != 0 ? own : NULL;
+	}
 	for (size_t k = 0; k < bundle->n_devices; k++) {
 		if (!strcmp(bundle->devices[k].path, dev_defaults[i].path))
 			return NULL;
