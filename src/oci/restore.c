@@ -154,8 +154,7 @@ static int restore_begin(const struct oci *oci, const struct args *args,
 	subject->layout.also = cgroup_settings_need(subject->config.bundle.settings,
 						    subject->config.bundle.n_settings);
 	r = cgroup_prepare(&subject->layout, subject->config.bundle.cgroup,
-			   &subject->config.bundle.limits, subject->config.bundle.all_devices,
-			   &restoring->cgroup, err);
+			   &subject->config.bundle.limits, false, &restoring->cgroup, err);
 	restoring->has_cgroup = r == 0;
 	if (r == 0 && !cgroup_is_none(&restoring->cgroup))
 		r = container_own_cgroup(container, err);

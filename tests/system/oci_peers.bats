@@ -61,3 +61,11 @@ tmpfs()
 	[ "$(in_bundle "$list" sh -c 'readlink /dev/ptmx; : <>/dev/ptmx && echo opened')" = $'pts/ptmx\nopened' ]
 	[ "$(in_bundle "$list | $users" sh -c 'readlink /dev/ptmx; : <>/dev/ptmx && echo opened')" = $'pts/ptmx\nopened' ]
 }
+
+@test "a container with all devices is in their cgroup, where version 1 has one" {
+	grep -q '^[^ ]* [^ ]* cgroup [^ ]*\bdevices\b' /proc/mounts || skip "no devices hierarchy here"
+	run -0 in_bundle '.linux.resources.devices = [{allow: true, access: "rwm"}] | .linux.cgroupsPath = "/peer-devices"
+		| .linux.namespaces -= [{type: "cgroup"}]' sh -c 'grep -o "devices:.*" /proc/self/cgroup; cat /sys/fs/cgroup/devices/devices.list'
+	[ "${lines[0]##*/}" = peer-devices ]
+	[ "${lines[1]}" = "a *:* rwm" ]
+}

@@ -209,9 +209,10 @@ static int work_cgroup(struct bundle_work *work, struct err *err)
 	else
 		r = bundle_layout(&work->layout, err);
 	work->layout.also = cgroup_settings_need(bundle->settings, bundle->n_settings);
+	/* One whom no rule of devices holds is in their hierarchy all the same: dockerd inside will not start without. */
 	if (r == 0)
 		r = cgroup_prepare(&work->layout, bundle->cgroup, &bundle->limits,
-				   bundle->all_devices || work->host->confined, &work->cgroup, err);
+				   work->host->confined, &work->cgroup, err);
 	if (work->host->confined && (r == -EACCES || r == -EPERM || r == -EROFS))
 		return err_wrap(err, "linux.resources asks for a limit that this user cannot set");
 	if (r < 0)
