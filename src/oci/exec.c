@@ -41,8 +41,18 @@ static int exec_process_file(const char *path, struct config *config, struct err
 
 	if (r < 0)
 		return err_set(err, -r, "--process %s", path);
+	struct bundle_process *process = &config->bundle.process;
+	const bool has_score = process->set_oom_score;
+	const int score = process->oom_score;
 	r = json_parse(buf_str(&text), text.len, "process", &json, err);
-	return r < 0 ? r : config_process(config, json, err);
+	if (r == 0)
+		r = config_process(config, json, err);
+	/* What it does not say is the container's, and not the caller's. */
+	if (r == 0 && has_score && !process->set_oom_score) {
+		process->set_oom_score = true;
+		process->oom_score = score;
+	}
+	return r;
 }
 
 static int exec_user(const char *text, struct bundle_process *process, struct err *err)

@@ -69,3 +69,24 @@ tmpfs()
 	[ "${lines[0]##*/}" = peer-devices ]
 	[ "${lines[1]}" = "a *:* rwm" ]
 }
+
+@test "a process of exec has the container's oom_score_adj, or its own, and not the caller's" {
+	config '.process.oomScoreAdj = 500' sleep 1000
+	oci run -d -b "$B" peer </dev/null >"$SCRATCH/out" 2>&1
+	[ "$(oci exec peer cat /proc/self/oom_score_adj)" = 500 ]
+	jq '.process | .args = ["cat", "/proc/self/oom_score_adj"] | del(.oomScoreAdj)' "$B/config.json" >"$SCRATCH/process"
+	[ "$(oci exec --process "$SCRATCH/process" peer)" = 500 ]
+	jq '.process | .args = ["cat", "/proc/self/oom_score_adj"] | .oomScoreAdj = 700' "$B/config.json" >"$SCRATCH/process"
+	[ "$(oci exec --process "$SCRATCH/process" peer)" = 700 ]
+	# who waits for it is none of the container's
+	oci exec peer sleep 1000 3>&- &
+	EXEC=$!
+	for ((i = 0; i < 300; i++)); do
+		[ "$(oci ps -f json peer | jq length)" -ne 2 ] || break
+		sleep 0.1
+	done
+	[ "$i" -lt 300 ]
+	[ "$(cat "/proc/$EXEC/oom_score_adj")" = "$(cat /proc/self/oom_score_adj)" ]
+	oci delete --force peer
+	wait "$EXEC" || true
+}

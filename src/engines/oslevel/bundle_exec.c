@@ -312,6 +312,44 @@ static int exec_sub_group(struct cgroup *cgroup, const char *text, struct err *e
 			       text);
 }
 
+static int exec_score_write(int fd, int score)
+{
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", score); /* fits */
+
+	return pwrite(fd, text, (size_t)len, 0) < 0 ? -errno : 0;
+}
+
+/*
+ * A child has its parent's oom_score_adj, and no /proc that could be trusted: so the parent takes it on for the birth. Left alone, it
+ * would be that of whoever called, and a manager's shim is one that the kernel shall spare.
+ * @ret_fd: to go back by, to @ret_was; -EBADF where there is nothing to do
+ */
+static int exec_score_take(const struct bundle_process *process, bool confined, int *ret_fd,
+			   int *ret_was, struct err *err)
+{
+	char text[16] = "";
+
+	*ret_fd = -EBADF;
+	if (!process->set_oom_score)
+		return 0;
+	AUTO(fd_close_p) int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+	int r = fd < 0 || pread(fd, text, sizeof(text) - 1, 0) < 0 ? -errno : 0;
+	const int was = (int)strtol(text, NULL, 10);
+	if (r == 0 && was == process->oom_score)
+		return 0;
+	if (r == 0)
+		r = exec_score_write(fd, process->oom_score);
+	/* Whoever is not the host's root may not make it less, and goes on with what he has. */
+	if (confined && (r == -EACCES || r == -EPERM))
+		return 0;
+	if (r < 0)
+		return err_set(err, -r, "process.oomScoreAdj %d", process->oom_score);
+	*ret_was = was;
+	*ret_fd = fd_take(&fd);
+	return 0;
+}
+
 int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid_t pid,
 		pid_t *ret_pid, int *ret_status, struct err *err)
 {
@@ -352,6 +390,11 @@ int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid
 		return r;
 	work.proc = proc;
 	work.flags = exec_flags(bundle, pid);
+	AUTO(fd_close_p) int score = -EBADF;
+	int score_was = 0;
+	r = exec_score_take(&bundle->process, host->confined, &score, &score_was, err);
+	if (r < 0)
+		return r;
 	/* Until its execve(2) nobody inside may look at the child through /proc (CVE-2019-5736). */
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -359,6 +402,8 @@ int bundle_exec(const struct bundle *bundle, const struct bundle_host *host, pid
 	work.pidfd = pidfd;
 	work.sync = pair[1];
 	long child = exec_fork(&work, &cgroup, pair[0], err);
+	if (score >= 0)
+		(void)exec_score_write(score, score_was); /* it had it before */
 	fd_close(pair[1]);
 	for (unsigned i = 0; i < work.n_joins; i++)
 		fd_close(work.joins[i]);
