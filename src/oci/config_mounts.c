@@ -131,6 +131,8 @@ static void mount_option(const struct reader *rd, const char *text, struct mount
 {
 	struct bundle_mount *mount = in->mount;
 
+	if (!*text)
+		return; /* it asks for nothing */
 	if (!strcmp(text, "bind") || !strcmp(text, "rbind")) {
 		in->bind = true;
 		mount->recursive |= text[0] == 'r';

@@ -40,7 +40,7 @@ tmpfs()
 	chmod 750 "$IMAGE/data"
 	[ "$(in_bundle "$(tmpfs)" stat -c %a /data)" = 750 ]
 	[ "$(in_bundle "$(tmpfs ro)" stat -c %a /data)" = 750 ]
-	[ "$(in_bundle "$(tmpfs mode=711)" stat -c %a /data)" = 711 ]
+	[ "$(in_bundle "$(tmpfs "" mode=711)" stat -c %a /data)" = 711 ]
 	rm -r "$IMAGE/data"
 	[ "$(in_bundle "$(tmpfs) | .root.readonly = false" stat -c %a /data)" = 1777 ]
 }
