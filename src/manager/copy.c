@@ -133,11 +133,32 @@ static int copy_is_dir(const void *arg, const char *path, struct err *err)
 }
 
 /* Said here, with the path as it was typed: the tar's maker knows only its last part. */
-static int copy_is_there(int root, const char *path, bool follow, struct err *err)
+static int copy_mode(int root, const char *path, bool follow, mode_t *ret, struct err *err)
 {
 	AUTO(fd_close_p) int fd = fd_open_in(root, path, O_PATH | (follow ? 0 : O_NOFOLLOW), 0);
+	struct stat st;
 
-	return fd < 0 ? err_set(err, -fd, "copy %s", path) : 0;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return err_set(err, fd < 0 ? -fd : errno, "copy %s", path);
+	*ret = st.st_mode;
+	return 0;
+}
+
+/* Who unpacks would remove what is there and is no directory: a file of the user's, or a device. @path: as it was typed */
+static int copy_fits(int root, const struct copy_target *target, mode_t mode, const char *path,
+		     struct err *err)
+{
+	struct stat st;
+
+	if (!target->name || !S_ISDIR(mode))
+		return 0;
+	AUTO(fd_close_p) int dir = fd_open_in(root, target->dir, O_PATH | O_DIRECTORY, 0);
+	if (dir < 0)
+		return err_set(err, -dir, "copy to %s", target->dir);
+	if (fstatat(dir, target->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : err_set(err, errno, "copy to %s", path);
+	return err_say(err, ENOTDIR,
+		       "copy to %s: a directory cannot take the place of what is there", path);
 }
 
 int copy_target(copy_is_dir_fn is_dir, const void *arg, const char *path, struct copy_target *ret,
@@ -193,6 +214,7 @@ static int copy_in_at(const struct copy_root *root, const char *host_path, const
 	AUTO(copy_root_fini) struct copy_root host = { .dir = -EBADF, .users = -EBADF };
 	struct copy_target target;
 	char source[4096];
+	mode_t mode;
 
 	if (!strcmp(host_path, "-")) {
 		return copy_is_dir(root, path, err)
@@ -206,7 +228,9 @@ static int copy_in_at(const struct copy_root *root, const char *host_path, const
 	if (r == 0)
 		r = copy_target(copy_is_dir, root, path, &target, err);
 	if (r == 0)
-		r = copy_is_there(host.dir, source, false, err);
+		r = copy_mode(host.dir, source, false, &mode, err);
+	if (r == 0)
+		r = copy_fits(root->dir, &target, mode, path, err);
 	return r < 0 ? r : copy_across(&host, source, false, root, target.dir, target.name, err);
 }
 
@@ -215,6 +239,7 @@ static int copy_in_guest(const struct copy_guest *guest, const char *host_path, 
 {
 	AUTO(copy_root_fini) struct copy_root host = { .dir = -EBADF, .users = -EBADF };
 	char source[4096];
+	mode_t mode;
 
 	if (!strcmp(host_path, "-"))
 		return copy_guest_tar_in(guest, path, STDIN_FILENO, err);
@@ -222,7 +247,7 @@ static int copy_in_guest(const struct copy_guest *guest, const char *host_path, 
 	if (r == 0)
 		r = copy_host_path(host_path, source, err);
 	if (r == 0)
-		r = copy_is_there(host.dir, source, false, err);
+		r = copy_mode(host.dir, source, false, &mode, err);
 	return r < 0 ? r : copy_guest_in(guest, &host, source, path, err);
 }
 
@@ -243,13 +268,16 @@ static int copy_out_at(const struct copy_root *root, const char *path, const cha
 	AUTO(copy_root_fini) struct copy_root host = { .dir = -EBADF, .users = -EBADF };
 	struct copy_target target;
 	char to[4096];
-	int r = copy_is_there(root->dir, path, follow, err);
+	mode_t mode;
+	int r = copy_mode(root->dir, path, follow, &mode, err);
 
 	if (r < 0)
 		return r;
 	if (!strcmp(host_path, "-"))
 		return copy_tar_out(root, path, follow, NULL, STDOUT_FILENO, err);
 	r = copy_host_target(host_path, &host, to, &target, err);
+	if (r == 0)
+		r = copy_fits(host.dir, &target, mode, host_path, err);
 	return r < 0 ? r : copy_across(root, path, follow, &host, target.dir, target.name, err);
 }
 

@@ -126,6 +126,43 @@ security.capability=0100000200200000000000000000000000000000 user.a=000a3d62" ]
 	strata volume rm cpvol
 }
 
+@test "a directory does not take the place of a file" {
+	local who
+	for who in up down; do
+		echo mine >"$OUT/file"
+		strata cp "$OUT/file" $who:/plain
+		ln -sf nowhere "$OUT/dangling"
+		for to in file dangling; do
+			for from in /etc /etc/.; do
+				run strata cp $who:$from "$OUT/$to"
+				[ "$status" = 125 ]
+				one_line_error "copy to $OUT/$to: a directory cannot take the place of what is there"
+			done
+		done
+		[ "$(cat "$OUT/file")" = mine ]
+		[ "$(readlink "$OUT/dangling")" = nowhere ]
+		run strata cp "$SCRATCH/tree" $who:/plain
+		[ "$status" = 125 ]
+		one_line_error "copy to /plain: a directory cannot take the place of what is there"
+		[ "$(inside $who /plain)" = mine ]
+		strata cp "$SCRATCH/tree/link" $who:/plain # no directory, and replaced as ever
+	done
+}
+
+@test "an empty path of the host is not the current directory" {
+	cd "$OUT"
+	touch here
+	run strata cp "" up:/tmp
+	[ "$status" = 125 ]
+	one_line_error "path of the host is empty"
+	run strata cp up:/etc/passwd ""
+	[ "$status" = 125 ]
+	one_line_error "path of the host is empty"
+	[ "$(ls)" = here ]
+	run strata exec up find /tmp -name here
+	[ -z "$output" ]
+}
+
 @test "what cannot be is one line" {
 	local from to
 	while read -r from to; do
