@@ -43,7 +43,8 @@ static int cp_run(struct cli *cli, const struct args *args, struct err *err)
 			       args->argv[0], args->argv[1],
 			       from_in ? "and the other not" : "as in web1:/etc/hosts");
 	if (!*(from_in ? to : from))
-		return err_say(err, EINVAL, "cp: the path of the host is empty: . is this directory");
+		return err_say(err, EINVAL,
+			       "cp: the path of the host is empty: . is this directory");
 	const char *inside = from_in ? from_in : to_in;
 	if (!*inside)
 		return err_say(err, EINVAL, "%s: no path after the colon", from_in ? from : to);

@@ -58,6 +58,9 @@ static int limits_memory(const struct args *args, bool update, json_t *limits, s
 			       "--memory");
 	if (swap && !memory && (!update || lifted))
 		return err_say(err, EINVAL, "--memory-swap needs --memory");
+	if (memory && json_int(limits, "memory_reservation_bytes", 0) > memory)
+		return err_say(err, EINVAL,
+			       "--memory-reservation is a part of --memory: it cannot be more");
 	if (memory && memory < LIMITS_MEMORY_MIN)
 		return err_say(err, EINVAL, "--memory must be at least 6m, not %s",
 			       args_text(args, "memory", ""));

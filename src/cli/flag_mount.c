@@ -54,6 +54,20 @@ static bool mount_is_name(const char *source)
 	return true;
 }
 
+/* "/", "//", "/." and the like; what "/a/.." is, the instance's links decide. */
+static bool mount_is_root(const char *target)
+{
+	size_t len = 1;
+
+	for (; *target && len; target += len) {
+		target += strspn(target, "/");
+		len = strcspn(target, "/");
+		if (len > 2 || strncmp(target, "..", len) != 0)
+			return false;
+	}
+	return true;
+}
+
 static int mount_check(const struct mount *m, struct err *err)
 {
 	if (!m->target || !*m->target)
@@ -63,6 +77,9 @@ static int mount_check(const struct mount *m, struct err *err)
 		return err_say(err, EINVAL,
 			       "%s '%s': the path inside the instance, '%s', is not absolute",
 			       m->flag, m->text, m->target);
+	if (mount_is_root(m->target))
+		return err_say(err, EINVAL, "%s '%s': / is the image's; mount at a path below it",
+			       m->flag, m->text);
 	if (m->source && !*m->source)
 		return err_say(err, EINVAL, "%s '%s': the source is empty", m->flag, m->text);
 	if (mount_is(m, "bind") && !m->source)

@@ -131,6 +131,29 @@ static void a_kernel_alone_takes_no_flag_in_vain(void **state)
 	      "\"vm\":{\"kernel_name\":\"6.1\"}}");
 }
 
+/* Regression: the volume was mounted below what the command sees as /, and seen nowhere. */
+static void nothing_is_mounted_over_the_root(void **state)
+{
+	static const char *const flags[] = {
+		"-v data:/",
+		"-v data://",
+		"-v data:/./..",
+		"-v /tmp:/.",
+		"-v /",
+		"--tmpfs /",
+		"--mount type=tmpfs,target=/",
+	};
+	char line[128];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
+		(void)snprintf(line, sizeof(line), "%s x", flags[i]);
+		refused(line, EINVAL, "/ is the image's");
+	}
+	gives("--tmpfs /... x",
+	      "{\"image\":\"x\",\"mounts\":[{\"type\":\"tmpfs\",\"target\":\"/...\"}]}");
+}
+
 static void limits(void **state)
 {
 	(void)state;
@@ -148,6 +171,7 @@ static void limits(void **state)
 	refused("-m lots x", EINVAL, "--memory: 'lots' is not a size");
 	refused("-m 2m --memory-swap 1m x", EINVAL, "cannot be less");
 	refused("--memory-swap 1m x", EINVAL, "needs --memory");
+	refused("-m 8m --memory-reservation 9m x", EINVAL, "--memory-reservation is a part");
 	refused("--cpu-shares 1 x", EINVAL, "--cpu-shares");
 	refused("--cpuset-cpus all x", EINVAL, "not a list of CPUs");
 	refused("--ulimit nofile=20:10 x", EINVAL, "above the hard one");
@@ -395,6 +419,7 @@ int main(void)
 		cmocka_unit_test(only_what_was_given_is_there),
 		cmocka_unit_test(virtual_machines),
 		cmocka_unit_test(a_kernel_alone_takes_no_flag_in_vain),
+		cmocka_unit_test(nothing_is_mounted_over_the_root),
 		cmocka_unit_test(limits),
 		cmocka_unit_test(volumes),
 		cmocka_unit_test(relative_sources_start_here),
