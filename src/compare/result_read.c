@@ -122,7 +122,7 @@ static int read_host(const json_t *json, struct result *result, struct err *err)
 
 static int read_head(const json_t *json, struct result *result, struct err *err)
 {
-	unsigned level;
+	unsigned level = 0;
 	const json_t *format = json_object_get(json, "format");
 
 	if (!json_is_integer(format))

@@ -30,7 +30,7 @@ static int caps_apply_permitted(uint64_t *ret, struct err *err)
 
 static int caps_apply_check(uint64_t caps, struct err *err)
 {
-	uint64_t permitted;
+	uint64_t permitted = 0;
 	int r = caps_apply_permitted(&permitted, err);
 	if (r < 0)
 		return r;
@@ -47,7 +47,7 @@ static int caps_apply_check(uint64_t caps, struct err *err)
 
 int caps_keep(struct caps_sets *sets, struct err *err)
 {
-	uint64_t permitted;
+	uint64_t permitted = 0;
 	int r = caps_apply_permitted(&permitted, err);
 
 	if (r < 0)
