@@ -54,6 +54,9 @@ fill()
 		[ "$status" -eq 0 ] || { [ "$status" -eq 125 ] && one_line_error "full|space|$R/state"; } ||
 			{ echo "strata $verb: $status" >&2; return 1; }
 	done
+	run s volume create data # that SQLite finds it full is said with what to do
+	[ "$status" -eq 125 ]
+	one_line_error "is full: make room there, then try again"
 	run s ps -a
 	[ "$status" -eq 0 ]
 	rm "$R/state"/filler*

@@ -50,6 +50,18 @@ static int db_errno(int rc)
 	}
 }
 
+static const char *db_advice(int rc)
+{
+	switch (db_errno(rc)) {
+	case EBADMSG:
+		return ": restore a copy of it, or choose another --root";
+	case ENOSPC:
+		return ": make room there, then try again";
+	default:
+		return "";
+	}
+}
+
 static int db_fail(struct db *db, struct err *err, int rc)
 {
 	const char *file = db->handle ? sqlite3_db_filename(db->handle, "main") : NULL;
@@ -60,9 +72,7 @@ static int db_fail(struct db *db, struct err *err, int rc)
 			       file ? file : "");
 
 	return err_say(err, db_errno(rc), "state database %s: %s%s", file ? file : "",
-		       db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc),
-		       db_errno(rc) == EBADMSG ? ": restore a copy of it, or choose another --root"
-					       : "");
+		       db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc), db_advice(rc));
 }
 
 static int db_exec(struct db *db, struct err *err, const char *sql)
