@@ -86,7 +86,7 @@ $1"
 		strata run -d --name x --virt $virt --network none --hostname box -e A=b demo sh -c \
 			"trap \"echo stopping; exit 5\" TERM; [ -e /kept ] || echo kept >/kept; while :; do sleep 0.1; done" >/dev/null
 		strata exec x sh -c "echo exec \$(hostname) \$A; exit 4"; echo "$virt exec $?"
-		until strata exec x grep -q kept /kept 2>/dev/null; do sleep 0.1; done
+		until [ "$(strata exec x cat /kept 2>/dev/null)" = kept ]; do sleep 0.1; done
 		echo "$virt $(strata exec x cat /kept)"
 		strata stop -t 100 x >/dev/null; echo "$virt stopped $(strata inspect x | grep -c "\"exit_code\": 5")"
 		strata logs x
