@@ -129,19 +129,10 @@ void ahci_fail(struct ahci *a, unsigned slot, bool is_lost)
 /* It runs: what was at fault, or is nobody's any more, is over, the others begin again. */
 static void recovered(struct ahci *a)
 {
-	uint32_t again = a->under_way & ~(UINT32_C(1) << a->victim);
-
 	a->state = AHCI_RUNS;
-	a->disk.is_resetting = false;
-	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
-		if (!host_disk_again(&a->disk.slots[i]))
-			again &= ~(UINT32_C(1) << i);
-		if (!(again >> i & 1))
-			host_disk_finished(&a->disk, i, -EIO);
-	}
-	a->under_way = again;
-	if (again)
-		ahci_issue(a, again);
+	a->under_way = host_disk_recovered(&a->disk, a->under_way & ~(UINT32_C(1) << a->victim));
+	if (a->under_way)
+		ahci_issue(a, a->under_way);
 }
 
 /* A controller that has not let its list go may still write where it says. */
@@ -151,11 +142,7 @@ static void dead(struct ahci *a, const char *why)
 		print("disk %s: its port was reset, and %s: its requests fail\n", a->disk.name,
 		      why);
 	a->is_dead = true;
-	a->under_way |= UINT32_C(1) << a->victim;
-	for (unsigned slot = 0; slot < HOST_DISK_SLOTS; slot++) {
-		if (a->under_way >> slot & 1)
-			host_disk_lost(&a->disk, slot, -EIO);
-	}
+	host_disk_lost_all(&a->disk, a->under_way | UINT32_C(1) << a->victim);
 	a->under_way = 0;
 	list_stop(a);
 	state_set(a, AHCI_DEAD, HOST_DISK_ANSWER_NS);

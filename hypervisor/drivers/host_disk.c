@@ -150,10 +150,26 @@ void host_disk_lost(struct host_disk *disk, unsigned index, int result)
 	slot->result = result;
 }
 
-bool host_disk_again(struct host_disk_slot *slot)
+void host_disk_lost_all(struct host_disk *disk, uint32_t slots)
 {
-	slot->begun_ns = clock_ns();
-	return !slot->is_lost && !(slot->req && disk_request_is_unwanted(slot->req));
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
+		if (slots >> i & 1)
+			host_disk_lost(disk, i, -EIO);
+	}
+}
+
+uint32_t host_disk_recovered(struct host_disk *disk, uint32_t again)
+{
+	disk->is_resetting = false;
+	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
+		struct host_disk_slot *slot = &disk->slots[i];
+		slot->begun_ns = clock_ns();
+		if (slot->is_lost || (slot->req && disk_request_is_unwanted(slot->req)))
+			again &= ~(UINT32_C(1) << i);
+		if (!(again >> i & 1))
+			host_disk_finished(disk, i, -EIO);
+	}
+	return again;
 }
 
 /* Not answered in time; of one that nobody waits for any more that was said by whoever did. */

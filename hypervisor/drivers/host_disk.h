@@ -105,8 +105,14 @@ void host_disk_poll(struct host_disk *disk);
 void host_disk_finished(struct host_disk *disk, unsigned slot, int result);
 /* host_disk_lost() - the same, but the buffer stays the device's until host_disk_finished() */
 void host_disk_lost(struct host_disk *disk, unsigned slot, int result);
-/* host_disk_again() - the device was reset: whether the piece is to be begun again. false: nobody waits for it, and it is over. */
-bool host_disk_again(struct host_disk_slot *slot);
+/* host_disk_lost_all() - those slots, of a device that does not come back */
+void host_disk_lost_all(struct host_disk *disk, uint32_t slots);
+/*
+ * host_disk_recovered() - the device was reset, and runs; no buffer is its own any more
+ * @again: slots that were under way, but for what was given up; all others are over
+ * Return: those of them to be begun again: somebody waits for them.
+ */
+uint32_t host_disk_recovered(struct host_disk *disk, uint32_t again);
 
 /*
  * host_disk_sync() - a transfer that is waited for, polling; for what happens before guests run

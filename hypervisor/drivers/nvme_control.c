@@ -109,10 +109,7 @@ static void dead(struct nvme *n, const char *why)
 	if (!n->is_dead && n->disk.name[0])
 		print("disk %s: it was reset, and %s: its requests fail\n", n->disk.name, why);
 	n->is_dead = true;
-	for (unsigned slot = 0; slot < HOST_DISK_SLOTS; slot++) {
-		if (n->under_way >> slot & 1)
-			host_disk_lost(&n->disk, slot, -EIO);
-	}
+	host_disk_lost_all(&n->disk, n->under_way);
 	n->under_way = 0;
 	state_set(n, NVME_DEAD, HOST_DISK_ANSWER_NS);
 }
@@ -120,21 +117,15 @@ static void dead(struct nvme *n, const char *why)
 /* It runs: what was given up, or is nobody's any more, is over, the others begin again. */
 static void recovered(struct nvme *n)
 {
-	uint32_t again = n->under_way & ~n->victim;
-
 	if (n->disk.name[0])
 		print("disk %s: it was reset, and it answers again\n", n->disk.name);
 	n->state = NVME_RUNS;
-	n->disk.is_resetting = n->is_dead = false;
+	n->is_dead = false;
+	n->under_way = host_disk_recovered(&n->disk, n->under_way & ~n->victim);
 	for (unsigned i = 0; i < HOST_DISK_SLOTS; i++) {
-		if (!host_disk_again(&n->disk.slots[i]))
-			again &= ~(UINT32_C(1) << i);
-		if (again >> i & 1)
+		if (n->under_way >> i & 1)
 			nvme_queue_put(&n->io, &n->commands[i]);
-		else
-			host_disk_finished(&n->disk, i, -EIO);
 	}
-	n->under_way = again;
 }
 
 /* ---- what it is asked ---- */

@@ -41,20 +41,20 @@ void foreground_begin(void)
 	(void)sigprocmask(SIG_BLOCK, &set, NULL); /* cannot fail: valid arguments */
 }
 
-/* As it is where standard input is no terminal, or one that does not know its size. */
-static void foreground_ours(struct winsize *size)
+/* false: standard input is no terminal, or one that does not know its size. */
+static bool foreground_ours(struct winsize *ret)
 {
-	struct winsize ours;
-
-	if (ioctl(STDIN_FILENO, TIOCGWINSZ, &ours) == 0 && (ours.ws_row || ours.ws_col))
-		*size = ours;
+	return ioctl(STDIN_FILENO, TIOCGWINSZ, ret) == 0 && (ret->ws_row || ret->ws_col);
 }
 
 int foreground_console(int ret[2], struct winsize *size, struct err *err)
 {
+	struct winsize ours;
+
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ret) < 0)
 		return err_set(err, errno, "socket pair");
-	foreground_ours(size);
+	if (foreground_ours(&ours))
+		*size = ours;
 	return 0;
 }
 
@@ -71,10 +71,9 @@ int foreground_master(int socket, struct err *err)
 
 static void foreground_size(const struct foreground *fg)
 {
-	struct winsize size = { .ws_row = 0 };
+	struct winsize size;
 
-	foreground_ours(&size);
-	if (fg->master >= 0 && (size.ws_row || size.ws_col))
+	if (fg->master >= 0 && foreground_ours(&size))
 		(void)ioctl(fg->master, TIOCSWINSZ, &size); /* cosmetic */
 }
 

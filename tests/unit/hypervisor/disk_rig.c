@@ -209,6 +209,35 @@ void rig_all_read(const struct rig_request *r, unsigned n, unsigned sector)
 		rig_assert_read(&r[i], sector + i);
 }
 
+void rig_all_read_but(const struct rig_request *r, unsigned n, unsigned failed)
+{
+	for (unsigned i = 0; i < n; i++) {
+		rig_finish(&r[i], 1000 * MS);
+		if (i != failed)
+			rig_assert_read(&r[i], i);
+	}
+}
+
+void rig_unwanted_lost(struct rig_request *r, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		rig_submit(&r[i], i ? DISK_WRITE : DISK_READ, i);
+		r[i].req.is_unwanted = true;
+	}
+	rig_finish(&r[0], 2 * HOST_DISK_ANSWER_NS);
+}
+
+void rig_assert_unwanted_over(const struct rig_request *r, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++) {
+		rig_finish(&r[i], 2000 * MS);
+		assert_true(r[i].result < 0);
+	}
+	rig_comes_back(2000 * MS);
+	for (unsigned i = 1; i < n; i++)
+		assert_int_equal(rig.bytes[RIG_SECTOR * i], i);
+}
+
 void rig_pass(uint64_t ns)
 {
 	for (uint64_t last = rig.now + ns; rig.now < last;)

@@ -52,6 +52,12 @@ void rig_finish(const struct rig_request *r, uint64_t ns);
 void rig_assert_read(const struct rig_request *r, unsigned sector);
 /* rig_all_read() - the same of so many, from that sector on */
 void rig_all_read(const struct rig_request *r, unsigned n, unsigned sector);
+/* rig_all_read_but() - the same of request i for sector i, but one, which is over, too */
+void rig_all_read_but(const struct rig_request *r, unsigned n, unsigned failed);
+/* rig_unwanted_lost() - a read and writes of sector i each that nobody waits for any more, until the first was given up */
+void rig_unwanted_lost(struct rig_request *r, unsigned n);
+/* rig_assert_unwanted_over() - the others failed, too, soon after, and wrote nothing */
+void rig_assert_unwanted_over(const struct rig_request *r, unsigned n);
 /* rig_pass() - so much time; rig_comes_back() - until it does, by then at most */
 void rig_pass(uint64_t ns);
 void rig_comes_back(uint64_t ns);

@@ -225,11 +225,7 @@ static void a_command_that_fails_fails_alone_and_needs_no_reset(void **state)
 	assert_int_equal(r[3].result, -EIO);
 	hba.bad = NOBODY;
 	rig_set(P0_TFD, 0x50);
-	for (unsigned i = 0; i < ARRAY_SIZE(r); i++) {
-		rig_finish(&r[i], 1000 * MS);
-		if (i != 3)
-			rig_assert_read(&r[i], i);
-	}
+	rig_all_read_but(r, ARRAY_SIZE(r), 3);
 	assert_int_equal(hba.resets, 0);
 }
 
@@ -311,19 +307,9 @@ static void what_nobody_waits_for_any_more_is_over_with_the_first_reset(void **s
 
 	(void)state;
 	hba.lost = 0;
-	for (unsigned i = 0; i < ARRAY_SIZE(r); i++) {
-		rig_submit(&r[i], i ? DISK_WRITE : DISK_READ, i);
-		r[i].req.is_unwanted = true;
-	}
-	rig_finish(&r[0], 2 * HOST_DISK_ANSWER_NS);
+	rig_unwanted_lost(r, ARRAY_SIZE(r));
 	hba.lost = NOBODY;
-	for (unsigned i = 1; i < ARRAY_SIZE(r); i++) {
-		rig_finish(&r[i], 2000 * MS);
-		assert_true(r[i].result < 0);
-	}
-	rig_comes_back(2000 * MS);
-	for (unsigned i = 1; i < ARRAY_SIZE(r); i++)
-		assert_int_equal(rig.bytes[RIG_SECTOR * i], i);
+	rig_assert_unwanted_over(r, ARRAY_SIZE(r));
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, rig_end)

@@ -235,11 +235,7 @@ static void one_that_fails_fails_alone_and_needs_no_reset(void **state)
 	ctrl.bad = 3;
 	for (unsigned i = 0; i < ARRAY_SIZE(r); i++)
 		rig_submit(&r[i], DISK_READ, i);
-	for (unsigned i = 0; i < ARRAY_SIZE(r); i++) {
-		rig_finish(&r[i], 1000 * MS);
-		if (i != 3)
-			rig_assert_read(&r[i], i);
-	}
+	rig_all_read_but(r, ARRAY_SIZE(r), 3);
 	assert_int_equal(r[3].result, -EIO);
 	assert_int_equal(ctrl.resets, 0);
 }
@@ -382,19 +378,9 @@ static void what_nobody_waits_for_any_more_is_over_with_the_first_reset(void **s
 
 	(void)state;
 	ctrl.is_deaf = true;
-	for (unsigned i = 0; i < ARRAY_SIZE(r); i++) {
-		rig_submit(&r[i], i ? DISK_WRITE : DISK_READ, i);
-		r[i].req.is_unwanted = true;
-	}
-	rig_finish(&r[0], 2 * HOST_DISK_ANSWER_NS);
+	rig_unwanted_lost(r, ARRAY_SIZE(r));
 	ctrl.is_deaf = false;
-	for (unsigned i = 1; i < ARRAY_SIZE(r); i++) {
-		rig_finish(&r[i], 2000 * MS);
-		assert_true(r[i].result < 0);
-	}
-	rig_comes_back(2000 * MS);
-	for (unsigned i = 1; i < ARRAY_SIZE(r); i++)
-		assert_int_equal(rig.bytes[RIG_SECTOR * i], i);
+	rig_assert_unwanted_over(r, ARRAY_SIZE(r));
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, begin, rig_end)
